@@ -1,0 +1,67 @@
+//! Taking a device away from the kernel, only while nobody uses it.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::Context;
+use crate::error::{Error, Kind, Result, if_present};
+use crate::model::{Device, Holder};
+use crate::sysfs::{Claim, holders_line};
+
+/// Between two looks at whether a holder has let go.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Removes the device; while somebody holds it, waits for up to `patience`.
+///
+/// # Errors
+/// [`Kind::InUse`], naming the holders; what the kernel answered. A device that somebody else
+/// removes meanwhile is no error.
+pub fn take_away(context: &Context<'_>, device: &Device, patience: Duration) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        match try_once(context, device) {
+            Err(error) if error.kind() == Kind::InUse && begin.elapsed() < patience => {
+                log::debug!("waiting for the holder: {error}");
+                sleep(PAUSE.min(patience.saturating_sub(begin.elapsed())));
+            }
+            Err(error) if error.kind() == Kind::InUse && !patience.is_zero() => {
+                return Err(error.hint(format!("waited for {} s", patience.as_secs())));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn try_once(context: &Context<'_>, device: &Device) -> Result<()> {
+    let _lock = context.store.lock(&device.parent)?;
+    let framework = context.kernel.owning(device);
+    let Some(nodes) = if_present(framework.nodes(device))? else {
+        return Ok(());
+    };
+    // First the claim, then the look: whoever comes after the claim is kept out by it.
+    let claim = context.kernel.claim(&nodes)?;
+    let mut holders = context.kernel.holders(&nodes)?;
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    holders.found.retain(|holder| holder.pid != own);
+    if matches!(claim, Claim::Busy) || !holders.found.is_empty() {
+        let node = nodes.group.as_deref().or(nodes.device.as_deref());
+        return Err(in_use(device, &holders.found, node));
+    }
+    match framework.remove(device) {
+        Err(error) if error.is_absent() => Ok(()),
+        result => result,
+    }
+}
+
+fn in_use(device: &Device, holders: &[Holder], node: Option<&std::path::Path>) -> Error {
+    let who = match holders.is_empty() {
+        true => "a process that cannot be seen from here".to_owned(),
+        false => holders_line(holders),
+    };
+    let error = Error::new(Kind::InUse, format!("{} is in use by {who}", device.uuid));
+    let error = match node {
+        Some(node) => error.at(node),
+        None => error,
+    };
+    error.hint("shut the VM down, or end the process; to wait for that, add --wait SECS")
+}
