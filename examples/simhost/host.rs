@@ -595,3 +595,7 @@ fn parse_uuid(data: &[u8]) -> Result<String, Errno> {
     }
     Ok(String::from_utf8_lossy(text).to_ascii_lowercase())
 }
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;
