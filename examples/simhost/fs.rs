@@ -19,8 +19,12 @@ use crate::host::{Host, RemoveStep, Ticket, Wait, broken_content};
 use crate::process;
 use crate::tree::{Attr, Kind, Node, Tree};
 
-/// Nothing is cached: a write to one file changes others.
+/// No name is cached: a write to one file makes others come and go.
 const NO_CACHE: Duration = Duration::ZERO;
+
+/// Attributes are: those of one inode number change only through `setattr`, which goes by the
+/// kernel. It spares a request for each directory of a path.
+const ATTR_CACHE: Duration = Duration::from_secs(3600);
 
 /// The host and the news that something about it changed.
 #[derive(Debug)]
@@ -276,14 +280,14 @@ impl Filesystem for SimFs {
             .to_str()
             .and_then(|name| self.tree(&host).child(parent.0, name));
         match found.map_or(Err(Errno::ENOENT), |ino| self.attr_of(&host, ino)) {
-            Ok(attr) => reply.entry(&NO_CACHE, &attr, Generation(0)),
+            Ok(attr) => reply.entry_with_ttls(&ATTR_CACHE, &NO_CACHE, &attr, Generation(0)),
             Err(errno) => reply.error(to_fuse(errno)),
         }
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.attr_of(&self.shared.lock(), ino.0) {
-            Ok(attr) => reply.attr(&NO_CACHE, &attr),
+            Ok(attr) => reply.attr(&ATTR_CACHE, &attr),
             Err(errno) => reply.error(to_fuse(errno)),
         }
     }
@@ -318,7 +322,7 @@ impl Filesystem for SimFs {
         node.mode = mode.map_or(node.mode, |m| (m & 0o7777) as u16);
         node.uid = uid.unwrap_or(node.uid);
         node.gid = gid.unwrap_or(node.gid);
-        reply.attr(&NO_CACHE, &file_attr(ino.0, node));
+        reply.attr(&ATTR_CACHE, &file_attr(ino.0, node));
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
