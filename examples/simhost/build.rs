@@ -1,8 +1,9 @@
 //! Which directories, links and files the parts of a host have in `/sys` and `/dev`.
 
 use crate::ap;
-use crate::host::Device;
+
 use crate::hostfile::{Flavour, HostFile, ParentSpec};
+use crate::state::Device;
 use crate::tree::{Attr, Tree};
 
 /// IOMMU groups below this one belong to the parents.

@@ -12,9 +12,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::faults::{Broken, errno_by_name};
-use crate::fs::Shared;
-use crate::host::{Faults, Host, Stage};
+use crate::host::Host;
 use crate::root::Root;
+use crate::shared::Shared;
+use crate::state::{Faults, Stage};
 
 /// What `simhost ctl` understands.
 pub const COMMANDS: &str =

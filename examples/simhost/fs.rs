@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,8 +15,10 @@ use fuser::{
 use nix::errno::Errno;
 
 use crate::faults::Broken;
-use crate::host::{Host, RemoveStep, Ticket, Wait, broken_content};
+use crate::host::{Host, broken_content};
 use crate::process;
+use crate::shared::Shared;
+use crate::state::{RemoveStep, Ticket, Wait};
 use crate::tree::{Attr, Kind, Node, Tree};
 
 /// No name is cached: a write to one file makes others come and go.
@@ -25,51 +27,6 @@ const NO_CACHE: Duration = Duration::ZERO;
 /// Attributes are: those of one inode number change only through `setattr`, which goes by the
 /// kernel. It spares a request for each directory of a path.
 const ATTR_CACHE: Duration = Duration::from_secs(3600);
-
-/// The host and the news that something about it changed.
-#[derive(Debug)]
-pub struct Shared {
-    host: Mutex<Host>,
-    changed: Condvar,
-}
-
-impl Shared {
-    /// Around a host.
-    pub fn new(host: Host) -> Arc<Self> {
-        Arc::new(Self {
-            host: Mutex::new(host),
-            changed: Condvar::new(),
-        })
-    }
-
-    /// The host, for this thread alone.
-    pub fn lock(&self) -> MutexGuard<'_, Host> {
-        self.host.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wakes creates and removes that wait.
-    pub fn announce(&self) {
-        self.changed.notify_all();
-    }
-
-    /// Waits until the create or remove of `ticket` can end.
-    fn wait(&self, ticket: &Ticket) -> MutexGuard<'_, Host> {
-        let mut host = self.lock();
-        loop {
-            host = match host.waits_for(ticket, Instant::now()) {
-                Wait::Nothing => return host,
-                Wait::Time(left) => {
-                    let woken = self.changed.wait_timeout(host, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                Wait::Close => {
-                    let woken = self.changed.wait(host);
-                    woken.unwrap_or_else(PoisonError::into_inner)
-                }
-            };
-        }
-    }
-}
 
 /// Which of the two mounts this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! The kernel's and NVIDIA's rules, on hosts without a mount.
 
+use std::time::Duration;
+
 use super::*;
 use crate::hostfile;
 use crate::tree::ROOT;

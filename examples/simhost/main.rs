@@ -13,6 +13,8 @@ mod hostfile;
 mod pci;
 mod process;
 mod root;
+mod shared;
+mod state;
 mod tree;
 
 use std::io::Write;
@@ -84,7 +86,7 @@ fn serve(file: &Path, root_path: &Path, die_with_parent: bool) -> Result<(), Str
         ));
     }
     let root = root::Root::prepare(root_path)?;
-    let shared = fs::Shared::new(host::Host::new(spec));
+    let shared = shared::Shared::new(host::Host::new(spec));
     let sessions = root.mount(&shared)?;
     control::listen(&root, &shared)?;
     print(&format!("ready {}\n", root_path.display()));

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use nix::mount::{MntFlags, umount2};
 
-use crate::fs::{Shared, Side, SimFs};
+use crate::fs::{Side, SimFs};
+use crate::shared::Shared;
 
 /// Enough that two slow readers do not hold up a third.
 const THREADS: usize = 3;
