@@ -198,9 +198,8 @@ impl FromStr for Attr {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             Error::new(
                 Kind::Usage,
-                format!("{text:?} is not an attribute: it has no '='"),
+                format!("{text:?} is not of the form NAME=VALUE"),
             )
-            .hint("write it as NAME=VALUE")
         })?;
         Attr::new(name, value)
     }

@@ -45,6 +45,14 @@ fn what_is_in_the_way(context: &Context<'_>, offer: &Offer) -> String {
         .filter(|device| device.parent == *parent)
         .filter_map(|device| types.iter().find(|t| t.id == device.type_id));
     let held = holdings(active);
+    let free = types
+        .iter()
+        .find(|t| t.id == offer.vgpu_type.id)
+        .and_then(|t| t.available)
+        .unwrap_or_default();
+    if free > 0 {
+        return format!("{parent} has room for {free}");
+    }
     if held.is_empty() {
         return format!("{parent} holds nothing, yet its driver offers no instance of this type");
     }

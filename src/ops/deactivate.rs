@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Device, Holder};
+use crate::model::{Device, Holder, Nodes};
 use crate::sysfs::{Claim, holders_line};
 
 /// Between two looks at whether a holder has let go.
@@ -40,12 +40,9 @@ fn try_once(context: &Context<'_>, device: &Device) -> Result<()> {
     };
     // First the claim, then the look: whoever comes after the claim is kept out by it.
     let claim = context.kernel.claim(&nodes)?;
-    let mut holders = context.kernel.holders(&nodes)?;
-    let own = i32::try_from(std::process::id()).unwrap_or_default();
-    holders.found.retain(|holder| holder.pid != own);
-    if matches!(claim, Claim::Busy) || !holders.found.is_empty() {
-        let node = nodes.group.as_deref().or(nodes.device.as_deref());
-        return Err(in_use(device, &holders.found, node));
+    let holders = other_holders(context, &nodes)?;
+    if matches!(claim, Claim::Busy) || !holders.is_empty() {
+        return Err(in_use(device, &holders, &nodes));
     }
     match framework.remove(device) {
         Err(error) if error.is_absent() => Ok(()),
@@ -53,13 +50,36 @@ fn try_once(context: &Context<'_>, device: &Device) -> Result<()> {
     }
 }
 
-fn in_use(device: &Device, holders: &[Holder], node: Option<&std::path::Path>) -> Error {
+/// Fails where somebody holds the device, as removing it would; changes nothing.
+///
+/// # Errors
+/// [`Kind::InUse`], naming the holders.
+pub fn refuse_held(context: &Context<'_>, device: &Device) -> Result<()> {
+    let framework = context.kernel.owning(device);
+    let Some(nodes) = if_present(framework.nodes(device))? else {
+        return Ok(());
+    };
+    let holders = other_holders(context, &nodes)?;
+    match holders.is_empty() {
+        true => Ok(()),
+        false => Err(in_use(device, &holders, &nodes)),
+    }
+}
+
+fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Vec<Holder>> {
+    let mut holders = context.kernel.holders(nodes)?.found;
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    holders.retain(|holder| holder.pid != own);
+    Ok(holders)
+}
+
+fn in_use(device: &Device, holders: &[Holder], nodes: &Nodes) -> Error {
     let who = match holders.is_empty() {
         true => "a process that cannot be seen from here".to_owned(),
         false => holders_line(holders),
     };
     let error = Error::new(Kind::InUse, format!("{} is in use by {who}", device.uuid));
-    let error = match node {
+    let error = match nodes.group.as_ref().or(nodes.device.as_ref()) {
         Some(node) => error.at(node),
         None => error,
     };

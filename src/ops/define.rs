@@ -47,7 +47,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
         parent: request.parent.clone(),
         uuid,
     };
-    let type_name = present_type_name(context, &request.parent, &type_id);
+    let type_name = context.kernel.type_name(&request.parent, &type_id);
     let mut definition =
         Definition::new(uuid, request.parent.clone(), type_id.clone(), request.start);
     definition.attrs.clone_from(&request.attrs);
@@ -83,16 +83,6 @@ fn refuse_defined(context: &Context<'_>, at: &Location) -> Result<()> {
         .at(context.store.path(at))
         .hint(format!("change it with: vgpuctl modify {}", at.uuid))),
     }
-}
-
-fn present_type_name(
-    context: &Context<'_>,
-    parent: &ParentId,
-    type_id: &crate::model::TypeId,
-) -> Option<String> {
-    let parent = context.kernel.parent(parent, &mut Vec::new()).ok()?;
-    let framework = context.kernel.serving(&parent);
-    framework.type_name(&parent.id, type_id)
 }
 
 /// Deletes definitions, readable or not; active devices stay.

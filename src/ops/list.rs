@@ -68,7 +68,7 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
     if let Some(parent) = &request.parent {
         all.retain(|one| one.parent == *parent);
     }
-    name_types(context, &mut all, &mut warnings)?;
+    name_types(context, &mut all);
     if let Some(wanted) = &request.type_name {
         all.retain(|one| {
             let name = one.type_name.as_deref();
@@ -123,26 +123,15 @@ fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
 }
 
 /// Asks each parent once for the name of each type that is in the list.
-fn name_types(
-    context: &Context<'_>,
-    all: &mut [Listed],
-    warnings: &mut Vec<crate::error::Error>,
-) -> Result<()> {
+fn name_types(context: &Context<'_>, all: &mut [Listed]) {
     let mut names: HashMap<(ParentId, TypeId), Option<String>> = HashMap::new();
-    if all.is_empty() {
-        return Ok(());
-    }
-    let parents = context.kernel.parents(warnings)?;
     for one in all {
         let key = (one.parent.clone(), one.type_id.clone());
-        let name = names.entry(key).or_insert_with(|| {
-            let parent = parents.iter().find(|parent| parent.id == one.parent)?;
-            let framework = context.kernel.serving(parent);
-            framework.type_name(&one.parent, &one.type_id)
-        });
+        let name = names
+            .entry(key)
+            .or_insert_with(|| context.kernel.type_name(&one.parent, &one.type_id));
         one.type_name.clone_from(name);
     }
-    Ok(())
 }
 
 fn why_empty(request: &ListRequest) -> String {

@@ -79,9 +79,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         notes.extend(difference(&old, &new, device));
     }
     let mut change = change(context, &target, effect);
-    if change.type_id.as_ref() != Some(&new.type_id) {
-        change.type_name = None;
-    }
+    change.type_name = context.kernel.type_name(&at.parent, &new.type_id);
     change.parent = Some(at.parent);
     change.type_id = Some(new.type_id);
     let mut report = Report::of(vec![change]);

@@ -28,10 +28,15 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
         let at = target.only_definition()?;
         let definition = context.store.read(at)?;
         let effect = bring_up(context, &definition, request.dry_run)?;
-        let mut told = change(context, &target, effect);
-        told.parent = Some(definition.parent);
-        told.type_id = Some(definition.type_id);
-        Ok(told)
+        Ok(Change {
+            uuid: Some(definition.uuid),
+            type_name: context
+                .kernel
+                .type_name(&definition.parent, &definition.type_id),
+            parent: Some(definition.parent),
+            type_id: Some(definition.type_id),
+            effect,
+        })
     };
     each(&request.selectors, one)
 }

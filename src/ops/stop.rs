@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::deactivate::take_away;
+use super::deactivate::{refuse_held, take_away};
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Result, if_present};
@@ -38,6 +38,7 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
             return Ok(change(context, &target, Effect::Already("inactive")));
         };
         if request.dry_run {
+            refuse_held(context, device)?;
             return Ok(change(context, &target, Effect::Planned(Action::Stop)));
         }
         let before = change(context, &target, Effect::Done(Action::Stop));
@@ -56,6 +57,9 @@ pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
             false => Some(target.only_definition()?),
         };
         if request.dry_run {
+            if let Some(device) = &target.device {
+                refuse_held(context, device)?;
+            }
             return Ok(change(context, &target, Effect::Planned(Action::Remove)));
         }
         let before = change(context, &target, Effect::Done(Action::Remove));
@@ -84,10 +88,10 @@ pub fn each(selectors: &[Selector], mut one: impl FnMut(&Selector) -> Result<Cha
 /// Tells about a target, with its type's name while it can still be read.
 pub fn change(context: &Context<'_>, target: &Target, effect: Effect) -> Change {
     let (parent, type_id) = place(context, target);
-    let type_name = target.device.as_ref().and_then(|device| {
-        let framework = context.kernel.owning(device);
-        framework.type_name(&device.parent, &device.type_id)
-    });
+    let type_name = match (&parent, &type_id) {
+        (Some(parent), Some(id)) => context.kernel.type_name(parent, id),
+        _ => None,
+    };
     Change {
         uuid: Some(target.uuid),
         parent,

@@ -36,9 +36,12 @@ impl FromStr for UuidGiven {
             Err(_) if looks_right && (SHORTEST_PREFIX..36).contains(&lower.len()) => {
                 Ok(UuidGiven::Prefix(lower))
             }
-            Err(error) => Err(error.hint(format!(
-                "give the whole UUID, or at least its first {SHORTEST_PREFIX} characters"
-            ))),
+            Err(error) => {
+                let fault = error.message().to_owned();
+                Err(error.retold(format!(
+                    "{fault}; its first {SHORTEST_PREFIX} characters are enough"
+                )))
+            }
         }
     }
 }

@@ -192,6 +192,13 @@ impl<'h> Kernel<'h> {
         Ok(None)
     }
 
+    /// The name of a parent's type, while the parent is there and tells one.
+    pub fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
+        self.frameworks
+            .iter()
+            .find_map(|framework| framework.type_name(parent, id))
+    }
+
     /// Why the host may have no parents at all: one sentence for each framework.
     pub fn why_no_parents(&self) -> Vec<String> {
         self.frameworks
