@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::model::ParentId;
 
 /// A host: `/` for the one we run on, another directory for a simulated or mounted one.
@@ -35,7 +37,7 @@ impl Host {
         self.path("etc/mdevctl.d")
     }
 
-    /// Where locks live; the directory and the files in it are never deleted.
+    /// Where locks live; the directory and the locks in it are never deleted.
     pub fn locks(&self) -> PathBuf {
         self.path("run/vgpuctl")
     }
@@ -43,6 +45,11 @@ impl Host {
     /// The lock of one parent's definitions and devices.
     pub fn parent_lock(&self, parent: &ParentId) -> PathBuf {
         self.locks().join(format!("{parent}.lock"))
+    }
+
+    /// Stands while a device exists whose attributes are not all written yet.
+    pub fn unfinished(&self, uuid: Uuid) -> PathBuf {
+        self.locks().join(format!("{uuid}.unfinished"))
     }
 
     /// Processes.

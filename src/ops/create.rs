@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::activate::{Blueprint, make};
 use super::capacity::nothing_free;
 use super::choose::{Offer, offers};
-use super::deactivate::take_away;
+use super::deactivate::{clear_unfinished, take_away};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, if_present};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode};
@@ -45,6 +45,9 @@ pub struct CreateRequest {
 /// Nothing was made, or all that was made was taken back (where even that failed, the error says
 /// so). [`Kind::NoCapacity`] says what is in the way.
 pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> {
+    if let (Some(uuid), false) = (request.uuid, request.dry_run) {
+        clear_unfinished(context, uuid)?;
+    }
     let offers = offers(context, &request.type_name, request.parent.as_ref())?;
     if let Some(uuid) = request.uuid {
         if request.count != 1 {
@@ -196,7 +199,7 @@ fn create_here(
         uuid,
         attrs: &request.attrs,
     };
-    make(context, blueprint).map_err(|error| match &definition {
+    make(context, lock, blueprint).map_err(|error| match &definition {
         Some(definition) => error.and_clean_up(context.store.delete(lock, &location(definition))),
         None => error,
     })

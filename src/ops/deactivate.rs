@@ -3,9 +3,12 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::Context;
 use crate::error::{Error, Kind, Result, if_present};
 use crate::model::{Device, Holder, Nodes};
+use crate::store::Lock;
 use crate::sysfs::{Claim, holders_line};
 
 /// Between two looks at whether a holder has let go.
@@ -33,7 +36,15 @@ pub fn take_away(context: &Context<'_>, device: &Device, patience: Duration) -> 
 }
 
 fn try_once(context: &Context<'_>, device: &Device) -> Result<()> {
-    let _lock = context.store.lock(&device.parent)?;
+    let lock = context.store.lock(&device.parent)?;
+    take_away_locked(context, device, &lock)
+}
+
+/// Removes the device if nobody holds it. Call it with the lock of the device's parent.
+///
+/// # Errors
+/// As [`take_away`].
+pub fn take_away_locked(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()> {
     let framework = context.kernel.owning(device);
     let Some(nodes) = if_present(framework.nodes(device))? else {
         return Ok(());
@@ -45,8 +56,27 @@ fn try_once(context: &Context<'_>, device: &Device) -> Result<()> {
         return Err(in_use(device, &holders, &nodes));
     }
     match framework.remove(device) {
-        Err(error) if error.is_absent() => Ok(()),
-        result => result,
+        Err(error) if !error.is_absent() => Err(error),
+        _ => context.store.finish(lock, device.uuid),
+    }
+}
+
+/// Takes away a device whose maker died before it was complete; any other stays.
+///
+/// # Errors
+/// As [`take_away`].
+pub fn clear_unfinished(context: &Context<'_>, uuid: Uuid) -> Result<()> {
+    if !context.store.is_unfinished(uuid) {
+        return Ok(());
+    }
+    let Some(device) = context.kernel.device(uuid)? else {
+        return Ok(());
+    };
+    let lock = context.store.lock(&device.parent)?;
+    // Under the lock nobody is at it any more.
+    match context.store.is_unfinished(uuid) {
+        true => take_away_locked(context, &device, &lock),
+        false => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::activate::{Blueprint, make};
 use super::capacity::nothing_free;
 use super::choose::Offer;
+use super::deactivate::clear_unfinished;
 use super::stop::{change, each};
 use super::target::find;
 use super::{Action, Change, Context, Effect, Report, Selector};
@@ -60,7 +61,8 @@ pub fn bring_up(context: &Context<'_>, definition: &Definition, dry_run: bool) -
             _ => Ok(Effect::Planned(Action::Start)),
         };
     }
-    let _lock = context.store.lock(&definition.parent)?;
+    clear_unfinished(context, definition.uuid)?;
+    let lock = context.store.lock(&definition.parent)?;
     // Somebody else, such as a second restore, may have held the lock until now.
     if already_up(context, definition)? {
         return Ok(Effect::Already("active"));
@@ -71,7 +73,7 @@ pub fn bring_up(context: &Context<'_>, definition: &Definition, dry_run: bool) -
         uuid: definition.uuid,
         attrs: &definition.attrs,
     };
-    match make(context, blueprint) {
+    match make(context, &lock, blueprint) {
         Ok(()) => Ok(Effect::Done(Action::Start)),
         Err(error) if error.kind() == Kind::NoCapacity => {
             let framework = context.kernel.serving(&parent);
@@ -95,7 +97,9 @@ pub fn bring_up(context: &Context<'_>, definition: &Definition, dry_run: bool) -
 fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
     match context.kernel.device(definition.uuid)? {
         None => Ok(false),
-        Some(device) if is_the_one(&device, definition) => Ok(true),
+        Some(device) if is_the_one(&device, definition) => {
+            Ok(!context.store.is_unfinished(device.uuid))
+        }
         Some(device) => Err(Error::new(
             Kind::Failed,
             format!(

@@ -11,6 +11,7 @@ use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
 
+use super::errno_of;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 
@@ -29,7 +30,7 @@ pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
         .recursive(true)
         .mode(0o755)
         .create(top)
-        .map_err(|error| failed(top, Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
+        .map_err(|error| failed(top, errno_of(&error)))?;
     let dir = Dir::open(top)?;
     match mkdirat(&dir, name, Mode::from_bits_truncate(0o755)) {
         Ok(()) => debug!("make {}", path.display()),

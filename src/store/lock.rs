@@ -11,6 +11,7 @@ use log::{debug, warn};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::errno_of;
 use crate::error::{Error, Kind, Result};
 
 /// How long another process may keep the lock. It is held while the kernel makes one device.
@@ -29,10 +30,8 @@ impl Lock {
     /// # Errors
     /// [`Kind::NotPermitted`] without root; [`Kind::Failed`] where somebody keeps it too long.
     pub fn take(dir: &Path, path: &Path) -> Result<Lock> {
-        let failed = |error: io::Error| {
-            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-            Error::system("cannot take the lock", path, errno)
-        };
+        let failed =
+            |error: io::Error| Error::system("cannot take the lock", path, errno_of(&error));
         let mut maker = DirBuilder::new();
         maker
             .recursive(true)
@@ -43,7 +42,8 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            // Whoever may open it may hold it: nobody but its owner.
+            .mode(0o600)
             .open(path)
             .map_err(failed)?;
         let begin = Instant::now();

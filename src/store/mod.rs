@@ -4,6 +4,9 @@ mod atomic;
 mod format;
 mod lock;
 
+use std::fs::File;
+use std::io::{self, ErrorKind};
+
 use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use uuid::Uuid;
@@ -45,6 +48,39 @@ impl<'h> Store<'h> {
     /// [`Kind::NotPermitted`] without root; somebody else has held it too long.
     pub fn lock(&self, parent: &ParentId) -> Result<Lock> {
         Lock::take(&self.host.locks(), &self.host.parent_lock(parent))
+    }
+
+    /// Notes that a device is about to be made that needs more than its creation. Until
+    /// [`Store::finish`], whoever finds it active must not take it for complete.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn begin(&self, _held: &Lock, uuid: Uuid) -> Result<()> {
+        let path = self.host.unfinished(uuid);
+        File::create(&path)
+            .map(|_| log::debug!("make {}", path.display()))
+            .map_err(|error| Error::system("cannot note what is begun", &path, errno_of(&error)))
+    }
+
+    /// Notes that the device is complete, or gone.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn finish(&self, _held: &Lock, uuid: Uuid) -> Result<()> {
+        let path = self.host.unfinished(uuid);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::system(
+                "cannot note what is done",
+                &path,
+                errno_of(&error),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a device of that UUID was begun and not finished: its maker is at it, or has died.
+    pub fn is_unfinished(&self, uuid: Uuid) -> bool {
+        self.host.unfinished(uuid).exists()
     }
 
     /// The path of a definition, there or not.
@@ -182,6 +218,10 @@ impl<'h> Store<'h> {
         let _ = unlinkat(&top, at.parent.as_str(), UnlinkatFlags::RemoveDir);
         synced.map_err(|errno| Error::system("cannot sync the directory", dir.path(), errno))
     }
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
 fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
