@@ -4,6 +4,12 @@
 //! [`cli`] -> [`output`], [`ops`] -> [`sysfs`], [`store`] -> [`model`], [`nvidia`], [`host`],
 //! [`dir`], [`error`].
 
+#![deny(missing_docs, unsafe_code)]
+// What comes from outside is never unwrapped, and printing must not panic on a closed stream.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
 pub mod cli;
 pub mod dir;
 pub mod error;

@@ -3,6 +3,9 @@
 //! Removing a mediated device that is open blocks in the kernel until the holder closes it, and a
 //! task there cannot be killed (observed on 6.1). So a child of its own session does the write.
 
+// fork is unsafe by nature; what the child does is below, in one function.
+#![allow(unsafe_code)]
+
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
