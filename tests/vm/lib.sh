@@ -37,8 +37,6 @@ install_vgpuctl() { make -s -C /src install CARGO_TARGET_DIR=/share/target >&3 2
 # load_at_boot MODULE...
 load_at_boot() { printf '%s\n' "$@" >/etc/modules-load.d/parents.conf; }
 active() { [[ -e /sys/bus/mdev/devices/$1/mdev_type ]]; }
-# The parents' names, as the kernel gives them.
-mtty=mtty mdpy=mdpy mbochs=mbochs
 # device_is UUID PARENT TYPE: active, there, of that type.
 device_is() {
     local real
@@ -58,3 +56,6 @@ no_failed_units() {
         return 1
     }
 }
+failed_units() { systemctl --failed --no-legend --plain | awk '{ print $1 }' | paste -sd ' '; }
+# no_jobs: systemd has nothing more to start.
+no_jobs() { [[ -z $(systemctl list-jobs --no-legend) ]]; }

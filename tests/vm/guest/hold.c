@@ -2,9 +2,10 @@
  * hold MODE UUID FIFO: opens a mediated device as a virtual machine monitor does, says "held", and lets go when
  * FIFO can be read (somebody wrote to it) or a signal ends it.
  *
- *   group      only /dev/vfio/<group>
- *   container  the group set into a container, with its IOMMU type
- *   device     all of that and the device itself
+ *   group        only /dev/vfio/<group>
+ *   container    the group set into a container, with its IOMMU type
+ *   device       all of that and the device itself
+ *   device-only  the device, the group's and the container's descriptors closed again
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,7 @@ int main(int argc, char **argv)
 	ssize_t length;
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: hold group|container|device UUID FIFO\n");
+		fprintf(stderr, "usage: hold group|container|device|device-only UUID FIFO\n");
 		return 2;
 	}
 	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/iommu_group", argv[2]);
@@ -46,8 +47,12 @@ int main(int argc, char **argv)
 		container = check("/dev/vfio/vfio", open("/dev/vfio/vfio", O_RDWR));
 		check("VFIO_GROUP_SET_CONTAINER", ioctl(group, VFIO_GROUP_SET_CONTAINER, &container));
 		check("VFIO_SET_IOMMU", ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
-		if (!strcmp(argv[1], "device"))
+		if (!strncmp(argv[1], "device", 6))
 			check("VFIO_GROUP_GET_DEVICE_FD", ioctl(group, VFIO_GROUP_GET_DEVICE_FD, argv[2]));
+		if (!strcmp(argv[1], "device-only")) {
+			close(group);
+			close(container);
+		}
 	}
 	printf("held %s\n", argv[1]);
 	fflush(stdout);
