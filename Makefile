@@ -84,7 +84,9 @@ vm-test: setup ## boots, reboots and removals on a real kernel, in virtual machi
 BARE_NAME_WORKS := $(filter $(BINDIR),/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin)
 EXEC_START := $(if $(BARE_NAME_WORKS),vgpuctl,$(BINDIR)/vgpuctl)
 # Only an installation on the running system is made known to its daemons.
-LIVE = [[ -z "$(DESTDIR)" && -d /run/systemd/system ]]
+SYSTEMD_RUNS = [[ -z "$(DESTDIR)" && -d /run/systemd/system ]]
+RELOAD = if $(SYSTEMD_RUNS); then systemctl daemon-reload; fi; \
+	if [[ -z "$(DESTDIR)" && -S /run/udev/control ]]; then udevadm control --reload; fi
 
 install: ## install what `make build` built, so that the next boot restores saved devices
 	@[[ -x $(BINARY) ]] || { echo 'make: $(BINARY) is missing; run: make build' >&2; exit 1; }
@@ -97,18 +99,15 @@ install: ## install what `make build` built, so that the next boot restores save
 		chmod 644 "$(DESTDIR)$(UNITDIR)/$$unit"; \
 	done
 	for page in $(MAN_PAGES); do $(INSTALL) -Dm644 "$$page" "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
-	if $(LIVE); then \
-		systemctl daemon-reload; \
-		udevadm control --reload || true; \
-		systemctl enable vgpuctl-restore.service; \
-	fi
+	$(RELOAD)
+	if $(SYSTEMD_RUNS); then systemctl enable vgpuctl-restore.service; fi
 
 uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and settings in /etc/vgpuctl.d stay
-	if $(LIVE) && [[ -e $(UNITDIR)/vgpuctl-restore.service ]]; then systemctl disable --now vgpuctl-restore.service; fi
+	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-restore.service ]]; then systemctl disable --now vgpuctl-restore.service; fi
 	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
 	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
 	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man8/$(page)')
-	if $(LIVE); then systemctl daemon-reload; udevadm control --reload || true; fi
+	$(RELOAD)
 
 clean: ## remove what was built
 	$(CARGO) clean
