@@ -1,0 +1,113 @@
+# GNU make. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: help setup build check test demo vm-test install uninstall clean
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+# udev and systemd look in their own directories, whatever the prefix is.
+UDEVDIR ?= $(or $(shell pkg-config --variable=udevdir udev 2>/dev/null),/usr/lib/udev)
+UNITDIR ?= $(or $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null),/usr/lib/systemd/system)
+DESTDIR ?=
+
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+BINARY := $(CARGO_TARGET_DIR)/release/vgpuctl
+INSTALL ?= install
+
+RULE := 60-vgpuctl.rules
+UNITS := vgpuctl-restore.service vgpuctl-restore@.service
+MAN_PAGES := $(wildcard man/*.8)
+
+# What building, testing and the demo need on Debian, beside Rust.
+PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db
+VM_PACKAGES = $(shell tests/vm/build --packages)
+
+# $(call need,PACKAGE...): installs what is missing when run by root on Debian, says what is missing otherwise.
+# Asks apt for nothing when nothing is missing.
+define need
+@command -v dpkg-query >/dev/null || { echo "make: not Debian, so check for yourself that these are here: $(1)"; exit 0; }; \
+missing=; \
+for package in $(1); do \
+	[[ $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null || true) == installed ]] || missing+=" $$package"; \
+done; \
+[[ -n $$missing ]] || exit 0; \
+if [[ $$(id -u) != 0 ]]; then \
+	echo "make: these packages are missing:$$missing" >&2; \
+	echo "      sudo apt-get install --no-install-recommends$$missing" >&2; \
+	exit 1; \
+fi; \
+echo "make: installing$$missing"; \
+export DEBIAN_FRONTEND=noninteractive; \
+apt=(apt-get -qq -y --no-install-recommends install); \
+apt-get -s --no-install-recommends install $$missing 2>/dev/null | sed -n 's/^Remv \([^ ]*\).*/make: apt removes \1, which does not go with them/p'; \
+"$${apt[@]}" $$missing </dev/null >/dev/null || { apt-get -qq update && "$${apt[@]}" $$missing </dev/null >/dev/null; }
+endef
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+	@echo
+	@echo 'Variables: PREFIX=$(PREFIX) BINDIR=$(BINDIR) MANDIR=$(MANDIR)'
+	@echo '           UDEVDIR=$(UDEVDIR) UNITDIR=$(UNITDIR) DESTDIR=$(DESTDIR)'
+
+setup: ## install the Debian packages that the targets below need (as root; otherwise say which)
+	$(call need,$(PACKAGES))
+
+build: ## build vgpuctl
+	$(CARGO) build --release --locked
+
+check: ## formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+test: setup check ## everything that runs without a virtual machine; the last line says how many tests ran
+	$(CARGO) build --examples --locked
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	echo '$(CARGO) test --locked --no-fail-fast'; \
+	$(CARGO) test --locked --no-fail-fast 2>&1 | tee "$$log" || status=$$?; \
+	awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($$i ~ /^passed/) p += $$(i - 1); if ($$i ~ /^failed/) f += $$(i - 1) } } \
+		END { printf "%d passed, %d failed\n", p, f }' "$$log"; \
+	exit $$status
+
+demo: setup ## a simulated host, and vgpuctl on it
+	$(CARGO) build --locked --bin vgpuctl --example simhost
+	VGPUCTL=$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl SIMHOST=$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost examples/demo
+
+vm-test: setup ## boots, reboots and removals on a real kernel, in virtual machines (about 10 minutes; no KVM needed)
+	$(call need,$(VM_PACKAGES))
+	$(CARGO) build --release --locked
+	VGPUCTL=$(abspath $(BINARY)) tests/vm/run
+
+# systemd looks a bare name up in these; anywhere else the units must spell the path.
+BARE_NAME_WORKS := $(filter $(BINDIR),/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin)
+EXEC_START := $(if $(BARE_NAME_WORKS),vgpuctl,$(BINDIR)/vgpuctl)
+# Only an installation on the running system is made known to its daemons.
+SYSTEMD_RUNS = [[ -z "$(DESTDIR)" && -d /run/systemd/system ]]
+RELOAD = if $(SYSTEMD_RUNS); then systemctl daemon-reload; fi; \
+	if [[ -z "$(DESTDIR)" && -S /run/udev/control ]]; then udevadm control --reload; fi
+
+install: ## install what `make build` built, so that the next boot restores saved devices
+	@[[ -x $(BINARY) ]] || { echo 'make: $(BINARY) is missing; run: make build' >&2; exit 1; }
+	$(INSTALL) -Dm755 $(BINARY) $(DESTDIR)$(BINDIR)/vgpuctl
+	$(INSTALL) -Dm644 udev-rules/$(RULE) $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE)
+	ln -sfn $(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/vgpuctl
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
+	for unit in $(UNITS); do \
+		sed 's|^ExecStart=vgpuctl |ExecStart=$(EXEC_START) |' "systemd/$$unit" >"$(DESTDIR)$(UNITDIR)/$$unit"; \
+		chmod 644 "$(DESTDIR)$(UNITDIR)/$$unit"; \
+	done
+	for page in $(MAN_PAGES); do $(INSTALL) -Dm644 "$$page" "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
+	$(RELOAD)
+	if $(SYSTEMD_RUNS); then systemctl enable vgpuctl-restore.service; fi
+
+uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and settings in /etc/vgpuctl.d stay
+	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-restore.service ]]; then systemctl disable --now vgpuctl-restore.service; fi
+	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
+	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
+	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man8/$(page)')
+	$(RELOAD)
+
+clean: ## remove what was built
+	$(CARGO) clean

@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# expect: 60 seconds a stage
+# mdevctl's own rule starts the same devices at the same events. Both may be there: nothing fails, nothing is there twice.
+
+all_there() {
+    local n
+    for ((n = 1; n <= 10; n++)); do
+        poll 60 active "$(uuid "$n")" || fail "$(uuid "$n") did not come back"
+        device_is "$(uuid "$n")" mtty mtty-2
+    done
+    poll 60 no_jobs
+    udevadm settle
+    expect_equal "active devices" 10 "$(active_count)"
+    expect_equal "free instances" 2 "$(cat /sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/available_instances)"
+    no_failed_units
+    expect_equal "definitions" "$(cat /root/definitions)" "$(find /etc/mdevctl.d -type f -exec sha256sum {} + | sort)"
+}
+stage_1() {
+    local n
+    install_vgpuctl
+    # Where its rule looks for it, which is not where Debian's package puts it.
+    cp -a /opt/mdevctl/usr/bin/mdevctl /usr/sbin/mdevctl
+    cp /opt/mdevctl/usr/lib/udev/rules.d/*mdevctl*.rules /usr/lib/udev/rules.d/ 2>/dev/null ||
+        cp /opt/mdevctl/lib/udev/rules.d/*mdevctl*.rules /usr/lib/udev/rules.d/
+    udevadm control --reload
+    load_at_boot mtty
+    modprobe mtty
+    for ((n = 1; n <= 10; n++)); do
+        vgpuctl define --type mtty-2 --parent mtty --uuid "$(uuid "$n")" >/dev/null
+    done
+    find /etc/mdevctl.d -type f -exec sha256sum {} + | sort >/root/definitions
+}
+stage_2() {
+    all_there
+    modprobe -r mtty
+    modprobe mtty
+    all_there
+    say "mdevctl said:" && journalctl -b -t mdevctl -o cat --no-pager | tail -n 5 >&3
+}
