@@ -48,8 +48,12 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
 /// The UUID is active as something else; the parent or its type is not there; nothing is free; what
 /// the kernel answered.
 pub fn bring_up(context: &Context<'_>, definition: &Definition, dry_run: bool) -> Result<Effect> {
-    if already_up(context, definition)? {
-        return Ok(Effect::Already("active"));
+    match already_up(context, definition) {
+        Ok(true) => return Ok(Effect::Already("active")),
+        Ok(false) => {}
+        // Somebody is just making it, which can take long: they hold the lock until it is done.
+        Err(error) if error.is_absent() => {}
+        Err(error) => return Err(error),
     }
     let parent = context.kernel.parent(&definition.parent, &mut Vec::new())?;
     if dry_run {

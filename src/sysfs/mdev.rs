@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::debug;
 use nix::errno::Errno;
@@ -24,8 +24,10 @@ use crate::nvidia::TypeDetails;
 /// NVIDIA's driver may wait a few seconds for its plugin to leave.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(15);
 
-/// A device's `mdev_type` is made shortly after the device itself: looks, and pause between them.
-const SETTLING_LOOKS: u32 = 50;
+/// A device's `mdev_type` is made after the device itself, on a busy host more than half a second
+/// later (observed): how long to wait for it where one device is asked for, and in listings.
+const SETTLING_PATIENCE: Duration = Duration::from_secs(10);
+const LISTING_PATIENCE: Duration = Duration::from_secs(1);
 const SETTLING_PAUSE: Duration = Duration::from_millis(10);
 
 const TYPES: &str = "mdev_supported_types";
@@ -72,19 +74,26 @@ impl<'h> Mdev<'h> {
     }
 
     /// As `read_device`, but waits for a device that is just being made; `None` once it is gone.
-    fn read_settled(devices: &Dir, uuid: Uuid) -> Result<Option<Device>> {
-        for _ in 0..SETTLING_LOOKS {
-            match Self::read_device(devices, uuid) {
+    fn read_settled(devices: &Dir, uuid: Uuid, patience: Duration) -> Result<Option<Device>> {
+        let begin = Instant::now();
+        loop {
+            let error = match Self::read_device(devices, uuid) {
                 Ok(device) => return Ok(Some(device)),
-                Err(error) if !error.is_absent() => return Err(error),
-                Err(_) => {}
+                Err(error) => error,
+            };
+            if !error.is_absent() {
+                return Err(error);
             }
             if if_present(devices.read_link(uuid.to_string()))?.is_none() {
                 return Ok(None);
             }
+            if begin.elapsed() > patience {
+                return Err(error
+                    .retold(format!("{uuid} is still being made, or was left half made"))
+                    .hint("see the kernel's log: dmesg"));
+            }
             sleep(SETTLING_PAUSE);
         }
-        Self::read_device(devices, uuid).map(Some)
     }
 }
 
@@ -154,7 +163,7 @@ impl Framework for Mdev<'_> {
         let mut devices = Vec::new();
         for entry in dir.entries()? {
             let uuid = entry.name.to_str().and_then(|name| parse_uuid(name).ok());
-            match uuid.map(|uuid| Self::read_settled(&dir, uuid)) {
+            match uuid.map(|uuid| Self::read_settled(&dir, uuid, LISTING_PATIENCE)) {
                 Some(Ok(device)) => devices.extend(device),
                 Some(Err(error)) => warnings.push(error),
                 None => warnings.push(
@@ -168,7 +177,7 @@ impl Framework for Mdev<'_> {
 
     fn device(&self, uuid: Uuid) -> Result<Option<Device>> {
         match if_present(Dir::open(self.host.mdev_devices()))? {
-            Some(dir) => Self::read_settled(&dir, uuid),
+            Some(dir) => Self::read_settled(&dir, uuid, SETTLING_PATIENCE),
             None => Ok(None),
         }
     }
