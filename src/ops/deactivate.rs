@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::Context;
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Device, Holder, Nodes};
+use crate::model::{Device, Nodes};
 use crate::store::Lock;
-use crate::sysfs::{Claim, holders_line};
+use crate::sysfs::{Claim, Holders, holders_line};
 
 /// Between two looks at whether a holder has let go.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -52,7 +52,7 @@ pub fn take_away_locked(context: &Context<'_>, device: &Device, lock: &Lock) -> 
     // First the claim, then the look: whoever comes after the claim is kept out by it.
     let claim = context.kernel.claim(&nodes)?;
     let holders = other_holders(context, &nodes)?;
-    if matches!(claim, Claim::Busy) || !holders.is_empty() {
+    if matches!(claim, Claim::Busy) || !holders.found.is_empty() {
         return Err(in_use(device, &holders, &nodes));
     }
     match framework.remove(device) {
@@ -90,23 +90,27 @@ pub fn refuse_held(context: &Context<'_>, device: &Device) -> Result<()> {
         return Ok(());
     };
     let holders = other_holders(context, &nodes)?;
-    match holders.is_empty() {
+    match holders.found.is_empty() {
         true => Ok(()),
         false => Err(in_use(device, &holders, &nodes)),
     }
 }
 
-fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Vec<Holder>> {
-    let mut holders = context.kernel.holders(nodes)?.found;
+fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Holders> {
+    let mut holders = context.kernel.holders(nodes)?;
     let own = i32::try_from(std::process::id()).unwrap_or_default();
-    holders.retain(|holder| holder.pid != own);
+    holders.found.retain(|holder| holder.pid != own);
     Ok(holders)
 }
 
-fn in_use(device: &Device, holders: &[Holder], nodes: &Nodes) -> Error {
-    let who = match holders.is_empty() {
-        true => "a process that cannot be seen from here".to_owned(),
-        false => holders_line(holders),
+fn in_use(device: &Device, holders: &Holders, nodes: &Nodes) -> Error {
+    let who = match (holders.found.is_empty(), holders.suspects.is_empty()) {
+        (false, _) => holders_line(&holders.found),
+        (true, false) => format!(
+            "a process that keeps only the device open, maybe {}",
+            holders_line(&holders.suspects)
+        ),
+        (true, true) => "a process that cannot be seen from here".to_owned(),
     };
     let error = Error::new(Kind::InUse, format!("{} is in use by {who}", device.uuid));
     let error = match nodes.group.as_ref().or(nodes.device.as_ref()) {

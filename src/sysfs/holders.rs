@@ -8,7 +8,7 @@ use std::path::Path;
 
 use log::debug;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, readlinkat};
 use nix::sys::stat::Mode;
 
 use crate::dir::Dir;
@@ -16,11 +16,19 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::model::{Holder, Nodes};
 
+/// What /proc shows for a device opened through its group (observed on 6.1).
+const DEVICE_FILE: &str = "anon_inode:[vfio-device]";
+/// The node beside the groups that is none: the container.
+const CONTAINER: &str = "vfio";
+
 /// The processes found to have a device open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holders {
     /// Those that could be seen, by process id.
     pub found: Vec<Holder>,
+    /// Those that have some VFIO device open and no group: they closed the group behind them, so
+    /// which device it is cannot be told.
+    pub suspects: Vec<Holder>,
     /// Whether every process could be looked into; without root it is only one's own.
     pub complete: bool,
 }
@@ -34,6 +42,7 @@ pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
         .collect();
     let mut holders = Holders {
         found: Vec::new(),
+        suspects: Vec::new(),
         complete: true,
     };
     if wanted.is_empty() {
@@ -44,9 +53,10 @@ pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
         let Some(pid) = entry.name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        match has_open(&processes, pid, &wanted) {
-            Ok(true) => holders.found.push(describe(&processes, pid)),
-            Ok(false) => {}
+        match look_into(&processes, pid, &wanted) {
+            Ok(Sight::Holder) => holders.found.push(describe(&processes, pid)),
+            Ok(Sight::Suspect) => holders.suspects.push(describe(&processes, pid)),
+            Ok(Sight::Stranger) => {}
             Err(error) if error.is_absent() || error.errno() == Some(Errno::ESRCH) => {}
             Err(error) if error.kind() == Kind::NotPermitted => holders.complete = false,
             Err(error) => return Err(error),
@@ -57,15 +67,33 @@ pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
     Ok(holders)
 }
 
-fn has_open(processes: &Dir, pid: i32, wanted: &[&Path]) -> Result<bool> {
+/// What a process's open files say about it.
+enum Sight {
+    Holder,
+    Suspect,
+    Stranger,
+}
+
+fn look_into(processes: &Dir, pid: i32, wanted: &[&Path]) -> Result<Sight> {
     let mut files = processes.open_dir(format!("{pid}/fd"))?;
+    let nodes = wanted.first().and_then(|node| node.parent());
+    let (mut has_device, mut has_group) = (false, false);
     for entry in files.entries()? {
-        match nix::fcntl::readlinkat(&files, entry.name.as_os_str()) {
-            Ok(target) if wanted.contains(&Path::new(&target)) => return Ok(true),
-            _ => {}
+        // A file that has just been closed is no longer there.
+        let Ok(target) = readlinkat(&files, entry.name.as_os_str()) else {
+            continue;
+        };
+        let target = Path::new(&target);
+        if wanted.contains(&target) {
+            return Ok(Sight::Holder);
         }
+        has_device |= target == Path::new(DEVICE_FILE);
+        has_group |= target.parent() == nodes && !target.ends_with(CONTAINER);
     }
-    Ok(false)
+    Ok(match has_device && !has_group {
+        true => Sight::Suspect,
+        false => Sight::Stranger,
+    })
 }
 
 fn describe(processes: &Dir, pid: i32) -> Holder {
@@ -161,9 +189,19 @@ mod tests {
         );
         process(&host, 99, &host.vfio_group("123"), b"qemu\0-name\0other\0");
         fs::create_dir_all(host.processes().join("self")).unwrap();
+        process(&host, 55, Path::new(DEVICE_FILE), b"crosvm\0");
+        process(&host, 56, Path::new(DEVICE_FILE), b"qemu\0");
+        symlink(host.vfio_group("9"), host.processes().join("56/fd/8")).unwrap();
+        symlink(host.vfio_group("vfio"), host.processes().join("55/fd/8")).unwrap();
 
         let holders = find(&host, &nodes(&host)).unwrap();
         assert!(holders.complete);
+        let suspects: Vec<i32> = holders.suspects.iter().map(|s| s.pid).collect();
+        assert_eq!(
+            suspects,
+            [55],
+            "56 has a group of its own, so that is its device"
+        );
         let lines: Vec<String> = holders.found.iter().map(Holder::to_string).collect();
         assert_eq!(
             lines,
