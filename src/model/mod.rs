@@ -1,0 +1,241 @@
+//! What things are: names that cannot be wrong, parents, types, devices, definitions. No I/O.
+
+mod names;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::error::{Error, Kind, Result};
+use crate::nvidia::TypeDetails;
+
+pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid};
+
+/// An attribute and the text to write to it. Order matters and names may repeat (s390 vfio-ap).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attr {
+    /// Which attribute.
+    pub name: AttrName,
+    /// What is written, without a newline.
+    pub value: String,
+}
+
+impl FromStr for Attr {
+    type Err = Error;
+
+    /// Parses `NAME=VALUE`. The value may be empty and may contain `=`.
+    fn from_str(text: &str) -> Result<Attr> {
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Error::new(
+                Kind::Usage,
+                format!("{text:?} is not of the form NAME=VALUE"),
+            )
+        })?;
+        Attr::new(name, value)
+    }
+}
+
+impl Attr {
+    /// An attribute of that name, to be set to `value`.
+    ///
+    /// # Errors
+    /// A name that leads elsewhere; a NUL in the value, which sysfs would cut short.
+    pub fn new(name: &str, value: &str) -> Result<Attr> {
+        let name = name.parse()?;
+        if value.contains('\0') {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("the value of attribute {name} contains a NUL character"),
+            ));
+        }
+        Ok(Attr {
+            name,
+            value: value.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Attr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.value)
+    }
+}
+
+/// Whether a definition is started at boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StartMode {
+    /// At boot, and whenever the parent appears.
+    Auto,
+    /// Only when asked for.
+    Manual,
+}
+
+impl StartMode {
+    /// The word used in definitions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StartMode::Auto => "auto",
+            StartMode::Manual => "manual",
+        }
+    }
+}
+
+impl fmt::Display for StartMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How the kernel offers a parent's virtual GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FrameworkKind {
+    /// The kernel's mediated devices, `/sys/class/mdev_bus`.
+    Mdev,
+}
+
+impl FrameworkKind {
+    /// The word shown to users and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FrameworkKind::Mdev => "mdev",
+        }
+    }
+}
+
+/// A physical device that can be split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Its name.
+    pub id: ParentId,
+    /// Which framework offers it.
+    pub framework: FrameworkKind,
+}
+
+/// One way in which a parent can be split, as the kernel lists it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VgpuType {
+    /// Its directory's name.
+    pub id: TypeId,
+    /// The driver's name for it; optional in the kernel's interface.
+    pub name: Option<String>,
+    /// The driver's description; optional, and may span lines.
+    pub description: Option<String>,
+    /// What the description says, where its form is known.
+    pub details: Option<TypeDetails>,
+    /// Instances that can be created now; `None` where the kernel's answer could not be read.
+    pub available: Option<u32>,
+    /// The device API that an instance offers, such as `vfio-pci`; `None` as above.
+    pub device_api: Option<String>,
+}
+
+impl VgpuType {
+    /// The name for people: the driver's, without its marketing prefix; else the id.
+    pub fn short_name(&self) -> &str {
+        match &self.name {
+            Some(name) => crate::nvidia::short_name(name),
+            None => self.id.as_str(),
+        }
+    }
+
+    /// Whether a user who writes `text` may mean this type: its id, full name or short name.
+    pub fn answers_to(&self, text: &str) -> bool {
+        self.id.as_str() == text || self.name.as_deref() == Some(text) || self.short_name() == text
+    }
+}
+
+/// An instance that exists in the kernel now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its UUID, under which only one can be active on the whole host.
+    pub uuid: Uuid,
+    /// The parent that it is a part of.
+    pub parent: ParentId,
+    /// Its type.
+    pub type_id: TypeId,
+    /// Which framework it belongs to.
+    pub framework: FrameworkKind,
+}
+
+/// A device's nodes: what a process opens in order to use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nodes {
+    /// The device's directory in sysfs.
+    pub sysfs: PathBuf,
+    /// The number of its IOMMU group, where it has one.
+    pub iommu_group: Option<String>,
+    /// `/dev/vfio/<group>`, where it has a group.
+    pub group: Option<PathBuf>,
+    /// `/dev/vfio/devices/vfio<N>`, on kernels that have device nodes.
+    pub device: Option<PathBuf>,
+}
+
+/// A process that has a device open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Process id.
+    pub pid: i32,
+    /// The command's name, as the kernel keeps it (15 bytes at most).
+    pub command: String,
+    /// The virtual machine's name, where the command line says it.
+    pub vm: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {} ({}", self.pid, self.command)?;
+        match &self.vm {
+            Some(vm) => write!(f, ", VM {vm})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+/// A device that the user wants, as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The device's UUID.
+    pub uuid: Uuid,
+    /// The parent it is to be created on; the same UUID may be defined on several.
+    pub parent: ParentId,
+    /// The type to create.
+    pub type_id: TypeId,
+    /// Whether it is started at boot.
+    pub start: StartMode,
+    /// Attributes written after creation, in this order.
+    pub attrs: Vec<Attr>,
+    /// The whole document as it was read, so that keys of other programs survive.
+    pub document: Map<String, Value>,
+}
+
+impl Definition {
+    /// A new definition with nothing beside what is given.
+    pub fn new(uuid: Uuid, parent: ParentId, type_id: TypeId, start: StartMode) -> Definition {
+        Definition {
+            uuid,
+            parent,
+            type_id,
+            start,
+            attrs: Vec::new(),
+            document: Map::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_keep_everything_after_the_first_equals_sign() {
+        let attr: Attr = "nvidia/vgpu_params=frame_rate_limiter=0, disable_vnc=1"
+            .parse()
+            .unwrap();
+        assert_eq!(attr.name.as_str(), "nvidia/vgpu_params");
+        assert_eq!(attr.value, "frame_rate_limiter=0, disable_vnc=1");
+        assert!("novalue".parse::<Attr>().is_err());
+        assert!("=x".parse::<Attr>().is_err());
+    }
+}
