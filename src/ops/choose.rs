@@ -119,9 +119,9 @@ fn unknown_type(
         .iter()
         .filter(|offer| {
             let vgpu_type = &offer.vgpu_type;
+            let id = vgpu_type.id.as_str().to_lowercase();
             let name = vgpu_type.name.as_deref().unwrap_or_default().to_lowercase();
-            vgpu_type.id.as_str().to_lowercase() == lower
-                || (!lower.is_empty() && name.contains(&lower))
+            !lower.is_empty() && (id.contains(&lower) || name.contains(&lower))
         })
         .collect();
     match near.is_empty() {

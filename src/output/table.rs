@@ -1,7 +1,9 @@
 //! Tables: bordered at a terminal, plain columns elsewhere.
 
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table,
+};
 
 use super::Style;
 
@@ -10,24 +12,32 @@ use super::Style;
 pub struct Column {
     /// The heading, in capitals.
     pub name: &'static str,
-    /// Numbers stand right, so that their digits align.
-    pub is_number: bool,
+    kind: ColumnKind,
 }
 
-/// A column of words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ColumnKind {
+    Id,
+    Words,
+    Number,
+}
+
+/// A column of what users copy: never broken over two lines.
+pub const fn ids(name: &'static str) -> Column {
+    let kind = ColumnKind::Id;
+    Column { name, kind }
+}
+
+/// A column of words, which wrap on a narrow terminal.
 pub const fn words(name: &'static str) -> Column {
-    Column {
-        name,
-        is_number: false,
-    }
+    let kind = ColumnKind::Words;
+    Column { name, kind }
 }
 
-/// A column of numbers.
+/// A column of numbers, which stand right so that their digits align.
 pub const fn numbers(name: &'static str) -> Column {
-    Column {
-        name,
-        is_number: true,
-    }
+    let kind = ColumnKind::Number;
+    Column { name, kind }
 }
 
 /// A line of a table.
@@ -63,6 +73,11 @@ pub fn draw(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
         let cells = columns.iter().zip(row.cells);
         table.add_row(cells.map(|(column, text)| cell(*column, text, row.is_live, style)));
     }
+    for (drawn, column) in table.column_iter_mut().zip(columns) {
+        if column.kind == ColumnKind::Id {
+            drawn.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     if style == Style::Plain {
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -88,9 +103,9 @@ fn cell(column: Column, text: String, is_live: bool, style: Style) -> Cell {
 }
 
 fn aligned(cell: Cell, column: Column) -> Cell {
-    match column.is_number {
-        true => cell.set_alignment(CellAlignment::Right),
-        false => cell,
+    match column.kind {
+        ColumnKind::Number => cell.set_alignment(CellAlignment::Right),
+        ColumnKind::Id | ColumnKind::Words => cell,
     }
 }
 

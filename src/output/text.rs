@@ -1,6 +1,6 @@
 //! Answers and sentences for people.
 
-use super::table::{Row, draw, numbers, words};
+use super::table::{Row, draw, ids, numbers, words};
 use super::{Reply, Style};
 use crate::error::Error;
 use crate::model::{Holder, VgpuType};
@@ -155,7 +155,7 @@ fn types(parents: &[ParentTypes], style: Style) -> String {
     let all = || parents.iter().flat_map(|parent| &parent.types);
     let described = all().any(|t| t.details.is_none() && t.description.is_some());
     let detailed = all().any(|t| t.details.is_some());
-    let mut columns = vec![words("PARENT"), words("TYPE"), words("NAME")];
+    let mut columns = vec![ids("PARENT"), ids("TYPE"), words("NAME")];
     if detailed {
         columns.extend([
             numbers("FRAMEBUFFER"),
@@ -211,7 +211,7 @@ fn unknown_description(vgpu_type: &VgpuType) -> Option<String> {
 
 fn gpus(gpus: &[Gpu], style: Style) -> String {
     let columns = [
-        words("PARENT"),
+        ids("PARENT"),
         words("CARD"),
         words("DRIVER"),
         words("FRAMEWORK"),
@@ -256,10 +256,10 @@ fn bar(taken: u64, total: u64) -> String {
 
 fn list(devices: &[Listed], style: Style) -> String {
     let columns = [
-        words("UUID"),
-        words("TYPE"),
+        ids("UUID"),
+        ids("TYPE"),
         words("NAME"),
-        words("PARENT"),
+        ids("PARENT"),
         words("STATE"),
         words("START"),
     ];
