@@ -58,9 +58,21 @@ impl SimHost {
     /// Starts the host that a file describes.
     #[track_caller]
     pub fn start_file(file: &Path) -> SimHost {
+        Self::start_file_in(file, &std::env::temp_dir())
+    }
+
+    /// As [`SimHost::start`], with its root in the directory `outside`, which the caller watches.
+    #[track_caller]
+    pub fn start_in(name: &str, outside: &Path) -> SimHost {
+        let hosts = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hosts");
+        Self::start_file_in(&hosts.join(format!("{name}.toml")), outside)
+    }
+
+    #[track_caller]
+    fn start_file_in(file: &Path, outside: &Path) -> SimHost {
         let root = tempfile::Builder::new()
             .prefix("vgpuctl-")
-            .tempdir()
+            .tempdir_in(outside)
             .unwrap();
         // Other users read it in some tests.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -142,6 +154,23 @@ impl SimHost {
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
         command
+            .args(args)
+            .env("VGPUCTL_ROOT", self.root())
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The command under `strace` with these options, not yet started.
+    pub fn strace<S: AsRef<OsStr>>(
+        &self,
+        options: &[&str],
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new("strace");
+        command
+            .args(options)
+            .args(["--", env!("CARGO_BIN_EXE_vgpuctl")])
             .args(args)
             .env("VGPUCTL_ROOT", self.root())
             .env_remove("NO_COLOR")

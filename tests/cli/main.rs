@@ -1,4 +1,5 @@
 //! The command line, run by users' words against simulated hosts (`examples/simhost`).
 
+mod concurrency;
 mod harness;
 mod main_job;
