@@ -3,4 +3,5 @@
 mod concurrency;
 mod crash;
 mod harness;
+mod hostile_names;
 mod main_job;
