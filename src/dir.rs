@@ -22,8 +22,19 @@ const LARGEST_FILE: usize = 1 << 20;
 pub struct Entry {
     /// Its name, which need not be UTF-8.
     pub name: OsString,
-    /// The directory itself says that this is neither a directory nor a link to something.
-    pub is_plain: bool,
+    /// What the directory says that it is.
+    pub kind: EntryKind,
+}
+
+/// What a directory says of a name in it, without looking there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A directory, or the file system does not say.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A file or anything else.
+    Other,
 }
 
 /// An open directory and the path it was opened by, for messages.
@@ -40,20 +51,29 @@ impl Dir {
     /// What the kernel answered, with the path.
     pub fn open(path: impl Into<PathBuf>) -> Result<Dir> {
         let path = path.into();
-        Self::open_from(AT_FDCWD, &path.clone(), path)
+        Self::open_from(AT_FDCWD, &path.clone(), path, OFlag::empty())
     }
 
-    /// Opens a directory below this one.
+    /// Opens a directory below this one, following links.
     ///
     /// # Errors
     /// What the kernel answered, with the path.
     pub fn open_dir(&self, name: impl AsRef<Path>) -> Result<Dir> {
         let name = name.as_ref();
-        Self::open_from(self.as_fd(), name, self.path.join(name))
+        Self::open_from(self.as_fd(), name, self.path.join(name), OFlag::empty())
     }
 
-    fn open_from(at: BorrowedFd<'_>, name: &Path, path: PathBuf) -> Result<Dir> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    /// Opens a directory below this one, unless the name is a link.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path; ENOTDIR for a link.
+    pub fn open_real_dir(&self, name: impl AsRef<Path>) -> Result<Dir> {
+        let name = name.as_ref();
+        Self::open_from(self.as_fd(), name, self.path.join(name), OFlag::O_NOFOLLOW)
+    }
+
+    fn open_from(at: BorrowedFd<'_>, name: &Path, path: PathBuf, more: OFlag) -> Result<Dir> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | more;
         match nix::dir::Dir::openat(at, name, flags, Mode::empty()) {
             Ok(handle) => Ok(Dir { handle, path }),
             Err(errno) => Err(Error::system("cannot open the directory", path, errno)),
@@ -83,10 +103,11 @@ impl Dir {
             if name != "." && name != ".." {
                 entries.push(Entry {
                     name: name.to_owned(),
-                    is_plain: !matches!(
-                        entry.file_type(),
-                        None | Some(Type::Directory | Type::Symlink)
-                    ),
+                    kind: match entry.file_type() {
+                        None | Some(Type::Directory) => EntryKind::Directory,
+                        Some(Type::Symlink) => EntryKind::Link,
+                        Some(_) => EntryKind::Other,
+                    },
                 });
             }
         }

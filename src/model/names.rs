@@ -8,15 +8,16 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 
-/// The kernel's limit for one name in a directory (NAME_MAX), in bytes.
-const LONGEST_NAME: usize = 255;
+/// The kernel's limit for one name in a directory (NAME_MAX, 255 bytes), less room for what is put
+/// behind it, such as ".lock".
+const LONGEST_NAME: usize = 240;
 
 /// Says why `name` cannot be one component of a path below a fixed directory.
 fn check_component(what: &str, name: &str) -> Result<()> {
     let fault = if name.is_empty() {
         "it is empty"
     } else if name.len() > LONGEST_NAME {
-        "it is longer than 255 bytes"
+        "it is longer than 240 bytes"
     } else if name == "." || name == ".." {
         "it names a directory"
     } else if name.contains('/') {
@@ -159,7 +160,7 @@ impl FromStr for AttrName {
             return Err(refusal(
                 "attribute name",
                 name,
-                "it is longer than 255 bytes",
+                "it is longer than 240 bytes",
             ));
         }
         for part in name.split('/') {

@@ -13,7 +13,7 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
 
 use super::errno_of;
 use crate::dir::Dir;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, if_present};
 
 /// The name of a file that is being written. One is enough for a directory, since writers hold its
 /// lock; it is hidden, so that nobody takes it for a definition, and the next writer takes it over.
@@ -22,7 +22,9 @@ const UNFINISHED: &str = ".vgpuctl.tmp";
 /// Opens `name` below `top`, making both where they are missing.
 pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
     let path = top.join(name);
-    if let Some(dir) = crate::error::if_present(Dir::open(&path))? {
+    if let Some(top) = if_present(Dir::open(top))?
+        && let Some(dir) = if_present(top.open_real_dir(name))?
+    {
         return Ok(dir);
     }
     let failed = |path: &Path, errno| Error::system("cannot make the directory", path, errno);
@@ -38,7 +40,7 @@ pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
         Err(errno) => return Err(failed(&path, errno)),
     }
     fsync(&dir).map_err(|errno| failed(&path, errno))?;
-    dir.open_dir(name)
+    dir.open_real_dir(name)
 }
 
 /// Puts `content` in the place of the file `name`, whole or not at all, and onto the disk.

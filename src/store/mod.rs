@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use uuid::Uuid;
 
-use crate::dir::Dir;
+use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::{Definition, ParentId, parse_uuid};
@@ -146,13 +146,11 @@ impl<'h> Store<'h> {
             None => parents_in(&mut top, warnings)?,
         };
         for parent in parents {
-            let mut dir = match top.open_dir(parent.as_str()) {
+            let mut dir = match top.open_real_dir(parent.as_str()) {
                 Ok(dir) => dir,
                 Err(error) if error.is_absent() => continue,
-                // A stray file beside the parents' directories.
-                Err(error) if error.errno() == Some(Errno::ENOTDIR) => continue,
                 Err(error) => {
-                    warnings.push(error);
+                    warnings.push(told_of_link(error));
                     continue;
                 }
             };
@@ -172,7 +170,9 @@ impl<'h> Store<'h> {
     /// # Errors
     /// It is absent ([`Error::is_absent`]), or cannot be understood; the path is named.
     pub fn read(&self, at: &Location) -> Result<Definition> {
-        let dir = Dir::open(self.host.definitions().join(at.parent.as_str()))?;
+        let dir = Dir::open(self.host.definitions())?
+            .open_real_dir(at.parent.as_str())
+            .map_err(told_of_link)?;
         read_one(&dir, at.clone())
     }
 
@@ -182,7 +182,8 @@ impl<'h> Store<'h> {
     /// What the kernel answered; the old definition is then still there.
     pub fn write(&self, _held: &Lock, definition: &Definition) -> Result<()> {
         let text = format::print(definition);
-        let dir = atomic::make_dir(&self.host.definitions(), definition.parent.as_str())?;
+        let dir = atomic::make_dir(&self.host.definitions(), definition.parent.as_str())
+            .map_err(told_of_link)?;
         atomic::replace(&dir, &definition.uuid.to_string(), text.as_bytes())
     }
 
@@ -195,7 +196,8 @@ impl<'h> Store<'h> {
         let Some(top) = if_present(Dir::open(self.host.definitions()))? else {
             return Ok(());
         };
-        let Some(dir) = if_present(top.open_dir(at.parent.as_str()))? else {
+        let Some(dir) = if_present(top.open_real_dir(at.parent.as_str()))
+            .map_err(told_of_link)? else {
             return Ok(());
         };
         match unlinkat(
@@ -220,6 +222,16 @@ impl<'h> Store<'h> {
     }
 }
 
+/// What is below a link in the definitions' directory lies outside it, so it is left alone.
+fn told_of_link(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::ENOTDIR | Errno::ELOOP) => {
+            error.hint("a link is not followed here: put a directory in its place")
+        }
+        _ => error,
+    }
+}
+
 fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
@@ -227,7 +239,8 @@ fn errno_of(error: &io::Error) -> Errno {
 fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
     let mut parents = Vec::new();
     for entry in top.entries()? {
-        if entry.is_plain || entry.name == NOT_A_PARENT {
+        // A stray file beside the parents' directories is nobody's definition.
+        if entry.kind == EntryKind::Other || entry.name == NOT_A_PARENT {
             continue;
         }
         match entry.name.to_str() {
