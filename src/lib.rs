@@ -1,1 +1,22 @@
 //! `vgpuctl`: mediated devices and virtual GPUs, listed, created and brought back at boot.
+//!
+//! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
+//! [`cli`] -> [`output`], [`ops`] -> [`sysfs`], [`store`] -> [`model`], [`nvidia`], [`host`],
+//! [`dir`], [`error`].
+
+#![deny(missing_docs, unsafe_code)]
+// What comes from outside is never unwrapped, and printing must not panic on a closed stream.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+pub mod cli;
+pub mod dir;
+pub mod error;
+pub mod host;
+pub mod model;
+pub mod nvidia;
+pub mod ops;
+pub mod output;
+pub mod store;
+pub mod sysfs;

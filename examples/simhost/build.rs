@@ -1,0 +1,252 @@
+//! Which directories, links and files the parts of a host have in `/sys` and `/dev`.
+
+use crate::ap;
+
+use crate::hostfile::{Flavour, HostFile, ParentSpec};
+use crate::state::Device;
+use crate::tree::{Attr, Tree};
+
+/// IOMMU groups below this one belong to the parents.
+pub fn first_group(spec: &HostFile) -> u32 {
+    spec.parents.len() as u32 + 10
+}
+
+/// What is there before any driver registers a parent.
+pub fn base(sys: &mut Tree, dev: &mut Tree, spec: &HostFile) {
+    for dir in [
+        "bus/pci/devices",
+        "bus/pci/drivers",
+        "devices",
+        "class",
+        "module",
+        "kernel",
+    ] {
+        sys.dir(dir);
+    }
+    sys.dir("kernel/iommu_groups");
+    sys.text("module/vfio/refcnt", "0");
+    if spec.mdev {
+        for dir in [
+            "class/mdev_bus",
+            "bus/mdev/devices",
+            "bus/mdev/drivers",
+            "module/mdev",
+        ] {
+            sys.dir(dir);
+        }
+    }
+    dev.dir("vfio/devices");
+    dev.file("vfio/vfio", 0o666, Attr::Container);
+    for (group, parent) in spec.parents.iter().enumerate() {
+        pci_function(sys, parent, group);
+    }
+}
+
+/// The parent's PCI function, which is there whether or not its driver is.
+fn pci_function(sys: &mut Tree, parent: &ParentSpec, group: usize) {
+    let Some(pci) = parent.pci else { return };
+    let path = &parent.path;
+    for (name, value) in [
+        ("vendor", pci.vendor),
+        ("device", pci.device),
+        ("subsystem_vendor", pci.subsystem_vendor),
+        ("subsystem_device", pci.subsystem_device),
+    ] {
+        sys.text(&format!("{path}/{name}"), &format!("{value:#06x}"));
+    }
+    sys.text(&format!("{path}/class"), &format!("{:#08x}", pci.class));
+    sys.text(&format!("{path}/modalias"), &pci.modalias());
+    let uevent = format!(
+        "DRIVER={}\nPCI_CLASS={:X}\nPCI_ID={:04X}:{:04X}\nPCI_SUBSYS_ID={:04X}:{:04X}\n\
+         PCI_SLOT_NAME={}\nMODALIAS={}\n",
+        parent.driver,
+        pci.class,
+        pci.vendor,
+        pci.device,
+        pci.subsystem_vendor,
+        pci.subsystem_device,
+        parent.id,
+        pci.modalias()
+    );
+    sys.file(&format!("{path}/uevent"), 0o644, Attr::Text(uevent));
+    sys.file(
+        &format!("{path}/numa_node"),
+        0o644,
+        Attr::Text("-1\n".to_owned()),
+    );
+    sys.link(&format!("{path}/subsystem"), "bus/pci");
+    sys.link(&format!("bus/pci/devices/{}", parent.id), path);
+    iommu_group(sys, group as u32, &parent.id, path);
+}
+
+fn iommu_group(sys: &mut Tree, group: u32, id: &str, path: &str) {
+    let dir = format!("kernel/iommu_groups/{group}");
+    sys.text(&format!("{dir}/type"), "DMA");
+    sys.link(&format!("{dir}/devices/{id}"), path);
+    sys.link(&format!("{path}/iommu_group"), &dir);
+}
+
+fn driver_dir(parent: &ParentSpec) -> String {
+    match (parent.pci, parent.flavour) {
+        (Some(_), _) => format!("bus/pci/drivers/{}", parent.driver),
+        (None, Flavour::ApMatrix) => format!("bus/matrix/drivers/{}", parent.driver),
+        (None, _) => format!("bus/platform/drivers/{}", parent.driver),
+    }
+}
+
+fn mdev_driver(parent: &ParentSpec) -> String {
+    match (parent.flavour, parent.driver.as_str()) {
+        (Flavour::Nvidia, _) => "nvidia-vgpu-vfio".to_owned(),
+        (Flavour::ApMatrix, _) => "vfio_ap_mdev".to_owned(),
+        (Flavour::Plain, "i915") => "intel_vgpu_mdev".to_owned(),
+        (Flavour::Plain, driver) => format!("{driver}-mdev"),
+    }
+}
+
+/// The parent's driver registers it.
+pub fn attach(sys: &mut Tree, parent: &ParentSpec) {
+    let path = &parent.path;
+    sys.dir(path);
+    let driver = driver_dir(parent);
+    sys.dir(&driver);
+    sys.dir(&format!("module/{}", parent.driver));
+    sys.dir(&format!("bus/mdev/drivers/{}", mdev_driver(parent)));
+    sys.link(&format!("{path}/driver"), &driver);
+    sys.link(&format!("{driver}/{}", parent.id), path);
+    sys.link(&format!("class/mdev_bus/{}", parent.id), path);
+    if parent.pci.is_none() {
+        sys.file(&format!("{path}/uevent"), 0o644, Attr::Text(String::new()));
+        if let Some((bus, _)) = driver.split_once("/drivers/") {
+            sys.link(&format!("{path}/subsystem"), bus);
+        }
+    }
+    if parent.supported_types {
+        for spec in &parent.types {
+            let dir = types_path(parent, &spec.id);
+            let names = || (parent.id.clone(), spec.id.clone());
+            let (p, t) = names();
+            sys.file(
+                &format!("{dir}/available_instances"),
+                0o444,
+                Attr::Available(p, t),
+            );
+            let (p, t) = names();
+            sys.file(&format!("{dir}/create"), 0o200, Attr::Create(p, t));
+            sys.text(&format!("{dir}/device_api"), &spec.device_api);
+            sys.dir(&format!("{dir}/devices"));
+            if let Some(name) = &spec.name {
+                sys.text(&format!("{dir}/name"), name);
+            }
+            if let Some(description) = &spec.description {
+                sys.text(&format!("{dir}/description"), description);
+            }
+        }
+    }
+}
+
+/// The parent's driver lets go of it; a PCI function stays.
+pub fn detach(sys: &mut Tree, parent: &ParentSpec) {
+    sys.remove(&format!("class/mdev_bus/{}", parent.id));
+    sys.remove(&format!("{}/{}", driver_dir(parent), parent.id));
+    if parent.pci.is_some() {
+        sys.remove(&format!("{}/mdev_supported_types", parent.path));
+        sys.remove(&format!("{}/driver", parent.path));
+    } else {
+        sys.remove(&parent.path);
+    }
+}
+
+fn types_path(parent: &ParentSpec, type_id: &str) -> String {
+    format!("{}/mdev_supported_types/{type_id}", parent.path)
+}
+
+/// A device as it appears first: on the bus, without its `mdev_type`.
+pub fn device(sys: &mut Tree, dev: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
+    let path = format!("{}/{uuid}", parent.path);
+    sys.file(
+        &format!("{path}/remove"),
+        0o200,
+        Attr::Remove(uuid.to_owned()),
+    );
+    let driver = format!("bus/mdev/drivers/{}", mdev_driver(parent));
+    let uevent = format!("DRIVER={}\n", mdev_driver(parent));
+    sys.file(&format!("{path}/uevent"), 0o644, Attr::Text(uevent));
+    sys.link(&format!("{path}/driver"), &driver);
+    sys.link(&format!("{path}/subsystem"), "bus/mdev");
+    sys.link(&format!("{driver}/{uuid}"), &path);
+    sys.link(&format!("bus/mdev/devices/{uuid}"), &path);
+    iommu_group(sys, d.group, uuid, &path);
+    sys.text(
+        &format!("{path}/vfio-dev/vfio{}/dev", d.vfio),
+        &format!("511:{}", d.vfio),
+    );
+    vendor_attributes(sys, parent.flavour, &path, uuid);
+    dev.file(
+        &format!("vfio/{}", d.group),
+        0o600,
+        Attr::Group(uuid.to_owned()),
+    );
+    dev.file(
+        &format!("vfio/devices/vfio{}", d.vfio),
+        0o600,
+        Attr::Cdev(uuid.to_owned()),
+    );
+}
+
+fn vendor_attributes(sys: &mut Tree, flavour: Flavour, path: &str, uuid: &str) {
+    let own = || uuid.to_owned();
+    match flavour {
+        Flavour::Nvidia => {
+            sys.file(
+                &format!("{path}/nvidia/vgpu_params"),
+                0o644,
+                Attr::Params(own()),
+            );
+        }
+        Flavour::ApMatrix => {
+            for (name, change) in ap::FILES {
+                sys.file(
+                    &format!("{path}/{name}"),
+                    0o200,
+                    Attr::Assign(own(), change),
+                );
+            }
+            sys.file(&format!("{path}/matrix"), 0o444, Attr::Matrix(own()));
+            sys.file(
+                &format!("{path}/control_domains"),
+                0o444,
+                Attr::ControlDomains(own()),
+            );
+        }
+        Flavour::Plain => {}
+    }
+}
+
+/// The last step of a create: the links between a device and its type.
+pub fn whole(sys: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
+    let path = format!("{}/{uuid}", parent.path);
+    let type_path = types_path(parent, &d.type_id);
+    sys.link(&format!("{path}/mdev_type"), &type_path);
+    sys.link(&format!("{type_path}/devices/{uuid}"), &path);
+}
+
+/// The first step of a remove: off the bus and away from its type, the directory stays.
+pub fn unlink(sys: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
+    let path = format!("{}/{uuid}", parent.path);
+    sys.remove(&format!("{path}/remove"));
+    sys.remove(&format!("{path}/mdev_type"));
+    sys.remove(&format!(
+        "{}/devices/{uuid}",
+        types_path(parent, &d.type_id)
+    ));
+    sys.remove(&format!("bus/mdev/devices/{uuid}"));
+}
+
+/// The last step of a remove.
+pub fn gone(sys: &mut Tree, dev: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
+    sys.remove(&format!("{}/{uuid}", parent.path));
+    sys.remove(&format!("bus/mdev/drivers/{}/{uuid}", mdev_driver(parent)));
+    sys.remove(&format!("kernel/iommu_groups/{}", d.group));
+    dev.remove(&format!("vfio/{}", d.group));
+    dev.remove(&format!("vfio/devices/vfio{}", d.vfio));
+}

@@ -1,0 +1,300 @@
+//! The host file: which parents a simulated host has, read from TOML.
+
+use std::fs;
+use std::path::Path;
+
+use nix::errno::Errno;
+use serde::Deserialize;
+
+use crate::cards;
+use crate::faults::errno_by_name;
+use crate::pci::{self, Pci};
+
+/// A host as described, before anything has happened on it.
+#[derive(Debug, Clone)]
+pub struct HostFile {
+    /// Is the mdev module loaded?
+    pub mdev: bool,
+    /// All parents, attached or not.
+    pub parents: Vec<ParentSpec>,
+}
+
+/// One parent device.
+#[derive(Debug, Clone)]
+pub struct ParentSpec {
+    /// `0000:81:00.0`, `matrix`.
+    pub id: String,
+    /// Below `/sys`: `devices/pci0000:80/0000:80:01.0/0000:81:00.0`.
+    pub path: String,
+    /// The parent's driver, the first half of its types' names.
+    pub driver: String,
+    /// PCI ids; none for `matrix`.
+    pub pci: Option<Pci>,
+    /// Which attributes its devices have.
+    pub flavour: Flavour,
+    /// How instances are counted.
+    pub rule: Rule,
+    /// What a create says when none is left.
+    pub full: Errno,
+    /// Its types.
+    pub types: Vec<TypeSpec>,
+    /// Registered from the start?
+    pub attached: bool,
+    /// Has it `mdev_supported_types`?
+    pub supported_types: bool,
+}
+
+/// One mediated-device type.
+#[derive(Debug, Clone)]
+pub struct TypeSpec {
+    /// `nvidia-63`.
+    pub id: String,
+    /// Content of `name`, if the file is there.
+    pub name: Option<String>,
+    /// Content of `description`, if the file is there.
+    pub description: Option<String>,
+    /// Content of `device_api`.
+    pub device_api: String,
+    /// Framebuffer (one size) or share of the pool.
+    pub weight: u32,
+    /// Most instances on one parent.
+    pub max: u32,
+}
+
+/// How a parent counts its instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// NVIDIA: all vGPUs of a GPU have one framebuffer size, at most `max` of them.
+    OneSize,
+    /// One pool; each device takes its weight from it.
+    Pool(u32),
+}
+
+/// The vendor's attributes on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// `nvidia/vgpu_params`.
+    Nvidia,
+    /// `assign_adapter`, `matrix` and the like.
+    ApMatrix,
+    /// None.
+    Plain,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHost {
+    #[serde(default = "yes")]
+    mdev: bool,
+    #[serde(default)]
+    parent: Vec<RawParent>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawParent {
+    id: String,
+    card: Option<String>,
+    count: Option<u8>,
+    driver: Option<String>,
+    vendor: Option<u16>,
+    device: Option<u16>,
+    subsystem_vendor: Option<u16>,
+    subsystem_device: Option<u16>,
+    class: Option<u32>,
+    pool: Option<u32>,
+    full: Option<String>,
+    #[serde(default = "yes")]
+    attached: bool,
+    #[serde(default = "yes")]
+    supported_types: bool,
+    #[serde(default, rename = "type")]
+    types: Vec<RawType>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawType {
+    id: String,
+    name: Option<String>,
+    description: Option<String>,
+    #[serde(default = "vfio_pci")]
+    device_api: String,
+    #[serde(default = "one")]
+    cost: u32,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn vfio_pci() -> String {
+    "vfio-pci".to_owned()
+}
+
+/// Reads the host file at `path`.
+pub fn read(path: &Path) -> Result<HostFile, String> {
+    let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    parse(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Reads a host file's text.
+pub fn parse(text: &str) -> Result<HostFile, String> {
+    let raw: RawHost = toml::from_str(text).map_err(|e| e.to_string())?;
+    let mut parents: Vec<ParentSpec> = Vec::new();
+    for entry in &raw.parent {
+        for offset in 0..entry.count.unwrap_or(1) {
+            let id = pci::nth_address(&entry.id, offset)?;
+            if id.is_empty() || id.contains('/') || parents.iter().any(|p| p.id == id) {
+                return Err(format!("parent \"{id}\" is there twice or not a name"));
+            }
+            parents.push(entry.resolve(id)?);
+        }
+    }
+    if !raw.mdev && !parents.is_empty() {
+        return Err("mdev = false leaves no place for parents".to_owned());
+    }
+    Ok(HostFile {
+        mdev: raw.mdev,
+        parents,
+    })
+}
+
+impl RawParent {
+    fn resolve(&self, id: String) -> Result<ParentSpec, String> {
+        let card = self.card.as_deref().map(cards::card).transpose()?;
+        let driver = match (&self.driver, &card) {
+            (Some(driver), _) => driver.clone(),
+            (None, Some(_)) => "nvidia".to_owned(),
+            (None, None) => return Err(format!("parent {id} needs a card or a driver")),
+        };
+        let types = match &card {
+            Some(card) => nvidia_types(&driver, card)?,
+            None => self
+                .types
+                .iter()
+                .map(|t| t.resolve(&driver, self.pool))
+                .collect(),
+        };
+        let rule = match (self.pool, &card) {
+            (Some(size), _) => Rule::Pool(size),
+            (None, Some(_)) => Rule::OneSize,
+            (None, None) => return Err(format!("parent {id} needs a card or a pool")),
+        };
+        let full = match (&self.full, &card) {
+            (Some(name), _) => errno_by_name(name)?,
+            // NVIDIA's driver refuses with EIO, whatever its reason.
+            (None, Some(_)) => Errno::EIO,
+            (None, None) => Errno::EUSERS,
+        };
+        let is_pci = pci::is_address(&id);
+        Ok(ParentSpec {
+            path: if is_pci {
+                pci::device_path(&id)
+            } else {
+                format!("devices/{driver}/{id}")
+            },
+            pci: is_pci.then(|| Pci {
+                vendor: self.vendor.unwrap_or(pci::NVIDIA),
+                device: self.device.or(card.as_ref().map(|c| c.device)).unwrap_or(0),
+                subsystem_vendor: self.subsystem_vendor.unwrap_or(pci::NVIDIA),
+                subsystem_device: self
+                    .subsystem_device
+                    .or(card.as_ref().map(|c| c.subsystem))
+                    .unwrap_or(0),
+                class: self
+                    .class
+                    .or(card.as_ref().map(|c| c.class))
+                    .unwrap_or(0x03_0000),
+            }),
+            flavour: match driver.as_str() {
+                "nvidia" => Flavour::Nvidia,
+                "vfio_ap" => Flavour::ApMatrix,
+                _ => Flavour::Plain,
+            },
+            id,
+            driver,
+            rule,
+            full,
+            types,
+            attached: self.attached,
+            supported_types: self.supported_types,
+        })
+    }
+}
+
+impl RawType {
+    fn resolve(&self, driver: &str, pool: Option<u32>) -> TypeSpec {
+        let weight = self.cost.max(1);
+        TypeSpec {
+            id: format!("{driver}-{}", self.id),
+            name: self.name.clone(),
+            description: self.description.clone(),
+            device_api: self.device_api.clone(),
+            weight,
+            max: pool.unwrap_or(0) / weight,
+        }
+    }
+}
+
+fn nvidia_types(driver: &str, card: &cards::Card) -> Result<Vec<TypeSpec>, String> {
+    let types = card.types()?;
+    Ok(types
+        .into_iter()
+        .map(|t| TypeSpec {
+            id: format!("{driver}-{}", t.id),
+            name: Some(t.name),
+            description: Some(t.description),
+            device_api: vfio_pci(),
+            weight: t.framebuffer_mib,
+            max: t.max_instance,
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_file_of_the_repository_is_readable() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hosts");
+        let mut seen = 0;
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap() != "cards.toml" {
+                read(&path).unwrap();
+                seen += 1;
+            }
+        }
+        assert!(seen >= 10, "only {seen} host files in {folder}");
+    }
+
+    #[test]
+    fn count_makes_neighbours() {
+        let host = parse("[[parent]]\nid = \"0000:81:00.0\"\ncard = \"p4\"\ncount = 16\n").unwrap();
+        assert_eq!(host.parents.len(), 16);
+        assert_eq!(host.parents[15].id, "0000:90:00.0");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(
+            parse("[[parent]]\nid = \"x\"\n")
+                .unwrap_err()
+                .contains("a card or a driver")
+        );
+        assert!(
+            parse("[[parent]]\nid = \"x\"\ncard = \"q\"\n")
+                .unwrap_err()
+                .contains("no card")
+        );
+        assert!(parse("colour = 1").unwrap_err().contains("colour"));
+        let twice = "[[parent]]\nid = \"m\"\ndriver = \"d\"\npool = 1\n".repeat(2);
+        assert!(parse(&twice).unwrap_err().contains("twice"));
+    }
+}

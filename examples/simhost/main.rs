@@ -1,0 +1,98 @@
+//! A simulated host with vGPUs under a directory, to try `vgpuctl --root DIR` without a GPU.
+//!
+//! `ROOT/sys` and `ROOT/dev` are FUSE mounts that answer as the kernel does; see README.md.
+
+mod ap;
+mod build;
+mod cards;
+mod control;
+mod faults;
+mod fs;
+mod host;
+mod hostfile;
+mod pci;
+mod process;
+mod root;
+mod shared;
+mod state;
+mod tree;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+
+const USAGE: &str = "\
+usage: simhost HOSTFILE ROOT [--die-with-parent]
+       simhost ctl ROOT COMMAND...
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.first().map(String::as_str) {
+        Some("ctl") if args.len() >= 3 => {
+            control::send(Path::new(&args[1]), &args[2..]).map(|answer| print(&answer))
+        }
+        Some("-h" | "--help") => {
+            print(&format!("{USAGE}\ncommands of ctl:\n{}", control::COMMANDS));
+            Ok(())
+        }
+        Some(first) if !first.starts_with('-') && first != "ctl" => host_command(&args),
+        _ => Err(USAGE.trim_end().to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("simhost: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) {
+    let mut out = std::io::stdout();
+    // Nobody reads: nothing is lost.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn host_command(args: &[String]) -> Result<(), String> {
+    let (flags, paths): (Vec<_>, Vec<_>) = args.iter().partition(|a| a.starts_with("--"));
+    if let Some(flag) = flags.iter().find(|f| **f != "--die-with-parent") {
+        return Err(format!("unknown option {flag}\n{}", USAGE.trim_end()));
+    }
+    let [file, root] = paths[..] else {
+        return Err(USAGE.trim_end().to_owned());
+    };
+    serve(Path::new(file), &PathBuf::from(root), !flags.is_empty())
+}
+
+fn serve(file: &Path, root_path: &Path, die_with_parent: bool) -> Result<(), String> {
+    let spec = hostfile::read(file)?;
+    // Before any thread starts, so that all of them leave the signals to this one.
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().map_err(|e| e.to_string())?;
+    if die_with_parent {
+        prctl::set_pdeathsig(Signal::SIGTERM).map_err(|e| e.to_string())?;
+    }
+    if control::answers(root_path) {
+        return Err(format!(
+            "another simhost runs under {}",
+            root_path.display()
+        ));
+    }
+    let root = root::Root::prepare(root_path)?;
+    let shared = shared::Shared::new(host::Host::new(spec));
+    let sessions = root.mount(&shared)?;
+    control::listen(&root, &shared)?;
+    print(&format!("ready {}\n", root_path.display()));
+    signals.wait().map_err(|e| e.to_string())?;
+    root.unmount();
+    drop(sessions);
+    let _ = std::fs::remove_file(root.control_dir().join("control"));
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Who is whose parent, from `/proc`.
+
+use std::fs;
+
+fn status_field(pid: u32, field: &str) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix(field))?;
+    line.trim_start_matches(':').trim().parse().ok()
+}
+
+/// The process of a thread; FUSE names the thread that made a request.
+pub fn process_of(thread: u32) -> u32 {
+    status_field(thread, "Tgid").unwrap_or(thread)
+}
+
+/// Is one of these processes the other, or its parent?
+pub fn are_kin(a: u32, b: u32) -> bool {
+    a == b || status_field(a, "PPid") == Some(b) || status_field(b, "PPid") == Some(a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_and_its_process_and_its_parent_are_kin() {
+        let me = std::process::id();
+        let thread = std::thread::spawn(|| nix::unistd::gettid().as_raw() as u32);
+        let thread = thread.join().unwrap();
+        assert_ne!(thread, me);
+        assert_eq!(process_of(me), me);
+        assert!(are_kin(me, me));
+        assert!(are_kin(me, nix::unistd::getppid().as_raw() as u32));
+        assert!(!are_kin(me, u32::MAX));
+    }
+}

@@ -1,0 +1,107 @@
+//! `vgpuctl create`.
+
+use clap::Args;
+use uuid::Uuid;
+
+use super::for_clap;
+use crate::error::Result;
+use crate::model::{Attr, ParentId, StartMode, parse_uuid, proxmox_uuid};
+use crate::ops::{self, Context, CreateRequest, Persistence};
+use crate::output::Reply;
+
+/// Create a device now, and define it so that it comes back at boot
+///
+/// Prints the UUID of each device. Without --parent, the first parent in order of their addresses
+/// that has room is taken.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The type: id, name or short name (nvidia-63, "GRID P4-1Q", P4-1Q)
+    #[arg(short, long = "type", value_name = "TYPE")]
+    type_name: String,
+    /// On this parent
+    #[arg(short, long, value_name = "PARENT")]
+    parent: Option<ParentId>,
+    /// Under this UUID instead of a random one
+    #[arg(short, long, value_parser = whole_uuid)]
+    uuid: Option<Uuid>,
+    /// Under the UUID that Proxmox gives a VM's hostpci INDEX (0 if left out)
+    #[arg(long, value_name = "N[:INDEX]", value_parser = vmid_uuid, conflicts_with = "uuid")]
+    vmid: Option<Uuid>,
+    /// As many devices; all of them or none
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        hide_default_value = true
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4096), conflicts_with_all = ["uuid", "vmid"])]
+    count: u32,
+    /// Attribute to set after creation; repeat for more, order is kept
+    #[arg(short, long = "attr", value_name = "NAME=VALUE")]
+    attrs: Vec<Attr>,
+    /// Write no definition: the device is gone after a reboot
+    #[arg(long, conflicts_with = "manual")]
+    transient: bool,
+    /// Define it, but do not start it at boot
+    #[arg(long)]
+    manual: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl CreateArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let persistence = match (self.transient, self.manual) {
+            (true, _) => Persistence::Transient,
+            (_, true) => Persistence::Defined(StartMode::Manual),
+            _ => Persistence::Defined(StartMode::Auto),
+        };
+        let request = CreateRequest {
+            type_name: self.type_name,
+            parent: self.parent,
+            uuid: self.uuid.or(self.vmid),
+            count: usize::try_from(self.count).unwrap_or(usize::MAX),
+            attrs: self.attrs,
+            persistence,
+            dry_run: self.dry_run,
+        };
+        ops::create(context, &request).map(Reply::Made)
+    }
+}
+
+/// For clap: a UUID in the kernel's form.
+pub fn whole_uuid(text: &str) -> std::result::Result<Uuid, String> {
+    parse_uuid(text).map_err(|error| for_clap(&error))
+}
+
+fn vmid_uuid(text: &str) -> std::result::Result<Uuid, String> {
+    let (vmid, index) = text.split_once(':').unwrap_or((text, "0"));
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| format!("{text:?} is not a number; write a VM's id, as 100 or 100:1"))
+    };
+    proxmox_uuid(number(vmid)?, number(index)?).map_err(|error| for_clap(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vms_id_and_index_become_proxmoxs_uuid() {
+        let text = |given| vmid_uuid(given).map(|uuid| uuid.to_string());
+        assert_eq!(
+            text("100").as_deref(),
+            Ok("00000000-0000-0000-0000-000000000100")
+        );
+        assert_eq!(
+            text("100:1").as_deref(),
+            Ok("00000001-0000-0000-0000-000000000100")
+        );
+        for bad in ["", "x", "100:", "-1", "100:x", "1:2:3"] {
+            assert!(text(bad).is_err(), "{bad:?}");
+        }
+    }
+}

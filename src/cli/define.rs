@@ -1,0 +1,52 @@
+//! `vgpuctl define`.
+
+use clap::Args;
+use uuid::Uuid;
+
+use super::create::whole_uuid;
+use crate::error::Result;
+use crate::model::{Attr, ParentId, StartMode};
+use crate::ops::{self, Context, DefineRequest};
+use crate::output::Reply;
+
+/// Define a device without making it; it is started at boot
+///
+/// Prints the UUID. The parent need not be there now.
+#[derive(Debug, Args)]
+pub struct DefineArgs {
+    /// The type: id, name or short name (nvidia-63, "GRID P4-1Q", P4-1Q)
+    #[arg(short, long = "type", value_name = "TYPE")]
+    type_name: String,
+    /// On this parent
+    #[arg(short, long, value_name = "PARENT")]
+    parent: ParentId,
+    /// Under this UUID instead of a random one
+    #[arg(short, long, value_parser = whole_uuid)]
+    uuid: Option<Uuid>,
+    /// Do not start it at boot
+    #[arg(long)]
+    manual: bool,
+    /// Attribute to set after creation; repeat for more, order is kept
+    #[arg(short, long = "attr", value_name = "NAME=VALUE")]
+    attrs: Vec<Attr>,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl DefineArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let request = DefineRequest {
+            type_name: self.type_name,
+            parent: self.parent,
+            uuid: self.uuid,
+            start: match self.manual {
+                true => StartMode::Manual,
+                false => StartMode::Auto,
+            },
+            attrs: self.attrs,
+            dry_run: self.dry_run,
+        };
+        ops::define(context, &request).map(Reply::Made)
+    }
+}

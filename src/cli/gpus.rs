@@ -1,0 +1,17 @@
+//! `vgpuctl gpus`.
+
+use clap::Args;
+
+use crate::error::Result;
+use crate::ops::{self, Context, GpusRequest};
+use crate::output::Reply;
+
+/// List the parents: card, driver, and what each holds
+#[derive(Debug, Args)]
+pub struct GpusArgs {}
+
+impl GpusArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        ops::gpus(context, &GpusRequest {}).map(Reply::Gpus)
+    }
+}

@@ -1,0 +1,132 @@
+//! vgpuctl's command line: arguments become requests, outcomes become text or JSON and a status.
+
+mod create;
+mod define;
+mod gpus;
+mod list;
+mod log;
+mod modify;
+mod print;
+mod remove;
+mod restore;
+mod selector;
+mod show;
+mod start;
+mod stop;
+mod types;
+mod undefine;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::ops::Context;
+use crate::output::Reply;
+
+/// Lists, creates and restores virtual GPUs and other mediated devices.
+#[derive(Debug, Parser)]
+#[command(name = "vgpuctl", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 no capacity, 5 in use, 6 not permitted,
+7 partly done.
+
+A UUID may be shortened to its first 8 characters where it is unique.";
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Put every path under DIR, as for a simulated or mounted host
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/",
+        env = "VGPUCTL_ROOT"
+    )]
+    #[arg(hide_default_value = true, hide_env_values = true)]
+    root: PathBuf,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say what is read and written
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Types(types::TypesArgs),
+    Gpus(gpus::GpusArgs),
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Create(create::CreateArgs),
+    Remove(remove::RemoveArgs),
+    Define(define::DefineArgs),
+    Undefine(undefine::UndefineArgs),
+    Modify(modify::ModifyArgs),
+    Start(start::StartArgs),
+    Stop(stop::StopArgs),
+    Restore(restore::RestoreArgs),
+}
+
+impl Verb {
+    fn run(self, context: &Context<'_>) -> Result<Reply> {
+        match self {
+            Verb::Types(args) => args.run(context),
+            Verb::Gpus(args) => args.run(context),
+            Verb::List(args) => args.run(context),
+            Verb::Show(args) => args.run(context),
+            Verb::Create(args) => args.run(context),
+            Verb::Remove(args) => args.run(context),
+            Verb::Define(args) => args.run(context),
+            Verb::Undefine(args) => args.run(context),
+            Verb::Modify(args) => args.run(context),
+            Verb::Start(args) => args.run(context),
+            Verb::Stop(args) => args.run(context),
+            Verb::Restore(args) => args.run(context),
+        }
+    }
+}
+
+/// Runs one command line and says how it ended.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return print::refused_arguments(&error, wants_json),
+    };
+    log::start(cli.global.verbose);
+    let host = Host::new(cli.global.root);
+    let result = cli.verb.run(&Context::of(&host));
+    let form = match cli.global.json {
+        true => print::Form::Json,
+        false => print::Form::Text,
+    };
+    print::end(result, form)
+}
+
+/// The definition of the command line, for what is made out of it.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+/// A message for clap, which adds which argument it is about.
+fn for_clap(error: &Error) -> String {
+    let mut text = error.to_string();
+    for hint in error.all_hints() {
+        text += "; ";
+        text += hint;
+    }
+    text
+}

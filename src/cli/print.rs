@@ -1,0 +1,105 @@
+//! The end of every command: answer to standard output, the rest to standard error, a status.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::output::{
+    Reply, Style, error_document, problem, reply_document, sentences, stdout_text,
+};
+
+/// Who reads the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A person.
+    Text,
+    /// A program.
+    Json,
+}
+
+/// Prints what came of a command.
+pub fn end(result: Result<Reply>, form: Form) -> ExitCode {
+    let reply = match result {
+        Ok(reply) => reply,
+        Err(error) => return failed(&error, form),
+    };
+    let answer = match form {
+        Form::Json => pretty(&reply_document(&reply)),
+        Form::Text => stdout_text(&reply, style()),
+    };
+    if let Err(error) = to_stdout(&answer) {
+        return failed(&error, form);
+    }
+    if form == Form::Text {
+        to_stderr(sentences(&reply));
+    }
+    match reply.failure() {
+        Some(kind) => ExitCode::from(kind.exit_status()),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Answers arguments that make no sense, and `--help` and `--version`.
+pub fn refused_arguments(error: &clap::Error, wants_json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        let text = error.render();
+        return match to_stdout(&text.to_string()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, Form::Text),
+        };
+    }
+    if wants_json {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        return failed(&Error::new(Kind::Usage, message), Form::Json);
+    }
+    let _ = error.print();
+    ExitCode::from(Kind::Usage.exit_status())
+}
+
+fn failed(error: &Error, form: Form) -> ExitCode {
+    match form {
+        Form::Text => to_stderr(problem("error", error)),
+        Form::Json => to_stderr(vec![pretty(&error_document(error)).trim_end().to_owned()]),
+    }
+    ExitCode::from(error.kind().exit_status())
+}
+
+fn pretty(document: &Value) -> String {
+    format!("{document:#}\n")
+}
+
+fn style() -> Style {
+    let variable = |name| std::env::var(name).ok();
+    Style::choose(
+        io::stdout().is_terminal(),
+        variable("NO_COLOR").as_deref(),
+        variable("TERM").as_deref(),
+    )
+}
+
+/// Whoever closes the pipe has read enough: that is no error.
+fn to_stdout(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(
+            Kind::Failed,
+            format!("cannot write to standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn to_stderr(lines: Vec<String>) {
+    let mut stderr = io::stderr().lock();
+    for line in lines {
+        // There is nobody left to tell that nobody listens.
+        let _ = writeln!(stderr, "{line}");
+    }
+}

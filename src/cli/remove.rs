@@ -1,0 +1,50 @@
+//! `vgpuctl remove`.
+
+use clap::Args;
+
+use super::selector::{SelectorsArgs, WaitArgs};
+use crate::error::Result;
+use crate::ops::{self, Context, RemoveRequest, StopRequest};
+use crate::output::Reply;
+
+/// Remove devices and their definitions
+///
+/// A device that a process holds open is left alone: the kernel would block until it lets go.
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    #[command(flatten)]
+    which: SelectorsArgs,
+    /// Keep the definition: the device comes back at boot
+    #[arg(long)]
+    keep_definition: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl RemoveArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let (selectors, wait) = (self.which.selectors(), self.wait.duration());
+        let report = match self.keep_definition {
+            true => ops::stop(
+                context,
+                &StopRequest {
+                    selectors,
+                    wait,
+                    dry_run: self.dry_run,
+                },
+            ),
+            false => ops::remove(
+                context,
+                &RemoveRequest {
+                    selectors,
+                    wait,
+                    dry_run: self.dry_run,
+                },
+            ),
+        };
+        Ok(Reply::Changed(report))
+    }
+}

@@ -1,0 +1,43 @@
+//! `vgpuctl restore`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::error::Result;
+use crate::model::ParentId;
+use crate::ops::{self, Context, RestoreRequest};
+use crate::output::Reply;
+
+/// Start every device that is defined to start at boot and is not active
+///
+/// Runs at boot, and may be run again at any time: what is active already is left alone. One line
+/// a device; the exit status is 0 only if all are as wanted.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Only devices of this parent
+    #[arg(short, long, value_name = "PARENT")]
+    parent: Option<ParentId>,
+    /// Wait for parents that are not there yet, this many seconds at most
+    #[arg(
+        long,
+        value_name = "SECS",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    wait: u32,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl RestoreArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let request = RestoreRequest {
+            parent: self.parent,
+            wait: Duration::from_secs(self.wait.into()),
+            dry_run: self.dry_run,
+        };
+        ops::restore(context, &request).map(Reply::Restored)
+    }
+}

@@ -1,0 +1,24 @@
+//! `vgpuctl show`.
+
+use clap::Args;
+
+use super::selector::SelectorArgs;
+use crate::error::Result;
+use crate::ops::{self, Context, ShowRequest};
+use crate::output::Reply;
+
+/// Show all about one device, and who holds it
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    which: SelectorArgs,
+}
+
+impl ShowArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let request = ShowRequest {
+            selector: self.which.selector(),
+        };
+        ops::show(context, &request).map(|answer| Reply::Show(Box::new(answer)))
+    }
+}

@@ -1,0 +1,28 @@
+//! `vgpuctl start`.
+
+use clap::Args;
+
+use super::selector::SelectorsArgs;
+use crate::error::Result;
+use crate::ops::{self, Context, StartRequest};
+use crate::output::Reply;
+
+/// Start devices from their definitions
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    #[command(flatten)]
+    which: SelectorsArgs,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl StartArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let request = StartRequest {
+            selectors: self.which.selectors(),
+            dry_run: self.dry_run,
+        };
+        Ok(Reply::Changed(ops::start(context, &request)))
+    }
+}

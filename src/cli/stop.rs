@@ -1,0 +1,33 @@
+//! `vgpuctl stop`.
+
+use clap::Args;
+
+use super::selector::{SelectorsArgs, WaitArgs};
+use crate::error::Result;
+use crate::ops::{self, Context, StopRequest};
+use crate::output::Reply;
+
+/// Stop devices; their definitions stay
+///
+/// A device that a process holds open is left alone: the kernel would block until it lets go.
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    #[command(flatten)]
+    which: SelectorsArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl StopArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let request = StopRequest {
+            selectors: self.which.selectors(),
+            wait: self.wait.duration(),
+            dry_run: self.dry_run,
+        };
+        Ok(Reply::Changed(ops::stop(context, &request)))
+    }
+}

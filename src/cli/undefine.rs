@@ -1,0 +1,28 @@
+//! `vgpuctl undefine`.
+
+use clap::Args;
+
+use super::selector::SelectorsArgs;
+use crate::error::Result;
+use crate::ops::{self, Context, UndefineRequest};
+use crate::output::Reply;
+
+/// Delete definitions; active devices stay until the next reboot
+#[derive(Debug, Args)]
+pub struct UndefineArgs {
+    #[command(flatten)]
+    which: SelectorsArgs,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl UndefineArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let request = UndefineRequest {
+            selectors: self.which.selectors(),
+            dry_run: self.dry_run,
+        };
+        Ok(Reply::Changed(ops::undefine(context, &request)))
+    }
+}

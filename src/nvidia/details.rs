@@ -1,0 +1,101 @@
+//! A type's `description` file in NVIDIA's form.
+
+/// What NVIDIA's description of a type says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeDetails {
+    /// Framebuffer of one instance, in MiB.
+    pub framebuffer_mib: u64,
+    /// Virtual displays that one instance can drive.
+    pub displays: u32,
+    /// The frame rate limiter's setting, in frames a second.
+    pub frame_limit: u32,
+    /// Largest resolution, as "5120x2880".
+    pub resolution: String,
+    /// Instances of this type that fit on an otherwise empty GPU.
+    pub max_instances: u32,
+}
+
+impl TypeDetails {
+    /// Parses `num_heads=4, frl_config=60, framebuffer=1024M, max_resolution=5120x2880,
+    /// max_instance=8` (NVIDIA's vGPU user guide; keys in any order, unknown ones skipped).
+    /// `None` where a key is missing or a value has another form.
+    pub fn parse(description: &str) -> Option<TypeDetails> {
+        let field = |wanted: &str| {
+            description
+                .split(',')
+                .filter_map(|field| field.trim().split_once('='))
+                .find_map(|(key, value)| (key.trim() == wanted).then_some(value.trim()))
+        };
+        Some(TypeDetails {
+            framebuffer_mib: field("framebuffer")?.strip_suffix('M')?.parse().ok()?,
+            displays: field("num_heads")?.parse().ok()?,
+            frame_limit: field("frl_config")?.parse().ok()?,
+            resolution: resolution(field("max_resolution")?)?,
+            max_instances: field("max_instance")?.parse().ok()?,
+        })
+    }
+}
+
+fn resolution(text: &str) -> Option<String> {
+    let (width, height) = text.split_once('x')?;
+    let (width, height): (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
+    Some(format!("{width}x{height}"))
+}
+
+/// A framebuffer size for people: "512 MiB", "2 GiB", "1.5 GiB".
+pub fn size(mib: u64) -> String {
+    match mib {
+        _ if mib < 1024 => format!("{mib} MiB"),
+        _ if mib % 1024 == 0 => format!("{} GiB", mib / 1024),
+        _ => format!("{:.1} GiB", mib as f64 / 1024.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P4_1Q: &str =
+        "num_heads=4, frl_config=60, framebuffer=1024M, max_resolution=5120x2880, max_instance=8";
+
+    #[test]
+    fn nvidias_form_is_understood_in_any_order_and_with_more_keys() {
+        let details = TypeDetails::parse(P4_1Q).unwrap();
+        assert_eq!(
+            details,
+            TypeDetails {
+                framebuffer_mib: 1024,
+                displays: 4,
+                frame_limit: 60,
+                resolution: "5120x2880".into(),
+                max_instances: 8,
+            }
+        );
+        let mut fields: Vec<&str> = P4_1Q.split(", ").collect();
+        fields.reverse();
+        let turned = format!("{},ecc=1", fields.join(","));
+        assert_eq!(TypeDetails::parse(&turned), Some(details));
+    }
+
+    #[test]
+    fn other_vendors_and_broken_texts_are_not_guessed_at() {
+        for other in [
+            "",
+            "low_gm_size: 128MB\nhigh_gm_size: 512MB\nfence: 4\nresolution: 1920x1200\nweight: 4",
+            "virtual display, 16 MB video memory",
+            "num_heads=4, frl_config=60, framebuffer=1024M, max_resolution=5120x2880",
+            "num_heads=-1, frl_config=60, framebuffer=1024M, max_resolution=5120x2880, max_instance=8",
+            "num_heads=4, frl_config=60, framebuffer=1024G, max_resolution=5120x2880, max_instance=8",
+            "num_heads=4, frl_config=60, framebuffer=1024M, max_resolution=big, max_instance=8",
+        ] {
+            assert_eq!(TypeDetails::parse(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_as_people_say_them() {
+        assert_eq!(size(512), "512 MiB");
+        assert_eq!(size(2048), "2 GiB");
+        assert_eq!(size(1536), "1.5 GiB");
+    }
+}

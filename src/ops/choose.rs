@@ -1,0 +1,158 @@
+//! Which type a user means, and which parents offer it.
+
+use super::Context;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Parent, ParentId, TypeId, VgpuType};
+
+/// A parent that has the type that is wanted.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The parent.
+    pub parent: Parent,
+    /// The type, as read now.
+    pub vgpu_type: VgpuType,
+}
+
+/// The parents, in order, that have the type that `text` names by its id, full or short name; with
+/// `only`, that one parent.
+///
+/// # Errors
+/// [`Kind::NotFound`] where no parent has it, with what is near; [`Kind::Usage`] where the name
+/// stands for several types, with the choices.
+pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Result<Vec<Offer>> {
+    let mut warnings = Vec::new();
+    let parents = match only {
+        Some(parent) => vec![context.kernel.parent(parent, &mut warnings)?],
+        None => context.kernel.parents(&mut warnings)?,
+    };
+    let mut all = Vec::new();
+    for parent in parents {
+        match context
+            .kernel
+            .serving(&parent)
+            .types(&parent.id, &mut warnings)
+        {
+            Ok(types) => all.extend(types.into_iter().map(|vgpu_type| Offer {
+                parent: parent.clone(),
+                vgpu_type,
+            })),
+            Err(error) if only.is_some() => return Err(no_types(error, &parent.id)),
+            Err(error) => warnings.push(error),
+        }
+    }
+    let (mut fitting, others): (Vec<Offer>, Vec<Offer>) = all
+        .into_iter()
+        .partition(|offer| offer.vgpu_type.answers_to(text));
+    if fitting.iter().any(|o| o.vgpu_type.id.as_str() == text) {
+        fitting.retain(|offer| offer.vgpu_type.id.as_str() == text);
+    }
+    match distinct(&fitting).as_slice() {
+        [] => Err(unknown_type(context, text, only, &others).hints(
+            warnings
+                .iter()
+                .map(|warning| format!("not looked at: {warning}")),
+        )),
+        [_] => Ok(fitting),
+        several => Err(
+            Error::new(Kind::Usage, format!("{text:?} stands for several types"))
+                .hint(format!("choose one by its id: {}", several.join(", "))),
+        ),
+    }
+}
+
+/// As [`offers`], where the parent need not be there: a type on an absent parent is taken at its
+/// word, unless its name stands for one type elsewhere.
+///
+/// # Errors
+/// As [`offers`]; a text that cannot be a type's id.
+pub fn type_for_definition(
+    context: &Context<'_>,
+    text: &str,
+    parent: &ParentId,
+) -> Result<(TypeId, Vec<String>)> {
+    let mut warnings = Vec::new();
+    let present = context.kernel.parents(&mut warnings)?;
+    if present.iter().any(|p| p.id == *parent) {
+        let offers = offers(context, text, Some(parent))?;
+        return Ok((offers[0].vgpu_type.id.clone(), Vec::new()));
+    }
+    let elsewhere = offers(context, text, None)
+        .ok()
+        .and_then(|offers| offers.into_iter().next())
+        .map(|offer| offer.vgpu_type.id);
+    let id = match elsewhere {
+        Some(id) => id,
+        None => text.parse()?,
+    };
+    let note = format!("{parent} is not there now, so its type {id} could not be checked");
+    Ok((id, vec![note]))
+}
+
+fn no_types(error: Error, parent: &ParentId) -> Error {
+    match error.is_absent() {
+        true => error
+            .retold(format!("{parent} offers no types"))
+            .with_kind(Kind::NotFound),
+        false => error,
+    }
+}
+
+fn unknown_type(
+    context: &Context<'_>,
+    text: &str,
+    only: Option<&ParentId>,
+    others: &[Offer],
+) -> Error {
+    let shown: String = text.chars().take(80).collect();
+    let error = match only {
+        Some(parent) => Error::new(Kind::NotFound, format!("{parent} has no type {shown:?}")),
+        None => Error::new(Kind::NotFound, format!("no parent has a type {shown:?}")),
+    };
+    if others.is_empty() {
+        return match only {
+            Some(parent) => error.hint(empty_list_hint(parent)),
+            None => error.hints(context.kernel.why_no_parents()),
+        };
+    }
+    let lower = text.to_lowercase();
+    let near: Vec<&Offer> = others
+        .iter()
+        .filter(|offer| {
+            let vgpu_type = &offer.vgpu_type;
+            let name = vgpu_type.name.as_deref().unwrap_or_default().to_lowercase();
+            vgpu_type.id.as_str().to_lowercase() == lower
+                || (!lower.is_empty() && name.contains(&lower))
+        })
+        .collect();
+    match near.is_empty() {
+        true => error.hint("see what there is: vgpuctl types"),
+        false => {
+            let near: Vec<Offer> = near.into_iter().take(8).cloned().collect();
+            error.hint(format!("did you mean: {}", distinct(&near).join(", ")))
+        }
+    }
+}
+
+/// What an empty list of types means, for NVIDIA's driver above all.
+pub fn empty_list_hint(parent: &ParentId) -> String {
+    format!(
+        "{parent} lists no types yet: for NVIDIA they appear once nvidia-vgpud has run \
+         (systemctl restart nvidia-vgpud)"
+    )
+}
+
+/// "nvidia-63 (GRID P4-1Q)" for each type among the offers, once.
+fn distinct(offers: &[Offer]) -> Vec<String> {
+    let mut seen: Vec<&VgpuType> = Vec::new();
+    for Offer { vgpu_type, .. } in offers {
+        if !seen.iter().any(|known| known.id == vgpu_type.id) {
+            seen.push(vgpu_type);
+        }
+    }
+    seen.iter()
+        .map(|vgpu_type| match &vgpu_type.name {
+            Some(name) => format!("{} ({name})", vgpu_type.id),
+            None => vgpu_type.id.to_string(),
+        })
+        .collect()
+}

@@ -1,0 +1,286 @@
+//! `create`: a device now, and its definition for the next boot.
+
+use uuid::Uuid;
+
+use super::activate::{Blueprint, make};
+use super::capacity::nothing_free;
+use super::choose::{Offer, offers};
+use super::deactivate::{clear_unfinished, take_away};
+use super::{Action, Change, Context, Effect, Report};
+use crate::error::{Error, Kind, Result, if_present};
+use crate::model::{Attr, Definition, Device, ParentId, StartMode};
+use crate::store::{Location, Lock};
+
+/// Whether a device outlives the next reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It is gone after a reboot.
+    Transient,
+    /// It has a definition.
+    Defined(StartMode),
+}
+
+/// What to create.
+#[derive(Debug, Clone)]
+pub struct CreateRequest {
+    /// The type's id, full name or short name.
+    pub type_name: String,
+    /// On which parent; else the first in order of their names that has room.
+    pub parent: Option<ParentId>,
+    /// Under which UUID; else a random one.
+    pub uuid: Option<Uuid>,
+    /// How many; more than one only without a UUID. All or none are made.
+    pub count: usize,
+    /// What is written to each, in order.
+    pub attrs: Vec<Attr>,
+    /// Whether to keep a definition.
+    pub persistence: Persistence,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Creates devices.
+///
+/// # Errors
+/// Nothing was made, or all that was made was taken back (where even that failed, the error says
+/// so). [`Kind::NoCapacity`] says what is in the way.
+pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> {
+    if let (Some(uuid), false) = (request.uuid, request.dry_run) {
+        clear_unfinished(context, uuid)?;
+    }
+    let offers = offers(context, &request.type_name, request.parent.as_ref())?;
+    if let Some(uuid) = request.uuid {
+        if request.count != 1 {
+            return Err(Error::new(
+                Kind::Usage,
+                "one UUID cannot serve several devices: leave out --uuid or --count",
+            ));
+        }
+        refuse_active(context, uuid)?;
+        refuse_defined(context, request, &offers, uuid)?;
+    }
+    if free_now(&offers) < request.count {
+        return Err(nothing_free(context, &offers, request.count));
+    }
+    if request.dry_run {
+        return plan(context, request, &offers);
+    }
+    let mut made: Vec<Change> = Vec::new();
+    for _ in 0..request.count {
+        let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
+        match create_one(context, request, &offers, uuid) {
+            Ok(change) => made.push(change),
+            Err(error) => return Err(take_back(context, &made, error)),
+        }
+    }
+    Ok(Report::of(made))
+}
+
+/// How many instances the parents say are free; those that do not say count as able.
+fn free_now(offers: &[Offer]) -> usize {
+    let free = |offer: &Offer| match offer.vgpu_type.available {
+        Some(free) => usize::try_from(free).unwrap_or(usize::MAX),
+        None => usize::MAX,
+    };
+    offers.iter().map(free).fold(0, usize::saturating_add)
+}
+
+fn refuse_active(context: &Context<'_>, uuid: Uuid) -> Result<()> {
+    match context.kernel.device(uuid)? {
+        None => Ok(()),
+        Some(device) => Err(Error::new(
+            Kind::Failed,
+            format!(
+                "{uuid} is active already, as {} on {}",
+                device.type_id, device.parent
+            ),
+        )
+        .hint(format!("see: vgpuctl show {uuid}"))),
+    }
+}
+
+/// Refuses a UUID that is defined as something else. The same definition is what a `create` leaves
+/// that was interrupted before it made the device, and the same command goes on from there.
+fn refuse_defined(
+    context: &Context<'_>,
+    request: &CreateRequest,
+    offers: &[Offer],
+    uuid: Uuid,
+) -> Result<()> {
+    let mut unrelated = Vec::new();
+    let all = context.store.index(&mut unrelated)?;
+    for at in all.into_iter().filter(|at| at.uuid == uuid) {
+        let unfinished = offers
+            .iter()
+            .find(|offer| offer.parent.id == at.parent)
+            .and_then(|offer| definition(request, offer, uuid))
+            .is_some_and(|wanted| same_wish(context, &at, &wanted));
+        if !unfinished {
+            return Err(Error::new(
+                Kind::Failed,
+                format!("{uuid} is defined already, on {}", at.parent),
+            )
+            .at(context.store.path(&at))
+            .hint(format!(
+                "make the device that is defined: vgpuctl start {uuid}"
+            ))
+            .hint(format!(
+                "or delete the definition first: vgpuctl undefine {uuid}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> bool {
+    context.store.read(at).is_ok_and(|found| {
+        found.type_id == wanted.type_id
+            && found.start == wanted.start
+            && found.attrs == wanted.attrs
+    })
+}
+
+fn definition(request: &CreateRequest, offer: &Offer, uuid: Uuid) -> Option<Definition> {
+    let Persistence::Defined(start) = request.persistence else {
+        return None;
+    };
+    let (parent, type_id) = (offer.parent.id.clone(), offer.vgpu_type.id.clone());
+    let mut definition = Definition::new(uuid, parent, type_id, start);
+    definition.attrs.clone_from(&request.attrs);
+    Some(definition)
+}
+
+/// Makes one device on the first parent that has room when looked at under its lock.
+fn create_one(
+    context: &Context<'_>,
+    request: &CreateRequest,
+    offers: &[Offer],
+    uuid: Uuid,
+) -> Result<Change> {
+    let mut refusal = None;
+    for offer in offers {
+        let lock = context.store.lock(&offer.parent.id)?;
+        let mut unrelated = Vec::new();
+        let framework = context.kernel.serving(&offer.parent);
+        let now = framework.vgpu_type(&offer.parent.id, &offer.vgpu_type.id, &mut unrelated)?;
+        if now.available == Some(0) {
+            continue;
+        }
+        match create_here(context, request, offer, uuid, &lock) {
+            Ok(()) => return Ok(change(offer, Some(uuid), Effect::Done(Action::Create))),
+            Err(error) if error.kind() == Kind::NoCapacity => refusal = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    let nothing = nothing_free(context, offers, 1);
+    Err(match refusal {
+        // The kernel's own answer is worth more than our guess, and both have hints.
+        Some(error) => error.hints(nothing.all_hints().into_iter().map(str::to_owned)),
+        None => nothing,
+    })
+}
+
+/// Intent first: the definition, then the device; the definition is taken back if that fails.
+fn create_here(
+    context: &Context<'_>,
+    request: &CreateRequest,
+    offer: &Offer,
+    uuid: Uuid,
+    lock: &Lock,
+) -> Result<()> {
+    let definition = definition(request, offer, uuid);
+    if let Some(definition) = &definition {
+        refuse_another(context, definition)?;
+        context.store.write(lock, definition)?;
+    }
+    let blueprint = Blueprint {
+        parent: &offer.parent,
+        type_id: &offer.vgpu_type.id,
+        uuid,
+        attrs: &request.attrs,
+    };
+    make(context, lock, blueprint).map_err(|error| match &definition {
+        Some(definition) => error.and_clean_up(context.store.delete(lock, &location(definition))),
+        None => error,
+    })
+}
+
+/// Under the lock: somebody else may have defined this UUID here since the first look.
+fn refuse_another(context: &Context<'_>, wanted: &Definition) -> Result<()> {
+    let at = location(wanted);
+    let there = if_present(context.store.read(&at).map(|_| ()))?;
+    let active = context.kernel.device(wanted.uuid)?;
+    match (there, active) {
+        (None, None) => Ok(()),
+        (Some(()), None) if same_wish(context, &at, wanted) => Ok(()),
+        _ => Err(Error::new(
+            Kind::Failed,
+            format!("somebody else has just made {}", wanted.uuid),
+        )
+        .at(context.store.path(&at))),
+    }
+}
+
+fn location(definition: &Definition) -> Location {
+    Location {
+        parent: definition.parent.clone(),
+        uuid: definition.uuid,
+    }
+}
+
+fn change(offer: &Offer, uuid: Option<Uuid>, effect: Effect) -> Change {
+    Change {
+        uuid,
+        parent: Some(offer.parent.id.clone()),
+        type_id: Some(offer.vgpu_type.id.clone()),
+        type_name: offer.vgpu_type.name.clone(),
+        effect,
+    }
+}
+
+fn plan(context: &Context<'_>, request: &CreateRequest, offers: &[Offer]) -> Result<Report> {
+    let mut changes = Vec::new();
+    for offer in offers {
+        let free = offer.vgpu_type.available.unwrap_or(u32::MAX);
+        for _ in 0..free {
+            if changes.len() == request.count {
+                return Ok(Report::of(changes));
+            }
+            changes.push(change(offer, request.uuid, Effect::Planned(Action::Create)));
+        }
+    }
+    match changes.len() == request.count {
+        true => Ok(Report::of(changes)),
+        false => Err(nothing_free(context, offers, request.count)),
+    }
+}
+
+/// All or nothing: removes what this command made before one failed.
+fn take_back(context: &Context<'_>, made: &[Change], cause: Error) -> Error {
+    let mut clean_up = Ok(());
+    for change in made.iter().rev() {
+        let (Some(uuid), Some(parent)) = (change.uuid, &change.parent) else {
+            continue;
+        };
+        clean_up = clean_up.and(undo_one(context, uuid, parent));
+    }
+    match made.len() {
+        0 => cause,
+        count => cause
+            .hint(format!("the {count} made before it were taken back"))
+            .and_clean_up(clean_up),
+    }
+}
+
+fn undo_one(context: &Context<'_>, uuid: Uuid, parent: &ParentId) -> Result<()> {
+    let device: Option<Device> = context.kernel.device(uuid)?;
+    if let Some(device) = device.filter(|device| device.parent == *parent) {
+        take_away(context, &device, std::time::Duration::ZERO)?;
+    }
+    let lock = context.store.lock(parent)?;
+    let at = Location {
+        parent: parent.clone(),
+        uuid,
+    };
+    context.store.delete(&lock, &at)
+}

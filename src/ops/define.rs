@@ -1,0 +1,102 @@
+//! `define` and `undefine`: definitions alone, without touching the kernel.
+
+use uuid::Uuid;
+
+use super::choose::type_for_definition;
+use super::stop::{change, each};
+use super::target::find;
+use super::{Action, Change, Context, Effect, Report, Selector};
+use crate::error::{Error, Kind, Result, if_present};
+use crate::model::{Attr, Definition, ParentId, StartMode};
+use crate::store::Location;
+
+/// What to define.
+#[derive(Debug, Clone)]
+pub struct DefineRequest {
+    /// The type's id, full name or short name.
+    pub type_name: String,
+    /// Under which parent; it need not be there now.
+    pub parent: ParentId,
+    /// Under which UUID; else a random one.
+    pub uuid: Option<Uuid>,
+    /// Whether it is started at boot.
+    pub start: StartMode,
+    /// What is written to the device after it is made, in order.
+    pub attrs: Vec<Attr>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// What to undefine.
+#[derive(Debug, Clone)]
+pub struct UndefineRequest {
+    /// Which definitions.
+    pub selectors: Vec<Selector>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Writes a definition.
+///
+/// # Errors
+/// The UUID is defined under this parent already; the parent is there and has no such type.
+pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> {
+    let (type_id, notes) = type_for_definition(context, &request.type_name, &request.parent)?;
+    let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
+    let at = Location {
+        parent: request.parent.clone(),
+        uuid,
+    };
+    let type_name = context.kernel.type_name(&request.parent, &type_id);
+    let mut definition =
+        Definition::new(uuid, request.parent.clone(), type_id.clone(), request.start);
+    definition.attrs.clone_from(&request.attrs);
+
+    let (uuid, effect) = if request.dry_run {
+        refuse_defined(context, &at)?;
+        (request.uuid, Effect::Planned(Action::Define))
+    } else {
+        let lock = context.store.lock(&request.parent)?;
+        refuse_defined(context, &at)?;
+        context.store.write(&lock, &definition)?;
+        (Some(uuid), Effect::Done(Action::Define))
+    };
+    let mut report = Report::of(vec![Change {
+        uuid,
+        parent: Some(request.parent.clone()),
+        type_id: Some(type_id),
+        type_name,
+        effect,
+    }]);
+    report.notes = notes;
+    Ok(report)
+}
+
+fn refuse_defined(context: &Context<'_>, at: &Location) -> Result<()> {
+    // Present but unreadable is defined too.
+    match if_present(context.store.read(at)) {
+        Ok(None) => Ok(()),
+        _ => Err(Error::new(
+            Kind::Failed,
+            format!("{} is defined already, on {}", at.uuid, at.parent),
+        )
+        .at(context.store.path(at))
+        .hint(format!("change it with: vgpuctl modify {}", at.uuid))),
+    }
+}
+
+/// Deletes definitions, readable or not; active devices stay.
+pub fn undefine(context: &Context<'_>, request: &UndefineRequest) -> Report {
+    let one = |selector: &Selector| {
+        let target = find(context, selector)?;
+        let at = target.only_definition()?;
+        if request.dry_run {
+            return Ok(change(context, &target, Effect::Planned(Action::Undefine)));
+        }
+        let before = change(context, &target, Effect::Done(Action::Undefine));
+        let lock = context.store.lock(&at.parent)?;
+        context.store.delete(&lock, at)?;
+        Ok(before)
+    };
+    each(&request.selectors, one)
+}

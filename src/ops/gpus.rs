@@ -1,0 +1,91 @@
+//! `gpus`: one line a parent.
+
+use super::{Answer, Context};
+use crate::error::Result;
+use crate::model::{Device, Parent, VgpuType};
+use crate::nvidia::{hold_line, holdings};
+use crate::sysfs::Cards;
+
+/// Which parents to tell: all.
+#[derive(Debug, Clone, Default)]
+pub struct GpusRequest {}
+
+/// A parent and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// The parent.
+    pub parent: Parent,
+    /// The card's model, else its PCI numbers, else nothing for a parent that is no PCI device.
+    pub card: Option<String>,
+    /// PCI vendor and device, "10de:1bb3".
+    pub pci_ids: Option<String>,
+    /// The driver that serves it.
+    pub driver: Option<String>,
+    /// How many devices are active on it.
+    pub active: usize,
+    /// What those are: "3 x P4-2Q (2 GiB each)".
+    pub holds: String,
+    /// Framebuffer taken and in all, in MiB, as far as the types' descriptions tell.
+    pub framebuffer: Option<(u64, u64)>,
+}
+
+/// All parents, by name.
+///
+/// # Errors
+/// Parents or devices cannot be listed at all.
+pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<Gpu>>> {
+    let (mut warnings, mut notes) = (Vec::new(), Vec::new());
+    let parents = context.kernel.parents(&mut warnings)?;
+    if parents.is_empty() {
+        notes.extend(context.kernel.why_no_parents());
+    }
+    let devices = context.kernel.devices(&mut warnings)?;
+    let cards = Cards::open();
+    let mut all = Vec::new();
+    for parent in parents {
+        let framework = context.kernel.serving(&parent);
+        let types = match framework.types(&parent.id, &mut warnings) {
+            Ok(types) => types,
+            Err(error) => {
+                warnings.push(error.retold(format!("{} offers no types", parent.id)));
+                Vec::new()
+            }
+        };
+        let pci = framework.pci(&parent.id, &mut warnings);
+        let held: Vec<&Device> = devices.iter().filter(|d| d.parent == parent.id).collect();
+        let known = held
+            .iter()
+            .filter_map(|device| types.iter().find(|t| t.id == device.type_id));
+        let known: Vec<&VgpuType> = known.collect();
+        all.push(Gpu {
+            card: pci.as_ref().map(|pci| cards.name(pci)),
+            pci_ids: pci.map(|pci| pci.ids),
+            driver: framework.driver(&parent.id),
+            active: held.len(),
+            framebuffer: framebuffer(&types, &known),
+            holds: hold_line(&holdings(known)),
+            parent,
+        });
+    }
+    Ok(Answer {
+        value: all,
+        warnings,
+        notes,
+    })
+}
+
+/// Taken and total MiB. The total is what the type that fills the GPU best promises.
+fn framebuffer(types: &[VgpuType], active: &[&VgpuType]) -> Option<(u64, u64)> {
+    let details = |vgpu_type: &&VgpuType| vgpu_type.details.clone();
+    let total = types
+        .iter()
+        .filter_map(|vgpu_type| details(&vgpu_type))
+        .map(|details| details.framebuffer_mib * u64::from(details.max_instances))
+        .max()?;
+    let taken = active
+        .iter()
+        .filter_map(details)
+        .map(|details| details.framebuffer_mib)
+        .sum();
+    Some((taken, total))
+}

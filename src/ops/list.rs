@@ -1,0 +1,147 @@
+//! `list`: active and defined devices in one table.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{Answer, Context};
+use crate::error::Result;
+use crate::model::{Definition, Device, ParentId, StartMode, TypeId};
+use crate::nvidia::short_name;
+
+/// Which devices to tell, by their state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that exist in the kernel.
+    Active,
+    /// Those that have a definition.
+    Defined,
+}
+
+/// Which devices to tell.
+#[derive(Debug, Clone)]
+pub struct ListRequest {
+    /// By state.
+    pub which: Which,
+    /// Only this parent's.
+    pub parent: Option<ParentId>,
+    /// Only of this type: id, full name or short name.
+    pub type_name: Option<String>,
+}
+
+/// One device, active or defined or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its UUID.
+    pub uuid: Uuid,
+    /// Its parent.
+    pub parent: ParentId,
+    /// Its type: the active device's, else the definition's.
+    pub type_id: TypeId,
+    /// The type's name, while the parent tells it.
+    pub type_name: Option<String>,
+    /// Whether it exists in the kernel.
+    pub active: bool,
+    /// Its definition's start mode; `None` for one that has no (readable) definition.
+    pub start: Option<StartMode>,
+}
+
+/// The devices by parent and UUID.
+///
+/// # Errors
+/// Devices or definitions cannot be listed at all. One that cannot be read is a warning.
+pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<Listed>>> {
+    let mut warnings = Vec::new();
+    let devices = context.kernel.devices(&mut warnings)?;
+    let definitions = match &request.parent {
+        Some(parent) => context.store.of_parent(parent, &mut warnings)?,
+        None => context.store.all(&mut warnings)?,
+    };
+    let mut all = merge(devices, definitions);
+    all.retain(|one| match request.which {
+        Which::All => true,
+        Which::Active => one.active,
+        Which::Defined => one.start.is_some(),
+    });
+    if let Some(parent) = &request.parent {
+        all.retain(|one| one.parent == *parent);
+    }
+    name_types(context, &mut all);
+    if let Some(wanted) = &request.type_name {
+        all.retain(|one| {
+            let name = one.type_name.as_deref();
+            one.type_id.as_str() == wanted
+                || name == Some(wanted.as_str())
+                || name.map(short_name) == Some(wanted.as_str())
+        });
+    }
+    let notes = match all.is_empty() {
+        true => vec![why_empty(request)],
+        false => Vec::new(),
+    };
+    Ok(Answer {
+        value: all,
+        warnings,
+        notes,
+    })
+}
+
+fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
+    let mut all: HashMap<(ParentId, Uuid), Listed> = devices
+        .into_iter()
+        .map(|device| {
+            let key = (device.parent.clone(), device.uuid);
+            let listed = Listed {
+                uuid: device.uuid,
+                parent: device.parent,
+                type_id: device.type_id,
+                type_name: None,
+                active: true,
+                start: None,
+            };
+            (key, listed)
+        })
+        .collect();
+    for definition in definitions {
+        let key = (definition.parent.clone(), definition.uuid);
+        all.entry(key)
+            .or_insert_with(|| Listed {
+                uuid: definition.uuid,
+                parent: definition.parent,
+                type_id: definition.type_id,
+                type_name: None,
+                active: false,
+                start: None,
+            })
+            .start = Some(definition.start);
+    }
+    let mut all: Vec<Listed> = all.into_values().collect();
+    all.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+    all
+}
+
+/// Asks each parent once for the name of each type that is in the list.
+fn name_types(context: &Context<'_>, all: &mut [Listed]) {
+    let mut names: HashMap<(ParentId, TypeId), Option<String>> = HashMap::new();
+    for one in all {
+        let key = (one.parent.clone(), one.type_id.clone());
+        let name = names
+            .entry(key)
+            .or_insert_with(|| context.kernel.type_name(&one.parent, &one.type_id));
+        one.type_name.clone_from(name);
+    }
+}
+
+fn why_empty(request: &ListRequest) -> String {
+    let what = match request.which {
+        Which::All => "no device is active or defined",
+        Which::Active => "no device is active",
+        Which::Defined => "no device is defined",
+    };
+    match (&request.parent, &request.type_name) {
+        (None, None) => format!("{what}; make one with: vgpuctl create --type TYPE"),
+        _ => format!("{what} that fits; see all: vgpuctl list"),
+    }
+}

@@ -1,0 +1,65 @@
+//! What users ask for: each a request in, an outcome out. Nothing here prints or exits.
+
+mod activate;
+mod capacity;
+mod choose;
+mod create;
+mod deactivate;
+mod define;
+mod gpus;
+mod list;
+mod modify;
+mod report;
+mod restore;
+mod show;
+mod start;
+mod stop;
+mod target;
+mod types;
+
+use crate::error::Warnings;
+use crate::host::Host;
+use crate::store::Store;
+use crate::sysfs::Kernel;
+
+pub use create::{CreateRequest, Persistence, create};
+pub use define::{DefineRequest, UndefineRequest, define, undefine};
+pub use gpus::{Gpu, GpusRequest, gpus};
+pub use list::{ListRequest, Listed, Which, list};
+pub use modify::{AttrEdit, ModifyRequest, modify};
+pub use report::{Action, Change, Effect, Report};
+pub use restore::{RestoreRequest, restore};
+pub use show::{ShowRequest, Shown, show};
+pub use start::{StartRequest, start};
+pub use stop::{RemoveRequest, StopRequest, remove, stop};
+pub use target::{Selector, UuidGiven};
+pub use types::{ParentTypes, TypesRequest, types};
+
+/// A host as the operations see it: what the kernel has, and what the user wants.
+pub struct Context<'h> {
+    /// The kernel's side.
+    pub kernel: Kernel<'h>,
+    /// The definitions.
+    pub store: Store<'h>,
+}
+
+impl<'h> Context<'h> {
+    /// The operations' view of `host`. Nothing is read yet.
+    pub fn of(host: &'h Host) -> Context<'h> {
+        Context {
+            kernel: Kernel::of(host),
+            store: Store::of(host),
+        }
+    }
+}
+
+/// What was found, beside what could not be read on the way.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// What was asked for.
+    pub value: T,
+    /// Bad data found on the way; the caller asked for all of it, so this is a partial answer.
+    pub warnings: Warnings,
+    /// Sentences for people, such as why a list is empty.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,169 @@
+//! `modify`: a definition changed; the device that runs is left alone.
+
+use super::choose::type_for_definition;
+use super::stop::change;
+use super::target::find;
+use super::{Action, Context, Effect, Report, Selector};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Attr, Definition, Device, StartMode};
+
+/// A change to the list of attributes. Indexes count from 0 in the list as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttrEdit {
+    /// Adds one at the end.
+    Append(Attr),
+    /// Puts another in the place of one.
+    Replace(usize, Attr),
+    /// Takes one out.
+    Delete(usize),
+}
+
+/// What to change about a definition.
+#[derive(Debug, Clone)]
+pub struct ModifyRequest {
+    /// Which definition.
+    pub selector: Selector,
+    /// Another type: id, full name or short name.
+    pub type_name: Option<String>,
+    /// Another start mode.
+    pub start: Option<StartMode>,
+    /// Changes to the attributes.
+    pub attrs: Vec<AttrEdit>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Changes a definition, as one step that no other change is lost to.
+///
+/// # Errors
+/// It is not there, cannot be understood, or has no attribute of an index; nothing was written.
+pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> {
+    let target = find(context, &request.selector)?;
+    let at = target.only_definition()?.clone();
+    let mut notes = Vec::new();
+    let type_id = match &request.type_name {
+        Some(name) => {
+            let (id, said) = type_for_definition(context, name, &at.parent)?;
+            notes = said;
+            Some(id)
+        }
+        None => None,
+    };
+    let change_it = |mut definition: Definition| -> Result<Definition> {
+        if let Some(id) = &type_id {
+            definition.type_id = id.clone();
+        }
+        definition.start = request.start.unwrap_or(definition.start);
+        definition.attrs = edited(definition.attrs, &request.attrs)?;
+        Ok(definition)
+    };
+
+    let (old, new) = if request.dry_run {
+        let old = context.store.read(&at)?;
+        (old.clone(), change_it(old)?)
+    } else {
+        let lock = context.store.lock(&at.parent)?;
+        let old = context.store.read(&at)?;
+        let new = change_it(old.clone())?;
+        if new != old {
+            context.store.write(&lock, &new)?;
+        }
+        (old, new)
+    };
+    let effect = match (new == old, request.dry_run) {
+        (true, _) => Effect::Already("as wanted"),
+        (false, true) => Effect::Planned(Action::Modify),
+        (false, false) => Effect::Done(Action::Modify),
+    };
+    if let Some(device) = &target.device {
+        notes.extend(difference(&old, &new, device));
+    }
+    let mut change = change(context, &target, effect);
+    change.type_name = context.kernel.type_name(&at.parent, &new.type_id);
+    change.parent = Some(at.parent);
+    change.type_id = Some(new.type_id);
+    let mut report = Report::of(vec![change]);
+    report.notes = notes;
+    Ok(report)
+}
+
+fn edited(attrs: Vec<Attr>, edits: &[AttrEdit]) -> Result<Vec<Attr>> {
+    let mut places: Vec<Option<Attr>> = attrs.into_iter().map(Some).collect();
+    let mut added = Vec::new();
+    for edit in edits {
+        match edit {
+            AttrEdit::Append(attr) => added.push(attr.clone()),
+            AttrEdit::Replace(index, attr) => *place(&mut places, *index)? = Some(attr.clone()),
+            AttrEdit::Delete(index) => *place(&mut places, *index)? = None,
+        }
+    }
+    Ok(places.into_iter().flatten().chain(added).collect())
+}
+
+fn place(places: &mut [Option<Attr>], index: usize) -> Result<&mut Option<Attr>> {
+    let count = places.len();
+    places.get_mut(index).ok_or_else(|| {
+        let error = Error::new(
+            Kind::Usage,
+            format!("the definition has no attribute of index {index}"),
+        );
+        match count {
+            0 => error.hint("it has no attributes at all"),
+            _ => error.hint(format!(
+                "its indexes are 0 to {}: see vgpuctl show",
+                count - 1
+            )),
+        }
+    })
+}
+
+fn difference(old: &Definition, new: &Definition, device: &Device) -> Option<String> {
+    let uuid = device.uuid;
+    let again = format!("it takes effect after: vgpuctl stop {uuid} && vgpuctl start {uuid}");
+    if device.parent != new.parent {
+        return Some(format!(
+            "{uuid} is active on {}, not {}",
+            device.parent, new.parent
+        ));
+    }
+    if device.type_id != new.type_id {
+        return Some(format!(
+            "the running device is still of type {}; {again}",
+            device.type_id
+        ));
+    }
+    (old.attrs != new.attrs)
+        .then(|| format!("the running device still has its old attributes; {again}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attrs(list: &[&str]) -> Vec<Attr> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn indexes_mean_the_list_as_it_was_whatever_the_order_of_the_edits() {
+        let attr = |text: &str| text.parse().unwrap();
+        let edits = [
+            AttrEdit::Append(attr("d=4")),
+            AttrEdit::Delete(0),
+            AttrEdit::Replace(2, attr("c=9")),
+            AttrEdit::Append(attr("b=2")),
+        ];
+        assert_eq!(
+            edited(attrs(&["a=1", "b=2", "c=3"]), &edits).unwrap(),
+            attrs(&["b=2", "c=9", "d=4", "b=2"])
+        );
+    }
+
+    #[test]
+    fn an_index_that_is_not_there_is_refused_and_the_range_said() {
+        let error = edited(attrs(&["a=1"]), &[AttrEdit::Delete(1)]).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.all_hints()[0].contains("0 to 0"), "{error}");
+        assert!(edited(Vec::new(), &[AttrEdit::Delete(0)]).is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! `restore`: every device that is wanted at boot, made unless it is there.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::start::bring_up;
+use super::{Change, Context, Effect, Report};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Definition, ParentId, StartMode};
+
+/// Between two looks at whether a late parent has come.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What to restore.
+#[derive(Debug, Clone)]
+pub struct RestoreRequest {
+    /// Only this parent's devices.
+    pub parent: Option<ParentId>,
+    /// How long to wait for parents and types that are not there yet.
+    pub wait: Duration,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Starts every `auto` definition that is not active: parents at the same time, the devices of one
+/// parent one after the other in order of their UUIDs. Changes are told in order of parent and UUID.
+///
+/// # Errors
+/// The definitions cannot be listed at all. A bad definition is a warning.
+pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
+    let mut warnings = Vec::new();
+    let definitions = match &request.parent {
+        Some(parent) => context.store.of_parent(parent, &mut warnings)?,
+        None => context.store.all(&mut warnings)?,
+    };
+    let mut by_parent: BTreeMap<ParentId, Vec<Job>> = BTreeMap::new();
+    let wanted = definitions
+        .into_iter()
+        .filter(|definition| definition.start == StartMode::Auto);
+    for job in jobs(wanted) {
+        let parent = job.definition.parent.clone();
+        by_parent.entry(parent).or_default().push(job);
+    }
+    let deadline = Instant::now() + request.wait;
+    let changes = thread::scope(|scope| {
+        let workers: Vec<_> = by_parent
+            .values()
+            .map(|jobs| scope.spawn(move || one_parent(jobs, request.dry_run, deadline, context)))
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| match worker.join() {
+                Ok(changes) => changes,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    });
+    Ok(Report {
+        changes,
+        warnings,
+        notes: Vec::new(),
+    })
+}
+
+/// A definition, and the other parent that claims its UUID, if one comes before it.
+struct Job {
+    definition: Definition,
+    rival: Option<ParentId>,
+}
+
+/// A UUID can be active once only, so the first parent in order has it, every time.
+fn jobs(definitions: impl Iterator<Item = Definition>) -> Vec<Job> {
+    let mut first = BTreeMap::new();
+    definitions
+        .map(|definition| {
+            let owner = first
+                .entry(definition.uuid)
+                .or_insert_with(|| definition.parent.clone());
+            let rival = (*owner != definition.parent).then(|| owner.clone());
+            Job { definition, rival }
+        })
+        .collect()
+}
+
+fn one_parent(
+    jobs: &[Job],
+    dry_run: bool,
+    deadline: Instant,
+    context: &Context<'_>,
+) -> Vec<Change> {
+    jobs.iter()
+        .map(|Job { definition, rival }| {
+            let result = match rival {
+                Some(rival) => Err(contested(definition, rival)),
+                None => when_ready(definition, dry_run, deadline, context),
+            };
+            Change {
+                uuid: Some(definition.uuid),
+                parent: Some(definition.parent.clone()),
+                type_id: Some(definition.type_id.clone()),
+                type_name: None,
+                effect: result.unwrap_or_else(Effect::Failed),
+            }
+        })
+        .collect()
+}
+
+/// Brings the device up, trying again while its parent or type is not there and time is left.
+fn when_ready(
+    definition: &Definition,
+    dry_run: bool,
+    deadline: Instant,
+    context: &Context<'_>,
+) -> Result<Effect> {
+    loop {
+        match bring_up(context, definition, dry_run) {
+            Err(error) if error.kind() == Kind::NotFound && Instant::now() < deadline => {
+                log::debug!("waiting for {}: {error}", definition.parent);
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn contested(definition: &Definition, rival: &ParentId) -> Error {
+    Error::new(
+        Kind::Failed,
+        format!(
+            "{} is to be started on both {rival} and {}, but a UUID can be active once only",
+            definition.uuid, definition.parent
+        ),
+    )
+    .hint(format!(
+        "make one of them manual: vgpuctl modify {} --parent {} --manual",
+        definition.uuid, definition.parent
+    ))
+}

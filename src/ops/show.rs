@@ -1,0 +1,114 @@
+//! `show`: all about one device.
+
+use std::path::PathBuf;
+
+use super::target::find;
+use super::{Answer, Context, Selector};
+use crate::error::{Result, if_present};
+use crate::model::{Definition, Device, Nodes, ParentId, TypeId, VgpuType};
+use crate::store::Location;
+use crate::sysfs::Holders;
+
+/// Which device to tell about.
+#[derive(Debug, Clone)]
+pub struct ShowRequest {
+    /// Which one.
+    pub selector: Selector,
+}
+
+/// All about one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Which device, under which parent.
+    pub at: Location,
+    /// Its type: the active device's, else the definition's.
+    pub type_id: Option<TypeId>,
+    /// What the parent tells of that type now.
+    pub vgpu_type: Option<VgpuType>,
+    /// What exists in the kernel.
+    pub running: Option<Running>,
+    /// The definition's path, where there is a definition.
+    pub definition_path: Option<PathBuf>,
+    /// The definition, where it can be read.
+    pub definition: Option<Definition>,
+    /// Other parents under which the same UUID is defined.
+    pub also_defined_on: Vec<ParentId>,
+}
+
+/// What exists in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The device.
+    pub device: Device,
+    /// Where it stands and what is opened to use it.
+    pub nodes: Nodes,
+    /// Who has it open.
+    pub holders: Holders,
+}
+
+/// Tells all about one device.
+///
+/// # Errors
+/// It is neither active nor defined; more of the UUID, or a parent, is needed to tell which.
+pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown>> {
+    let mut warnings = Vec::new();
+    let target = find(context, &request.selector)?;
+    let at = match &target.device {
+        Some(device) => Location {
+            parent: device.parent.clone(),
+            uuid: device.uuid,
+        },
+        None => target.only_definition()?.clone(),
+    };
+    let is_defined = target.defined.contains(&at);
+    let definition = match is_defined.then(|| if_present(context.store.read(&at))) {
+        Some(Ok(definition)) => definition,
+        Some(Err(error)) => {
+            warnings.push(error);
+            None
+        }
+        None => None,
+    };
+    let running = match target.device {
+        Some(device) => look(context, device)?,
+        None => None,
+    };
+    let type_id = match (&running, &definition) {
+        (Some(running), _) => Some(running.device.type_id.clone()),
+        (None, Some(definition)) => Some(definition.type_id.clone()),
+        (None, None) => None,
+    };
+    let mut unrelated = Vec::new();
+    let vgpu_type = type_id.as_ref().and_then(|id| {
+        let parent = context.kernel.parent(&at.parent, &mut unrelated).ok()?;
+        let framework = context.kernel.serving(&parent);
+        framework.vgpu_type(&parent.id, id, &mut warnings).ok()
+    });
+    let others = target.defined.iter().filter(|other| **other != at);
+    Ok(Answer {
+        value: Shown {
+            also_defined_on: others.map(|other| other.parent.clone()).collect(),
+            definition_path: is_defined.then(|| context.store.path(&at)),
+            at,
+            type_id,
+            vgpu_type,
+            running,
+            definition,
+        },
+        warnings,
+        notes: Vec::new(),
+    })
+}
+
+fn look(context: &Context<'_>, device: Device) -> Result<Option<Running>> {
+    let framework = context.kernel.owning(&device);
+    let Some(nodes) = if_present(framework.nodes(&device))? else {
+        return Ok(None);
+    };
+    let holders = context.kernel.holders(&nodes)?;
+    Ok(Some(Running {
+        device,
+        nodes,
+        holders,
+    }))
+}

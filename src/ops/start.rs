@@ -1,0 +1,119 @@
+//! `start`: a device, from its definition.
+
+use super::activate::{Blueprint, make};
+use super::capacity::nothing_free;
+use super::choose::Offer;
+use super::deactivate::clear_unfinished;
+use super::stop::{change, each};
+use super::target::find;
+use super::{Action, Change, Context, Effect, Report, Selector};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Definition, Device};
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// Which definitions.
+    pub selectors: Vec<Selector>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Starts devices. One that is active as it is defined is left alone.
+pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
+    let one = |selector: &Selector| -> Result<Change> {
+        let target = find(context, selector)?;
+        if let (true, Some(_)) = (target.defined.is_empty(), &target.device) {
+            return Ok(change(context, &target, Effect::Already("active")));
+        }
+        let at = target.only_definition()?;
+        let definition = context.store.read(at)?;
+        let effect = bring_up(context, &definition, request.dry_run)?;
+        Ok(Change {
+            uuid: Some(definition.uuid),
+            type_name: context
+                .kernel
+                .type_name(&definition.parent, &definition.type_id),
+            parent: Some(definition.parent),
+            type_id: Some(definition.type_id),
+            effect,
+        })
+    };
+    each(&request.selectors, one)
+}
+
+/// Makes the device that is defined, unless it is there already.
+///
+/// # Errors
+/// The UUID is active as something else; the parent or its type is not there; nothing is free; what
+/// the kernel answered.
+pub fn bring_up(context: &Context<'_>, definition: &Definition, dry_run: bool) -> Result<Effect> {
+    if already_up(context, definition)? {
+        return Ok(Effect::Already("active"));
+    }
+    let parent = context.kernel.parent(&definition.parent, &mut Vec::new())?;
+    if dry_run {
+        let framework = context.kernel.serving(&parent);
+        let id = &definition.type_id;
+        let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new())?;
+        return match vgpu_type.available {
+            Some(0) => Err(nothing_free(context, &[Offer { parent, vgpu_type }], 1)),
+            _ => Ok(Effect::Planned(Action::Start)),
+        };
+    }
+    clear_unfinished(context, definition.uuid)?;
+    let lock = context.store.lock(&definition.parent)?;
+    // Somebody else, such as a second restore, may have held the lock until now.
+    if already_up(context, definition)? {
+        return Ok(Effect::Already("active"));
+    }
+    let blueprint = Blueprint {
+        parent: &parent,
+        type_id: &definition.type_id,
+        uuid: definition.uuid,
+        attrs: &definition.attrs,
+    };
+    match make(context, &lock, blueprint) {
+        Ok(()) => Ok(Effect::Done(Action::Start)),
+        Err(error) if error.kind() == Kind::NoCapacity => {
+            let framework = context.kernel.serving(&parent);
+            let found = framework.vgpu_type(&parent.id, &definition.type_id, &mut Vec::new());
+            Err(match found {
+                Ok(vgpu_type) => {
+                    let nothing = nothing_free(context, &[Offer { parent, vgpu_type }], 1);
+                    error.hints(nothing.all_hints().into_iter().map(str::to_owned))
+                }
+                Err(_) => error,
+            })
+        }
+        // mdevctl and its udev rule know nothing of our lock.
+        Err(error) => match already_up(context, definition) {
+            Ok(true) => Ok(Effect::Already("active")),
+            _ => Err(error),
+        },
+    }
+}
+
+fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
+    match context.kernel.device(definition.uuid)? {
+        None => Ok(false),
+        Some(device) if is_the_one(&device, definition) => {
+            Ok(!context.store.is_unfinished(device.uuid))
+        }
+        Some(device) => Err(Error::new(
+            Kind::Failed,
+            format!(
+                "{} is active as {} on {}, but defined as {} on {}",
+                device.uuid, device.type_id, device.parent, definition.type_id, definition.parent
+            ),
+        )
+        .hint(format!(
+            "stop the one that runs first: vgpuctl stop {}",
+            device.uuid
+        ))),
+    }
+}
+
+fn is_the_one(device: &Device, definition: &Definition) -> bool {
+    device.parent == definition.parent && device.type_id == definition.type_id
+}

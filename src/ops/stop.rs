@@ -1,0 +1,115 @@
+//! `stop`: a device goes. `remove`: a device and its definition go.
+
+use std::time::Duration;
+
+use super::deactivate::{refuse_held, take_away};
+use super::target::{Target, find};
+use super::{Action, Change, Context, Effect, Report, Selector};
+use crate::error::{Result, if_present};
+use crate::model::{ParentId, TypeId};
+
+/// What to stop.
+#[derive(Debug, Clone)]
+pub struct StopRequest {
+    /// Which devices.
+    pub selectors: Vec<Selector>,
+    /// How long to wait for a holder to let go.
+    pub wait: Duration,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// What to remove.
+#[derive(Debug, Clone)]
+pub struct RemoveRequest {
+    /// Which devices.
+    pub selectors: Vec<Selector>,
+    /// How long to wait for a holder to let go.
+    pub wait: Duration,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Stops devices; their definitions stay.
+pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
+    let one = |selector: &Selector| {
+        let target = find(context, selector)?;
+        let Some(device) = &target.device else {
+            return Ok(change(context, &target, Effect::Already("inactive")));
+        };
+        if request.dry_run {
+            refuse_held(context, device)?;
+            return Ok(change(context, &target, Effect::Planned(Action::Stop)));
+        }
+        let before = change(context, &target, Effect::Done(Action::Stop));
+        take_away(context, device, request.wait)?;
+        Ok(before)
+    };
+    each(&request.selectors, one)
+}
+
+/// Removes devices and their definitions. The definition stays as long as its device does.
+pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
+    let one = |selector: &Selector| {
+        let target = find(context, selector)?;
+        let definition = match target.defined.is_empty() {
+            true => None,
+            false => Some(target.only_definition()?),
+        };
+        if request.dry_run {
+            if let Some(device) = &target.device {
+                refuse_held(context, device)?;
+            }
+            return Ok(change(context, &target, Effect::Planned(Action::Remove)));
+        }
+        let before = change(context, &target, Effect::Done(Action::Remove));
+        if let Some(device) = &target.device {
+            take_away(context, device, request.wait)?;
+        }
+        if let Some(at) = definition {
+            let lock = context.store.lock(&at.parent)?;
+            context.store.delete(&lock, at)?;
+        }
+        Ok(before)
+    };
+    each(&request.selectors, one)
+}
+
+/// Does the same for each selector; one that fails does not stop the others.
+pub fn each(selectors: &[Selector], mut one: impl FnMut(&Selector) -> Result<Change>) -> Report {
+    Report::of(
+        selectors
+            .iter()
+            .map(|selector| one(selector).unwrap_or_else(Change::failed))
+            .collect(),
+    )
+}
+
+/// Tells about a target, with its type's name while it can still be read.
+pub fn change(context: &Context<'_>, target: &Target, effect: Effect) -> Change {
+    let (parent, type_id) = place(context, target);
+    let type_name = match (&parent, &type_id) {
+        (Some(parent), Some(id)) => context.kernel.type_name(parent, id),
+        _ => None,
+    };
+    Change {
+        uuid: Some(target.uuid),
+        parent,
+        type_id,
+        type_name,
+        effect,
+    }
+}
+
+fn place(context: &Context<'_>, target: &Target) -> (Option<ParentId>, Option<TypeId>) {
+    if let Some(device) = &target.device {
+        return (Some(device.parent.clone()), Some(device.type_id.clone()));
+    }
+    match target.defined.first() {
+        Some(at) => {
+            let definition = if_present(context.store.read(at)).ok().flatten();
+            (Some(at.parent.clone()), definition.map(|d| d.type_id))
+        }
+        None => (None, None),
+    }
+}

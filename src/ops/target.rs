@@ -1,0 +1,186 @@
+//! Which device or definition a user means by what they typed.
+
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use super::Context;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Device, ParentId, parse_uuid};
+use crate::store::Location;
+
+/// The fewest characters of a UUID that may stand for all of it.
+const SHORTEST_PREFIX: usize = 8;
+
+/// A UUID, or the beginning of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UuidGiven {
+    /// All of it.
+    Whole(Uuid),
+    /// The first 8 or more characters, in lower case.
+    Prefix(String),
+}
+
+impl FromStr for UuidGiven {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<UuidGiven> {
+        let whole = parse_uuid(text);
+        let lower = text.to_ascii_lowercase();
+        let looks_right = lower.char_indices().all(|(at, c)| match at {
+            8 | 13 | 18 | 23 => c == '-',
+            _ => c.is_ascii_hexdigit(),
+        });
+        match whole {
+            Ok(uuid) => Ok(UuidGiven::Whole(uuid)),
+            Err(_) if looks_right && (SHORTEST_PREFIX..36).contains(&lower.len()) => {
+                Ok(UuidGiven::Prefix(lower))
+            }
+            Err(error) => {
+                let fault = error.message().to_owned();
+                Err(error.retold(format!(
+                    "{fault}; its first {SHORTEST_PREFIX} characters are enough"
+                )))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for UuidGiven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            UuidGiven::Whole(uuid) => uuid.fmt(f),
+            UuidGiven::Prefix(prefix) => prefix.fmt(f),
+        }
+    }
+}
+
+impl UuidGiven {
+    fn fits(&self, uuid: &Uuid) -> bool {
+        match self {
+            UuidGiven::Whole(whole) => whole == uuid,
+            UuidGiven::Prefix(prefix) => uuid.to_string().starts_with(prefix),
+        }
+    }
+}
+
+/// A device as a user names it: a UUID, and where that is not enough, a parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector {
+    /// The UUID or its beginning.
+    pub uuid: UuidGiven,
+    /// The parent, where the UUID is defined under several.
+    pub parent: Option<ParentId>,
+}
+
+/// What a selector was found to mean.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The UUID.
+    pub uuid: Uuid,
+    /// The active device, on the selector's parent if it names one.
+    pub device: Option<Device>,
+    /// The definitions, under the selector's parent if it names one.
+    pub defined: Vec<Location>,
+}
+
+impl Target {
+    /// The only definition.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is none; [`Kind::Usage`], asking for a parent, where there
+    /// are several.
+    pub fn only_definition(&self) -> Result<&Location> {
+        match self.defined.as_slice() {
+            [only] => Ok(only),
+            [] => Err(Error::new(
+                Kind::NotFound,
+                format!("{} has no definition", self.uuid),
+            )),
+            several => {
+                let parents: Vec<String> = several.iter().map(|at| at.parent.to_string()).collect();
+                Err(Error::new(
+                    Kind::Usage,
+                    format!("{} is defined under several parents", self.uuid),
+                )
+                .hint(format!("add --parent with one of: {}", parents.join(", "))))
+            }
+        }
+    }
+}
+
+/// Finds out what the selector means, among active devices and definitions (readable or not).
+///
+/// # Errors
+/// [`Kind::NotFound`]; [`Kind::Usage`] where the beginning of a UUID fits several.
+pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
+    // What is odd elsewhere does not matter to the one device that is asked for.
+    let mut unrelated = Vec::new();
+    let on_parent = |parent: &ParentId| selector.parent.as_ref().is_none_or(|p| p == parent);
+    let mut defined = context.store.index(&mut unrelated)?;
+    defined.retain(|at| selector.uuid.fits(&at.uuid) && on_parent(&at.parent));
+    let mut devices = match &selector.uuid {
+        UuidGiven::Whole(uuid) => context.kernel.device(*uuid)?.into_iter().collect(),
+        UuidGiven::Prefix(_) => context.kernel.devices(&mut unrelated)?,
+    };
+    devices.retain(|device| selector.uuid.fits(&device.uuid) && on_parent(&device.parent));
+
+    let mut uuids: Vec<Uuid> = defined.iter().map(|at| at.uuid).collect();
+    uuids.extend(devices.iter().map(|device| device.uuid));
+    uuids.sort_unstable();
+    uuids.dedup();
+    match uuids.as_slice() {
+        [uuid] => Ok(Target {
+            uuid: *uuid,
+            device: devices.pop(),
+            defined,
+        }),
+        [] => Err(not_found(selector)),
+        several => {
+            let several: Vec<String> = several.iter().map(Uuid::to_string).collect();
+            Err(Error::new(
+                Kind::Usage,
+                format!("{} is the beginning of several UUIDs", selector.uuid),
+            )
+            .hint(format!("give more of it: {}", several.join(", "))))
+        }
+    }
+}
+
+fn not_found(selector: &Selector) -> Error {
+    let on = selector
+        .parent
+        .as_ref()
+        .map(|parent| format!(" on {parent}"))
+        .unwrap_or_default();
+    Error::new(
+        Kind::NotFound,
+        format!("{} is neither active nor defined{on}", selector.uuid),
+    )
+    .hint("see: vgpuctl list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_characters_or_more_of_a_uuid_will_do_and_nothing_else() {
+        let uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
+        for length in [8, 9, 12, 13, 14, 35, 36] {
+            let given: UuidGiven = uuid[..length].to_uppercase().parse().unwrap();
+            assert!(given.fits(&parse_uuid(uuid).unwrap()), "{length}");
+        }
+        for bad in [
+            "",
+            "83b8f4f",
+            "83b8f4f2509f",
+            "../x",
+            "83b8f4f2-/",
+            "zzzzzzzz",
+        ] {
+            assert!(bad.parse::<UuidGiven>().is_err(), "{bad:?}");
+        }
+        assert!(format!("{uuid}0").parse::<UuidGiven>().is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! Answers for programs. The documents carry `"version": 1`: fields may be added, never changed.
+
+use serde_json::{Value, json};
+
+use super::Reply;
+use crate::error::{Error, describe};
+use crate::model::{Attr, Holder, StartMode, VgpuType};
+use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
+
+/// The whole answer, warnings and notes in it.
+pub fn reply_document(reply: &Reply) -> Value {
+    let (key, body) = match reply {
+        Reply::Types(answer) => ("parents", each(&answer.value, types)),
+        Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
+        Reply::List(answer) => ("devices", each(&answer.value, listed)),
+        Reply::Show(answer) => ("device", shown(&answer.value)),
+        Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
+            ("changes", changes(report))
+        }
+    };
+    let mut document = json!({ "version": 1 });
+    document[key] = body;
+    document["warnings"] = each(reply.warnings(), error);
+    document["notes"] = json!(reply.notes());
+    document
+}
+
+/// A failure of the whole command.
+pub fn error_document(failure: &Error) -> Value {
+    json!({ "version": 1, "error": error(failure) })
+}
+
+fn each<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
+    items.iter().map(one).collect()
+}
+
+fn error(error: &Error) -> Value {
+    json!({
+        "code": error.kind().code(),
+        "message": error.to_string(),
+        "path": error.path().map(|path| path.to_string_lossy()),
+        "cause": error.errno().map(describe),
+        "hints": error.all_hints(),
+    })
+}
+
+fn types(parent: &ParentTypes) -> Value {
+    json!({
+        "parent": parent.parent.id.as_str(),
+        "framework": parent.parent.framework.as_str(),
+        "types": each(&parent.types, vgpu_type),
+    })
+}
+
+fn vgpu_type(vgpu_type: &VgpuType) -> Value {
+    let details = vgpu_type.details.as_ref();
+    json!({
+        "id": vgpu_type.id.as_str(),
+        "name": vgpu_type.name,
+        "framebuffer_mib": details.map(|d| d.framebuffer_mib),
+        "displays": details.map(|d| d.displays),
+        "frame_limit": details.map(|d| d.frame_limit),
+        "resolution": details.map(|d| d.resolution.as_str()),
+        "available": vgpu_type.available,
+        "max_instances": details.map(|d| d.max_instances),
+        "device_api": vgpu_type.device_api,
+        "description": vgpu_type.description,
+    })
+}
+
+fn gpu(gpu: &Gpu) -> Value {
+    json!({
+        "parent": gpu.parent.id.as_str(),
+        "framework": gpu.parent.framework.as_str(),
+        "card": gpu.card,
+        "pci_ids": gpu.pci_ids,
+        "driver": gpu.driver,
+        "active": gpu.active,
+        "holds": gpu.holds,
+        "framebuffer_taken_mib": gpu.framebuffer.map(|(taken, _)| taken),
+        "framebuffer_total_mib": gpu.framebuffer.map(|(_, total)| total),
+    })
+}
+
+fn listed(device: &Listed) -> Value {
+    json!({
+        "uuid": device.uuid.to_string(),
+        "parent": device.parent.as_str(),
+        "type": device.type_id.as_str(),
+        "type_name": device.type_name,
+        "active": device.active,
+        "start": device.start.map(StartMode::as_str),
+    })
+}
+
+fn shown(shown: &Shown) -> Value {
+    let running = shown.running.as_ref();
+    let nodes = running.map(|running| &running.nodes);
+    let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+    let definition = shown.definition.as_ref();
+    json!({
+        "uuid": shown.at.uuid.to_string(),
+        "parent": shown.at.parent.as_str(),
+        "type": shown.type_id.as_ref().map(|id| id.as_str()),
+        "type_details": shown.vgpu_type.as_ref().map(vgpu_type),
+        "active": running.is_some(),
+        "start": definition.map(|d| d.start.as_str()),
+        "attrs": each(definition.map_or(&[], |d| d.attrs.as_slice()), attr),
+        "definition": shown.definition_path.as_ref().map(path),
+        "also_defined_on": shown.also_defined_on.iter().map(|p| p.as_str()).collect::<Vec<_>>(),
+        "sysfs": nodes.map(|nodes| path(&nodes.sysfs)),
+        "iommu_group": nodes.and_then(|nodes| nodes.iommu_group.as_deref()),
+        "vfio_group": nodes.and_then(|nodes| nodes.group.as_ref().map(path)),
+        "vfio_device": nodes.and_then(|nodes| nodes.device.as_ref().map(path)),
+        "holders": running.map(|running| each(&running.holders.found, holder)),
+        "holders_complete": running.map(|running| running.holders.complete),
+    })
+}
+
+fn attr(attr: &Attr) -> Value {
+    json!({ "name": attr.name.as_str(), "value": attr.value })
+}
+
+fn holder(holder: &Holder) -> Value {
+    json!({ "pid": holder.pid, "command": holder.command, "vm": holder.vm })
+}
+
+fn changes(report: &Report) -> Value {
+    each(&report.changes, change)
+}
+
+fn change(change: &Change) -> Value {
+    let result = match &change.effect {
+        Effect::Done(action) => action.done().to_owned(),
+        Effect::Planned(action) => format!("would-{}", action.verb()),
+        Effect::Already(_) => "unchanged".to_owned(),
+        Effect::Failed(_) => "failed".to_owned(),
+    };
+    json!({
+        "uuid": change.uuid.map(|uuid| uuid.to_string()),
+        "parent": change.parent.as_ref().map(|parent| parent.as_str()),
+        "type": change.type_id.as_ref().map(|id| id.as_str()),
+        "type_name": change.type_name,
+        "result": result,
+        "error": change.error().map(error),
+    })
+}

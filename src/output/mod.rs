@@ -1,0 +1,73 @@
+//! Answers as text for people and as JSON for programs. Strings only; nothing is printed here.
+
+mod json;
+mod style;
+mod table;
+mod text;
+
+pub use json::{error_document, reply_document};
+pub use style::Style;
+pub use text::{problem, sentences, stdout_text};
+
+use crate::error::{Error, Kind};
+use crate::ops::{Answer, Gpu, Listed, ParentTypes, Report, Shown};
+
+/// What a command has to say.
+#[derive(Debug)]
+pub enum Reply {
+    /// The types of each parent.
+    Types(Answer<Vec<ParentTypes>>),
+    /// The parents.
+    Gpus(Answer<Vec<Gpu>>),
+    /// The devices.
+    List(Answer<Vec<Listed>>),
+    /// One device.
+    Show(Box<Answer<Shown>>),
+    /// New devices or definitions: their UUIDs are the answer.
+    Made(Report),
+    /// Changed devices: no answer but the exit status.
+    Changed(Report),
+    /// Restored devices: one line each is the answer.
+    Restored(Report),
+}
+
+impl Reply {
+    /// Bad data found on the way.
+    pub fn warnings(&self) -> &[Error] {
+        match self {
+            Reply::Types(answer) => &answer.warnings,
+            Reply::Gpus(answer) => &answer.warnings,
+            Reply::List(answer) => &answer.warnings,
+            Reply::Show(answer) => &answer.warnings,
+            Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
+                &report.warnings
+            }
+        }
+    }
+
+    /// Sentences for people.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Reply::Types(answer) => &answer.notes,
+            Reply::Gpus(answer) => &answer.notes,
+            Reply::List(answer) => &answer.notes,
+            Reply::Show(answer) => &answer.notes,
+            Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
+        }
+    }
+
+    /// What kind of failure the whole is. Everything was asked for, so bad data makes it partial.
+    pub fn failure(&self) -> Option<Kind> {
+        let failed = match self {
+            Reply::Made(report) | Reply::Changed(report) => report.failure(),
+            // The rule for a boot unit is simple: all is as wanted, or not. Only the lack of
+            // permission is told apart, since nothing was tried then.
+            Reply::Restored(report) => match report.failure() {
+                Some(Kind::NotPermitted) => Some(Kind::NotPermitted),
+                failure => failure.map(|_| Kind::Partial),
+            },
+            _ => None,
+        };
+        failed.or_else(|| (!self.warnings().is_empty()).then_some(Kind::Partial))
+    }
+}

@@ -1,0 +1,115 @@
+//! Files that are either as before or as after, whenever the machine stops.
+
+use std::fs::DirBuilder;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use log::debug;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
+
+use super::errno_of;
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+
+/// The name of a file that is being written. One is enough for a directory, since writers hold its
+/// lock; it is hidden, so that nobody takes it for a definition, and the next writer takes it over.
+const UNFINISHED: &str = ".vgpuctl.tmp";
+
+/// Opens `name` below `top`, making both where they are missing.
+pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
+    let path = top.join(name);
+    if let Some(dir) = crate::error::if_present(Dir::open(&path))? {
+        return Ok(dir);
+    }
+    let failed = |path: &Path, errno| Error::system("cannot make the directory", path, errno);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(top)
+        .map_err(|error| failed(top, errno_of(&error)))?;
+    let dir = Dir::open(top)?;
+    match mkdirat(&dir, name, Mode::from_bits_truncate(0o755)) {
+        Ok(()) => debug!("make {}", path.display()),
+        Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(failed(&path, errno)),
+    }
+    fsync(&dir).map_err(|errno| failed(&path, errno))?;
+    dir.open_dir(name)
+}
+
+/// Puts `content` in the place of the file `name`, whole or not at all, and onto the disk.
+pub fn replace(dir: &Dir, name: &str, content: &[u8]) -> Result<()> {
+    let path = dir.join(name);
+    let failed = |errno| Error::system("cannot write the definition", &path, errno);
+    let result =
+        write_beside(dir, name, content).and_then(|()| renameat(dir, UNFINISHED, dir, name));
+    if let Err(errno) = result {
+        sweep(dir);
+        return Err(failed(errno));
+    }
+    debug!("write {}: {} bytes", path.display(), content.len());
+    fsync(dir).map_err(failed)
+}
+
+fn write_beside(dir: &Dir, name: &str, content: &[u8]) -> nix::Result<()> {
+    sweep(dir);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let file = openat(dir, UNFINISHED, flags, Mode::from_bits_truncate(0o644))?;
+    if let Ok(old) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        fchmod(&file, Mode::from_bits_truncate(old.st_mode & 0o777))?;
+    }
+    write_all(&file, content)?;
+    fsync(&file)
+}
+
+fn write_all(file: &OwnedFd, mut content: &[u8]) -> nix::Result<()> {
+    while !content.is_empty() {
+        match write(file, content) {
+            Ok(count) => content = &content[count..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what an interrupted writer left.
+pub fn sweep(dir: &Dir) {
+    let _ = unlinkat(dir, UNFINISHED, UnlinkatFlags::NoRemoveDir);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_replaced_whole_keeps_its_mode_and_leaves_no_trace() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = make_dir(&root.path().join("a/b"), "c").unwrap();
+        // What a killed writer leaves.
+        fs::write(dir.join(UNFINISHED), "half").unwrap();
+        replace(&dir, "x", b"one").unwrap();
+        fs::set_permissions(dir.join("x"), fs::Permissions::from_mode(0o600)).unwrap();
+        replace(&dir, "x", b"two").unwrap();
+        assert_eq!(fs::read(dir.join("x")).unwrap(), b"two");
+        let mode = fs::metadata(dir.join("x")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_stays_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = make_dir(root.path(), "c").unwrap();
+        fs::create_dir(dir.join("x")).unwrap();
+        let error = replace(&dir, "x", b"one").unwrap_err();
+        assert_eq!(error.path(), Some(dir.join("x").as_path()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

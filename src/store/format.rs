@@ -1,0 +1,187 @@
+//! A definition as JSON, in mdevctl's form; keys of other programs survive.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Attr, Definition, ParentId, StartMode};
+
+const TYPE: &str = "mdev_type";
+const START: &str = "start";
+const ATTRS: &str = "attrs";
+
+/// Understands the text of a definition.
+///
+/// # Errors
+/// [`Kind::Failed`], saying which part is wrong; the caller adds the path.
+pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(bad("it is empty"));
+    }
+    let document: Map<String, Value> = match serde_json::from_slice(bytes) {
+        Ok(Value::Object(document)) => document,
+        Ok(_) => return Err(bad("it is not a JSON object")),
+        Err(error) => return Err(bad(&format!("it is not JSON: {error}"))),
+    };
+    let type_id = match document.get(TYPE) {
+        Some(Value::String(id)) => id.parse().map_err(inside)?,
+        Some(_) => return Err(bad("\"mdev_type\" is not a string")),
+        None => return Err(bad("\"mdev_type\" is missing")),
+    };
+    let start = match document.get(START) {
+        None => StartMode::Manual,
+        Some(Value::String(word)) if word == "auto" => StartMode::Auto,
+        Some(Value::String(word)) if word == "manual" => StartMode::Manual,
+        Some(other) => {
+            return Err(bad(&format!(
+                "\"start\" is {other}, neither \"auto\" nor \"manual\""
+            )));
+        }
+    };
+    let attrs = match document.get(ATTRS) {
+        None => Vec::new(),
+        Some(Value::Array(list)) => list.iter().map(parse_attr).collect::<Result<_>>()?,
+        Some(_) => return Err(bad("\"attrs\" is not a list")),
+    };
+    Ok(Definition {
+        uuid,
+        parent,
+        type_id,
+        start,
+        attrs,
+        document,
+    })
+}
+
+fn parse_attr(value: &Value) -> Result<Attr> {
+    let fields = value.as_object().filter(|fields| fields.len() == 1);
+    match fields.and_then(|fields| fields.iter().next()) {
+        Some((name, Value::String(value))) => Attr::new(name, value).map_err(inside),
+        _ => Err(bad(&format!(
+            "the attribute {value} is not of the form {{\"name\": \"value\"}}"
+        ))),
+    }
+}
+
+fn bad(fault: &str) -> Error {
+    Error::new(Kind::Failed, format!("the definition is unusable: {fault}"))
+        .hint("mend the file, or delete it with: vgpuctl undefine UUID")
+}
+
+fn inside(error: Error) -> Error {
+    bad(error.message())
+}
+
+/// The text of a definition: what was there before, with our three keys brought up to date.
+pub fn print(definition: &Definition) -> String {
+    let mut document = definition.document.clone();
+    document.insert(TYPE.into(), json!(definition.type_id.as_str()));
+    document.insert(START.into(), json!(definition.start.as_str()));
+    document.insert(ATTRS.into(), attrs(&definition.attrs));
+    format!("{:#}", Value::Object(document))
+}
+
+fn attrs(attrs: &[Attr]) -> Value {
+    attrs
+        .iter()
+        .map(|attr| json!({ attr.name.as_str(): attr.value }))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<Definition> {
+        parse("mtty".parse().unwrap(), Uuid::nil(), text.as_bytes())
+    }
+
+    #[test]
+    fn mdevctls_own_form_is_kept_to_the_byte() {
+        let text = r#"{
+  "mdev_type": "vfio_ap-passthrough",
+  "start": "auto",
+  "attrs": [
+    {
+      "assign_adapter": "5"
+    },
+    {
+      "assign_adapter": "6"
+    },
+    {
+      "assign_domain": "0xab"
+    }
+  ]
+}"#;
+        let definition = read(text).unwrap();
+        assert_eq!(definition.start, StartMode::Auto);
+        assert_eq!(definition.attrs.len(), 3);
+        assert_eq!(definition.attrs[1].to_string(), "assign_adapter=6");
+        assert_eq!(print(&definition), text);
+    }
+
+    #[test]
+    fn keys_of_other_programs_and_their_order_survive_a_change() {
+        let mut definition =
+            read(r#"{"note":{"by":"me"},"start":"manual","mdev_type":"a-1","z":[1]}"#).unwrap();
+        definition.type_id = "a-2".parse().unwrap();
+        let printed: Value = serde_json::from_str(&print(&definition)).unwrap();
+        assert_eq!(
+            printed.to_string(),
+            r#"{"note":{"by":"me"},"start":"manual","mdev_type":"a-2","z":[1],"attrs":[]}"#
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_never_guessed_at() {
+        for (text, fault) in [
+            ("", "empty"),
+            (" \n", "empty"),
+            ("{", "not JSON"),
+            ("[]", "not a JSON object"),
+            ("{}", "\"mdev_type\" is missing"),
+            (r#"{"mdev_type":5}"#, "not a string"),
+            (r#"{"mdev_type":"../../x"}"#, "not a valid type"),
+            (r#"{"mdev_type":""}"#, "empty"),
+            (
+                r#"{"mdev_type":"a","start":"Auto"}"#,
+                "\"start\" is \"Auto\"",
+            ),
+            (r#"{"mdev_type":"a","start":true}"#, "\"start\" is true"),
+            (r#"{"mdev_type":"a","attrs":{}}"#, "not a list"),
+            (r#"{"mdev_type":"a","attrs":[{}]}"#, "the attribute {}"),
+            (r#"{"mdev_type":"a","attrs":[{"x":1}]}"#, "the attribute"),
+            (
+                r#"{"mdev_type":"a","attrs":[{"a":"1","b":"2"}]}"#,
+                "the attribute",
+            ),
+            (
+                r#"{"mdev_type":"a","attrs":[{"/etc/passwd":"x"}]}"#,
+                "absolute path",
+            ),
+            (
+                r#"{"mdev_type":"a","attrs":[{"a/../b":"x"}]}"#,
+                "leads elsewhere",
+            ),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.message().contains(fault), "{text}: {error}");
+        }
+        assert!(parse("p".parse().unwrap(), Uuid::nil(), &[0xff, 0xfe]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_in_the_file_reading_it_ends_well(bytes: Vec<u8>) {
+            let _ = parse("mtty".parse().unwrap(), Uuid::nil(), &bytes);
+        }
+
+        #[test]
+        fn values_of_any_text_come_back_as_they_were(value in "[^\0]*") {
+            let mut definition = read(r#"{"mdev_type":"a"}"#).unwrap();
+            definition.attrs.push(Attr::new("x", &value).unwrap());
+            prop_assert_eq!(read(&print(&definition)).unwrap().attrs, definition.attrs);
+        }
+    }
+}

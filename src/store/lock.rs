@@ -1,0 +1,111 @@
+//! One writer at a time. A lock's file is never deleted: two processes could then hold "the" lock.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use log::{debug, warn};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::errno_of;
+use crate::error::{Error, Kind, Result};
+
+/// How long another process may keep the lock. It is held while the kernel makes one device.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// After this long the user is told what is being waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "kept for its release on drop")] Flock<File>);
+
+impl Lock {
+    /// Takes the lock at `path`, making its directory where it is missing.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] without root; [`Kind::Failed`] where somebody keeps it too long.
+    pub fn take(dir: &Path, path: &Path) -> Result<Lock> {
+        let failed =
+            |error: io::Error| Error::system("cannot take the lock", path, errno_of(&error));
+        let mut maker = DirBuilder::new();
+        maker
+            .recursive(true)
+            .mode(0o755)
+            .create(dir)
+            .map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            // Whoever may open it may hold it: nobody but its owner.
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        let begin = Instant::now();
+        let mut told = false;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => {
+                    debug!("lock {}", path.display());
+                    return Ok(Lock(lock));
+                }
+                Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
+                Err((_, errno)) => return Err(failed(errno.into())),
+            }
+            let waited = begin.elapsed();
+            if waited > PATIENCE {
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!(
+                        "another vgpuctl has held the lock for {} s",
+                        waited.as_secs()
+                    ),
+                )
+                .at(path)
+                .hint(format!(
+                    "see which process it is: fuser -v {}",
+                    path.display()
+                )));
+            }
+            if waited > SILENCE && !told {
+                warn!(
+                    "waiting for another vgpuctl, which holds {}",
+                    path.display()
+                );
+                told = true;
+            }
+            sleep(PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    #[test]
+    fn one_at_a_time_holds_it_and_its_file_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, path) = (root.path().join("run"), root.path().join("run/x.lock"));
+        let inside = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let _lock = Lock::take(&dir, &path).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,387 @@
+//! What the user wants: definitions on disk, in mdevctl's place and form.
+
+mod atomic;
+mod format;
+mod lock;
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+
+use nix::errno::Errno;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use uuid::Uuid;
+
+use crate::dir::Dir;
+use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::host::Host;
+use crate::model::{Definition, ParentId, parse_uuid};
+
+pub use lock::Lock;
+
+/// mdevctl keeps its callout scripts here, between the parents.
+const NOT_A_PARENT: &str = "scripts.d";
+
+/// Where a definition is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// Under which parent.
+    pub parent: ParentId,
+    /// Of which device.
+    pub uuid: Uuid,
+}
+
+/// The definitions of one host.
+#[derive(Debug, Clone, Copy)]
+pub struct Store<'h> {
+    host: &'h Host,
+}
+
+impl<'h> Store<'h> {
+    /// The store of `host`. Nothing is read yet.
+    pub fn of(host: &'h Host) -> Store<'h> {
+        Store { host }
+    }
+
+    /// Keeps other programs of ours from changing this parent's definitions and devices.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] without root; somebody else has held it too long.
+    pub fn lock(&self, parent: &ParentId) -> Result<Lock> {
+        Lock::take(&self.host.locks(), &self.host.parent_lock(parent))
+    }
+
+    /// Notes that a device is about to be made that needs more than its creation. Until
+    /// [`Store::finish`], whoever finds it active must not take it for complete.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn begin(&self, _held: &Lock, uuid: Uuid) -> Result<()> {
+        let path = self.host.unfinished(uuid);
+        File::create(&path)
+            .map(|_| log::debug!("make {}", path.display()))
+            .map_err(|error| Error::system("cannot note what is begun", &path, errno_of(&error)))
+    }
+
+    /// Notes that the device is complete, or gone.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn finish(&self, _held: &Lock, uuid: Uuid) -> Result<()> {
+        let path = self.host.unfinished(uuid);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::system(
+                "cannot note what is done",
+                &path,
+                errno_of(&error),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a device of that UUID was begun and not finished: its maker is at it, or has died.
+    pub fn is_unfinished(&self, uuid: Uuid) -> bool {
+        self.host.unfinished(uuid).exists()
+    }
+
+    /// The path of a definition, there or not.
+    pub fn path(&self, at: &Location) -> std::path::PathBuf {
+        let dir = self.host.definitions().join(at.parent.as_str());
+        dir.join(at.uuid.to_string())
+    }
+
+    /// Every definition's place, sorted by parent, then UUID, without reading any.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be listed.
+    pub fn index(&self, warnings: &mut Warnings) -> Result<Vec<Location>> {
+        let mut places = Vec::new();
+        self.walk(None, warnings, |_, at, _| places.push(at))?;
+        Ok(places)
+    }
+
+    /// Every definition that can be read, sorted by parent, then UUID; each other is a warning.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be listed.
+    pub fn all(&self, warnings: &mut Warnings) -> Result<Vec<Definition>> {
+        self.of_parents(None, warnings)
+    }
+
+    /// As [`Store::all`], of one parent.
+    ///
+    /// # Errors
+    /// As [`Store::all`].
+    pub fn of_parent(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<Definition>> {
+        self.of_parents(Some(parent), warnings)
+    }
+
+    fn of_parents(
+        &self,
+        only: Option<&ParentId>,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<Definition>> {
+        let mut definitions = Vec::new();
+        self.walk(only, warnings, |dir, at, warnings| {
+            match read_one(dir, at) {
+                Ok(definition) => definitions.push(definition),
+                // Somebody has just removed it.
+                Err(error) if error.is_absent() => {}
+                Err(error) => warnings.push(error),
+            }
+        })?;
+        Ok(definitions)
+    }
+
+    fn walk(
+        &self,
+        only: Option<&ParentId>,
+        warnings: &mut Warnings,
+        mut visit: impl FnMut(&Dir, Location, &mut Warnings),
+    ) -> Result<()> {
+        let Some(mut top) = if_present(Dir::open(self.host.definitions()))? else {
+            return Ok(());
+        };
+        let parents = match only {
+            Some(parent) => vec![parent.clone()],
+            None => parents_in(&mut top, warnings)?,
+        };
+        for parent in parents {
+            let mut dir = match top.open_dir(parent.as_str()) {
+                Ok(dir) => dir,
+                Err(error) if error.is_absent() => continue,
+                // A stray file beside the parents' directories.
+                Err(error) if error.errno() == Some(Errno::ENOTDIR) => continue,
+                Err(error) => {
+                    warnings.push(error);
+                    continue;
+                }
+            };
+            for uuid in uuids_in(&mut dir, warnings)? {
+                let at = Location {
+                    parent: parent.clone(),
+                    uuid,
+                };
+                visit(&dir, at, warnings);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one definition anew.
+    ///
+    /// # Errors
+    /// It is absent ([`Error::is_absent`]), or cannot be understood; the path is named.
+    pub fn read(&self, at: &Location) -> Result<Definition> {
+        let dir = Dir::open(self.host.definitions().join(at.parent.as_str()))?;
+        read_one(&dir, at.clone())
+    }
+
+    /// Writes a definition, replacing the old one whole. Call it with the parent's lock held.
+    ///
+    /// # Errors
+    /// What the kernel answered; the old definition is then still there.
+    pub fn write(&self, _held: &Lock, definition: &Definition) -> Result<()> {
+        let text = format::print(definition);
+        let dir = atomic::make_dir(&self.host.definitions(), definition.parent.as_str())?;
+        atomic::replace(&dir, &definition.uuid.to_string(), text.as_bytes())
+    }
+
+    /// Deletes a definition, and its parent's directory when nothing is left in it. One that is
+    /// not there is no error. Call it with the parent's lock held.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn delete(&self, _held: &Lock, at: &Location) -> Result<()> {
+        let Some(top) = if_present(Dir::open(self.host.definitions()))? else {
+            return Ok(());
+        };
+        let Some(dir) = if_present(top.open_dir(at.parent.as_str()))? else {
+            return Ok(());
+        };
+        match unlinkat(
+            &dir,
+            at.uuid.to_string().as_str(),
+            UnlinkatFlags::NoRemoveDir,
+        ) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => {
+                return Err(Error::system(
+                    "cannot delete the definition",
+                    self.path(at),
+                    errno,
+                ));
+            }
+        }
+        atomic::sweep(&dir);
+        let synced = fsync(&dir);
+        // What is still in use keeps its directory; nothing is lost when this fails.
+        let _ = unlinkat(&top, at.parent.as_str(), UnlinkatFlags::RemoveDir);
+        synced.map_err(|errno| Error::system("cannot sync the directory", dir.path(), errno))
+    }
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}
+
+fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
+    let mut parents = Vec::new();
+    for entry in top.entries()? {
+        if entry.is_plain || entry.name == NOT_A_PARENT {
+            continue;
+        }
+        match entry.name.to_str() {
+            Some(name) if name.starts_with('.') => {}
+            Some(name) => match name.parse() {
+                Ok(parent) => parents.push(parent),
+                Err(error) => warnings.push(Error::at(error, top.join(&entry.name))),
+            },
+            None => warnings.push(
+                Error::new(Kind::Failed, "a directory with an odd name is left out")
+                    .at(top.join(&entry.name)),
+            ),
+        }
+    }
+    Ok(parents)
+}
+
+/// The definitions in a parent's directory, by name. A name that was meant to be a UUID and is none
+/// would never be started: that is worth a warning. Hidden files and backups are not.
+fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
+    let mut uuids = Vec::new();
+    for entry in dir.entries()? {
+        let name = entry.name.to_string_lossy();
+        match parse_uuid(&name) {
+            Ok(uuid) if *uuid.to_string() == *name => uuids.push(uuid),
+            _ if is_side_file(&name) => {}
+            Ok(_) => warnings.push(
+                Error::new(
+                    Kind::Failed,
+                    "the name of a definition must be in lower case",
+                )
+                .at(dir.join(&entry.name)),
+            ),
+            Err(_) => warnings.push(
+                Error::new(Kind::Failed, "the name of a definition must be a UUID")
+                    .at(dir.join(&entry.name)),
+            ),
+        }
+    }
+    Ok(uuids)
+}
+
+/// Hidden files and what editors and package managers leave beside a definition.
+fn is_side_file(name: &str) -> bool {
+    let stem = name.get(..36).unwrap_or_default();
+    name.starts_with('.') || name.ends_with('~') || name.len() > 36 && parse_uuid(stem).is_ok()
+}
+
+fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
+    let name = at.uuid.to_string();
+    let bytes = dir
+        .read_bytes(&name)
+        .map_err(|error| error.retold("cannot read the definition"))?;
+    log::debug!("read {}: {} bytes", dir.join(&name).display(), bytes.len());
+    format::parse(at.parent, at.uuid, &bytes).map_err(|error| error.at(dir.join(&name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::StartMode;
+    use std::fs;
+
+    const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
+
+    fn definition(parent: &str) -> Definition {
+        Definition::new(
+            parse_uuid(UUID).unwrap(),
+            parent.parse().unwrap(),
+            "nvidia-63".parse().unwrap(),
+            StartMode::Auto,
+        )
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_deletion_leaves_nothing_behind() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let store = Store::of(&host);
+        let wanted = definition("0000:81:00.0");
+        let lock = store.lock(&wanted.parent).unwrap();
+        store.write(&lock, &wanted).unwrap();
+
+        let mut warnings = Vec::new();
+        let all = store.all(&mut warnings).unwrap();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].type_id, wanted.type_id);
+        let at = Location {
+            parent: wanted.parent.clone(),
+            uuid: wanted.uuid,
+        };
+        assert_eq!(store.read(&at).unwrap(), all[0]);
+
+        store.delete(&lock, &at).unwrap();
+        store.delete(&lock, &at).unwrap();
+        assert!(store.read(&at).unwrap_err().is_absent());
+        assert_eq!(fs::read_dir(host.definitions()).unwrap().count(), 0);
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn one_bad_definition_is_named_and_hides_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let store = Store::of(&host);
+        let good = definition("mtty");
+        let lock = store.lock(&good.parent).unwrap();
+        store.write(&lock, &good).unwrap();
+        let dir = host.definitions().join("mtty");
+        let bad = |name: &str, text: &str| fs::write(dir.join(name), text).unwrap();
+        bad("00000000-0000-0000-0000-000000000001", "");
+        bad("00000000-0000-0000-0000-000000000002", "{");
+        fs::create_dir(dir.join("00000000-0000-0000-0000-000000000003")).unwrap();
+        bad("83B8F4F2-509F-382F-3C1E-E6BFE0FA1002", "{}");
+        bad("83b8f4f2-509f-382f-3c1e-e6bfe0fa100", "{}");
+        bad(&format!("{UUID}.bak"), "not looked at");
+        bad(".hidden", "not looked at");
+        bad(&format!("{UUID}~"), "not looked at");
+        fs::create_dir_all(host.definitions().join("scripts.d/callouts")).unwrap();
+        fs::write(host.definitions().join("README"), "stray").unwrap();
+
+        let mut warnings = Vec::new();
+        let all = store.all(&mut warnings).unwrap();
+        assert_eq!(all.iter().map(|d| d.uuid).collect::<Vec<_>>(), [good.uuid]);
+        let named: Vec<String> = warnings
+            .iter()
+            .map(|w| {
+                w.path()
+                    .unwrap()
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        assert_eq!(
+            named,
+            [
+                "83B8F4F2-509F-382F-3C1E-E6BFE0FA1002",
+                "83b8f4f2-509f-382f-3c1e-e6bfe0fa100",
+                "00000000-0000-0000-0000-000000000001",
+                "00000000-0000-0000-0000-000000000002",
+                "00000000-0000-0000-0000-000000000003",
+            ]
+        );
+        assert_eq!(store.index(&mut warnings).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_host_without_definitions_has_none() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let mut warnings = Vec::new();
+        assert_eq!(Store::of(&host).all(&mut warnings), Ok(Vec::new()));
+        assert!(warnings.is_empty());
+    }
+}

@@ -1,0 +1,98 @@
+//! Writing one attribute: one `write(2)` of the whole value, errno kept.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use log::debug;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+use crate::model::AttrName;
+
+/// Writes `value` to the file `name` below `dir`. `what` says what it is for.
+pub fn write_value(dir: &Dir, name: &str, value: &str, what: &str) -> Result<()> {
+    let file = dir
+        .open_file(name, OFlag::O_WRONLY)
+        .map_err(|error| error.retold(what))?;
+    write_once(&file, value).map_err(|errno| Error::system(what, dir.join(name), errno))?;
+    debug!("write {}: {value:?}", dir.join(name).display());
+    Ok(())
+}
+
+/// Writes a device's attribute, reached component by component without following a link, so that
+/// it cannot lie outside the device's directory. `openat2` would do this in one call, but hosts
+/// that this tool is for run kernels older than it (4.18, 5.4).
+pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> Result<()> {
+    let failed = |errno| Error::system(what, device.join(name.as_str()), errno);
+    let mut parts: Vec<&str> = name.as_str().split('/').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut at: Option<OwnedFd> = None;
+    for part in parts {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
+        at = Some(openat(from, part, flags, Mode::empty()).map_err(failed)?);
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
+    let file = openat(from, last, flags, Mode::empty()).map_err(failed)?;
+    write_once(&file, value).map_err(failed)?;
+    debug!("write {}: {value:?}", device.join(name.as_str()).display());
+    Ok(())
+}
+
+/// sysfs hands each write to the driver as a whole, so a value must never be split.
+fn write_once(file: &OwnedFd, value: &str) -> nix::Result<()> {
+    match write(file, value.as_bytes())? {
+        count if count == value.len() => Ok(()),
+        _ => Err(Errno::EIO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn an_attribute_is_never_reached_through_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let (device, outside) = (root.path().join("device"), root.path().join("outside"));
+        fs::create_dir_all(device.join("nvidia")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(device.join("nvidia/vgpu_params"), "").unwrap();
+        fs::write(outside.join("secret"), "untouched").unwrap();
+        symlink(&outside, device.join("dirlink")).unwrap();
+        symlink(outside.join("secret"), device.join("filelink")).unwrap();
+        let dir = Dir::open(&device).unwrap();
+
+        for bad in ["dirlink/secret", "filelink"] {
+            let error = write_beneath(&dir, &bad.parse().unwrap(), "x", "w").unwrap_err();
+            assert_eq!(error.path(), Some(device.join(bad).as_path()));
+        }
+        assert_eq!(
+            fs::read_to_string(outside.join("secret")).unwrap(),
+            "untouched"
+        );
+
+        let name = "nvidia/vgpu_params".parse().unwrap();
+        write_beneath(&dir, &name, "disable_vnc=1", "w").unwrap();
+        assert_eq!(
+            fs::read_to_string(device.join("nvidia/vgpu_params")).unwrap(),
+            "disable_vnc=1"
+        );
+    }
+
+    #[test]
+    fn a_missing_attribute_is_not_made() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        let error = write_beneath(&dir, &"nothing".parse().unwrap(), "x", "w").unwrap_err();
+        assert!(error.is_absent());
+        assert!(write_value(&dir, "nothing", "x", "w").is_err());
+        assert!(!root.path().join("nothing").exists());
+    }
+}

@@ -1,0 +1,193 @@
+//! Who has a device open: found before anything is removed, because the kernel would block until
+//! they let go.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use log::debug;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use crate::dir::Dir;
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::model::{Holder, Nodes};
+
+/// The processes found to have a device open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holders {
+    /// Those that could be seen, by process id.
+    pub found: Vec<Holder>,
+    /// Whether every process could be looked into; without root it is only one's own.
+    pub complete: bool,
+}
+
+/// Looks through the open files of all processes for the device's nodes.
+pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
+    let wanted: Vec<&Path> = [&nodes.group, &nodes.device]
+        .into_iter()
+        .flatten()
+        .map(|path| path.as_path())
+        .collect();
+    let mut holders = Holders {
+        found: Vec::new(),
+        complete: true,
+    };
+    if wanted.is_empty() {
+        return Ok(holders);
+    }
+    let mut processes = Dir::open(host.processes())?;
+    for entry in processes.entries()? {
+        let Some(pid) = entry.name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        match has_open(&processes, pid, &wanted) {
+            Ok(true) => holders.found.push(describe(&processes, pid)),
+            Ok(false) => {}
+            Err(error) if error.is_absent() || error.errno() == Some(Errno::ESRCH) => {}
+            Err(error) if error.kind() == Kind::NotPermitted => holders.complete = false,
+            Err(error) => return Err(error),
+        }
+    }
+    holders.found.sort_by_key(|holder| holder.pid);
+    debug!("holders of {wanted:?}: {:?}", holders.found);
+    Ok(holders)
+}
+
+fn has_open(processes: &Dir, pid: i32, wanted: &[&Path]) -> Result<bool> {
+    let mut files = processes.open_dir(format!("{pid}/fd"))?;
+    for entry in files.entries()? {
+        match nix::fcntl::readlinkat(&files, entry.name.as_os_str()) {
+            Ok(target) if wanted.contains(&Path::new(&target)) => return Ok(true),
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+fn describe(processes: &Dir, pid: i32) -> Holder {
+    let command = processes
+        .read_text(format!("{pid}/comm"))
+        .unwrap_or_else(|_| "?".to_owned());
+    let arguments = processes
+        .read_bytes(format!("{pid}/cmdline"))
+        .unwrap_or_default();
+    Holder {
+        pid,
+        command,
+        vm: vm_name(&arguments),
+    }
+}
+
+/// The VM's name out of QEMU's command line: `-name guest=NAME,...` (libvirt) or `-name NAME,...`
+/// (Proxmox, by hand).
+fn vm_name(arguments: &[u8]) -> Option<String> {
+    let mut arguments = arguments.split(|byte| *byte == 0);
+    arguments.find(|argument| matches!(*argument, b"-name" | b"--name"))?;
+    let value = OsStr::from_bytes(arguments.next()?).to_string_lossy();
+    let guest = value.split(',').find_map(|o| o.strip_prefix("guest="));
+    let name = guest.or_else(|| value.split(',').next())?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// What came of trying to hold a device's VFIO group, which only one process can have open.
+#[derive(Debug)]
+pub enum Claim {
+    /// Nobody can open the device while this is kept.
+    Held(OwnedFd),
+    /// The device has no group node to hold.
+    NoNode,
+    /// Somebody has it open.
+    Busy,
+}
+
+/// Opens the device's VFIO group so that nobody else can. Holding a group alone, without opening
+/// the device in it, does not block the device's removal (observed on 6.1).
+pub fn claim(nodes: &Nodes) -> Result<Claim> {
+    let Some(group) = &nodes.group else {
+        return Ok(Claim::NoNode);
+    };
+    match open(group, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
+        Ok(file) => Ok(Claim::Held(file)),
+        Err(Errno::EBUSY) => Ok(Claim::Busy),
+        Err(Errno::ENOENT | Errno::ENXIO | Errno::ENODEV) => Ok(Claim::NoNode),
+        Err(errno) => Err(Error::system(
+            "cannot tell whether the device is in use",
+            group,
+            errno,
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    fn nodes(host: &Host) -> Nodes {
+        Nodes {
+            sysfs: PathBuf::from("/unused"),
+            iommu_group: Some("12".into()),
+            group: Some(host.vfio_group("12")),
+            device: Some(host.vfio_device("vfio0")),
+        }
+    }
+
+    fn process(host: &Host, pid: i32, opens: &Path, arguments: &[u8]) {
+        let dir = host.processes().join(pid.to_string());
+        fs::create_dir_all(dir.join("fd")).unwrap();
+        fs::write(dir.join("comm"), "qemu-system-x86\n").unwrap();
+        fs::write(dir.join("cmdline"), arguments).unwrap();
+        symlink("/dev/null", dir.join("fd/0")).unwrap();
+        symlink(opens, dir.join("fd/7")).unwrap();
+    }
+
+    #[test]
+    fn holders_of_either_node_are_found_with_their_vms_names() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let libvirt = b"qemu\0-name\0guest=win11,debug-threads=on\0-S\0";
+        process(&host, 4242, &host.vfio_group("12"), libvirt);
+        process(
+            &host,
+            77,
+            &host.vfio_device("vfio0"),
+            b"qemu\0-name\0pve,x=y\0",
+        );
+        process(&host, 99, &host.vfio_group("123"), b"qemu\0-name\0other\0");
+        fs::create_dir_all(host.processes().join("self")).unwrap();
+
+        let holders = find(&host, &nodes(&host)).unwrap();
+        assert!(holders.complete);
+        let lines: Vec<String> = holders.found.iter().map(Holder::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "pid 77 (qemu-system-x86, VM pve)",
+                "pid 4242 (qemu-system-x86, VM win11)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_line_without_a_name_names_no_vm() {
+        for arguments in [&b""[..], b"cat\0file\0", b"qemu\0-name", b"qemu\0-name\0\0"] {
+            assert_eq!(vm_name(arguments), None);
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_cannot_be_held() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        assert!(matches!(claim(&nodes(&host)), Ok(Claim::NoNode)));
+        fs::create_dir_all(root.path().join("dev/vfio")).unwrap();
+        fs::write(host.vfio_group("12"), "").unwrap();
+        assert!(matches!(claim(&nodes(&host)), Ok(Claim::Held(_))));
+    }
+}

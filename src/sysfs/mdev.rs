@@ -1,0 +1,380 @@
+//! The mediated-device framework: `/sys/class/mdev_bus` and `/sys/bus/mdev/devices`.
+//!
+//! Layout and errnos: kernel Documentation/driver-api/vfio-mediated-device.rst, and observed on
+//! Debian's 6.1 with mtty, mdpy and mbochs.
+
+use std::ffi::OsStr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use log::debug;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use uuid::Uuid;
+
+use super::blocking::{self, Outcome};
+use super::{Framework, PciIdentity, attr, pci};
+use crate::dir::Dir;
+use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::host::Host;
+use crate::model::{Attr, Device, FrameworkKind, Nodes, ParentId, TypeId, VgpuType, parse_uuid};
+use crate::nvidia::TypeDetails;
+
+/// How long a removal may take before it counts as blocked. An idle device goes in milliseconds,
+/// NVIDIA's driver may wait a few seconds for its plugin to leave.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// A device's `mdev_type` is made shortly after the device itself: looks, and pause between them.
+const SETTLING_LOOKS: u32 = 50;
+const SETTLING_PAUSE: Duration = Duration::from_millis(10);
+
+const TYPES: &str = "mdev_supported_types";
+
+/// Mediated devices of one host.
+pub struct Mdev<'h> {
+    host: &'h Host,
+}
+
+impl<'h> Mdev<'h> {
+    pub fn of(host: &'h Host) -> Mdev<'h> {
+        Mdev { host }
+    }
+
+    fn parent_dir(&self, parent: &ParentId) -> Result<Dir> {
+        Dir::open(self.host.mdev_parents().join(parent.as_str()))
+    }
+
+    fn types_dir(&self, parent: &ParentId) -> Result<Dir> {
+        Dir::open(self.host.mdev_parents().join(parent.as_str()).join(TYPES))
+    }
+
+    /// Reads where a device belongs out of its links, without opening its directory.
+    fn read_device(devices: &Dir, uuid: Uuid) -> Result<Device> {
+        let name = uuid.to_string();
+        let target = devices.read_link(&name)?;
+        let parent = target
+            .parent()
+            .and_then(|parent| parent.file_name())
+            .and_then(OsStr::to_str)
+            .ok_or_else(|| Error::system("odd link target", devices.join(&name), Errno::EINVAL))?
+            .parse()?;
+        let type_link = format!("{name}/mdev_type");
+        let type_id = devices
+            .link_name(&type_link)?
+            .parse()
+            .map_err(|error: Error| error.at(devices.join(&type_link)))?;
+        Ok(Device {
+            uuid,
+            parent,
+            type_id,
+            framework: FrameworkKind::Mdev,
+        })
+    }
+
+    /// As `read_device`, but waits for a device that is just being made; `None` once it is gone.
+    fn read_settled(devices: &Dir, uuid: Uuid) -> Result<Option<Device>> {
+        for _ in 0..SETTLING_LOOKS {
+            match Self::read_device(devices, uuid) {
+                Ok(device) => return Ok(Some(device)),
+                Err(error) if !error.is_absent() => return Err(error),
+                Err(_) => {}
+            }
+            if if_present(devices.read_link(uuid.to_string()))?.is_none() {
+                return Ok(None);
+            }
+            sleep(SETTLING_PAUSE);
+        }
+        Self::read_device(devices, uuid).map(Some)
+    }
+}
+
+impl Framework for Mdev<'_> {
+    fn kind(&self) -> FrameworkKind {
+        FrameworkKind::Mdev
+    }
+
+    fn parents(&self, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
+        let Some(mut dir) = if_present(Dir::open(self.host.mdev_parents()))? else {
+            return Ok(Vec::new());
+        };
+        let mut parents = Vec::new();
+        for entry in dir.entries()? {
+            match entry.name.to_str().map(str::parse) {
+                Some(Ok(parent)) => parents.push(parent),
+                _ => warnings.push(
+                    Error::new(Kind::Failed, "a parent with an odd name is left out")
+                        .at(dir.join(&entry.name)),
+                ),
+            }
+        }
+        Ok(parents)
+    }
+
+    fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
+        let mut dir = self.types_dir(parent)?;
+        let mut types = Vec::new();
+        for entry in dir.entries()? {
+            match entry.name.to_str().map(str::parse) {
+                Some(Ok(id)) => types.push(read_type(&dir, id, warnings)),
+                _ => warnings.push(
+                    Error::new(Kind::Failed, "a type with an odd name is left out")
+                        .at(dir.join(&entry.name)),
+                ),
+            }
+        }
+        types.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(types)
+    }
+
+    fn vgpu_type(
+        &self,
+        parent: &ParentId,
+        id: &TypeId,
+        warnings: &mut Warnings,
+    ) -> Result<VgpuType> {
+        let absent = || {
+            Error::new(Kind::NotFound, format!("{parent} has no type {id}"))
+                .hint(format!("see: vgpuctl types --parent {parent}"))
+        };
+        let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
+        if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
+        Ok(read_type(&dir, id.clone(), warnings))
+    }
+
+    fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
+        let dir = self.types_dir(parent).ok()?;
+        let name = dir.read_text(format!("{id}/name")).ok()?;
+        (!name.is_empty()).then_some(name)
+    }
+
+    fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
+        let Some(mut dir) = if_present(Dir::open(self.host.mdev_devices()))? else {
+            return Ok(Vec::new());
+        };
+        let mut devices = Vec::new();
+        for entry in dir.entries()? {
+            let uuid = entry.name.to_str().and_then(|name| parse_uuid(name).ok());
+            match uuid.map(|uuid| Self::read_settled(&dir, uuid)) {
+                Some(Ok(device)) => devices.extend(device),
+                Some(Err(error)) => warnings.push(error),
+                None => warnings.push(
+                    Error::new(Kind::Failed, "a device whose name is no UUID is left out")
+                        .at(dir.join(&entry.name)),
+                ),
+            }
+        }
+        Ok(devices)
+    }
+
+    fn device(&self, uuid: Uuid) -> Result<Option<Device>> {
+        match if_present(Dir::open(self.host.mdev_devices()))? {
+            Some(dir) => Self::read_settled(&dir, uuid),
+            None => Ok(None),
+        }
+    }
+
+    fn nodes(&self, device: &Device) -> Result<Nodes> {
+        let dir = Dir::open(self.host.mdev_devices().join(device.uuid.to_string()))?;
+        let iommu_group = if_present(dir.link_name("iommu_group"))?;
+        let vfio_names = match if_present(dir.open_dir("vfio-dev"))? {
+            Some(mut vfio) => vfio.entries()?,
+            None => Vec::new(),
+        };
+        Ok(Nodes {
+            sysfs: dir.path().to_owned(),
+            group: iommu_group.as_ref().map(|g| self.host.vfio_group(g)),
+            iommu_group,
+            device: vfio_names
+                .first()
+                .and_then(|entry| entry.name.to_str())
+                .map(|name| self.host.vfio_device(name)),
+        })
+    }
+
+    fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<()> {
+        let what = format!("cannot create {uuid} of type {id} on {parent}");
+        let explained = |error| explain_create(error, parent, id);
+        let dir = self
+            .types_dir(parent)
+            .map_err(|error| explained(error.retold(&what)))?;
+        attr::write_value(&dir, &format!("{id}/create"), &uuid.to_string(), &what)
+            .map_err(explained)?;
+        match self.device(uuid)? {
+            Some(device) if device.parent == *parent && device.type_id == *id => Ok(()),
+            Some(other) => Err(Error::new(
+                Kind::Failed,
+                format!(
+                    "{what}: the kernel made it as {} on {}",
+                    other.type_id, other.parent
+                ),
+            )),
+            None => Err(Error::new(
+                Kind::Failed,
+                format!("{what}: the kernel took the request, but there is no such device"),
+            )
+            .at(self.host.mdev_devices().join(uuid.to_string()))
+            .hint("see the kernel's log: dmesg")),
+        }
+    }
+
+    fn remove(&self, device: &Device) -> Result<()> {
+        let what = format!("cannot remove {}", device.uuid);
+        let devices = Dir::open(self.host.mdev_devices())?;
+        let name = format!("{}/remove", device.uuid);
+        let file = devices
+            .open_file(&name, OFlag::O_WRONLY)
+            .map_err(|error| error.retold(&what))?;
+        let path = devices.join(&name);
+        let outcome = blocking::write(&file, b"1", REMOVAL_PATIENCE)
+            .map_err(|errno| Error::system(format!("{what}: no process"), &path, errno))?;
+        debug!("write {}: \"1\": {outcome:?}", path.display());
+        match outcome {
+            Outcome::Refused(errno) => {
+                return Err(explain_remove(Error::system(what, path, errno)));
+            }
+            Outcome::Blocked(pid) => return Err(still_blocked(&what, pid).at(path)),
+            Outcome::Written => {}
+        }
+        match if_present(devices.read_link(device.uuid.to_string()))? {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                Kind::InUse,
+                format!("{what}: the kernel took the request, but the device stays"),
+            )
+            .at(devices.join(device.uuid.to_string()))
+            .hint(
+                "NVIDIA's driver does this while a VM uses the vGPU: shut the VM down, then repeat",
+            )),
+        }
+    }
+
+    fn write_attr(&self, device: &Device, attr: &Attr) -> Result<()> {
+        let dir = Dir::open(self.host.mdev_devices().join(device.uuid.to_string()))?;
+        let what = format!("cannot set {attr} on {}", device.uuid);
+        attr::write_beneath(&dir, &attr.name, &attr.value, &what)
+    }
+
+    fn pci(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<PciIdentity> {
+        let dir = self.parent_dir(parent).ok()?;
+        pci::read(&dir, warnings)
+    }
+
+    fn driver(&self, parent: &ParentId) -> Option<String> {
+        self.parent_dir(parent).ok()?.link_name("driver").ok()
+    }
+
+    fn why_no_parents(&self) -> String {
+        let path = self.host.mdev_parents();
+        match Dir::open(&path) {
+            Ok(_) => format!(
+                "{} is empty: the kernel has mediated devices, but no driver offers any (is the \
+                 vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?)",
+                path.display()
+            ),
+            Err(error) if error.is_absent() => format!(
+                "{} is absent: no driver that offers mediated devices is loaded (for NVIDIA, the \
+                 vGPU host driver; for Intel GVT-g, kvmgt)",
+                path.display()
+            ),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// Reads one type; what cannot be read of it becomes a warning and stays unknown.
+fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
+    let mut optional = |file: &str| match if_present(types.read_text(format!("{id}/{file}"))) {
+        Ok(text) => text.filter(|text| !text.is_empty()),
+        Err(error) => {
+            warnings.push(error);
+            None
+        }
+    };
+    let (name, description) = (optional("name"), optional("description"));
+    let details = description.as_deref().and_then(TypeDetails::parse);
+    let mut required = |file: &str| -> Option<String> {
+        let path = format!("{id}/{file}");
+        match types.read_text(&path) {
+            Ok(text) if text.is_empty() => {
+                warnings.push(Error::new(Kind::Failed, "the file is empty").at(types.join(path)));
+                None
+            }
+            Ok(text) => Some(text),
+            Err(error) => {
+                warnings.push(error);
+                None
+            }
+        }
+    };
+    let device_api = required("device_api");
+    let available = required("available_instances").and_then(|text| match text.trim().parse() {
+        Ok(number) => Some(number),
+        Err(_) => {
+            warnings.push(
+                Error::new(
+                    Kind::Failed,
+                    format!("{text:?} is not a number of instances"),
+                )
+                .at(types.join(format!("{id}/available_instances"))),
+            );
+            None
+        }
+    });
+    VgpuType {
+        id,
+        name,
+        description,
+        details,
+        available,
+        device_api,
+    }
+}
+
+/// What the kernel means by refusing `create` (errnos observed; EIO is NVIDIA's driver refusing).
+fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
+    match error.errno() {
+        Some(Errno::ENOSPC) => error
+            .with_kind(Kind::NoCapacity)
+            .hint(format!("no instance of {id} is left on {parent}")),
+        Some(Errno::EUSERS) => error
+            .with_kind(Kind::NoCapacity)
+            .hint(format!("{parent} has as many instances as it can hold")),
+        Some(Errno::EEXIST) => error
+            .hint("a device of this UUID is active already, maybe on another parent, or is still being removed")
+            .hint("see: vgpuctl list --active"),
+        Some(Errno::ENOENT | Errno::ENODEV) => error
+            .with_kind(Kind::NotFound)
+            .hint(format!("see what is there: vgpuctl types --parent {parent}")),
+        Some(Errno::EIO) => error
+            .hint("the driver refused: the GPU may be full, hold vGPUs of another size, or have its virtual functions off")
+            .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
+        Some(Errno::EINVAL) => {
+            error.hint("the kernel takes no such UUID here, or the type has just been withdrawn")
+        }
+        _ => error,
+    }
+}
+
+/// What the kernel means by refusing `remove`: EPERM and EBUSY are NVIDIA's driver saying "in use".
+fn explain_remove(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::EPERM | Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
+            "a VM uses it, or has just ended and the driver is not done: shut it down, then repeat",
+        ),
+        Some(Errno::EAGAIN) => error.hint("another removal of the same device is under way"),
+        Some(Errno::ENOENT | Errno::ENODEV) => error.hint("somebody else has removed it"),
+        _ => error,
+    }
+}
+
+fn still_blocked(what: &str, pid: i32) -> Error {
+    Error::new(
+        Kind::InUse,
+        format!(
+            "{what}: the kernel has not let go of it in {} s; process {pid} stays behind and waits",
+            REMOVAL_PATIENCE.as_secs()
+        ),
+    )
+    .hint("it goes as soon as whoever uses it lets go; until then its instance counts as taken")
+    .hint("who that is may be in the kernel's log: dmesg | grep 'in use'")
+}

@@ -1,0 +1,55 @@
+//! What a parent is on the PCI bus.
+
+use crate::dir::Dir;
+use crate::error::{Warnings, if_present};
+
+/// Vendor and device number of a PCI device, and what hardware databases look it up by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PciIdentity {
+    /// "10de:1bb3".
+    pub ids: String,
+    /// `pci:v000010DEd00001BB3sv...`, where the kernel shows it.
+    pub modalias: Option<String>,
+}
+
+/// Reads a PCI device's identity; `None` where the directory is not one of a PCI device.
+pub fn read(parent: &Dir, warnings: &mut Warnings) -> Option<PciIdentity> {
+    let mut number = |file: &str| match if_present(parent.read_text(file)) {
+        Ok(text) => text.map(|text| text.trim_start_matches("0x").to_owned()),
+        Err(error) => {
+            warnings.push(error);
+            None
+        }
+    };
+    let (vendor, device) = (number("vendor")?, number("device")?);
+    Some(PciIdentity {
+        ids: format!("{vendor}:{device}"),
+        modalias: parent.read_text("modalias").ok(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_pci_device_is_known_by_its_numbers_and_anything_else_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let mut warnings = Vec::new();
+        let dir = Dir::open(root.path()).unwrap();
+        assert_eq!(read(&dir, &mut warnings), None);
+        fs::write(root.path().join("vendor"), "0x10de\n").unwrap();
+        fs::write(root.path().join("device"), "0x1bb3\n").unwrap();
+        let identity = read(&dir, &mut warnings).unwrap();
+        assert_eq!(identity.ids, "10de:1bb3");
+        assert_eq!(identity.modalias, None);
+        assert!(warnings.is_empty());
+        fs::write(root.path().join("vendor"), [0xff]).unwrap();
+        assert_eq!(read(&dir, &mut warnings), None);
+        assert_eq!(
+            warnings[0].path(),
+            Some(root.path().join("vendor").as_path())
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! The real binary against a simulated host of its own.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Run {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// All three in one text, for a snapshot; the host's root is written as `[ROOT]`.
+    pub fn snapshot(&self, host: &SimHost) -> String {
+        let root = host.root().to_string_lossy().into_owned();
+        let clean = |text: &str| text.replace(&root, "[ROOT]");
+        format!(
+            "status: {}\n--- stdout\n{}--- stderr\n{}",
+            self.status,
+            clean(&self.stdout),
+            clean(&self.stderr)
+        )
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Run {
+        assert_eq!(self.status, status, "{self:#?}");
+        self
+    }
+
+    /// The answer as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+/// A simulated host that lives as long as this.
+pub struct SimHost {
+    process: Child,
+    root: TempDir,
+}
+
+impl SimHost {
+    /// Starts the host that `examples/hosts/<name>.toml` describes.
+    #[track_caller]
+    pub fn start(name: &str) -> SimHost {
+        let hosts = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hosts");
+        Self::start_file(&hosts.join(format!("{name}.toml")))
+    }
+
+    /// Starts the host that a file describes.
+    #[track_caller]
+    pub fn start_file(file: &Path) -> SimHost {
+        let root = tempfile::Builder::new()
+            .prefix("vgpuctl-")
+            .tempdir()
+            .unwrap();
+        // Other users read it in some tests.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(root.path(), mode).unwrap();
+        let mut process = Command::new(simhost())
+            .arg(file)
+            .arg(root.path())
+            .arg("--die-with-parent")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("simhost is built with: cargo build --examples");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(line.starts_with("ready "), "simhost said {line:?}");
+        SimHost { process, root }
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root().join(below)
+    }
+
+    /// `simhost ctl ROOT ...`; its answer.
+    #[track_caller]
+    pub fn ctl(&self, words: &[&str]) -> String {
+        let output = Command::new(simhost())
+            .arg("ctl")
+            .arg(self.root())
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What the simulated kernel says of itself.
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.ctl(&["status"])).unwrap()
+    }
+
+    /// The UUIDs of the active devices, sorted, as the simulated kernel says.
+    pub fn active(&self) -> Vec<String> {
+        let status = self.status();
+        let devices = status["devices"].as_array().unwrap();
+        let mut uuids: Vec<String> = devices
+            .iter()
+            .map(|device| device["uuid"].as_str().unwrap().to_owned())
+            .collect();
+        uuids.sort();
+        uuids
+    }
+
+    /// The UUIDs that have a definition, sorted; fails on any other file.
+    pub fn defined(&self) -> Vec<String> {
+        let Ok(parents) = std::fs::read_dir(self.path("etc/mdevctl.d")) else {
+            return Vec::new();
+        };
+        let mut uuids = Vec::new();
+        for parent in parents {
+            for file in std::fs::read_dir(parent.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                let text = std::fs::read(&path).unwrap();
+                serde_json::from_slice::<serde_json::Value>(&text)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                uuids.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+            }
+        }
+        uuids.sort();
+        uuids
+    }
+
+    /// The command, not yet started, without the caller's settings.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
+        command
+            .args(args)
+            .env("VGPUCTL_ROOT", self.root())
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `vgpuctl` with these words to its end.
+    pub fn run(&self, line: &str) -> Run {
+        self.run_args(line.split_whitespace())
+    }
+
+    /// Runs `vgpuctl` with these arguments to its end.
+    pub fn run_args<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run {
+        finished(self.command(args).output().unwrap())
+    }
+}
+
+impl Drop for SimHost {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).unwrap());
+        // SIGTERM lets it unmount before the folder goes.
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.process.wait();
+    }
+}
+
+/// A process that holds a file open until it is dropped.
+pub struct HeldOpen(Child);
+
+impl HeldOpen {
+    /// Opens `path` for reading and writing in a process of that name.
+    pub fn open(path: &Path, command_line: &str) -> HeldOpen {
+        let script = format!("exec 7<>'{}' && echo held && read -r _", path.display());
+        let mut child = Command::new("bash")
+            .args(["-c", &script])
+            .args(command_line.split_whitespace())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "held\n", "cannot hold {}", path.display());
+        HeldOpen(child)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets go of the file.
+    pub fn close(mut self) {
+        let _ = self.0.stdin.take().map(|mut stdin| stdin.write_all(b"\n"));
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for HeldOpen {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn finished(output: std::process::Output) -> Run {
+    Run {
+        // A death by a signal is no exit status that a test may expect.
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// cargo puts examples beside the binaries.
+fn simhost() -> PathBuf {
+    let binary = Path::new(env!("CARGO_BIN_EXE_vgpuctl"));
+    binary.with_file_name("examples").join("simhost")
+}
