@@ -107,6 +107,7 @@ uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and s
 	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
 	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
 	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man8/$(page)')
+	if [[ -d $(DESTDIR)$(MANDIR)/man8 ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(MANDIR)/man8; fi
 	$(RELOAD)
 
 clean: ## remove what was built
