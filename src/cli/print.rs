@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::error::ContextValue;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
@@ -50,14 +51,27 @@ pub fn refused_arguments(error: &clap::Error, wants_json: bool) -> ExitCode {
             Err(error) => failed(&error, Form::Text),
         };
     }
+    let text = on_its_lines(error);
     if wants_json {
-        let text = error.render().to_string();
         let first = text.lines().next().unwrap_or_default();
         let message = first.strip_prefix("error: ").unwrap_or(first);
         return failed(&Error::new(Kind::Usage, message), Form::Json);
     }
-    let _ = error.print();
+    to_stderr(vec![text.trim_end().to_owned()]);
     ExitCode::from(Kind::Usage.exit_status())
+}
+
+/// clap's message, with control characters in what it quotes from the command line escaped.
+fn on_its_lines(error: &clap::Error) -> String {
+    let mut text = error.render().to_string();
+    for (_, value) in error.context() {
+        if let ContextValue::String(quoted) = value
+            && quoted.chars().any(char::is_control)
+        {
+            text = text.replace(quoted.as_str(), &quoted.escape_debug().to_string());
+        }
+    }
+    text
 }
 
 fn failed(error: &Error, form: Form) -> ExitCode {

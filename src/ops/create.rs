@@ -5,10 +5,10 @@ use uuid::Uuid;
 use super::activate::{Blueprint, make};
 use super::capacity::nothing_free;
 use super::choose::{Offer, offers};
-use super::deactivate::{clear_unfinished, take_away};
+use super::deactivate::{clear_unfinished, take_away_for_good};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Attr, Definition, Device, ParentId, StartMode};
+use crate::model::{Attr, Definition, ParentId, StartMode};
 use crate::store::{Location, Lock};
 
 /// Whether a device outlives the next reboot.
@@ -48,7 +48,7 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
     if let (Some(uuid), false) = (request.uuid, request.dry_run) {
         clear_unfinished(context, uuid)?;
     }
-    let offers = offers(context, &request.type_name, request.parent.as_ref())?;
+    let mut offers = offers(context, &request.type_name, request.parent.as_ref())?;
     if let Some(uuid) = request.uuid {
         if request.count != 1 {
             return Err(Error::new(
@@ -57,7 +57,9 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
             ));
         }
         refuse_active(context, uuid)?;
-        refuse_defined(context, request, &offers, uuid)?;
+        if let Some(begun) = refuse_defined(context, request, &offers, uuid)? {
+            offers.retain(|offer| offer.parent.id == begun.parent);
+        }
     }
     if free_now(&offers) < request.count {
         return Err(nothing_free(context, &offers, request.count));
@@ -100,27 +102,28 @@ fn refuse_active(context: &Context<'_>, uuid: Uuid) -> Result<()> {
 }
 
 /// Refuses a UUID that is defined as something else. The same definition is what a `create` leaves
-/// that was interrupted before it made the device, and the same command goes on from there.
+/// that was interrupted before it made the device: the same command goes on there.
 fn refuse_defined(
     context: &Context<'_>,
     request: &CreateRequest,
     offers: &[Offer],
     uuid: Uuid,
-) -> Result<()> {
+) -> Result<Option<Location>> {
     let mut unrelated = Vec::new();
-    let all = context.store.index(&mut unrelated)?;
-    for at in all.into_iter().filter(|at| at.uuid == uuid) {
-        let unfinished = offers
+    let mut all = context.store.index(&mut unrelated)?;
+    all.retain(|at| at.uuid == uuid);
+    for at in &all {
+        let same = offers
             .iter()
             .find(|offer| offer.parent.id == at.parent)
             .and_then(|offer| definition(request, offer, uuid))
-            .is_some_and(|wanted| same_wish(context, &at, &wanted));
-        if !unfinished {
+            .is_some_and(|wanted| same_wish(context, at, &wanted));
+        if !same {
             return Err(Error::new(
                 Kind::Failed,
                 format!("{uuid} is defined already, on {}", at.parent),
             )
-            .at(context.store.path(&at))
+            .at(context.store.path(at))
             .hint(format!(
                 "make the device that is defined: vgpuctl start {uuid}"
             ))
@@ -129,7 +132,7 @@ fn refuse_defined(
             )));
         }
     }
-    Ok(())
+    Ok(all.pop())
 }
 
 fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> bool {
@@ -189,9 +192,12 @@ fn create_here(
     lock: &Lock,
 ) -> Result<()> {
     let definition = definition(request, offer, uuid);
-    if let Some(definition) = &definition {
-        refuse_another(context, definition)?;
+    let mut written = None;
+    if let Some(definition) = &definition
+        && !is_there_already(context, definition)?
+    {
         context.store.write(lock, definition)?;
+        written = Some(location(definition));
     }
     let blueprint = Blueprint {
         parent: &offer.parent,
@@ -199,20 +205,21 @@ fn create_here(
         uuid,
         attrs: &request.attrs,
     };
-    make(context, lock, blueprint).map_err(|error| match &definition {
-        Some(definition) => error.and_clean_up(context.store.delete(lock, &location(definition))),
+    make(context, lock, blueprint).map_err(|error| match &written {
+        Some(at) => error.and_clean_up(context.store.delete(lock, at)),
         None => error,
     })
 }
 
-/// Under the lock: somebody else may have defined this UUID here since the first look.
-fn refuse_another(context: &Context<'_>, wanted: &Definition) -> Result<()> {
+/// Under the lock: whether this very definition is there. Somebody else may have defined or made
+/// this UUID since the first look.
+fn is_there_already(context: &Context<'_>, wanted: &Definition) -> Result<bool> {
     let at = location(wanted);
     let there = if_present(context.store.read(&at).map(|_| ()))?;
     let active = context.kernel.device(wanted.uuid)?;
     match (there, active) {
-        (None, None) => Ok(()),
-        (Some(()), None) if same_wish(context, &at, wanted) => Ok(()),
+        (None, None) => Ok(false),
+        (Some(()), None) if same_wish(context, &at, wanted) => Ok(true),
         _ => Err(Error::new(
             Kind::Failed,
             format!("somebody else has just made {}", wanted.uuid),
@@ -262,7 +269,7 @@ fn take_back(context: &Context<'_>, made: &[Change], cause: Error) -> Error {
         let (Some(uuid), Some(parent)) = (change.uuid, &change.parent) else {
             continue;
         };
-        clean_up = clean_up.and(undo_one(context, uuid, parent));
+        clean_up = clean_up.and(take_away_for_good(context, parent, uuid));
     }
     match made.len() {
         0 => cause,
@@ -270,17 +277,4 @@ fn take_back(context: &Context<'_>, made: &[Change], cause: Error) -> Error {
             .hint(format!("the {count} made before it were taken back"))
             .and_clean_up(clean_up),
     }
-}
-
-fn undo_one(context: &Context<'_>, uuid: Uuid, parent: &ParentId) -> Result<()> {
-    let device: Option<Device> = context.kernel.device(uuid)?;
-    if let Some(device) = device.filter(|device| device.parent == *parent) {
-        take_away(context, &device, std::time::Duration::ZERO)?;
-    }
-    let lock = context.store.lock(parent)?;
-    let at = Location {
-        parent: parent.clone(),
-        uuid,
-    };
-    context.store.delete(&lock, &at)
 }

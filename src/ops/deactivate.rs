@@ -7,22 +7,21 @@ use uuid::Uuid;
 
 use super::Context;
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Device, Nodes};
-use crate::store::Lock;
+use crate::model::{Device, Nodes, ParentId};
+use crate::store::{Location, Lock};
 use crate::sysfs::{Claim, Holders, holders_line};
 
 /// Between two looks at whether a holder has let go.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Removes the device; while somebody holds it, waits for up to `patience`.
+/// Does the work; while somebody holds the device, does it again, for up to `patience`.
 ///
 /// # Errors
-/// [`Kind::InUse`], naming the holders; what the kernel answered. A device that somebody else
-/// removes meanwhile is no error.
-pub fn take_away(context: &Context<'_>, device: &Device, patience: Duration) -> Result<()> {
+/// As `work`; [`Kind::InUse`] once the time is up.
+pub fn patiently(patience: Duration, mut work: impl FnMut() -> Result<()>) -> Result<()> {
     let begin = Instant::now();
     loop {
-        match try_once(context, device) {
+        match work() {
             Err(error) if error.kind() == Kind::InUse && begin.elapsed() < patience => {
                 log::debug!("waiting for the holder: {error}");
                 sleep(PAUSE.min(patience.saturating_sub(begin.elapsed())));
@@ -35,16 +34,48 @@ pub fn take_away(context: &Context<'_>, device: &Device, patience: Duration) -> 
     }
 }
 
-fn try_once(context: &Context<'_>, device: &Device) -> Result<()> {
-    let lock = context.store.lock(&device.parent)?;
-    take_away_locked(context, device, &lock)
-}
-
-/// Removes the device if nobody holds it. Call it with the lock of the device's parent.
+/// Removes the device of that UUID, if it is active on this parent. Looks under the parent's lock,
+/// since another command may have made or removed it until then.
 ///
 /// # Errors
-/// As [`take_away`].
-pub fn take_away_locked(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()> {
+/// [`Kind::InUse`], naming the holders; what the kernel answered. A device that somebody else
+/// removes meanwhile is no error.
+pub fn take_away(context: &Context<'_>, parent: &ParentId, uuid: Uuid) -> Result<()> {
+    let lock = context.store.lock(parent)?;
+    take_away_locked(context, parent, uuid, &lock)
+}
+
+/// Removes device and definition under one lock, so that neither can come back in between.
+///
+/// # Errors
+/// As [`take_away`]; the definition is then still there. What the disk answered.
+pub fn take_away_for_good(context: &Context<'_>, parent: &ParentId, uuid: Uuid) -> Result<()> {
+    let lock = context.store.lock(parent)?;
+    take_away_locked(context, parent, uuid, &lock)?;
+    let at = Location {
+        parent: parent.clone(),
+        uuid,
+    };
+    context.store.delete(&lock, &at)
+}
+
+fn take_away_locked(
+    context: &Context<'_>,
+    parent: &ParentId,
+    uuid: Uuid,
+    lock: &Lock,
+) -> Result<()> {
+    let Some(device) = context.kernel.device(uuid)? else {
+        return Ok(());
+    };
+    match device.parent == *parent {
+        true => remove_idle(context, &device, lock),
+        false => Ok(()),
+    }
+}
+
+/// Removes the device if nobody holds it.
+fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()> {
     let framework = context.kernel.owning(device);
     let Some(nodes) = if_present(framework.nodes(device))? else {
         return Ok(());
@@ -75,7 +106,7 @@ pub fn clear_unfinished(context: &Context<'_>, uuid: Uuid) -> Result<()> {
     let lock = context.store.lock(&device.parent)?;
     // Under the lock nobody is at it any more.
     match context.store.is_unfinished(uuid) {
-        true => take_away_locked(context, &device, &lock),
+        true => remove_idle(context, &device, &lock),
         false => Ok(()),
     }
 }

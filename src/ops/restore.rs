@@ -35,10 +35,7 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         None => context.store.all(&mut warnings)?,
     };
     let mut by_parent: BTreeMap<ParentId, Vec<Job>> = BTreeMap::new();
-    let wanted = definitions
-        .into_iter()
-        .filter(|definition| definition.start == StartMode::Auto);
-    for job in jobs(wanted) {
+    for job in jobs(definitions.into_iter().filter(at_boot)) {
         let parent = job.definition.parent.clone();
         by_parent.entry(parent).or_default().push(job);
     }
@@ -91,14 +88,15 @@ fn one_parent(
 ) -> Vec<Change> {
     jobs.iter()
         .map(|Job { definition, rival }| {
+            let mut definition = definition.clone();
             let result = match rival {
-                Some(rival) => Err(contested(definition, rival)),
-                None => when_ready(definition, dry_run, deadline, context),
+                Some(rival) => Err(contested(&definition, rival)),
+                None => when_ready(&mut definition, dry_run, deadline, context),
             };
             Change {
                 uuid: Some(definition.uuid),
-                parent: Some(definition.parent.clone()),
-                type_id: Some(definition.type_id.clone()),
+                parent: Some(definition.parent),
+                type_id: Some(definition.type_id),
                 type_name: None,
                 effect: result.unwrap_or_else(Effect::Failed),
             }
@@ -108,13 +106,13 @@ fn one_parent(
 
 /// Brings the device up, trying again while its parent or type is not there and time is left.
 fn when_ready(
-    definition: &Definition,
+    definition: &mut Definition,
     dry_run: bool,
     deadline: Instant,
     context: &Context<'_>,
 ) -> Result<Effect> {
     loop {
-        match bring_up(context, definition, dry_run) {
+        match bring_up(context, definition, at_boot, dry_run) {
             Err(error) if error.kind() == Kind::NotFound && Instant::now() < deadline => {
                 log::debug!("waiting for {}: {error}", definition.parent);
                 thread::sleep(PAUSE);
@@ -122,6 +120,10 @@ fn when_ready(
             result => return result,
         }
     }
+}
+
+fn at_boot(definition: &Definition) -> bool {
+    definition.start == StartMode::Auto
 }
 
 fn contested(definition: &Definition, rival: &ParentId) -> Error {

@@ -7,8 +7,9 @@ use super::deactivate::clear_unfinished;
 use super::stop::{change, each};
 use super::target::find;
 use super::{Action, Change, Context, Effect, Report, Selector};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, if_present};
 use crate::model::{Definition, Device};
+use crate::store::Location;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -27,27 +28,41 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
             return Ok(change(context, &target, Effect::Already("active")));
         }
         let at = target.only_definition()?;
-        let definition = context.store.read(at)?;
-        let effect = bring_up(context, &definition, request.dry_run)?;
-        Ok(Change {
-            uuid: Some(definition.uuid),
-            type_name: context
-                .kernel
-                .type_name(&definition.parent, &definition.type_id),
-            parent: Some(definition.parent),
-            type_id: Some(definition.type_id),
-            effect,
-        })
+        let mut definition = context.store.read(at)?;
+        let effect = bring_up(context, &mut definition, |_| true, request.dry_run)?;
+        Ok(told(context, definition, effect))
     };
     each(&request.selectors, one)
 }
 
-/// Makes the device that is defined, unless it is there already.
+fn told(context: &Context<'_>, definition: Definition, effect: Effect) -> Change {
+    let Definition {
+        uuid,
+        parent,
+        type_id,
+        ..
+    } = definition;
+    Change {
+        uuid: Some(uuid),
+        type_name: context.kernel.type_name(&parent, &type_id),
+        parent: Some(parent),
+        type_id: Some(type_id),
+        effect,
+    }
+}
+
+/// Makes the device that is defined, unless it is there already. The definition is read again under
+/// the lock, and brought up to date: where it is gone or no longer `wanted`, nothing is made.
 ///
 /// # Errors
 /// The UUID is active as something else; the parent or its type is not there; nothing is free; what
 /// the kernel answered.
-pub fn bring_up(context: &Context<'_>, definition: &Definition, dry_run: bool) -> Result<Effect> {
+pub fn bring_up(
+    context: &Context<'_>,
+    definition: &mut Definition,
+    wanted: impl Fn(&Definition) -> bool,
+    dry_run: bool,
+) -> Result<Effect> {
     match already_up(context, definition) {
         Ok(true) => return Ok(Effect::Already("active")),
         Ok(false) => {}
@@ -67,7 +82,12 @@ pub fn bring_up(context: &Context<'_>, definition: &Definition, dry_run: bool) -
     }
     clear_unfinished(context, definition.uuid)?;
     let lock = context.store.lock(&definition.parent)?;
-    // Somebody else, such as a second restore, may have held the lock until now.
+    // Somebody else, such as a second restore or an undefine, may have held the lock until now.
+    match if_present(context.store.read(&location(definition)))? {
+        Some(current) if wanted(&current) => *definition = current,
+        Some(_) => return Ok(Effect::Already("no longer wanted")),
+        None => return Ok(Effect::Already("undefined")),
+    }
     if already_up(context, definition)? {
         return Ok(Effect::Already("active"));
     }
@@ -115,6 +135,13 @@ fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
             "stop the one that runs first: vgpuctl stop {}",
             device.uuid
         ))),
+    }
+}
+
+fn location(definition: &Definition) -> Location {
+    Location {
+        parent: definition.parent.clone(),
+        uuid: definition.uuid,
     }
 }
 

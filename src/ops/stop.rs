@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::deactivate::{refuse_held, take_away};
+use super::deactivate::{patiently, refuse_held, take_away, take_away_for_good};
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Result, if_present};
@@ -42,7 +42,9 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
             return Ok(change(context, &target, Effect::Planned(Action::Stop)));
         }
         let before = change(context, &target, Effect::Done(Action::Stop));
-        take_away(context, device, request.wait)?;
+        patiently(request.wait, || {
+            take_away(context, &device.parent, target.uuid)
+        })?;
         Ok(before)
     };
     each(&request.selectors, one)
@@ -63,12 +65,17 @@ pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
             return Ok(change(context, &target, Effect::Planned(Action::Remove)));
         }
         let before = change(context, &target, Effect::Done(Action::Remove));
-        if let Some(device) = &target.device {
-            take_away(context, device, request.wait)?;
-        }
-        if let Some(at) = definition {
-            let lock = context.store.lock(&at.parent)?;
-            context.store.delete(&lock, at)?;
+        // Device and definition are on one parent, or else the device goes first.
+        let parents = target.device.as_ref().map(|device| &device.parent);
+        let defined_on = definition.map(|at| &at.parent);
+        for parent in parents
+            .filter(|p| Some(*p) != defined_on)
+            .into_iter()
+            .chain(defined_on)
+        {
+            patiently(request.wait, || {
+                take_away_for_good(context, parent, target.uuid)
+            })?;
         }
         Ok(before)
     };

@@ -196,8 +196,8 @@ impl<'h> Store<'h> {
         let Some(top) = if_present(Dir::open(self.host.definitions()))? else {
             return Ok(());
         };
-        let Some(dir) = if_present(top.open_real_dir(at.parent.as_str()))
-            .map_err(told_of_link)? else {
+        let Some(dir) = if_present(top.open_real_dir(at.parent.as_str())).map_err(told_of_link)?
+        else {
             return Ok(());
         };
         match unlinkat(

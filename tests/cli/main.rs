@@ -5,3 +5,5 @@ mod crash;
 mod harness;
 mod hostile_names;
 mod main_job;
+mod odd_names;
+mod second_look;
