@@ -157,6 +157,8 @@ impl SimHost {
             .args(args)
             .env("VGPUCTL_ROOT", self.root())
             .env_remove("NO_COLOR")
+            // cargo sets it for tests, and the loader then looks beside the binary.
+            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null());
         command
     }
@@ -174,6 +176,8 @@ impl SimHost {
             .args(args)
             .env("VGPUCTL_ROOT", self.root())
             .env_remove("NO_COLOR")
+            // cargo sets it for tests, and the loader then looks beside the binary.
+            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null());
         command
     }
