@@ -1,4 +1,9 @@
 //! The command line, run by users' words against simulated hosts (`examples/simhost`).
 
+mod gpus;
 mod harness;
+mod helpers;
+mod list;
 mod main_job;
+mod show;
+mod types;
