@@ -3,12 +3,15 @@
 mod capacity;
 mod create;
 mod create_failures;
+mod define;
 mod gpus;
 mod harness;
 mod held;
 mod helpers;
 mod list;
 mod main_job;
+mod modify;
 mod remove;
 mod show;
+mod start_stop;
 mod types;
