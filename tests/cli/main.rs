@@ -12,6 +12,7 @@ mod list;
 mod main_job;
 mod modify;
 mod remove;
+mod restore;
 mod show;
 mod start_stop;
 mod types;
