@@ -1,9 +1,12 @@
 //! The command line, run by users' words against simulated hosts (`examples/simhost`).
 
+mod bad_definitions;
+mod bad_types;
 mod capacity;
 mod create;
 mod create_failures;
 mod define;
+mod empty_hosts;
 mod gpus;
 mod harness;
 mod held;
