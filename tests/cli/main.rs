@@ -17,6 +17,7 @@ mod modify;
 mod options;
 mod remove;
 mod restore;
+mod s390;
 mod show;
 mod start_stop;
 mod streams;
