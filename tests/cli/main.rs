@@ -11,6 +11,7 @@ mod gpus;
 mod harness;
 mod held;
 mod helpers;
+mod json;
 mod list;
 mod main_job;
 mod modify;
