@@ -95,6 +95,16 @@ impl Dir {
     /// # Errors
     /// What the kernel answered, with the path.
     pub fn entries(&mut self) -> Result<Vec<Entry>> {
+        let entries = self.entries_unsaid()?;
+        debug!("list {}: {} entries", self.path.display(), entries.len());
+        Ok(entries)
+    }
+
+    /// As [`Dir::entries`], too often and too dull for `-v`.
+    ///
+    /// # Errors
+    /// As [`Dir::entries`].
+    pub fn entries_unsaid(&mut self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in self.handle.iter() {
             let entry = entry
@@ -112,7 +122,6 @@ impl Dir {
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        debug!("list {}: {} entries", self.path.display(), entries.len());
         Ok(entries)
     }
 

@@ -327,11 +327,11 @@ impl Host {
 
     fn drop_device(&mut self, uuid: &str) {
         self.blockers.remove(uuid);
-        if let Some(device) = self.devices.remove(uuid) {
-            if let Ok(spec) = self.parent(&device.parent) {
-                build::unlink(&mut self.sys, &spec, uuid, &device);
-                build::gone(&mut self.sys, &mut self.dev, &spec, uuid, &device);
-            }
+        if let Some(device) = self.devices.remove(uuid)
+            && let Ok(spec) = self.parent(&device.parent)
+        {
+            build::unlink(&mut self.sys, &spec, uuid, &device);
+            build::gone(&mut self.sys, &mut self.dev, &spec, uuid, &device);
         }
     }
 

@@ -101,12 +101,11 @@ impl Tree {
             made: SystemTime::now(),
         };
         self.nodes.insert(ino, node);
-        if ino != ROOT {
-            if let Some(Kind::Dir(children)) = self.nodes.get_mut(&parent).map(|n| &mut n.kind) {
-                if let Some(old) = children.insert(name.to_owned(), ino) {
-                    self.forget(old);
-                }
-            }
+        if ino != ROOT
+            && let Some(Kind::Dir(children)) = self.nodes.get_mut(&parent).map(|n| &mut n.kind)
+            && let Some(old) = children.insert(name.to_owned(), ino)
+        {
+            self.forget(old);
         }
         ino
     }

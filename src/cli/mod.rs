@@ -45,16 +45,9 @@ A UUID may be shortened to its first 8 characters where it is unique.";
 
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// Put every path under DIR, as for a simulated or mounted host
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        default_value = "/",
-        env = "VGPUCTL_ROOT"
-    )]
-    #[arg(hide_default_value = true, hide_env_values = true)]
-    root: PathBuf,
+    /// Put every path under DIR, as for a simulated or mounted host [env: VGPUCTL_ROOT]
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long, global = true)]
     json: bool,
@@ -107,13 +100,23 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return print::refused_arguments(&error, wants_json),
     };
     log::start(cli.global.verbose);
-    let host = Host::new(cli.global.root);
+    let host = Host::new(root(cli.global.root));
     let result = cli.verb.run(&Context::of(&host));
     let form = match cli.global.json {
         true => print::Form::Json,
         false => print::Form::Text,
     };
     print::end(result, form)
+}
+
+/// The host's root in the one form that the kernel uses when it names open files.
+fn root(given: Option<PathBuf>) -> PathBuf {
+    let given = given.or_else(|| std::env::var_os("VGPUCTL_ROOT").map(PathBuf::from));
+    match given {
+        None => PathBuf::from("/"),
+        // One that cannot be resolved is told about by whoever reads below it.
+        Some(root) => root.canonicalize().unwrap_or(root),
+    }
 }
 
 /// The definition of the command line, for what is made out of it.

@@ -30,11 +30,12 @@ pub fn end(result: Result<Reply>, form: Form) -> ExitCode {
         Form::Json => pretty(&reply_document(&reply)),
         Form::Text => stdout_text(&reply, style()),
     };
-    if let Err(error) = to_stdout(&answer) {
-        return failed(&error, form);
-    }
+    let printed = to_stdout(&answer);
     if form == Form::Text {
         to_stderr(sentences(&reply));
+    }
+    if let Err(error) = printed {
+        return failed(&error, form);
     }
     match reply.failure() {
         Some(kind) => ExitCode::from(kind.exit_status()),
@@ -53,8 +54,10 @@ pub fn refused_arguments(error: &clap::Error, wants_json: bool) -> ExitCode {
     }
     let text = on_its_lines(error);
     if wants_json {
-        let first = text.lines().next().unwrap_or_default();
-        let message = first.strip_prefix("error: ").unwrap_or(first);
+        let lines = text.lines().map(str::trim);
+        let lines: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+        let message = lines.join(" ");
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
         return failed(&Error::new(Kind::Usage, message), Form::Json);
     }
     to_stderr(vec![text.trim_end().to_owned()]);

@@ -46,7 +46,7 @@ fn resolution(text: &str) -> Option<String> {
 pub fn size(mib: u64) -> String {
     match mib {
         _ if mib < 1024 => format!("{mib} MiB"),
-        _ if mib % 1024 == 0 => format!("{} GiB", mib / 1024),
+        _ if mib.is_multiple_of(1024) => format!("{} GiB", mib / 1024),
         _ => format!("{:.1} GiB", mib as f64 / 1024.0),
     }
 }

@@ -33,7 +33,10 @@ pub fn make(context: &Context<'_>, lock: &Lock, what: Blueprint<'_>) -> Result<(
     context.store.begin(lock, what.uuid)?;
     match make_bare(context, what).and_then(|()| set_attrs(context, what)) {
         // A device that could not be taken back stays marked.
-        Err(error) if error.clean_up().is_some() => Err(error),
+        Err(error) if error.clean_up().is_some() => Err(error.hint(format!(
+            "the device is still there, without its attributes: vgpuctl remove {}",
+            what.uuid
+        ))),
         Err(error) => Err(error.and_clean_up(context.store.finish(lock, what.uuid))),
         Ok(()) => context.store.finish(lock, what.uuid),
     }

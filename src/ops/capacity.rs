@@ -26,6 +26,13 @@ pub fn nothing_free(context: &Context<'_>, offers: &[Offer], wanted: usize) -> E
     error.hints(room_elsewhere(context, offers))
 }
 
+/// As [`nothing_free`], for a device that is to be on this parent and no other.
+pub fn nothing_free_on(context: &Context<'_>, offer: &Offer) -> Error {
+    let label = label(&offer.vgpu_type);
+    let message = format!("no instance of {label} is free on {}", offer.parent.id);
+    Error::new(Kind::NoCapacity, message).hint(what_is_in_the_way(context, offer))
+}
+
 /// "nvidia-63 (P4-1Q)".
 pub fn label(vgpu_type: &VgpuType) -> String {
     match &vgpu_type.name {

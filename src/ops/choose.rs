@@ -50,7 +50,7 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
         [] => Err(unknown_type(context, text, only, &others).hints(
             warnings
                 .iter()
-                .map(|warning| format!("not looked at: {warning}")),
+                .map(|warning| format!("could not be read: {warning}")),
         )),
         [_] => Ok(fitting),
         several => Err(
@@ -80,19 +80,29 @@ pub fn type_for_definition(
         .ok()
         .and_then(|offers| offers.into_iter().next())
         .map(|offer| offer.vgpu_type.id);
-    let id = match elsewhere {
+    let id: TypeId = match elsewhere {
         Some(id) => id,
+        // Names have spaces, ids have none.
+        None if text.contains(' ') => {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("{parent} is not there now, so {text:?} cannot be looked up"),
+            )
+            .hint("give the type's id, such as nvidia-63"));
+        }
         None => text.parse()?,
     };
     let note = format!("{parent} is not there now, so its type {id} could not be checked");
     Ok((id, vec![note]))
 }
 
-fn no_types(error: Error, parent: &ParentId) -> Error {
+/// A parent whose list of types cannot be opened.
+pub fn no_types(error: Error, parent: &ParentId) -> Error {
+    let error = error.retold(format!("{parent} offers no types"));
     match error.is_absent() {
         true => error
-            .retold(format!("{parent} offers no types"))
-            .with_kind(Kind::NotFound),
+            .with_kind(Kind::NotFound)
+            .hint(empty_list_hint(parent)),
         false => error,
     }
 }
@@ -136,7 +146,7 @@ fn unknown_type(
 /// What an empty list of types means, for NVIDIA's driver above all.
 pub fn empty_list_hint(parent: &ParentId) -> String {
     format!(
-        "{parent} lists no types yet: for NVIDIA they appear once nvidia-vgpud has run \
+        "{parent} lists no types (yet): for NVIDIA they appear once nvidia-vgpud has run \
          (systemctl restart nvidia-vgpud)"
     )
 }

@@ -124,15 +124,24 @@ fn refuse_defined(
                 format!("{uuid} is defined already, on {}", at.parent),
             )
             .at(context.store.path(at))
-            .hint(format!(
-                "make the device that is defined: vgpuctl start {uuid}"
-            ))
-            .hint(format!(
-                "or delete the definition first: vgpuctl undefine {uuid}"
-            )));
+            .hints(what_to_do_instead(context, at)));
         }
     }
     Ok(all.pop())
+}
+
+fn what_to_do_instead(context: &Context<'_>, at: &Location) -> Vec<String> {
+    let (start, undefine) = (
+        format!("make the device that is defined: vgpuctl start {}", at.uuid),
+        format!(
+            "or delete the definition first: vgpuctl undefine {}",
+            at.uuid
+        ),
+    );
+    match context.store.read(at) {
+        Ok(_) => vec![start, undefine],
+        Err(_) => vec![undefine],
+    }
 }
 
 fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> bool {

@@ -6,7 +6,7 @@ use super::choose::type_for_definition;
 use super::stop::{change, each};
 use super::target::find;
 use super::{Action, Change, Context, Effect, Report, Selector};
-use crate::error::{Error, Kind, Result, if_present};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, ParentId, StartMode};
 use crate::store::Location;
 
@@ -73,15 +73,19 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
 }
 
 fn refuse_defined(context: &Context<'_>, at: &Location) -> Result<()> {
-    // Present but unreadable is defined too.
-    match if_present(context.store.read(at)) {
-        Ok(None) => Ok(()),
-        _ => Err(Error::new(
-            Kind::Failed,
-            format!("{} is defined already, on {}", at.uuid, at.parent),
-        )
-        .at(context.store.path(at))
-        .hint(format!("change it with: vgpuctl modify {}", at.uuid))),
+    let defined = Error::new(
+        Kind::Failed,
+        format!("{} is defined already, on {}", at.uuid, at.parent),
+    )
+    .at(context.store.path(at));
+    match context.store.read(at) {
+        Ok(_) => Err(defined.hint(format!("change it with: vgpuctl modify {}", at.uuid))),
+        Err(error) if error.is_absent() => Ok(()),
+        // What is there and makes no sense is defined too.
+        Err(error) if error.errno().is_none() => {
+            Err(defined.hint(format!("{}: vgpuctl undefine {}", error.message(), at.uuid)))
+        }
+        Err(error) => Err(error),
     }
 }
 

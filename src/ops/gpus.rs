@@ -1,5 +1,6 @@
 //! `gpus`: one line a parent.
 
+use super::choose::no_types;
 use super::{Answer, Context};
 use crate::error::Result;
 use crate::model::{Device, Parent, VgpuType};
@@ -47,7 +48,7 @@ pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<
         let types = match framework.types(&parent.id, &mut warnings) {
             Ok(types) => types,
             Err(error) => {
-                warnings.push(error.retold(format!("{} offers no types", parent.id)));
+                warnings.push(no_types(error, &parent.id));
                 Vec::new()
             }
         };

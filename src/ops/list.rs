@@ -42,8 +42,9 @@ pub struct Listed {
     pub type_id: TypeId,
     /// The type's name, while the parent tells it.
     pub type_name: Option<String>,
-    /// Whether it exists in the kernel.
-    pub active: bool,
+    /// Whether it exists in the kernel; `None` where something of that name does, but cannot be
+    /// read.
+    pub active: Option<bool>,
     /// Its definition's start mode; `None` for one that has no (readable) definition.
     pub start: Option<StartMode>,
 }
@@ -60,9 +61,12 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
         None => context.store.all(&mut warnings)?,
     };
     let mut all = merge(devices, definitions);
+    if !warnings.is_empty() {
+        doubt_unreadable(context, &mut all);
+    }
     all.retain(|one| match request.which {
         Which::All => true,
-        Which::Active => one.active,
+        Which::Active => one.active != Some(false),
         Which::Defined => one.start.is_some(),
     });
     if let Some(parent) = &request.parent {
@@ -98,7 +102,7 @@ fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
                 parent: device.parent,
                 type_id: device.type_id,
                 type_name: None,
-                active: true,
+                active: Some(true),
                 start: None,
             };
             (key, listed)
@@ -112,7 +116,7 @@ fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
                 parent: definition.parent,
                 type_id: definition.type_id,
                 type_name: None,
-                active: false,
+                active: Some(false),
                 start: None,
             })
             .start = Some(definition.start);
@@ -120,6 +124,16 @@ fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
     let mut all: Vec<Listed> = all.into_values().collect();
     all.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     all
+}
+
+/// Something was unreadable: what seems inactive may be a device that could not be understood.
+fn doubt_unreadable(context: &Context<'_>, all: &mut [Listed]) {
+    let inactive = all.iter_mut().filter(|one| one.active == Some(false));
+    for one in inactive {
+        if context.kernel.device(one.uuid).is_err() {
+            one.active = None;
+        }
+    }
 }
 
 /// Asks each parent once for the name of each type that is in the list.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::start::bring_up;
+use super::start::{bring_up, told};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, ParentId, StartMode};
@@ -40,7 +40,7 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         by_parent.entry(parent).or_default().push(job);
     }
     let deadline = Instant::now() + request.wait;
-    let changes = thread::scope(|scope| {
+    let changes: Vec<Change> = thread::scope(|scope| {
         let workers: Vec<_> = by_parent
             .values()
             .map(|jobs| scope.spawn(move || one_parent(jobs, request.dry_run, deadline, context)))
@@ -53,10 +53,14 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
             })
             .collect()
     });
+    let notes = match changes.is_empty() {
+        true => vec!["no device is defined to start at boot".to_owned()],
+        false => Vec::new(),
+    };
     Ok(Report {
         changes,
         warnings,
-        notes: Vec::new(),
+        notes,
     })
 }
 
@@ -93,13 +97,8 @@ fn one_parent(
                 Some(rival) => Err(contested(&definition, rival)),
                 None => when_ready(&mut definition, dry_run, deadline, context),
             };
-            Change {
-                uuid: Some(definition.uuid),
-                parent: Some(definition.parent),
-                type_id: Some(definition.type_id),
-                type_name: None,
-                effect: result.unwrap_or_else(Effect::Failed),
-            }
+            let effect = result.unwrap_or_else(Effect::Failed);
+            told(context, definition, effect)
         })
         .collect()
 }

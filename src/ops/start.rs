@@ -1,7 +1,9 @@
 //! `start`: a device, from its definition.
 
+use nix::errno::Errno;
+
 use super::activate::{Blueprint, make};
-use super::capacity::nothing_free;
+use super::capacity::nothing_free_on;
 use super::choose::Offer;
 use super::deactivate::clear_unfinished;
 use super::stop::{change, each};
@@ -35,7 +37,8 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
     each(&request.selectors, one)
 }
 
-fn told(context: &Context<'_>, definition: Definition, effect: Effect) -> Change {
+/// What became of a definition.
+pub fn told(context: &Context<'_>, definition: Definition, effect: Effect) -> Change {
     let Definition {
         uuid,
         parent,
@@ -76,7 +79,7 @@ pub fn bring_up(
         let id = &definition.type_id;
         let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new())?;
         return match vgpu_type.available {
-            Some(0) => Err(nothing_free(context, &[Offer { parent, vgpu_type }], 1)),
+            Some(0) => Err(nothing_free_on(context, &Offer { parent, vgpu_type })),
             _ => Ok(Effect::Planned(Action::Start)),
         };
     }
@@ -104,17 +107,19 @@ pub fn bring_up(
             let found = framework.vgpu_type(&parent.id, &definition.type_id, &mut Vec::new());
             Err(match found {
                 Ok(vgpu_type) => {
-                    let nothing = nothing_free(context, &[Offer { parent, vgpu_type }], 1);
+                    let nothing = nothing_free_on(context, &Offer { parent, vgpu_type });
                     error.hints(nothing.all_hints().into_iter().map(str::to_owned))
                 }
                 Err(_) => error,
             })
         }
-        // mdevctl and its udev rule know nothing of our lock.
-        Err(error) => match already_up(context, definition) {
+        // mdevctl and its udev rule know nothing of our lock, and may have been first.
+        Err(error) if error.errno() == Some(Errno::EEXIST) => match already_up(context, definition)
+        {
             Ok(true) => Ok(Effect::Already("active")),
             _ => Err(error),
         },
+        Err(error) => Err(error),
     }
 }
 

@@ -50,13 +50,14 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
     each(&request.selectors, one)
 }
 
-/// Removes devices and their definitions. The definition stays as long as its device does.
+/// Removes devices and their definitions. The definition stays as long as its device does. A device
+/// that is active on one parent leaves definitions of its UUID on others alone.
 pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
     let one = |selector: &Selector| {
         let target = find(context, selector)?;
-        let definition = match target.defined.is_empty() {
-            true => None,
-            false => Some(target.only_definition()?),
+        let parent = match &target.device {
+            Some(device) if target.defined.len() < 2 => &device.parent,
+            _ => &target.only_definition()?.parent,
         };
         if request.dry_run {
             if let Some(device) = &target.device {
@@ -65,18 +66,9 @@ pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
             return Ok(change(context, &target, Effect::Planned(Action::Remove)));
         }
         let before = change(context, &target, Effect::Done(Action::Remove));
-        // Device and definition are on one parent, or else the device goes first.
-        let parents = target.device.as_ref().map(|device| &device.parent);
-        let defined_on = definition.map(|at| &at.parent);
-        for parent in parents
-            .filter(|p| Some(*p) != defined_on)
-            .into_iter()
-            .chain(defined_on)
-        {
-            patiently(request.wait, || {
-                take_away_for_good(context, parent, target.uuid)
-            })?;
-        }
+        patiently(request.wait, || {
+            take_away_for_good(context, parent, target.uuid)
+        })?;
         Ok(before)
     };
     each(&request.selectors, one)
@@ -87,7 +79,12 @@ pub fn each(selectors: &[Selector], mut one: impl FnMut(&Selector) -> Result<Cha
     Report::of(
         selectors
             .iter()
-            .map(|selector| one(selector).unwrap_or_else(Change::failed))
+            .map(|selector| {
+                one(selector).unwrap_or_else(|error| Change {
+                    uuid: selector.uuid.whole(),
+                    ..Change::failed(error)
+                })
+            })
             .collect(),
     )
 }

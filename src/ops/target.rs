@@ -56,6 +56,14 @@ impl std::fmt::Display for UuidGiven {
 }
 
 impl UuidGiven {
+    /// The UUID, where all of it was given.
+    pub fn whole(&self) -> Option<Uuid> {
+        match self {
+            UuidGiven::Whole(uuid) => Some(*uuid),
+            UuidGiven::Prefix(_) => None,
+        }
+    }
+
     fn fits(&self, uuid: &Uuid) -> bool {
         match self {
             UuidGiven::Whole(whole) => whole == uuid,

@@ -1,6 +1,6 @@
 //! `types`: what each parent can be split into.
 
-use super::choose::empty_list_hint;
+use super::choose::{empty_list_hint, no_types};
 use super::{Answer, Context};
 use crate::error::Result;
 use crate::model::{Parent, ParentId, VgpuType};
@@ -42,7 +42,7 @@ pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec
         let mut types = match framework.types(&parent.id, &mut warnings) {
             Ok(types) => types,
             Err(error) => {
-                warnings.push(error.retold(format!("{} offers no types", parent.id)));
+                warnings.push(no_types(error, &parent.id));
                 continue;
             }
         };

@@ -33,8 +33,17 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
         }
     }
     if let Reply::Restored(report) = reply {
-        let errors = report.changes.iter().filter_map(Change::error);
-        told.extend(errors.flat_map(hints));
+        // The errors themselves are in the answer, a line each; several may share a way out.
+        for hint in report
+            .changes
+            .iter()
+            .filter_map(Change::error)
+            .flat_map(hints)
+        {
+            if !told.contains(&hint) {
+                told.push(hint);
+            }
+        }
     }
     for warning in reply.warnings() {
         told.extend(problem("warning", warning));
@@ -272,10 +281,10 @@ fn list(devices: &[Listed], style: Style) -> String {
                 NONE,
             ),
             device.parent.to_string(),
-            state(device.active).to_owned(),
+            device.active.map_or(UNKNOWN, state).to_owned(),
             or(device.start, NONE),
         ],
-        is_live: device.active,
+        is_live: device.active == Some(true),
     });
     draw(&columns, rows.collect(), style)
 }
@@ -326,7 +335,7 @@ fn show(shown: &Shown) -> String {
     let path = shown.definition_path.as_ref();
     told.push(("Definition", or(path.map(|p| p.display()), NONE)));
     for parent in &shown.also_defined_on {
-        told.push(("Also on", parent.to_string()));
+        told.push(("Defined on", parent.to_string()));
     }
     let attrs = shown.definition.iter().flat_map(|d| &d.attrs);
     let mut text = lines(told.iter().map(|(key, value)| format!("{key:<12} {value}")));

@@ -8,7 +8,7 @@ use std::path::Path;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
 
 use super::errno_of;
@@ -61,7 +61,9 @@ fn write_beside(dir: &Dir, name: &str, content: &[u8]) -> nix::Result<()> {
     sweep(dir);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let file = openat(dir, UNFINISHED, flags, Mode::from_bits_truncate(0o644))?;
-    if let Ok(old) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+    if let Ok(old) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+        && SFlag::from_bits_truncate(old.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
+    {
         fchmod(&file, Mode::from_bits_truncate(old.st_mode & 0o777))?;
     }
     write_all(&file, content)?;

@@ -65,7 +65,6 @@ fn parse_attr(value: &Value) -> Result<Attr> {
 
 fn bad(fault: &str) -> Error {
     Error::new(Kind::Failed, format!("the definition is unusable: {fault}"))
-        .hint("mend the file, or delete it with: vgpuctl undefine UUID")
 }
 
 fn inside(error: Error) -> Error {

@@ -122,10 +122,11 @@ impl<'h> Store<'h> {
     ) -> Result<Vec<Definition>> {
         let mut definitions = Vec::new();
         self.walk(only, warnings, |dir, at, warnings| {
+            let name = at.uuid.to_string();
             match read_one(dir, at) {
                 Ok(definition) => definitions.push(definition),
-                // Somebody has just removed it.
-                Err(error) if error.is_absent() => {}
+                // Somebody has just removed it, unless it is a link that leads nowhere.
+                Err(error) if error.is_absent() && !is_link(dir, &name) => {}
                 Err(error) => warnings.push(error),
             }
         })?;
@@ -207,11 +208,8 @@ impl<'h> Store<'h> {
         ) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => {
-                return Err(Error::system(
-                    "cannot delete the definition",
-                    self.path(at),
-                    errno,
-                ));
+                let what = "cannot delete the definition";
+                return Err(told_of_dir(Error::system(what, self.path(at), errno)));
             }
         }
         atomic::sweep(&dir);
@@ -220,6 +218,18 @@ impl<'h> Store<'h> {
         let _ = unlinkat(&top, at.parent.as_str(), UnlinkatFlags::RemoveDir);
         synced.map_err(|errno| Error::system("cannot sync the directory", dir.path(), errno))
     }
+}
+
+/// Nobody but its maker knows what a directory in a definition's place is for.
+fn told_of_dir(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::EISDIR) => error.hint("a directory is no definition: take it away yourself"),
+        _ => error,
+    }
+}
+
+fn is_link(dir: &Dir, name: &str) -> bool {
+    dir.read_link(name).is_ok()
 }
 
 /// What is below a link in the definitions' directory lies outside it, so it is left alone.
@@ -293,9 +303,13 @@ fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
     let name = at.uuid.to_string();
     let bytes = dir
         .read_bytes(&name)
-        .map_err(|error| error.retold("cannot read the definition"))?;
+        .map_err(|error| told_of_dir(error.retold("cannot read the definition")))?;
     log::debug!("read {}: {} bytes", dir.join(&name).display(), bytes.len());
-    format::parse(at.parent, at.uuid, &bytes).map_err(|error| error.at(dir.join(&name)))
+    format::parse(at.parent, at.uuid, &bytes).map_err(|error| {
+        error.at(dir.join(&name)).hint(format!(
+            "mend the file, or delete it with: vgpuctl undefine {name}"
+        ))
+    })
 }
 
 #[cfg(test)]

@@ -44,7 +44,9 @@ pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> 
 }
 
 /// sysfs hands each write to the driver as a whole, so a value must never be split.
+/// A write of nothing would not reach the driver at all; an empty line is what `echo` writes.
 fn write_once(file: &OwnedFd, value: &str) -> nix::Result<()> {
+    let value = if value.is_empty() { "\n" } else { value };
     match write(file, value.as_bytes())? {
         count if count == value.len() => Ok(()),
         _ => Err(Errno::EIO),

@@ -78,7 +78,7 @@ fn look_into(processes: &Dir, pid: i32, wanted: &[&Path]) -> Result<Sight> {
     let mut files = processes.open_dir(format!("{pid}/fd"))?;
     let nodes = wanted.first().and_then(|node| node.parent());
     let (mut has_device, mut has_group) = (false, false);
-    for entry in files.entries()? {
+    for entry in files.entries_unsaid()? {
         // A file that has just been closed is no longer there.
         let Ok(target) = readlinkat(&files, entry.name.as_os_str()) else {
             continue;

@@ -1,9 +1,31 @@
 //! The command line, run by users' words against simulated hosts (`examples/simhost`).
 
+mod bad_definitions;
+mod bad_types;
+mod capacity;
 mod concurrency;
 mod crash;
+mod create;
+mod create_failures;
+mod define;
+mod empty_hosts;
+mod gpus;
 mod harness;
+mod held;
+mod helpers;
 mod hostile_names;
+mod json;
+mod list;
 mod main_job;
+mod modify;
 mod odd_names;
+mod options;
+mod remove;
+mod restore;
+mod s390;
 mod second_look;
+mod show;
+mod start_stop;
+mod streams;
+mod types;
+mod unprivileged;

@@ -1,0 +1,101 @@
+//! Nothing free: what is in the way, and where there is room.
+
+use insta::assert_snapshot;
+
+use crate::harness::SimHost;
+use crate::helpers::{P1, P2, counter, put_auto, uuid};
+
+#[test]
+fn another_size_in_the_way_is_named_with_the_rule_behind_it() {
+    let host = SimHost::start("p40");
+    host.run("create -t P40-2Q --count 3").expect(0);
+    host.run("create -t P40-2B").expect(0);
+    assert_snapshot!(host.run("create -t P40-1Q").snapshot(&host), @"
+    status: 4
+    --- stdout
+    --- stderr
+    error: no instance of nvidia-46 (P40-1Q) is free on 0000:81:00.0
+    hint: 0000:81:00.0 holds 3 x P40-2Q (2 GiB each), 1 x P40-2B (2 GiB each); a GPU serves one framebuffer size at a time, and this type needs 1 GiB: remove those first (vgpuctl list --active --parent 0000:81:00.0)
+    ");
+    assert_eq!(counter(&host, "create_writes"), 4, "nothing was tried");
+    assert_eq!(host.defined().len(), 4);
+}
+
+#[test]
+fn the_gpu_that_has_room_is_named_where_another_was_asked_for() {
+    let host = SimHost::start("two-p4");
+    host.run(&format!("create -t P4-4Q -p {P1}")).expect(0);
+    let run = host.run(&format!("create -t P4-1Q -p {P1}"));
+    assert_snapshot!(run.snapshot(&host), @"
+    status: 4
+    --- stdout
+    --- stderr
+    error: no instance of nvidia-63 (P4-1Q) is free on 0000:81:00.0
+    hint: 0000:81:00.0 holds 1 x P4-4Q (4 GiB each); a GPU serves one framebuffer size at a time, and this type needs 1 GiB: remove those first (vgpuctl list --active --parent 0000:81:00.0)
+    hint: 0000:82:00.0 has room for 8: use --parent 0000:82:00.0
+    ");
+}
+
+#[test]
+fn without_a_parent_every_gpu_says_what_is_in_the_way() {
+    let host = SimHost::start("two-p4");
+    host.run(&format!("create -t P4-8Q -p {P1}")).expect(0);
+    host.run(&format!("create -t P4-2Q -p {P2}")).expect(0);
+    assert_snapshot!(host.run("create -t P4-8Q").snapshot(&host), @"
+    status: 4
+    --- stdout
+    --- stderr
+    error: no instance of nvidia-66 (P4-8Q) is free on 0000:81:00.0, 0000:82:00.0
+    hint: 0000:81:00.0 holds 1 x P4-8Q (8 GiB each), as many as fit
+    hint: 0000:82:00.0 holds 1 x P4-2Q (2 GiB each); a GPU serves one framebuffer size at a time, and this type needs 8 GiB: remove those first (vgpuctl list --active --parent 0000:82:00.0)
+    ");
+}
+
+#[test]
+fn more_than_all_gpus_can_take_is_refused_before_anything_is_made() {
+    let host = SimHost::start("two-p4");
+    host.run(&format!("create -t P4-1Q -p {P1}")).expect(0);
+    let run = host.run("create -t P4-1Q --count 16");
+    assert_snapshot!(run.snapshot(&host), @"
+    status: 4
+    --- stdout
+    --- stderr
+    error: 16 instances of nvidia-63 (P4-1Q) are not free on 0000:81:00.0, 0000:82:00.0
+    hint: 0000:81:00.0 has room for 7
+    hint: 0000:82:00.0 has room for 8
+    ");
+    assert_eq!(counter(&host, "create_writes"), 1);
+    host.run("create -t P4-1Q --count 15").expect(0);
+    assert_eq!(host.active().len(), 16);
+    host.run("create -t P4-1Q").expect(4);
+}
+
+#[test]
+fn a_vendor_without_sizes_is_told_by_its_types() {
+    let host = SimHost::start("gvt-g");
+    host.run("create -t i915-GVTg_V5_8").expect(0);
+    let run = host.run("create -t i915-GVTg_V5_4");
+    assert_snapshot!(run.snapshot(&host), @"
+    status: 4
+    --- stdout
+    --- stderr
+    error: no instance of i915-GVTg_V5_4 is free on 0000:00:02.0
+    hint: 0000:00:02.0 holds 1 x i915-GVTg_V5_8
+    ");
+}
+
+#[test]
+fn start_and_restore_say_what_is_in_the_way_too() {
+    let host = SimHost::start("p40");
+    put_auto(&host, P1, &uuid(1), "nvidia-46");
+    host.run(&format!("create -t P40-2Q -u {} --manual", uuid(2)))
+        .expect(0);
+    let wanted = "hint: 0000:81:00.0 holds 1 x P40-2Q (2 GiB each); a GPU serves one framebuffer";
+    let run = host.run(&format!("start {}", uuid(1))).expect(4);
+    assert!(run.stderr.contains(wanted), "{run:?}");
+    let run = host.run("restore").expect(7);
+    assert!(run.stderr.contains(wanted), "{run:?}");
+    let run = host.run("restore --dry-run").expect(7);
+    assert!(run.stderr.contains(wanted), "{run:?}");
+    assert_eq!(host.active(), [uuid(2)]);
+}

@@ -1,0 +1,111 @@
+//! Options that every verb takes.
+
+use std::process::Command;
+
+use crate::harness::{SimHost, finished};
+use crate::helpers::{P1, uuid};
+
+#[test]
+fn root_is_an_option_before_and_after_the_verb_and_a_variable() {
+    let host = SimHost::start("gvt-g");
+    let other = SimHost::start("s390-matrix");
+    let root = host.root().to_str().unwrap();
+    let plain = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
+        command.args(args).env_remove("VGPUCTL_ROOT");
+        finished(command.output().unwrap()).expect(0).stdout
+    };
+    let wanted = host.run("types").expect(0).stdout;
+    assert_eq!(plain(&["--root", root, "types"]), wanted);
+    assert_eq!(plain(&["types", "--root", root]), wanted);
+    // The option beats the variable.
+    assert_eq!(
+        other.run(&format!("types --root {root}")).expect(0).stdout,
+        wanted
+    );
+}
+
+#[test]
+fn verbose_says_what_is_read_and_written() {
+    let host = SimHost::start("two-p4");
+    let root = host.root().display();
+    let types = format!("{root}/sys/class/mdev_bus/{P1}/mdev_supported_types");
+    let quiet = host.run(&format!("types -p {P1}")).expect(0);
+    let run = host.run(&format!("types -v -p {P1}")).expect(0);
+    assert_eq!(run.stdout, quiet.stdout, "the answer is the same");
+    for wanted in [
+        format!("list {types}: 14 entries\n"),
+        format!("read {types}/nvidia-63/name: \"GRID P4-1Q\"\n"),
+        format!("read {types}/nvidia-63/available_instances: \"8\"\n"),
+    ] {
+        assert!(run.stderr.contains(&wanted), "{wanted}");
+    }
+    let run = host
+        .run(&format!(
+            "-v create -t P4-1Q -u {} --attr nvidia/vgpu_params=x",
+            uuid(1)
+        ))
+        .expect(0);
+    let device = format!("{root}/sys/bus/mdev/devices/{}", uuid(1));
+    let places: Vec<usize> = [
+        format!("lock {root}/run/vgpuctl/{P1}.lock\n"),
+        format!("write {root}/etc/mdevctl.d/{P1}/{}: ", uuid(1)),
+        format!("write {types}/nvidia-63/create: \"{}\"\n", uuid(1)),
+        format!("write {device}/nvidia/vgpu_params: \"x\"\n"),
+        format!("created {}: ", uuid(1)),
+    ]
+    .iter()
+    .map(|wanted| {
+        run.stderr
+            .find(wanted)
+            .unwrap_or_else(|| panic!("{wanted}: {run:?}"))
+    })
+    .collect();
+    assert!(places.is_sorted(), "definition first, then device: {run:?}");
+    let run = host.run(&format!("remove {} --verbose", uuid(1))).expect(0);
+    assert!(
+        run.stderr
+            .contains(&format!("write {device}/remove: \"1\""))
+    );
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let host = SimHost::start("empty");
+    let run = host.run("--version").expect(0);
+    assert_eq!(
+        run.stdout,
+        concat!("vgpuctl ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    let run = host.run("--help").expect(0);
+    assert_eq!(run.stderr, "");
+    for verb in [
+        "types", "gpus", "list", "show", "create", "remove", "define", "undefine", "modify",
+        "start", "stop", "restore",
+    ] {
+        assert!(run.stdout.contains(&format!("\n  {verb} ")), "{verb}");
+        let help = host.run(&format!("{verb} --help")).expect(0);
+        assert!(help.stdout.contains("Usage: vgpuctl "), "{help:?}");
+    }
+    assert!(
+        run.stdout
+            .contains("Exit status: 0 done, 1 failed, 2 usage")
+    );
+}
+
+#[test]
+fn usage_errors_are_exit_2_and_go_to_stderr() {
+    let host = SimHost::start("empty");
+    for line in [
+        "",
+        "nonsense",
+        "types --nonsense",
+        "list extra",
+        "show",
+        "restore --wait x",
+    ] {
+        let run = host.run(line).expect(2);
+        assert_eq!(run.stdout, "", "{line:?}");
+        assert!(!run.stderr.is_empty(), "{line:?}");
+    }
+}
