@@ -65,8 +65,8 @@ check: ## formatting and lints
 test: setup check ## everything that runs without a virtual machine; the last line says how many tests ran
 	$(CARGO) build --examples --locked
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
-	echo '$(CARGO) test --locked --no-fail-fast'; \
-	$(CARGO) test --locked --no-fail-fast 2>&1 | tee "$$log" || status=$$?; \
+	echo '$(CARGO) test --locked --no-fail-fast -- --show-output'; \
+	$(CARGO) test --locked --no-fail-fast -- --show-output 2>&1 | tee "$$log" || status=$$?; \
 	awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($$i ~ /^passed/) p += $$(i - 1); if ($$i ~ /^failed/) f += $$(i - 1) } } \
 		END { printf "%d passed, %d failed\n", p, f }' "$$log"; \
 	exit $$status
