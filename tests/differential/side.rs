@@ -87,7 +87,7 @@ impl Side {
             Root::Host(host) => {
                 let scene = Scene {
                     root: host.root(),
-                    parents: names(&host.path("sys/class/mdev_bus")),
+                    parents: parents(host),
                     ctl: Some(&ctl),
                 };
                 scene.folders();
@@ -254,8 +254,12 @@ impl Side {
         for key in ["open", "create_writes", "remove_writes"] {
             status_map.remove(key);
         }
-        let text = serde_json::to_string_pretty(&status).unwrap();
-        self.clean(text.as_bytes())
+        let text = self.clean(status.to_string().as_bytes());
+        let mut status: serde_json::Value = serde_json::from_str(&text).unwrap();
+        // It lists them by their UUIDs, also by those that the program made up.
+        let devices = status["devices"].as_array_mut().unwrap();
+        devices.sort_by_key(|device| device["uuid"].to_string());
+        serde_json::to_string_pretty(&status).unwrap()
     }
 }
 
@@ -328,6 +332,16 @@ fn reference() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Some hosts have no mediated parents at all.
+fn parents(host: &SimHost) -> Vec<String> {
+    let bus = host.path("sys/class/mdev_bus");
+    if bus.exists() {
+        names(&bus)
+    } else {
+        Vec::new()
+    }
 }
 
 /// The names in a folder, sorted.
