@@ -1,7 +1,7 @@
 //! `vgpuctl`: mediated devices and virtual GPUs, listed, created and brought back at boot.
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
-//! [`cli`] -> [`output`], [`ops`] -> [`sysfs`], [`store`] -> [`model`], [`nvidia`], [`host`],
+//! [`cli`] -> [`output`], [`ops`] -> [`sysfs`], [`store`], [`scripts`] -> [`model`], [`nvidia`], [`host`],
 //! [`dir`], [`error`].
 
 #![deny(missing_docs, unsafe_code)]
@@ -18,5 +18,6 @@ pub mod model;
 pub mod nvidia;
 pub mod ops;
 pub mod output;
+pub mod scripts;
 pub mod store;
 pub mod sysfs;
