@@ -28,6 +28,14 @@ pub const LIMIT_VARIABLE: &str = "VGPUCTL_SCRIPT_TIMEOUT";
 /// How long one call of a script may take where nothing else is said.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
+/// The time limit that the environment asks for, else the usual one. What is no number of seconds
+/// counts as nothing.
+pub fn limit() -> Duration {
+    let asked = std::env::var(LIMIT_VARIABLE).ok();
+    let seconds = asked.and_then(|text| text.parse::<u32>().ok());
+    seconds.map_or(DEFAULT_LIMIT, |seconds| Duration::from_secs(seconds.into()))
+}
+
 /// What a script is told about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject<'a> {
