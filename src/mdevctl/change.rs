@@ -75,26 +75,58 @@ pub fn undefine(context: &Context<'_>, args: UndefineArgs) -> Result<String> {
 
 /// `modify`: the definition, the active device, or both.
 pub fn modify(context: &Context<'_>, args: ModifyArgs) -> Result<String> {
-    let edits = edits(&args)?;
-    if args.live {
-        modify_live(context, &args, &edits)?;
+    if !args.live {
+        return modify_defined(context, &args, args.parent.as_ref());
     }
-    if args.defined || !args.live {
-        if let Some(new) = new_definition(context, &args)? {
-            ops::record(context, &new)?;
-            return Ok(String::new());
-        }
-        let at = only_definition(context, args.uuid, args.parent.as_ref())?;
-        let request = ModifyRequest {
-            selector: selector(at.uuid, Some(at.parent)),
-            type_wish: edits.type_id.map(TypeWish::Exactly),
-            start: edits.start,
-            attrs: edits.attrs,
-            dry_run: false,
-        };
-        first_error(ops::modify(context, &request)?)?;
+    let parent = modify_live(context, &args)?;
+    match args.defined {
+        true => modify_defined(context, &args, Some(&parent)),
+        false => Ok(String::new()),
     }
+}
+
+fn modify_defined(
+    context: &Context<'_>,
+    args: &ModifyArgs,
+    parent: Option<&ParentId>,
+) -> Result<String> {
+    let edits = edits(args, parent)?;
+    let places = definitions_of(context, args.uuid, parent)?;
+    if let (Some(file), Some(parent), true) = (&args.jsonfile, parent, places.is_empty()) {
+        ops::record(context, &from_file(file, parent.clone(), args.uuid)?)?;
+        return Ok(String::new());
+    }
+    let at = only_of(places, args.uuid)?;
+    let request = ModifyRequest {
+        selector: selector(at.uuid, Some(at.parent)),
+        type_wish: edits.type_id.map(TypeWish::Exactly),
+        start: edits.start,
+        attrs: edits.attrs,
+        dry_run: false,
+    };
+    first_error(ops::modify(context, &request)?)?;
     Ok(String::new())
+}
+
+/// Changes the active device and says on which parent it is.
+fn modify_live(context: &Context<'_>, args: &ModifyArgs) -> Result<ParentId> {
+    if args.auto || args.manual {
+        return Err(refused("an active device has no start mode to change"));
+    }
+    let Some(device) = active_on(context, args.uuid, args.parent.as_ref())? else {
+        return Err(refused(&format!("{} is not active", args.uuid)));
+    };
+    let file = args.jsonfile.as_ref();
+    let file = file.ok_or_else(|| refused("--live needs --jsonfile"))?;
+    let wanted = from_file(file, device.parent.clone(), args.uuid)?;
+    if wanted.type_id != device.type_id {
+        return Err(refused("the type of an active device cannot be changed"));
+    }
+    if args.defined && definitions_of(context, args.uuid, Some(&device.parent))?.is_empty() {
+        return Err(not_defined(args.uuid));
+    }
+    ops::modify_live(context, &wanted)?;
+    Ok(device.parent)
 }
 
 /// What `modify` was asked to change.
@@ -104,21 +136,11 @@ struct Edits {
     attrs: Vec<AttrEdit>,
 }
 
-/// A definition that `modify` is given whole and that is not there yet.
-fn new_definition(context: &Context<'_>, args: &ModifyArgs) -> Result<Option<Definition>> {
-    let (Some(file), Some(parent)) = (&args.jsonfile, &args.parent) else {
-        return Ok(None);
-    };
-    match definitions_of(context, args.uuid, Some(parent))?.is_empty() {
-        true => from_file(file, parent.clone(), args.uuid).map(Some),
-        false => Ok(None),
-    }
-}
-
-fn edits(args: &ModifyArgs) -> Result<Edits> {
+fn edits(args: &ModifyArgs, parent: Option<&ParentId>) -> Result<Edits> {
     if let Some(file) = &args.jsonfile {
-        let parent = args.parent.clone();
-        let parent = parent.ok_or_else(|| refused("--jsonfile needs --parent"))?;
+        let parent = parent
+            .ok_or_else(|| refused("--jsonfile needs --parent"))?
+            .clone();
         let wanted = from_file(file, parent, args.uuid)?;
         let appended = wanted.attrs.into_iter().map(AttrEdit::Append);
         return Ok(Edits {
@@ -150,29 +172,6 @@ fn edits(args: &ModifyArgs) -> Result<Edits> {
         },
         attrs: attr.into_iter().collect(),
     })
-}
-
-fn modify_live(context: &Context<'_>, args: &ModifyArgs, edits: &Edits) -> Result<()> {
-    if edits.start.is_some() && args.jsonfile.is_none() {
-        return Err(refused("an active device has no start mode to change"));
-    }
-    let Some(device) = active_on(context, args.uuid, args.parent.as_ref())? else {
-        return Err(refused(&format!("{} is not active", args.uuid)));
-    };
-    let Device {
-        uuid,
-        parent,
-        type_id,
-        ..
-    } = device;
-    let mut wanted = Definition::new(
-        uuid,
-        parent,
-        type_id,
-        edits.start.unwrap_or(StartMode::Manual),
-    );
-    wanted.attrs = told_by_script(context, &wanted);
-    ops::modify_live(context, wanted, &edits.attrs)
 }
 
 /// `start`: a defined device, or one that is described here.
@@ -333,12 +332,7 @@ fn definitions_of(
     Ok(places)
 }
 
-fn only_definition(
-    context: &Context<'_>,
-    uuid: Uuid,
-    parent: Option<&ParentId>,
-) -> Result<Location> {
-    let mut places = definitions_of(context, uuid, parent)?;
+fn only_of(mut places: Vec<Location>, uuid: Uuid) -> Result<Location> {
     match (places.pop(), places.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(not_defined(uuid)),

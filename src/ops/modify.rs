@@ -108,7 +108,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
 ///
 /// # Errors
 /// [`Kind::Usage`] for an index that is not there.
-pub fn edited(attrs: Vec<Attr>, edits: &[AttrEdit]) -> Result<Vec<Attr>> {
+fn edited(attrs: Vec<Attr>, edits: &[AttrEdit]) -> Result<Vec<Attr>> {
     // What stands at each place of the list as it was, so that indexes keep their meaning.
     let mut places: Vec<Vec<Attr>> = attrs.into_iter().map(|attr| vec![attr]).collect();
     let mut added = Vec::new();
