@@ -263,3 +263,67 @@ impl<'i> Talk<'i> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GENEROUS: Duration = Duration::from_secs(60);
+
+    fn shell(text: &str, input: &[u8], output: Output) -> Ended {
+        run(Path::new("/bin/sh"), ["-c", text], input, output, GENEROUS).unwrap()
+    }
+
+    #[test]
+    fn what_is_said_before_anything_is_read_blocks_nobody() {
+        let input = vec![b'x'; 2 << 20];
+        let talk = "head -c 900000 /dev/zero; head -c 2097152 /dev/zero >&2; wc -c";
+        let ended = shell(talk, &input, Output::Kept);
+        assert!(ended.status.unwrap().success());
+        assert!(!ended.overflowed);
+        assert_eq!(ended.stdout[900_000..], *b"2097152\n");
+        assert_eq!(ended.stderr.len(), MOST_OUTPUT);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_dropped_and_what_is_too_much_is_known() {
+        let ended = shell("head -c 2097152 /dev/zero", b"", Output::Dropped);
+        assert!(ended.stdout.is_empty() && !ended.overflowed);
+        let ended = shell("head -c 2097152 /dev/zero", b"", Output::Kept);
+        assert!(ended.stdout.len() == MOST_OUTPUT && ended.overflowed);
+    }
+
+    #[test]
+    fn a_script_that_closes_its_pipes_is_still_waited_for() {
+        let ended = shell("exec <&- >&- 2>&-; sleep 0.2; exit 3", b"x", Output::Kept);
+        assert_eq!(ended.status.unwrap().code(), Some(3));
+    }
+
+    #[test]
+    fn the_limit_holds_for_a_script_that_listens_to_nobody() {
+        let deaf = "exec >&- 2>&-; trap '' TERM; while :; do sleep 1000; done";
+        let limit = Duration::from_millis(300);
+        let began = Instant::now();
+        let ended = run(
+            Path::new("/bin/sh"),
+            ["-c", deaf],
+            &[0; 1 << 20],
+            Output::Kept,
+            limit,
+        );
+        assert!(ended.unwrap().status.is_none());
+        assert!(began.elapsed() >= limit && began.elapsed() < GENEROUS);
+    }
+
+    #[test]
+    fn no_limit_is_too_long() {
+        let ended = run(
+            Path::new("/bin/sh"),
+            ["-c", "cat"],
+            b"y",
+            Output::Kept,
+            Duration::MAX,
+        );
+        assert_eq!(ended.unwrap().stdout, b"y");
+    }
+}
