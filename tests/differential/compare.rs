@@ -34,6 +34,10 @@ pub enum Rule {
     EmptyFolder,
     /// `start-parent-mdevs` fails when a device did not start.
     BootFailure,
+    /// Scripts are not asked for what the command does not use.
+    FewerQuestions,
+    /// Ours warns of something that it leaves out, and names it, where mdevctl says nothing.
+    Warning,
 }
 
 /// What was found over the commands of one case.
@@ -65,13 +69,14 @@ pub fn compare(line: &str, mut theirs: After, mut ours: After, any_order: bool) 
         worked: theirs.status == 0 && ours.status == 0,
         ..Found::default()
     };
+    let clear = with_itself() || clear(&theirs, &ours);
     if !with_itself() {
         found.rules = settle(line, &mut theirs, &mut ours);
     }
     let aspects = [
         (Aspect::Status, theirs.status == ours.status),
         (Aspect::Stdout, theirs.stdout == ours.stdout),
-        (Aspect::Stderr, with_itself() || clear(&theirs, &ours)),
+        (Aspect::Stderr, clear),
         (Aspect::Tree, theirs.tree == ours.tree),
         (Aspect::Scripts, theirs.log == ours.log),
         (Aspect::Kernel, theirs.kernel == ours.kernel),
@@ -122,10 +127,28 @@ fn settle(line: &str, theirs: &mut After, ours: &mut After) -> BTreeSet<Rule> {
         ours.status = 0;
         rules.insert(Rule::BootFailure);
     }
+    if theirs.log != ours.log && asks_fewer(&theirs.log, &ours.log) {
+        ours.log.clone_from(&theirs.log);
+        rules.insert(Rule::FewerQuestions);
+    }
+    if ours.status == 0 && theirs.stderr.is_empty() && !ours.stderr.is_empty() {
+        // Only lines of this kind are left, or it would not be clear.
+        rules.insert(Rule::Warning);
+    }
     rules
 }
 
-/// Whether ours says one line where it fails, and nothing where it need not.
+/// Whether one log is the other without some of its `get` lines.
+fn asks_fewer(theirs: &str, ours: &str) -> bool {
+    let mut ours = ours.lines().peekable();
+    let rest_are_questions = theirs
+        .lines()
+        .filter(|line| ours.next_if_eq(line).is_none())
+        .all(|line| line.contains(" -e get "));
+    rest_are_questions && ours.next().is_none()
+}
+
+/// Whether ours says one line where it fails, and nothing but warnings where it does not.
 fn clear(theirs: &After, ours: &After) -> bool {
     // Scripts may say what they like.
     let scripts: BTreeSet<&str> = ours
@@ -140,7 +163,7 @@ fn clear(theirs: &After, ours: &After) -> bool {
         !by_script && !line.starts_with("Warning: ")
     });
     match ours.status {
-        0 => rest.next().is_none() && (ours.stderr.is_empty() || !theirs.stderr.is_empty()),
+        0 => rest.next().is_none(),
         1 => {
             let line = rest.next().unwrap_or_default();
             line.strip_prefix("Error: ")
