@@ -36,6 +36,12 @@ pub enum Rule {
     BootFailure,
     /// Scripts are not asked for what the command does not use.
     FewerQuestions,
+    /// A start that cannot work is refused before scripts are run for it.
+    RefusedFirst,
+    /// Definitions of active devices get their attributes before scripts see them.
+    AttributesFirst,
+    /// What is as wanted already is left as it is.
+    NothingToModify,
     /// Ours warns of something that it leaves out, and names it, where mdevctl says nothing.
     Warning,
 }
@@ -69,7 +75,7 @@ pub fn compare(line: &str, mut theirs: After, mut ours: After, any_order: bool) 
         worked: theirs.status == 0 && ours.status == 0,
         ..Found::default()
     };
-    let clear = with_itself() || clear(&theirs, &ours);
+    let clear = with_itself() || clear(&ours);
     if !with_itself() {
         found.rules = settle(line, &mut theirs, &mut ours);
     }
@@ -127,6 +133,22 @@ fn settle(line: &str, theirs: &mut After, ours: &mut After) -> BTreeSet<Rule> {
         ours.status = 0;
         rules.insert(Rule::BootFailure);
     }
+    settle_scripts(line, theirs, ours, &mut rules);
+    if line.starts_with("modify ") && theirs.status == 0 && ours.status == 0 && ours.log.is_empty()
+    {
+        let squeezed = |what: &String| what.replace("\\n", "").replace(' ', "");
+        let same = theirs
+            .tree
+            .iter()
+            .map(|(path, what)| (path, squeezed(what)));
+        if same.eq(ours.tree.iter().map(|(path, what)| (path, squeezed(what)))) {
+            if theirs.tree != ours.tree || !theirs.log.is_empty() {
+                rules.insert(Rule::NothingToModify);
+            }
+            ours.tree.clone_from(&theirs.tree);
+            ours.log.clone_from(&theirs.log);
+        }
+    }
     if theirs.log != ours.log && asks_fewer(&theirs.log, &ours.log) {
         ours.log.clone_from(&theirs.log);
         rules.insert(Rule::FewerQuestions);
@@ -136,6 +158,51 @@ fn settle(line: &str, theirs: &mut After, ours: &mut After) -> BTreeSet<Rule> {
         rules.insert(Rule::Warning);
     }
     rules
+}
+
+/// The rules for what scripts are called with.
+fn settle_scripts(line: &str, theirs: &mut After, ours: &mut After, rules: &mut BTreeSet<Rule>) {
+    if line.starts_with("start") {
+        let refused: Vec<String> = theirs
+            .log
+            .lines()
+            .filter(|line| line.contains(" -a start -s failure "))
+            .filter_map(device)
+            .filter(|device| {
+                let mut tried = ours.log.lines().filter(|line| line.contains(" -a start "));
+                !tried.any(|line| line.contains(device))
+            })
+            .map(str::to_owned)
+            .collect();
+        for device in refused {
+            let lines = theirs.log.split_inclusive('\n');
+            theirs.log = lines
+                .filter(|line| !(line.contains(" -a start ") && line.contains(&device)))
+                .collect();
+            rules.insert(Rule::RefusedFirst);
+        }
+    }
+    let asks = " -e get -a attributes ";
+    if line.starts_with("define ") && theirs.log != ours.log && ours.log.contains(asks) {
+        // The same lines, but for the order and what pre and post are shown.
+        let calls = |log: &str| {
+            let calls = log
+                .lines()
+                .map(|line| line.split(" <").next().map(str::to_owned));
+            calls.collect::<BTreeSet<_>>()
+        };
+        if calls(&theirs.log) == calls(&ours.log) {
+            ours.log.clone_from(&theirs.log);
+            rules.insert(Rule::AttributesFirst);
+        }
+    }
+}
+
+/// The `-u` and `-p` of a line of the log.
+fn device(line: &str) -> Option<&str> {
+    let start = line.find(" -u ")?;
+    let end = line.find(" <")?;
+    line.get(start..end)
 }
 
 /// Whether one log is the other without some of its `get` lines.
@@ -149,7 +216,7 @@ fn asks_fewer(theirs: &str, ours: &str) -> bool {
 }
 
 /// Whether ours says one line where it fails, and nothing but warnings where it does not.
-fn clear(theirs: &After, ours: &After) -> bool {
+fn clear(ours: &After) -> bool {
     // Scripts may say what they like.
     let scripts: BTreeSet<&str> = ours
         .log

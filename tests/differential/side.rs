@@ -147,11 +147,11 @@ impl Side {
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         let output = child.wait_with_output().unwrap();
         let stdout = self.clean(&output.stdout);
-        let log = self.clean(&fs::read(&log).unwrap_or_default());
+        let log = self.clean_call(&fs::read(&log).unwrap_or_default());
         After {
             status: output.status.code().unwrap_or(-1),
             stdout,
-            stderr: self.clean(&output.stderr),
+            stderr: self.clean_call(&output.stderr),
             log,
             tree: self.tree(),
             kernel: self.kernel(),
@@ -179,6 +179,15 @@ impl Side {
 
     /// Text in which the root is `$ROOT` and made-up UUIDs are `[new-1]` and so on.
     fn clean(&mut self, bytes: &[u8]) -> String {
+        self.cleaned(bytes, true)
+    }
+
+    /// As [`Side::clean`]; a UUID that was made up for a command that then failed has no number.
+    fn clean_call(&mut self, bytes: &[u8]) -> String {
+        self.cleaned(bytes, false)
+    }
+
+    fn cleaned(&mut self, bytes: &[u8], number: bool) -> String {
         let text = String::from_utf8_lossy(bytes);
         let text = text.replace(&*self.root.path().to_string_lossy(), "$ROOT");
         let mut clean = String::with_capacity(text.len());
@@ -189,12 +198,14 @@ impl Side {
             if self.known.contains(uuid) {
                 clean += uuid;
             } else {
-                let known = self.made_up.iter().position(|made| made == uuid);
-                let n = known.unwrap_or_else(|| {
-                    self.made_up.push(uuid.to_owned());
-                    self.made_up.len() - 1
-                });
-                clean += &format!("[new-{}]", n + 1);
+                match self.made_up.iter().position(|made| made == uuid) {
+                    Some(n) => clean += &format!("[new-{}]", n + 1),
+                    None if number => {
+                        self.made_up.push(uuid.to_owned());
+                        clean += &format!("[new-{}]", self.made_up.len());
+                    }
+                    None => clean += "[new]",
+                }
             }
             rest = &rest[at + 36..];
         }
