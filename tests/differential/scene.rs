@@ -45,13 +45,16 @@ pub fn uuid(n: u32) -> String {
     format!("{n}abcdef0-0000-4000-8000-00000000000{n}")
 }
 
+/// Sends a command to a simulated host.
+pub type Control<'a> = dyn Fn(&[&str]) + 'a;
+
 /// A root that is being furnished.
 pub struct Scene<'a> {
     pub root: &'a Path,
     /// Its parents, in order; `$A` is the first.
     pub parents: Vec<String>,
     /// Sends a command to the simulated host, where there is one.
-    pub ctl: Option<&'a dyn Fn(&[&str])>,
+    pub ctl: Option<&'a Control<'a>>,
 }
 
 impl<'a> Scene<'a> {
