@@ -50,7 +50,6 @@ fn every_case_ends_as_with_mdevctl() {
     });
     let results = results.into_inner().unwrap();
     assert_eq!(results.len(), cases.len(), "a case ended early");
-    differences.judge_cases(&results);
     println!(
         "{} cases with {} commands, {} listed differences in {} of them, {} rules",
         cases.len(),
@@ -59,6 +58,7 @@ fn every_case_ends_as_with_mdevctl() {
         differences.cases_named(),
         differences.rules(),
     );
+    differences.judge_cases(&results);
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn random_sequences_leave_the_same_hosts() {
     );
     let steps: usize = results.iter().map(|ran| ran.steps).sum();
     let worked: usize = results.iter().map(|ran| ran.worked).sum();
-    differences.judge_sequences(&results, seed);
-    assert!(steps >= 500, "only {steps} steps");
     println!(
         "{steps} random steps on {} hosts, {worked} of them succeeded; seed {seed}",
         results.len()
     );
+    differences.judge_sequences(&results, seed);
+    assert!(steps >= 500, "only {steps} steps");
 }

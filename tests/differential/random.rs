@@ -84,6 +84,10 @@ pub fn sequence(host: &(&'static str, &[(&str, &str)]), seed: u64) -> Ran {
                 "undefine"
             };
             let line = format!("{verb} -u [new-{after}]");
+            for side in [&pair.theirs, &pair.ours] {
+                side.ctl(&["mend"]);
+            }
+            ran.lines.push("simhost ctl mend".to_owned());
             step(&mut pair, &case, &line, &mut ran);
         }
         // What scripts were told leaves both hosts the same.
