@@ -21,6 +21,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The parents of a plain tree.
 const PARENTS: [&str; 2] = ["0000:41:00.0", "0000:42:00.0"];
@@ -201,8 +202,17 @@ impl<'a> Scene<'a> {
     }
 
     fn mode(&self, path: &str, mode: u32) {
-        let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(self.root.join(path), mode).unwrap();
+        let path = self.root.join(path);
+        if mode & 0o111 != 0 {
+            // Another thread's child may have inherited our descriptor, and the kernel does not
+            // run what is open for writing: so another process writes it.
+            let draft = self.root.join("draft");
+            fs::rename(&path, &draft).unwrap();
+            let copied = Command::new("cp").arg(&draft).arg(&path).status().unwrap();
+            assert!(copied.success(), "cp to {}", path.display());
+            fs::remove_file(draft).unwrap();
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// The path, and the folder above it made.
