@@ -38,8 +38,6 @@ pub enum Rule {
     FewerQuestions,
     /// A start that cannot work is refused before scripts are run for it.
     RefusedFirst,
-    /// Definitions of active devices get their attributes before scripts see them.
-    AttributesFirst,
     /// What is as wanted already is left as it is.
     NothingToModify,
     /// Ours warns of something that it leaves out, and names it, where mdevctl says nothing.
@@ -180,20 +178,6 @@ fn settle_scripts(line: &str, theirs: &mut After, ours: &mut After, rules: &mut 
                 .filter(|line| !(line.contains(" -a start ") && line.contains(&device)))
                 .collect();
             rules.insert(Rule::RefusedFirst);
-        }
-    }
-    let asks = " -e get -a attributes ";
-    if line.starts_with("define ") && theirs.log != ours.log && ours.log.contains(asks) {
-        // The same lines, but for the order and what pre and post are shown.
-        let calls = |log: &str| {
-            let calls = log
-                .lines()
-                .map(|line| line.split(" <").next().map(str::to_owned));
-            calls.collect::<BTreeSet<_>>()
-        };
-        if calls(&theirs.log) == calls(&ours.log) {
-            ours.log.clone_from(&theirs.log);
-            rules.insert(Rule::AttributesFirst);
         }
     }
 }
