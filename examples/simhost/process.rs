@@ -15,7 +15,10 @@ pub fn process_of(thread: u32) -> u32 {
 
 /// Is one of these processes the other, or its parent?
 pub fn are_kin(a: u32, b: u32) -> bool {
-    a == b || status_field(a, "PPid") == Some(b) || status_field(b, "PPid") == Some(a)
+    let is_child_of = |child, parent| status_field(child, "PPid") == Some(parent);
+    // vgpuctl lets a child write, and its own caller may have the group open, as libvirt has.
+    let grandparent = status_field(a, "PPid").and_then(|parent| status_field(parent, "PPid"));
+    a == b || is_child_of(a, b) || is_child_of(b, a) || grandparent == Some(b)
 }
 
 #[cfg(test)]

@@ -85,7 +85,8 @@ fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()
     // First the claim, then the look: whoever comes after the claim is kept out by it.
     let claim = context.kernel.claim(&nodes)?;
     let holders = other_holders(context, &nodes)?;
-    if matches!(claim, Claim::Busy) || !holders.found.is_empty() {
+    let is_busy = matches!(claim, Claim::Busy) && !holders.claimed_by_caller;
+    if is_busy || !holders.found.is_empty() {
         return Err(in_use(device, &holders, &nodes));
     }
     around(

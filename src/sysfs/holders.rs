@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::parent_id;
 use std::path::Path;
 
 use log::debug;
@@ -31,21 +32,20 @@ pub struct Holders {
     pub suspects: Vec<Holder>,
     /// Whether every process could be looked into; without root it is only one's own.
     pub complete: bool,
+    /// Whether the process that called this one has the group open and no device. libvirt does so
+    /// while it has a device stopped; it keeps others out and does not make the kernel wait.
+    pub claimed_by_caller: bool,
 }
 
 /// Looks through the open files of all processes for the device's nodes.
 pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
-    let wanted: Vec<&Path> = [&nodes.group, &nodes.device]
-        .into_iter()
-        .flatten()
-        .map(|path| path.as_path())
-        .collect();
     let mut holders = Holders {
         found: Vec::new(),
         suspects: Vec::new(),
         complete: true,
+        claimed_by_caller: false,
     };
-    if wanted.is_empty() {
+    if nodes.group.is_none() && nodes.device.is_none() {
         return Ok(holders);
     }
     let mut processes = Dir::open(host.processes())?;
@@ -53,9 +53,10 @@ pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
         let Some(pid) = entry.name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        match look_into(&processes, pid, &wanted) {
+        match look_into(&processes, pid, nodes) {
             Ok(Sight::Holder) => holders.found.push(describe(&processes, pid)),
             Ok(Sight::Suspect) => holders.suspects.push(describe(&processes, pid)),
+            Ok(Sight::Caller) => holders.claimed_by_caller = true,
             Ok(Sight::Stranger) => {}
             Err(error) if error.is_absent() || error.errno() == Some(Errno::ESRCH) => {}
             Err(error) if error.kind() == Kind::NotPermitted => holders.complete = false,
@@ -63,7 +64,7 @@ pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
         }
     }
     holders.found.sort_by_key(|holder| holder.pid);
-    debug!("holders of {wanted:?}: {:?}", holders.found);
+    debug!("holders of {}: {:?}", nodes.sysfs.display(), holders.found);
     Ok(holders)
 }
 
@@ -71,28 +72,33 @@ pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
 enum Sight {
     Holder,
     Suspect,
+    Caller,
     Stranger,
 }
 
-fn look_into(processes: &Dir, pid: i32, wanted: &[&Path]) -> Result<Sight> {
+fn look_into(processes: &Dir, pid: i32, nodes: &Nodes) -> Result<Sight> {
     let mut files = processes.open_dir(format!("{pid}/fd"))?;
-    let nodes = wanted.first().and_then(|node| node.parent());
-    let (mut has_device, mut has_group) = (false, false);
+    let folder = nodes.group.as_deref().and_then(Path::parent);
+    let (mut has_this_group, mut has_a_group, mut has_a_device) = (false, false, false);
     for entry in files.entries_unsaid()? {
         // A file that has just been closed is no longer there.
         let Ok(target) = readlinkat(&files, entry.name.as_os_str()) else {
             continue;
         };
         let target = Path::new(&target);
-        if wanted.contains(&target) {
+        if Some(target) == nodes.device.as_deref() {
             return Ok(Sight::Holder);
         }
-        has_device |= target == Path::new(DEVICE_FILE);
-        has_group |= target.parent() == nodes && !target.ends_with(CONTAINER);
+        has_this_group |= Some(target) == nodes.group.as_deref();
+        has_a_group |= target.parent() == folder && !target.ends_with(CONTAINER);
+        has_a_device |= target == Path::new(DEVICE_FILE);
     }
-    Ok(match has_device && !has_group {
-        true => Sight::Suspect,
-        false => Sight::Stranger,
+    let is_caller = pid.unsigned_abs() == parent_id();
+    Ok(match (has_this_group, has_a_device) {
+        (true, false) if is_caller => Sight::Caller,
+        (true, _) => Sight::Holder,
+        (false, true) if !has_a_group => Sight::Suspect,
+        (false, _) => Sight::Stranger,
     })
 }
 

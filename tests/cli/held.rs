@@ -118,3 +118,22 @@ fn a_root_that_is_written_another_way_hides_no_holder() {
     }
     assert_eq!(counter(&host, "remove_writes"), 0);
 }
+
+/// libvirt keeps the group open while it runs `mdevctl stop`, to keep others out.
+#[test]
+fn a_caller_that_keeps_others_out_is_no_holder() {
+    let (host, node) = host_and_node("vfio_group");
+    let script = format!(
+        "exec 7<>'{}'; {} remove {}; exit $?",
+        node.display(),
+        env!("CARGO_BIN_EXE_vgpuctl"),
+        uuid(1)
+    );
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .env("VGPUCTL_ROOT", host.root())
+        .output()
+        .unwrap();
+    crate::harness::finished(output).expect(0);
+    assert_eq!(host.active(), [""; 0]);
+}
