@@ -37,6 +37,24 @@ impl Host {
         self.path("etc/mdevctl.d")
     }
 
+    /// Directories of the scripts that are asked before and told after a change, in the order of
+    /// mdevctl(8): what packages bring, then what the administrator adds.
+    pub fn callouts(&self) -> [PathBuf; 2] {
+        self.scripts("callouts")
+    }
+
+    /// Directories of the scripts that are told what happened, in the same order.
+    pub fn notifiers(&self) -> [PathBuf; 2] {
+        self.scripts("notifiers")
+    }
+
+    fn scripts(&self, kind: &str) -> [PathBuf; 2] {
+        [
+            self.path("usr/lib/mdevctl/scripts.d").join(kind),
+            self.definitions().join("scripts.d").join(kind),
+        ]
+    }
+
     /// Where locks live; the directory and the locks in it are never deleted.
     pub fn locks(&self) -> PathBuf {
         self.path("run/vgpuctl")

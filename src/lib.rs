@@ -1,8 +1,8 @@
 //! `vgpuctl`: mediated devices and virtual GPUs, listed, created and brought back at boot.
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
-//! [`cli`] -> [`output`], [`ops`] -> [`sysfs`], [`store`] -> [`model`], [`nvidia`], [`host`],
-//! [`dir`], [`error`].
+//! [`cli`], [`mdevctl`] -> [`output`], [`ops`] -> [`sysfs`], [`store`], [`scripts`] -> [`model`],
+//! [`nvidia`], [`host`], [`dir`], [`error`]. [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
 // What comes from outside is never unwrapped, and printing must not panic on a closed stream.
@@ -14,9 +14,11 @@ pub mod cli;
 pub mod dir;
 pub mod error;
 pub mod host;
+pub mod mdevctl;
 pub mod model;
 pub mod nvidia;
 pub mod ops;
 pub mod output;
+pub mod scripts;
 pub mod store;
 pub mod sysfs;

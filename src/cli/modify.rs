@@ -5,7 +5,7 @@ use clap::Args;
 use super::selector::SelectorArgs;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, StartMode};
-use crate::ops::{self, AttrEdit, Context, ModifyRequest};
+use crate::ops::{self, AttrEdit, Context, ModifyRequest, TypeWish};
 use crate::output::Reply;
 
 /// Change a definition; a device that runs is left as it is
@@ -53,7 +53,7 @@ impl ModifyArgs {
         }
         let request = ModifyRequest {
             selector: self.which.selector(),
-            type_name: self.type_name,
+            type_wish: self.type_name.map(TypeWish::Named),
             start,
             attrs,
             dry_run: self.dry_run,

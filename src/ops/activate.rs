@@ -1,24 +1,10 @@
 //! Making a device out of what a definition says.
 
-use uuid::Uuid;
-
-use super::Context;
+use super::callouts::around;
+use super::{Action, Context};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Attr, Device, Parent, TypeId};
+use crate::model::{Definition, Device, Parent};
 use crate::store::Lock;
-
-/// What is to be made.
-#[derive(Debug, Clone, Copy)]
-pub struct Blueprint<'a> {
-    /// Where.
-    pub parent: &'a Parent,
-    /// Of which type.
-    pub type_id: &'a TypeId,
-    /// Under which UUID.
-    pub uuid: Uuid,
-    /// What is written to it afterwards, in order.
-    pub attrs: &'a [Attr],
-}
 
 /// Makes the device and writes its attributes. Where one fails, the device is taken back. Killed in
 /// between, it leaves the device marked as unfinished. Call it with the parent's lock.
@@ -26,12 +12,23 @@ pub struct Blueprint<'a> {
 /// # Errors
 /// What the kernel answered, and what came of taking the device back. A driver that refuses and
 /// has nothing free (NVIDIA's answers EIO then) means [`Kind::NoCapacity`].
-pub fn make(context: &Context<'_>, lock: &Lock, what: Blueprint<'_>) -> Result<()> {
+pub fn make(context: &Context<'_>, lock: &Lock, parent: &Parent, what: &Definition) -> Result<()> {
+    around(context, what, Action::Start, || {
+        make_marked(context, lock, parent, what)
+    })
+}
+
+fn make_marked(
+    context: &Context<'_>,
+    lock: &Lock,
+    parent: &Parent,
+    what: &Definition,
+) -> Result<()> {
     if what.attrs.is_empty() {
-        return make_bare(context, what);
+        return make_bare(context, parent, what);
     }
     context.store.begin(lock, what.uuid)?;
-    match make_bare(context, what).and_then(|()| set_attrs(context, what)) {
+    match make_bare(context, parent, what).and_then(|()| set_attrs(context, parent, what)) {
         // A device that could not be taken back stays marked.
         Err(error) if error.clean_up().is_some() => Err(error.hint(format!(
             "the device is still there, without its attributes: vgpuctl remove {}",
@@ -42,22 +39,22 @@ pub fn make(context: &Context<'_>, lock: &Lock, what: Blueprint<'_>) -> Result<(
     }
 }
 
-fn make_bare(context: &Context<'_>, what: Blueprint<'_>) -> Result<()> {
-    let framework = context.kernel.serving(what.parent);
+fn make_bare(context: &Context<'_>, parent: &Parent, what: &Definition) -> Result<()> {
+    let framework = context.kernel.serving(parent);
     framework
-        .create(&what.parent.id, what.type_id, what.uuid)
-        .map_err(|error| judge(context, what, error))
+        .create(&parent.id, &what.type_id, what.uuid)
+        .map_err(|error| judge(context, parent, what, error))
 }
 
-fn set_attrs(context: &Context<'_>, what: Blueprint<'_>) -> Result<()> {
-    let framework = context.kernel.serving(what.parent);
+fn set_attrs(context: &Context<'_>, parent: &Parent, what: &Definition) -> Result<()> {
+    let framework = context.kernel.serving(parent);
     let device = Device {
         uuid: what.uuid,
-        parent: what.parent.id.clone(),
+        parent: parent.id.clone(),
         type_id: what.type_id.clone(),
-        framework: what.parent.framework,
+        framework: parent.framework,
     };
-    for attr in what.attrs {
+    for attr in &what.attrs {
         if let Err(error) = framework.write_attr(&device, attr) {
             return Err(error.and_clean_up(framework.remove(&device)));
         }
@@ -65,10 +62,10 @@ fn set_attrs(context: &Context<'_>, what: Blueprint<'_>) -> Result<()> {
     Ok(())
 }
 
-fn judge(context: &Context<'_>, what: Blueprint<'_>, error: Error) -> Error {
-    let framework = context.kernel.serving(what.parent);
+fn judge(context: &Context<'_>, parent: &Parent, what: &Definition, error: Error) -> Error {
+    let framework = context.kernel.serving(parent);
     let mut unrelated = Vec::new();
-    let now = framework.vgpu_type(&what.parent.id, what.type_id, &mut unrelated);
+    let now = framework.vgpu_type(&parent.id, &what.type_id, &mut unrelated);
     match now {
         Ok(found) if error.kind() == Kind::Failed && found.available == Some(0) => {
             error.with_kind(Kind::NoCapacity)

@@ -2,10 +2,11 @@
 
 use uuid::Uuid;
 
-use super::activate::{Blueprint, make};
+use super::activate::make;
 use super::capacity::nothing_free;
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
+use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, if_present};
 use crate::model::{Attr, Definition, ParentId, StartMode};
@@ -116,7 +117,8 @@ fn refuse_defined(
         let same = offers
             .iter()
             .find(|offer| offer.parent.id == at.parent)
-            .and_then(|offer| definition(request, offer, uuid))
+            .filter(|_| request.persistence != Persistence::Transient)
+            .map(|offer| blueprint(request, offer, uuid))
             .is_some_and(|wanted| same_wish(context, at, &wanted));
         if !same {
             return Err(Error::new(
@@ -152,14 +154,16 @@ fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> bool 
     })
 }
 
-fn definition(request: &CreateRequest, offer: &Offer, uuid: Uuid) -> Option<Definition> {
-    let Persistence::Defined(start) = request.persistence else {
-        return None;
+/// What is to be made; a transient device has no definition on disk, but is described like one.
+fn blueprint(request: &CreateRequest, offer: &Offer, uuid: Uuid) -> Definition {
+    let start = match request.persistence {
+        Persistence::Defined(start) => start,
+        Persistence::Transient => StartMode::Manual,
     };
     let (parent, type_id) = (offer.parent.id.clone(), offer.vgpu_type.id.clone());
     let mut definition = Definition::new(uuid, parent, type_id, start);
     definition.attrs.clone_from(&request.attrs);
-    Some(definition)
+    definition
 }
 
 /// Makes one device on the first parent that has room when looked at under its lock.
@@ -200,22 +204,14 @@ fn create_here(
     uuid: Uuid,
     lock: &Lock,
 ) -> Result<()> {
-    let definition = definition(request, offer, uuid);
+    let wanted = blueprint(request, offer, uuid);
     let mut written = None;
-    if let Some(definition) = &definition
-        && !is_there_already(context, definition)?
-    {
-        context.store.write(lock, definition)?;
-        written = Some(location(definition));
+    if request.persistence != Persistence::Transient && !is_there_already(context, &wanted)? {
+        keep(context, lock, &wanted, Action::Define)?;
+        written = Some(location(&wanted));
     }
-    let blueprint = Blueprint {
-        parent: &offer.parent,
-        type_id: &offer.vgpu_type.id,
-        uuid,
-        attrs: &request.attrs,
-    };
-    make(context, lock, blueprint).map_err(|error| match &written {
-        Some(at) => error.and_clean_up(context.store.delete(lock, at)),
+    make(context, lock, &offer.parent, &wanted).map_err(|error| match &written {
+        Some(at) => error.and_clean_up(forget(context, lock, at)),
         None => error,
     })
 }

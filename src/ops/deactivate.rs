@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::Context;
+use super::callouts::around;
+use super::wishes::forget;
+use super::{Action, Context};
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Device, Nodes, ParentId};
+use crate::model::{Definition, Device, Nodes, ParentId, StartMode};
 use crate::store::{Location, Lock};
 use crate::sysfs::{Claim, Holders, holders_line};
 
@@ -56,7 +58,7 @@ pub fn take_away_for_good(context: &Context<'_>, parent: &ParentId, uuid: Uuid) 
         parent: parent.clone(),
         uuid,
     };
-    context.store.delete(&lock, &at)
+    forget(context, &lock, &at)
 }
 
 fn take_away_locked(
@@ -86,10 +88,21 @@ fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()
     if matches!(claim, Claim::Busy) || !holders.found.is_empty() {
         return Err(in_use(device, &holders, &nodes));
     }
-    match framework.remove(device) {
-        Err(error) if !error.is_absent() => Err(error),
-        _ => context.store.finish(lock, device.uuid),
-    }
+    around(
+        context,
+        &told_of(device),
+        Action::Stop,
+        || match framework.remove(device) {
+            Err(error) if !error.is_absent() => Err(error),
+            _ => context.store.finish(lock, device.uuid),
+        },
+    )
+}
+
+/// What scripts are told of a device that runs, whatever its definition says.
+fn told_of(device: &Device) -> Definition {
+    let (parent, type_id) = (device.parent.clone(), device.type_id.clone());
+    Definition::new(device.uuid, parent, type_id, StartMode::Manual)
 }
 
 /// Takes away a device whose maker died before it was complete; any other stays.

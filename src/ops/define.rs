@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::choose::type_for_definition;
 use super::stop::{change, each};
 use super::target::find;
+use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, ParentId, StartMode};
@@ -43,33 +44,52 @@ pub struct UndefineRequest {
 pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> {
     let (type_id, notes) = type_for_definition(context, &request.type_name, &request.parent)?;
     let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
-    let at = Location {
-        parent: request.parent.clone(),
-        uuid,
-    };
-    let type_name = context.kernel.type_name(&request.parent, &type_id);
-    let mut definition =
-        Definition::new(uuid, request.parent.clone(), type_id.clone(), request.start);
+    let mut definition = Definition::new(uuid, request.parent.clone(), type_id, request.start);
     definition.attrs.clone_from(&request.attrs);
-
-    let (uuid, effect) = if request.dry_run {
-        refuse_defined(context, &at)?;
-        (request.uuid, Effect::Planned(Action::Define))
-    } else {
-        let lock = context.store.lock(&request.parent)?;
-        refuse_defined(context, &at)?;
-        context.store.write(&lock, &definition)?;
-        (Some(uuid), Effect::Done(Action::Define))
+    let mut change = match request.dry_run {
+        false => record(context, &definition)?,
+        true => {
+            refuse_defined(context, &location(&definition))?;
+            told(context, &definition, Effect::Planned(Action::Define))
+        }
     };
-    let mut report = Report::of(vec![Change {
-        uuid,
-        parent: Some(request.parent.clone()),
-        type_id: Some(type_id),
-        type_name,
-        effect,
-    }]);
+    if request.dry_run {
+        change.uuid = request.uuid;
+    }
+    let mut report = Report::of(vec![change]);
     report.notes = notes;
     Ok(report)
+}
+
+/// Writes a new definition as it is, whether or not its parent and type are there.
+///
+/// # Errors
+/// The UUID is defined under this parent already.
+pub fn record(context: &Context<'_>, definition: &Definition) -> Result<Change> {
+    let lock = context.store.lock(&definition.parent)?;
+    refuse_defined(context, &location(definition))?;
+    keep(context, &lock, definition, Action::Define)?;
+    Ok(told(context, definition, Effect::Done(Action::Define)))
+}
+
+fn location(definition: &Definition) -> Location {
+    Location {
+        parent: definition.parent.clone(),
+        uuid: definition.uuid,
+    }
+}
+
+fn told(context: &Context<'_>, definition: &Definition, effect: Effect) -> Change {
+    let Definition {
+        parent, type_id, ..
+    } = definition;
+    Change {
+        uuid: Some(definition.uuid),
+        parent: Some(parent.clone()),
+        type_id: Some(type_id.clone()),
+        type_name: context.kernel.type_name(parent, type_id),
+        effect,
+    }
 }
 
 fn refuse_defined(context: &Context<'_>, at: &Location) -> Result<()> {
@@ -99,7 +119,7 @@ pub fn undefine(context: &Context<'_>, request: &UndefineRequest) -> Report {
         }
         let before = change(context, &target, Effect::Done(Action::Undefine));
         let lock = context.store.lock(&at.parent)?;
-        context.store.delete(&lock, at)?;
+        forget(context, &lock, at)?;
         Ok(before)
     };
     each(&request.selectors, one)

@@ -1,6 +1,7 @@
 //! What users ask for: each a request in, an outcome out. Nothing here prints or exits.
 
 mod activate;
+mod callouts;
 mod capacity;
 mod choose;
 mod create;
@@ -8,6 +9,7 @@ mod deactivate;
 mod define;
 mod gpus;
 mod list;
+mod live;
 mod modify;
 mod report;
 mod restore;
@@ -16,17 +18,21 @@ mod start;
 mod stop;
 mod target;
 mod types;
+mod wishes;
 
 use crate::error::Warnings;
 use crate::host::Host;
+use crate::scripts::{self, Refusals, Scripts};
 use crate::store::Store;
 use crate::sysfs::Kernel;
 
+pub use callouts::subject;
 pub use create::{CreateRequest, Persistence, create};
-pub use define::{DefineRequest, UndefineRequest, define, undefine};
+pub use define::{DefineRequest, UndefineRequest, define, record, undefine};
 pub use gpus::{Gpu, GpusRequest, gpus};
 pub use list::{ListRequest, Listed, Which, list};
-pub use modify::{AttrEdit, ModifyRequest, modify};
+pub use live::modify_live;
+pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
 pub use report::{Action, Change, Effect, Report};
 pub use restore::{RestoreRequest, restore};
 pub use show::{ShowRequest, Shown, show};
@@ -41,6 +47,10 @@ pub struct Context<'h> {
     pub kernel: Kernel<'h>,
     /// The definitions.
     pub store: Store<'h>,
+    /// The host's callout scripts and notifiers.
+    pub scripts: Scripts<'h>,
+    /// Whether a script's refusal counts.
+    pub refusals: Refusals,
 }
 
 impl<'h> Context<'h> {
@@ -49,6 +59,8 @@ impl<'h> Context<'h> {
         Context {
             kernel: Kernel::of(host),
             store: Store::of(host),
+            scripts: Scripts::of(host).with_limit(scripts::limit()),
+            refusals: Refusals::Heeded,
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::choose::type_for_definition;
 use super::stop::change;
 use super::target::find;
+use super::wishes::keep;
 use super::{Action, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Attr, Definition, Device, StartMode};
+use crate::model::{Attr, Definition, Device, StartMode, TypeId};
 
 /// A change to the list of attributes. Indexes count from 0 in the list as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,21 @@ pub enum AttrEdit {
     Replace(usize, Attr),
     /// Takes one out.
     Delete(usize),
+    /// Adds one in front of the one of that index.
+    Insert(usize, Attr),
+    /// Takes out the last one.
+    DeleteLast,
+    /// Takes out all that were there before.
+    Clear,
+}
+
+/// Another type for a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypeWish {
+    /// By its id, full name or short name, which must be one of the parent's if that is there.
+    Named(String),
+    /// By its id, whatever the parent offers.
+    Exactly(TypeId),
 }
 
 /// What to change about a definition.
@@ -23,8 +39,8 @@ pub enum AttrEdit {
 pub struct ModifyRequest {
     /// Which definition.
     pub selector: Selector,
-    /// Another type: id, full name or short name.
-    pub type_name: Option<String>,
+    /// Another type.
+    pub type_wish: Option<TypeWish>,
     /// Another start mode.
     pub start: Option<StartMode>,
     /// Changes to the attributes.
@@ -41,8 +57,9 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     let target = find(context, &request.selector)?;
     let at = target.only_definition()?.clone();
     let mut notes = Vec::new();
-    let type_id = match &request.type_name {
-        Some(name) => {
+    let type_id = match &request.type_wish {
+        Some(TypeWish::Exactly(id)) => Some(id.clone()),
+        Some(TypeWish::Named(name)) => {
             let (id, said) = type_for_definition(context, name, &at.parent)?;
             notes = said;
             Some(id)
@@ -66,7 +83,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         let old = context.store.read(&at)?;
         let new = change_it(old.clone())?;
         if new != old {
-            context.store.write(&lock, &new)?;
+            keep(context, &lock, &new, Action::Modify)?;
         }
         (old, new)
     };
@@ -87,20 +104,34 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     Ok(report)
 }
 
+/// The list after all edits.
+///
+/// # Errors
+/// [`Kind::Usage`] for an index that is not there.
 fn edited(attrs: Vec<Attr>, edits: &[AttrEdit]) -> Result<Vec<Attr>> {
-    let mut places: Vec<Option<Attr>> = attrs.into_iter().map(Some).collect();
+    // What stands at each place of the list as it was, so that indexes keep their meaning.
+    let mut places: Vec<Vec<Attr>> = attrs.into_iter().map(|attr| vec![attr]).collect();
     let mut added = Vec::new();
     for edit in edits {
         match edit {
             AttrEdit::Append(attr) => added.push(attr.clone()),
-            AttrEdit::Replace(index, attr) => *place(&mut places, *index)? = Some(attr.clone()),
-            AttrEdit::Delete(index) => *place(&mut places, *index)? = None,
+            AttrEdit::Replace(index, attr) => *place(&mut places, *index)? = vec![attr.clone()],
+            AttrEdit::Delete(index) => place(&mut places, *index)?.clear(),
+            AttrEdit::Insert(index, attr) if *index == places.len() => {
+                added.insert(0, attr.clone())
+            }
+            AttrEdit::Insert(index, attr) => place(&mut places, *index)?.insert(0, attr.clone()),
+            AttrEdit::DeleteLast => {
+                let last = places.len().wrapping_sub(1);
+                place(&mut places, last)?.clear();
+            }
+            AttrEdit::Clear => places.clear(),
         }
     }
     Ok(places.into_iter().flatten().chain(added).collect())
 }
 
-fn place(places: &mut [Option<Attr>], index: usize) -> Result<&mut Option<Attr>> {
+fn place(places: &mut [Vec<Attr>], index: usize) -> Result<&mut Vec<Attr>> {
     let count = places.len();
     places.get_mut(index).ok_or_else(|| {
         let error = Error::new(
@@ -108,7 +139,7 @@ fn place(places: &mut [Option<Attr>], index: usize) -> Result<&mut Option<Attr>>
             format!("the definition has no attribute of index {index}"),
         );
         match count {
-            0 => error.hint("it has no attributes at all"),
+            0 => Error::new(Kind::Usage, "the definition has no attributes at all"),
             _ => error.hint(format!(
                 "its indexes are 0 to {}: see vgpuctl show",
                 count - 1

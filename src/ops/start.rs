@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::activate::{Blueprint, make};
+use super::activate::make;
 use super::capacity::nothing_free_on;
 use super::choose::Offer;
 use super::deactivate::clear_unfinished;
@@ -94,13 +94,7 @@ pub fn bring_up(
     if already_up(context, definition)? {
         return Ok(Effect::Already("active"));
     }
-    let blueprint = Blueprint {
-        parent: &parent,
-        type_id: &definition.type_id,
-        uuid: definition.uuid,
-        attrs: &definition.attrs,
-    };
-    match make(context, &lock, blueprint) {
+    match make(context, &lock, &parent, definition) {
         Ok(()) => Ok(Effect::Done(Action::Start)),
         Err(error) if error.kind() == Kind::NoCapacity => {
             let framework = context.kernel.serving(&parent);

@@ -29,7 +29,7 @@ pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
         None => return Err(bad("\"mdev_type\" is missing")),
     };
     let start = match document.get(START) {
-        None => StartMode::Manual,
+        None => return Err(bad("\"start\" is missing")),
         Some(Value::String(word)) if word == "auto" => StartMode::Auto,
         Some(Value::String(word)) if word == "manual" => StartMode::Manual,
         Some(other) => {
@@ -69,6 +69,15 @@ fn bad(fault: &str) -> Error {
 
 fn inside(error: Error) -> Error {
     bad(error.message())
+}
+
+/// What a definition says, without what other programs keep in it.
+pub fn essence(definition: &Definition) -> Value {
+    json!({
+        TYPE: definition.type_id.as_str(),
+        START: definition.start.as_str(),
+        ATTRS: attrs(&definition.attrs),
+    })
 }
 
 /// The text of a definition: what was there before, with our three keys brought up to date.
@@ -140,6 +149,7 @@ mod tests {
             ("{", "not JSON"),
             ("[]", "not a JSON object"),
             ("{}", "\"mdev_type\" is missing"),
+            (r#"{"mdev_type":"a"}"#, "\"start\" is missing"),
             (r#"{"mdev_type":5}"#, "not a string"),
             (r#"{"mdev_type":"../../x"}"#, "not a valid type"),
             (r#"{"mdev_type":""}"#, "empty"),
@@ -148,19 +158,28 @@ mod tests {
                 "\"start\" is \"Auto\"",
             ),
             (r#"{"mdev_type":"a","start":true}"#, "\"start\" is true"),
-            (r#"{"mdev_type":"a","attrs":{}}"#, "not a list"),
-            (r#"{"mdev_type":"a","attrs":[{}]}"#, "the attribute {}"),
-            (r#"{"mdev_type":"a","attrs":[{"x":1}]}"#, "the attribute"),
             (
-                r#"{"mdev_type":"a","attrs":[{"a":"1","b":"2"}]}"#,
+                r#"{"mdev_type":"a","start":"auto","attrs":{}}"#,
+                "not a list",
+            ),
+            (
+                r#"{"mdev_type":"a","start":"auto","attrs":[{}]}"#,
+                "the attribute {}",
+            ),
+            (
+                r#"{"mdev_type":"a","start":"auto","attrs":[{"x":1}]}"#,
                 "the attribute",
             ),
             (
-                r#"{"mdev_type":"a","attrs":[{"/etc/passwd":"x"}]}"#,
+                r#"{"mdev_type":"a","start":"auto","attrs":[{"a":"1","b":"2"}]}"#,
+                "the attribute",
+            ),
+            (
+                r#"{"mdev_type":"a","start":"auto","attrs":[{"/etc/passwd":"x"}]}"#,
                 "absolute path",
             ),
             (
-                r#"{"mdev_type":"a","attrs":[{"a/../b":"x"}]}"#,
+                r#"{"mdev_type":"a","start":"auto","attrs":[{"a/../b":"x"}]}"#,
                 "leads elsewhere",
             ),
         ] {
@@ -178,7 +197,7 @@ mod tests {
 
         #[test]
         fn values_of_any_text_come_back_as_they_were(value in "[^\0]*") {
-            let mut definition = read(r#"{"mdev_type":"a"}"#).unwrap();
+            let mut definition = read(r#"{"mdev_type":"a","start":"auto"}"#).unwrap();
             definition.attrs.push(Attr::new("x", &value).unwrap());
             prop_assert_eq!(read(&print(&definition)).unwrap().attrs, definition.attrs);
         }

@@ -16,6 +16,7 @@ use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::{Definition, ParentId, parse_uuid};
 
+pub use format::{essence, parse as understand};
 pub use lock::Lock;
 
 /// mdevctl keeps its callout scripts here, between the parents.

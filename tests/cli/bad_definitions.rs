@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use crate::harness::SimHost;
 use crate::helpers::{P1, P2, as_nobody, definition, put, put_auto, uuid};
 
-const BAD: [(&[u8], &str); 12] = [
+const BAD: [(&[u8], &str); 13] = [
     (b"", "it is empty"),
     (b" \n", "it is empty"),
     (b"{\"mdev_type\": ", "it is not JSON"),
     (b"\xff\xfe", "it is not JSON"),
     (b"[]", "it is not a JSON object"),
     (b"{}", "\"mdev_type\" is missing"),
+    (b"{\"mdev_type\":\"nvidia-63\"}", "\"start\" is missing"),
     (b"{\"mdev_type\":5}", "\"mdev_type\" is not a string"),
     (b"{\"mdev_type\":\"../x\"}", "\"../x\" is not a valid type"),
     (
@@ -24,11 +25,11 @@ const BAD: [(&[u8], &str); 12] = [
         "neither \"auto\" nor \"manual\"",
     ),
     (
-        b"{\"mdev_type\":\"nvidia-63\",\"attrs\":{}}",
+        b"{\"mdev_type\":\"nvidia-63\",\"start\":\"auto\",\"attrs\":{}}",
         "\"attrs\" is not a list",
     ),
     (
-        b"{\"mdev_type\":\"nvidia-63\",\"attrs\":[{\"a\":1}]}",
+        b"{\"mdev_type\":\"nvidia-63\",\"start\":\"auto\",\"attrs\":[{\"a\":1}]}",
         "is not of the form {\"name\": \"value\"}",
     ),
 ];
@@ -120,7 +121,7 @@ fn a_directory_in_the_place_of_a_definition_is_named_and_hides_nothing() {
 
 #[test]
 fn a_definition_that_the_caller_may_not_read_is_named_and_hides_nothing() {
-    let (host, path) = host_with(b"{\"mdev_type\":\"nvidia-63\"}");
+    let (host, path) = host_with(b"{\"mdev_type\":\"nvidia-63\",\"start\":\"manual\"}");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     let run = as_nobody(&host, "list").expect(7);
     assert_eq!(run.stdout.lines().count(), 4, "{run:?}");
@@ -145,7 +146,7 @@ fn a_folder_that_the_caller_may_not_read_hides_no_other_folder() {
 
 #[test]
 fn what_is_no_definition_is_told_apart_from_what_programs_leave_there() {
-    let (host, path) = host_with(b"{\"mdev_type\":\"nvidia-63\"}");
+    let (host, path) = host_with(b"{\"mdev_type\":\"nvidia-63\",\"start\":\"manual\"}");
     let top = host.path("etc/mdevctl.d");
     std::fs::create_dir_all(top.join("scripts.d/callouts")).unwrap();
     std::fs::write(top.join("scripts.d/callouts/x.sh"), "").unwrap();

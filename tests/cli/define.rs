@@ -97,7 +97,12 @@ fn a_type_that_a_present_parent_does_not_have_is_refused() {
 #[test]
 fn what_is_defined_already_is_left_as_it_is() {
     let host = SimHost::start("two-p4");
-    let path = put(&host, P1, &uuid(1), r#"{"mdev_type":"nvidia-64","mine":1}"#);
+    let path = put(
+        &host,
+        P1,
+        &uuid(1),
+        r#"{"mdev_type":"nvidia-64","start":"manual","mine":1}"#,
+    );
     let before = std::fs::read(&path).unwrap();
     let line = format!("define -t P4-1Q -p {P1} -u {}", uuid(1));
     let run = host.run(&line);

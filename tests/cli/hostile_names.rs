@@ -22,12 +22,13 @@ const UUID: &str = "11111111-2222-3333-4444-555555555555";
 const TYPE: &str = "nvidia-63";
 
 /// Where the program has business below a root.
-const EXPECTED: [&str; 7] = [
+const EXPECTED: [&str; 8] = [
     "sys/class/mdev_bus",
     "sys/bus/mdev/devices",
     "sys/devices",
     "etc/mdevctl.d",
     "run/vgpuctl",
+    "usr/lib/mdevctl/scripts.d",
     "dev/vfio",
     "proc",
 ];

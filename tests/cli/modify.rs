@@ -85,7 +85,10 @@ fn an_index_that_is_not_there_changes_nothing() {
     assert_eq!(document(&host), before);
     modify(&host, "--delete-attr 0").expect(0);
     let run = modify(&host, "--delete-attr 0").expect(2);
-    assert!(run.stderr.contains("hint: it has no attributes at all"));
+    assert!(
+        run.stderr
+            .contains("the definition has no attributes at all")
+    );
 }
 
 #[test]

@@ -44,7 +44,12 @@ fn both_say_what_they_did_and_that_nothing_was_to_do() {
 fn a_manual_definition_starts_when_asked() {
     let host = SimHost::start("two-p4");
     // No "start" means manual, as for mdevctl.
-    put(&host, P1, &uuid(1), r#"{"mdev_type":"nvidia-63"}"#);
+    put(
+        &host,
+        P1,
+        &uuid(1),
+        r#"{"mdev_type":"nvidia-63","start":"manual"}"#,
+    );
     assert_eq!(host.run("restore").expect(0).stdout, "");
     host.run(&format!("start {}", uuid(1))).expect(0);
     assert_eq!(host.active(), [uuid(1)]);
@@ -53,7 +58,7 @@ fn a_manual_definition_starts_when_asked() {
 #[test]
 fn attributes_are_written_and_one_that_fails_takes_the_device_back() {
     let host = SimHost::start("two-p4");
-    let text = r#"{"mdev_type":"nvidia-63","attrs":[{"nvidia/vgpu_params":"a=1"},{"nvidia/vgpu_params":"b=2"}]}"#;
+    let text = r#"{"mdev_type":"nvidia-63","start":"manual","attrs":[{"nvidia/vgpu_params":"a=1"},{"nvidia/vgpu_params":"b=2"}]}"#;
     put(&host, P1, &uuid(1), text);
     let start = format!("start {}", uuid(1));
     host.run(&start).expect(0);

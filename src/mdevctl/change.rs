@@ -1,0 +1,383 @@
+//! The commands that change something.
+
+use std::path::Path;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::args::{DefineArgs, ModifyArgs, StartArgs, StartParentArgs, StopArgs, UndefineArgs};
+use super::list::told_by_script;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
+use crate::ops::{
+    self, AttrEdit, Context, CreateRequest, ModifyRequest, Persistence, Report, RestoreRequest,
+    Selector, StartRequest, StopRequest, TypeWish, UndefineRequest, UuidGiven,
+};
+use crate::store::{Location, understand};
+
+/// `define`: prints the UUID where none was given.
+pub fn define(context: &Context<'_>, args: DefineArgs) -> Result<String> {
+    let uuid = args.uuid.unwrap_or_else(Uuid::new_v4);
+    let wanted = match (&args.jsonfile, args.parent) {
+        (Some(file), Some(parent)) => from_file(file, parent, uuid)?,
+        (Some(_), None) => return Err(refused("--jsonfile needs --parent")),
+        (None, parent) => from_options(context, uuid, parent, args.type_id, args.auto)?,
+    };
+    ops::record(context, &wanted)?;
+    Ok(answer(args.uuid, uuid))
+}
+
+/// What options say, filled up from the active device of that UUID.
+fn from_options(
+    context: &Context<'_>,
+    uuid: Uuid,
+    parent: Option<ParentId>,
+    type_id: Option<TypeId>,
+    auto: bool,
+) -> Result<Definition> {
+    let start = if auto {
+        StartMode::Auto
+    } else {
+        StartMode::Manual
+    };
+    let active = match &type_id {
+        None => context.kernel.device(uuid)?,
+        Some(_) => None,
+    };
+    let parent = parent
+        .or_else(|| active.as_ref().map(|device| device.parent.clone()))
+        .ok_or_else(|| refused(&format!("{uuid} is not active, so --parent is needed")))?;
+    let Some(device) = active else {
+        let type_id = type_id
+            .ok_or_else(|| refused(&format!("{uuid} is not active, so --type is needed")))?;
+        return Ok(Definition::new(uuid, parent, type_id, start));
+    };
+    let mut definition = Definition::new(uuid, parent, device.type_id, start);
+    definition.attrs = told_by_script(context, &definition);
+    Ok(definition)
+}
+
+/// `undefine`: all definitions of the UUID, or the one under a parent.
+pub fn undefine(context: &Context<'_>, args: UndefineArgs) -> Result<String> {
+    let places = definitions_of(context, args.uuid, args.parent.as_ref())?;
+    if places.is_empty() {
+        return Err(not_defined(args.uuid));
+    }
+    for at in places {
+        let request = UndefineRequest {
+            selectors: vec![selector(at.uuid, Some(at.parent))],
+            dry_run: false,
+        };
+        first_error(ops::undefine(context, &request))?;
+    }
+    Ok(String::new())
+}
+
+/// `modify`: the definition, the active device, or both.
+pub fn modify(context: &Context<'_>, args: ModifyArgs) -> Result<String> {
+    if !args.live {
+        return modify_defined(context, &args, args.parent.as_ref());
+    }
+    let parent = modify_live(context, &args)?;
+    match args.defined {
+        true => modify_defined(context, &args, Some(&parent)),
+        false => Ok(String::new()),
+    }
+}
+
+fn modify_defined(
+    context: &Context<'_>,
+    args: &ModifyArgs,
+    parent: Option<&ParentId>,
+) -> Result<String> {
+    let edits = edits(args, parent)?;
+    let places = definitions_of(context, args.uuid, parent)?;
+    if let (Some(file), Some(parent), true) = (&args.jsonfile, parent, places.is_empty()) {
+        ops::record(context, &from_file(file, parent.clone(), args.uuid)?)?;
+        return Ok(String::new());
+    }
+    let at = only_of(places, args.uuid)?;
+    let request = ModifyRequest {
+        selector: selector(at.uuid, Some(at.parent)),
+        type_wish: edits.type_id.map(TypeWish::Exactly),
+        start: edits.start,
+        attrs: edits.attrs,
+        dry_run: false,
+    };
+    first_error(ops::modify(context, &request)?)?;
+    Ok(String::new())
+}
+
+/// Changes the active device and says on which parent it is.
+fn modify_live(context: &Context<'_>, args: &ModifyArgs) -> Result<ParentId> {
+    if args.auto || args.manual {
+        return Err(refused("an active device has no start mode to change"));
+    }
+    let Some(device) = active_on(context, args.uuid, args.parent.as_ref())? else {
+        return Err(refused(&format!("{} is not active", args.uuid)));
+    };
+    let file = args.jsonfile.as_ref();
+    let file = file.ok_or_else(|| refused("--live needs --jsonfile"))?;
+    let wanted = from_file(file, device.parent.clone(), args.uuid)?;
+    if wanted.type_id != device.type_id {
+        return Err(refused("the type of an active device cannot be changed"));
+    }
+    if args.defined && definitions_of(context, args.uuid, Some(&device.parent))?.is_empty() {
+        return Err(not_defined(args.uuid));
+    }
+    ops::modify_live(context, &wanted)?;
+    Ok(device.parent)
+}
+
+/// What `modify` was asked to change.
+struct Edits {
+    type_id: Option<TypeId>,
+    start: Option<StartMode>,
+    attrs: Vec<AttrEdit>,
+}
+
+fn edits(args: &ModifyArgs, parent: Option<&ParentId>) -> Result<Edits> {
+    if let Some(file) = &args.jsonfile {
+        let parent = parent
+            .ok_or_else(|| refused("--jsonfile needs --parent"))?
+            .clone();
+        let wanted = from_file(file, parent, args.uuid)?;
+        let appended = wanted.attrs.into_iter().map(AttrEdit::Append);
+        return Ok(Edits {
+            type_id: Some(wanted.type_id),
+            start: Some(wanted.start),
+            attrs: [AttrEdit::Clear].into_iter().chain(appended).collect(),
+        });
+    }
+    let index = args
+        .index
+        .map(|index| usize::try_from(index).unwrap_or(usize::MAX));
+    let attr = match (&args.addattr, &args.value, args.delattr) {
+        (Some(name), Some(value), _) => Some(match index {
+            Some(index) => AttrEdit::Insert(index, Attr::new(name, value)?),
+            None => AttrEdit::Append(Attr::new(name, value)?),
+        }),
+        (_, _, true) => Some(match index {
+            Some(index) => AttrEdit::Delete(index),
+            None => AttrEdit::DeleteLast,
+        }),
+        _ => None,
+    };
+    Ok(Edits {
+        type_id: args.type_id.clone(),
+        start: match (args.auto, args.manual) {
+            (true, _) => Some(StartMode::Auto),
+            (_, true) => Some(StartMode::Manual),
+            _ => None,
+        },
+        attrs: attr.into_iter().collect(),
+    })
+}
+
+/// `start`: a defined device, or one that is described here.
+pub fn start(context: &Context<'_>, args: StartArgs) -> Result<String> {
+    let uuid = args.uuid.unwrap_or_else(Uuid::new_v4);
+    if let Some(device) = context.kernel.device(uuid)? {
+        return Err(refused(&format!(
+            "{uuid} is active already, as {} on {}",
+            device.type_id, device.parent
+        )));
+    }
+    if let Some(file) = &args.jsonfile {
+        let parent = args
+            .parent
+            .ok_or_else(|| refused("--jsonfile needs --parent"))?;
+        let wanted = from_file(file, parent, uuid)?;
+        make(context, wanted)?;
+        return Ok(answer(args.uuid, uuid));
+    }
+    let places = definitions_of(context, uuid, args.parent.as_ref())?;
+    match (places.as_slice(), args.parent, args.type_id) {
+        ([at], _, type_id) => start_defined(context, at, type_id.as_ref())?,
+        ([], Some(parent), Some(type_id)) => {
+            make(
+                context,
+                Definition::new(uuid, parent, type_id, StartMode::Manual),
+            )?;
+        }
+        ([], _, _) => {
+            return Err(refused(&format!(
+                "{uuid} is not defined, so --parent and --type are needed"
+            )));
+        }
+        (_, _, _) => return Err(several(uuid)),
+    }
+    Ok(answer(args.uuid, uuid))
+}
+
+fn start_defined(context: &Context<'_>, at: &Location, type_id: Option<&TypeId>) -> Result<()> {
+    let definition = context.store.read(at)?;
+    if type_id.is_some_and(|type_id| *type_id != definition.type_id) {
+        return Err(refused(&format!(
+            "{} is defined as {} on {}",
+            at.uuid, definition.type_id, at.parent
+        )));
+    }
+    let request = StartRequest {
+        selectors: vec![selector(at.uuid, Some(at.parent.clone()))],
+        dry_run: false,
+    };
+    first_error(ops::start(context, &request))
+}
+
+/// Makes a device that is gone after a reboot.
+fn make(context: &Context<'_>, wanted: Definition) -> Result<()> {
+    refuse_unknown(context, &wanted.parent, &wanted.type_id)?;
+    let request = CreateRequest {
+        type_name: wanted.type_id.to_string(),
+        parent: Some(wanted.parent),
+        uuid: Some(wanted.uuid),
+        count: 1,
+        attrs: wanted.attrs,
+        persistence: Persistence::Transient,
+        dry_run: false,
+    };
+    first_error(ops::create(context, &request)?)
+}
+
+/// `stop`.
+pub fn stop(context: &Context<'_>, args: StopArgs) -> Result<String> {
+    if context.kernel.device(args.uuid)?.is_none() {
+        return Err(refused(&format!("{} is not active", args.uuid)));
+    }
+    let request = StopRequest {
+        selectors: vec![selector(args.uuid, None)],
+        wait: Duration::ZERO,
+        dry_run: false,
+    };
+    first_error(ops::stop(context, &request))?;
+    Ok(String::new())
+}
+
+/// `start-parent-mdevs`: what is defined to start with the parent, one line for each that fails.
+pub fn start_parent(context: &Context<'_>, args: StartParentArgs) -> Result<String> {
+    let request = RestoreRequest {
+        parent: Some(args.parent),
+        wait: Duration::ZERO,
+        dry_run: false,
+    };
+    let report = ops::restore(context, &request)?;
+    for warning in &report.warnings {
+        log::warn!("{warning}");
+    }
+    let failed: Vec<&Error> = report.changes.iter().filter_map(|c| c.error()).collect();
+    for error in &failed {
+        log::warn!("{error}");
+    }
+    match failed.len() + report.warnings.len() {
+        0 => Ok(String::new()),
+        count => Err(refused(&format!(
+            "{count} of its devices could not be started"
+        ))),
+    }
+}
+
+fn answer(given: Option<Uuid>, uuid: Uuid) -> String {
+    match given {
+        Some(_) => String::new(),
+        None => format!("{uuid}\n"),
+    }
+}
+
+fn first_error(report: Report) -> Result<()> {
+    let error = report
+        .changes
+        .into_iter()
+        .find_map(|change| change.error().cloned());
+    error.map_or(Ok(()), Err)
+}
+
+fn refused(message: &str) -> Error {
+    Error::new(Kind::Failed, message)
+}
+
+fn not_defined(uuid: Uuid) -> Error {
+    refused(&format!("{uuid} is not defined"))
+}
+
+fn several(uuid: Uuid) -> Error {
+    refused(&format!(
+        "{uuid} is defined under several parents, so --parent is needed"
+    ))
+}
+
+fn selector(uuid: Uuid, parent: Option<ParentId>) -> Selector {
+    Selector {
+        uuid: UuidGiven::Whole(uuid),
+        parent,
+    }
+}
+
+fn active_on(
+    context: &Context<'_>,
+    uuid: Uuid,
+    parent: Option<&ParentId>,
+) -> Result<Option<Device>> {
+    let device = context.kernel.device(uuid)?;
+    Ok(device.filter(|device| parent.is_none_or(|parent| *parent == device.parent)))
+}
+
+fn definitions_of(
+    context: &Context<'_>,
+    uuid: Uuid,
+    parent: Option<&ParentId>,
+) -> Result<Vec<Location>> {
+    let mut places = context.store.index(&mut Vec::new())?;
+    places.retain(|at| at.uuid == uuid && parent.is_none_or(|parent| *parent == at.parent));
+    Ok(places)
+}
+
+fn only_of(mut places: Vec<Location>, uuid: Uuid) -> Result<Location> {
+    match (places.pop(), places.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => Err(not_defined(uuid)),
+        (Some(_), false) => Err(several(uuid)),
+    }
+}
+
+/// Refuses a parent that is not there, or has no such type, with what was probably meant.
+fn refuse_unknown(context: &Context<'_>, parent: &ParentId, type_id: &TypeId) -> Result<()> {
+    let mut unrelated = Vec::new();
+    let parents = context.kernel.parents(&mut unrelated)?;
+    let Some(found) = parents.iter().find(|p| p.id == *parent) else {
+        let near = parents.iter().map(|p| p.id.as_str());
+        return Err(unknown("parent", parent.as_str(), near));
+    };
+    let types = context
+        .kernel
+        .serving(found)
+        .types(parent, &mut unrelated)?;
+    match types.iter().any(|t| t.id == *type_id) {
+        true => Ok(()),
+        false => {
+            let near = types.iter().map(|t| t.id.as_str());
+            Err(unknown(
+                &format!("type on {parent}"),
+                type_id.as_str(),
+                near,
+            ))
+        }
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, mut known: impl Iterator<Item = &'a str>) -> Error {
+    let message = format!("there is no {what} of the name {name}");
+    match known.find(|known| known.eq_ignore_ascii_case(name)) {
+        Some(near) => refused(&format!("{message}. Did you mean {near}?")),
+        None => refused(&message),
+    }
+}
+
+fn from_file(file: &Path, parent: ParentId, uuid: Uuid) -> Result<Definition> {
+    let bytes = std::fs::read(file)
+        .map_err(|error| refused(&format!("cannot read {}: {error}", file.display())))?;
+    let mut definition = understand(parent, uuid, &bytes).map_err(|error| error.at(file))?;
+    // What the file says beside our three keys is the caller's, not the definition's.
+    definition.document.clear();
+    Ok(definition)
+}

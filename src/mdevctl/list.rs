@@ -1,0 +1,152 @@
+//! `mdevctl list` and `lsmdev`.
+
+use serde_json::{Map, Value, json};
+
+use super::args::ListArgs;
+use crate::error::Result;
+use crate::model::{Attr, Definition, Device, StartMode};
+use crate::ops::{Context, subject};
+use crate::store::{Location, essence};
+
+/// A device of a listing: described like a definition, and its other state in a word.
+struct Line {
+    described: Definition,
+    mark: &'static str,
+}
+
+/// The devices, as text or JSON.
+pub fn list(context: &Context<'_>, args: &ListArgs) -> Result<String> {
+    let mut lines = match args.defined {
+        true => defined(context)?,
+        false => active(context, args)?,
+    };
+    lines.retain(|line| {
+        args.uuid.is_none_or(|uuid| uuid == line.described.uuid)
+            && args
+                .parent
+                .as_ref()
+                .is_none_or(|p| *p == line.described.parent)
+    });
+    lines.sort_by(|a, b| {
+        let key = |line: &Line| (line.described.parent.clone(), line.described.uuid);
+        key(a).cmp(&key(b))
+    });
+    Ok(match (args.dumpjson, lines.as_slice()) {
+        (true, [one]) if args.uuid.is_some() => format!("{:#}", essence(&one.described)),
+        (true, lines) => format!("{:#}", as_json(lines)),
+        (false, lines) => lines
+            .iter()
+            .map(|line| as_text(line, args.verbose))
+            .collect(),
+    })
+}
+
+fn defined(context: &Context<'_>) -> Result<Vec<Line>> {
+    let mut warnings = Vec::new();
+    let definitions = context.store.all(&mut warnings)?;
+    let devices = context.kernel.devices(&mut warnings)?;
+    for warning in &warnings {
+        log::warn!("{warning}");
+    }
+    let is_active = |definition: &Definition| {
+        devices
+            .iter()
+            .any(|device| device.uuid == definition.uuid && device.parent == definition.parent)
+    };
+    Ok(definitions
+        .into_iter()
+        .map(|definition| Line {
+            mark: if is_active(&definition) {
+                " (active)"
+            } else {
+                ""
+            },
+            described: definition,
+        })
+        .collect())
+}
+
+fn active(context: &Context<'_>, args: &ListArgs) -> Result<Vec<Line>> {
+    let mut warnings = Vec::new();
+    let devices = context.kernel.devices(&mut warnings)?;
+    for warning in &warnings {
+        log::warn!("{warning}");
+    }
+    Ok(devices
+        .into_iter()
+        .filter(|device| args.uuid.is_none_or(|uuid| uuid == device.uuid))
+        .map(|device| describe(context, device))
+        .collect())
+}
+
+/// An active device: what runs, with the start mode of its definition.
+fn describe(context: &Context<'_>, device: Device) -> Line {
+    let at = Location {
+        parent: device.parent.clone(),
+        uuid: device.uuid,
+    };
+    let persisted = context.store.read(&at).ok();
+    let start = persisted.as_ref().map_or(StartMode::Manual, |d| d.start);
+    let mut described = Definition::new(device.uuid, device.parent, device.type_id, start);
+    described.attrs = told_by_script(context, &described);
+    Line {
+        mark: if persisted.is_some() {
+            " (defined)"
+        } else {
+            ""
+        },
+        described,
+    }
+}
+
+/// The attributes that a script tells of an active device; none where it fails, which is told.
+pub fn told_by_script(context: &Context<'_>, described: &Definition) -> Vec<Attr> {
+    let told = context.scripts.attributes(&subject(described));
+    for warning in context.scripts.take_warnings() {
+        log::warn!("{warning}");
+    }
+    match told {
+        Ok(attrs) => attrs.unwrap_or_default(),
+        Err(error) => {
+            log::warn!("{error}");
+            Vec::new()
+        }
+    }
+}
+
+fn as_text(line: &Line, verbose: bool) -> String {
+    let Definition {
+        uuid,
+        parent,
+        type_id,
+        start,
+        attrs,
+        ..
+    } = &line.described;
+    let mut text = format!("{uuid} {parent} {type_id} {start}{}\n", line.mark);
+    if verbose && !attrs.is_empty() {
+        text += "  Attrs:\n";
+        for (index, attr) in attrs.iter().enumerate() {
+            let value = json!({ attr.name.as_str(): attr.value });
+            text += &format!("    @{{{index}}}: {value}\n");
+        }
+    }
+    text
+}
+
+fn as_json(lines: &[Line]) -> Value {
+    let mut parents: Map<String, Value> = Map::new();
+    for line in lines {
+        let device = json!({ line.described.uuid.to_string(): essence(&line.described) });
+        let devices = parents
+            .entry(line.described.parent.to_string())
+            .or_insert_with(|| json!([]));
+        if let Value::Array(devices) = devices {
+            devices.push(device);
+        }
+    }
+    match parents.is_empty() {
+        true => json!([]),
+        false => json!([parents]),
+    }
+}

@@ -1,0 +1,87 @@
+//! The end of every mdevctl command: the answer and nothing else on standard output, one line on
+//! standard error where it fails.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::error::{Error, Kind, Result};
+
+/// Prints what came of a command. mdevctl knows two failures: 1, and 2 for a wrong command line.
+pub fn end(result: Result<String>) -> ExitCode {
+    match result.and_then(|answer| to_stdout(&answer)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            to_stderr(&format!("Error: {}", told(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers arguments that make no sense, and `--help` and `--version`.
+pub fn refused_arguments(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        to_stderr(text.trim_end());
+        return ExitCode::from(Kind::Usage.exit_status());
+    }
+    match to_stdout(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The whole of an error on one line, since callers show it as it is.
+fn told(error: &Error) -> String {
+    let mut line = error.to_string();
+    for hint in error.all_hints() {
+        line += " (";
+        line += hint;
+        line += ")";
+    }
+    line.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// Whoever closes the pipe has read enough: that is no error.
+fn to_stdout(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(
+            Kind::Failed,
+            format!("cannot write to standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn to_stderr(line: &str) {
+    // There is nobody left to tell that nobody listens.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+struct Warnings;
+
+impl Log for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Warn
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        to_stderr(&format!("Warning: {}", record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+/// Sends warnings to standard error.
+pub fn start_warnings() {
+    log::set_max_level(LevelFilter::Warn);
+    // It can be set once only; a second caller in one process keeps the first.
+    let _ = log::set_logger(&Warnings);
+}

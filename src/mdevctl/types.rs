@@ -1,0 +1,78 @@
+//! `mdevctl types`.
+
+use serde_json::{Map, Value, json};
+
+use super::args::TypesArgs;
+use crate::error::Result;
+use crate::model::VgpuType;
+use crate::ops::{self, Context, ParentTypes, TypesRequest};
+
+/// The types of each parent, as text or JSON.
+pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
+    let request = TypesRequest {
+        parent: None,
+        available: false,
+    };
+    let answer = ops::types(context, &request)?;
+    for warning in &answer.warnings {
+        log::warn!("{warning}");
+    }
+    let mut parents = answer.value;
+    if let Some(wanted) = &args.parent {
+        parents.retain(|one| one.parent.id == *wanted);
+    }
+    for one in &mut parents {
+        // mdevctl sorts types as strings.
+        one.types.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+    }
+    Ok(match args.dumpjson {
+        true => format!("{:#}", as_json(&parents)),
+        false => parents.iter().map(as_text).collect(),
+    })
+}
+
+fn as_text(one: &ParentTypes) -> String {
+    let mut text = format!("{}\n", one.parent.id);
+    for vgpu_type in &one.types {
+        text += &format!("  {}\n", vgpu_type.id);
+        let available = vgpu_type.available.unwrap_or_default();
+        text += &format!("    Available instances: {available}\n");
+        let api = vgpu_type.device_api.as_deref().unwrap_or_default();
+        text += &format!("    Device API: {api}\n");
+        if let Some(name) = &vgpu_type.name {
+            text += &format!("    Name: {name}\n");
+        }
+        if let Some(description) = description(vgpu_type) {
+            text += &format!("    Description: {description}\n");
+        }
+    }
+    text
+}
+
+fn description(vgpu_type: &VgpuType) -> Option<String> {
+    let text = vgpu_type.description.as_deref()?;
+    Some(text.trim().replace('\n', ", "))
+}
+
+fn as_json(parents: &[ParentTypes]) -> Value {
+    let mut all = Map::new();
+    for one in parents {
+        let types = one.types.iter().map(|vgpu_type| {
+            let mut fields = Map::new();
+            fields.insert("available_instances".into(), json!(vgpu_type.available));
+            fields.insert("device_api".into(), json!(vgpu_type.device_api));
+            if let Some(name) = &vgpu_type.name {
+                fields.insert("name".into(), json!(name));
+            }
+            if let Some(description) = description(vgpu_type) {
+                fields.insert("description".into(), json!(description));
+            }
+            json!({ vgpu_type.id.as_str(): fields })
+        });
+        all.insert(one.parent.id.to_string(), types.collect());
+    }
+    match all.is_empty() {
+        true => json!([]),
+        false => json!([all]),
+    }
+}
