@@ -22,6 +22,8 @@ UNITS := vgpuctl-restore.service vgpuctl-restore@.service
 # `make install MDEVCTL=yes`: the same binary under mdevctl's names too.
 MDEVCTL ?= no
 NAMES := mdevctl lsmdev
+# libvirt watches this only if it is there when libvirt starts.
+DEFINITIONS := /etc/mdevctl.d
 MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.8))
 
 # What building, testing and the demo need on Debian, beside Rust.
@@ -136,6 +138,11 @@ for rule in {/etc,/usr/lib,/lib}/udev/rules.d/60-mdevctl.rules; do \
 		echo "make: $$rule is another's and stays as it is; a device that both rules ask for is started once"; \
 		break; \
 	fi; \
+done; \
+for daemon in libvirtd virtnodedevd; do \
+	if [[ -d /run/systemd/system ]] && systemctl --quiet is-active "$$daemon.service"; then \
+		echo "make: $$daemon is running; make it see what changes in $(DEFINITIONS): systemctl restart $$daemon"; \
+	fi; \
 done
 endef
 
@@ -156,6 +163,7 @@ ifeq ($(MDEVCTL),yes)
 		ln -sfn vgpuctl "$(DESTDIR)$(BINDIR)/$$name"; \
 		if [[ -e man/$$name.8 ]]; then $(INSTALL) -Dm644 "man/$$name.8" "$(DESTDIR)$(MANDIR)/man8/$$name.8"; fi; \
 	done
+	$(INSTALL) -d $(DESTDIR)$(DEFINITIONS)
 endif
 	$(RELOAD)
 	if $(SYSTEMD_RUNS); then systemctl enable vgpuctl-restore.service; fi
@@ -167,6 +175,7 @@ uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and s
 	for name in $(NAMES); do \
 		if ours "$$name"; then (set -x; rm -f "$(DESTDIR)$(BINDIR)/$$name" "$(DESTDIR)$(MANDIR)/man8/$$name.8"); fi; \
 	done
+	if [[ -d $(DESTDIR)$(DEFINITIONS) ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DEFINITIONS); fi
 	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
 	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
 	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man8/$(page)')

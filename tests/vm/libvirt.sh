@@ -70,7 +70,7 @@ install_callout() {
 while getopts t:e:a:s:u:p: option; do
     case $option in t) type=$OPTARG ;; e) event=$OPTARG ;; a) action=$OPTARG ;; u) uuid=$OPTARG ;; *) ;; esac
 done
-[[ $type == mtty-1 || $action == capabilities ]] || exit 2
+[[ $type == mtty-1 ]] || exit 2
 control=/sys/bus/mdev/devices/$uuid/power/control
 input=$(cat)
 case "$event $action" in
@@ -80,6 +80,12 @@ case "$event $action" in
 esac
 SCRIPT
     chmod 755 "$scripts/mtty.sh"
+}
+# shown COMMAND...: its output also in the log.
+shown() {
+    "$@" >/tmp/shown
+    cat /tmp/shown >&3
+    cat /tmp/shown
 }
 # json FILE FILTER
 json() { jq -r "$2" "$1"; }
@@ -92,6 +98,10 @@ session_before_reboot() {
     fi
     install_drop_in
     only_ours
+    if systemctl --quiet is-active libvirtd.service; then
+        grep -F "systemctl restart libvirtd" /tmp/installed
+        systemctl restart libvirtd
+    fi
     install_callout
     load_at_boot mtty
     modprobe mtty
@@ -107,7 +117,7 @@ session_before_reboot() {
     say "--- define, with a UUID"
     virsh_ nodedev-define "$(xml mtty-1 "$(uuid 1)")" | grep -qF "$(name_of "$(uuid 1)")"
     expect_equal "the definition" "mtty-1 manual" "$(json "$(definition_of "$(uuid 1)")" '.mdev_type + " " + .start')"
-    vgpuctl list --defined | tee /dev/fd/3 | grep -q "$(uuid 1)" || fail "vgpuctl list knows nothing of what virsh defined"
+    shown vgpuctl list --defined | grep -q "$(uuid 1)" || fail "vgpuctl list knows nothing of what virsh defined"
     info_is "$(uuid 1)" Active no
     info_is "$(uuid 1)" Persistent yes
     info_is "$(uuid 1)" Autostart no
@@ -162,7 +172,7 @@ session_before_reboot() {
     device_is "$(uuid 3)" mtty mtty-1
     expect_equal "power/control in sysfs" on "$(cat "/sys/bus/mdev/devices/$(uuid 3)/power/control")"
     [[ ! -e $(definition_of "$(uuid 3)") ]] || fail "a transient device has a definition"
-    vgpuctl list | tee /dev/fd/3 | grep -q "$(uuid 3)" || fail "vgpuctl list knows nothing of what virsh created"
+    shown vgpuctl list | grep -q "$(uuid 3)" || fail "vgpuctl list knows nothing of what virsh created"
     info_is "$(uuid 3)" Persistent no
     virsh_ nodedev-destroy "$(name_of "$(uuid 3)")" >/dev/null
     within 60 "$(uuid 3) gone from virsh" not_listed "$(uuid 3)" --all

@@ -27,7 +27,7 @@ all_there() {
 definitions() { find /etc/mdevctl.d -type f -exec sha256sum {} + | sort; }
 # What is in the journal as an error.
 errors() { journalctl -b -p err -o short --no-pager -q | grep -v -- '^-- ' || true; }
-no_errors() { expect_equal "errors in the journal" "" "$(errors)"; }
+no_errors_but() { expect_equal "errors in the journal but '$1'" "" "$(errors | grep -v "$1" || true)"; }
 said_by() { journalctl -b -t "$1" -o cat --no-pager -q; }
 # listing COMMAND...: without the empty line at the end that this version has.
 listing() { "$@" | sed '/^$/d'; }
@@ -45,7 +45,10 @@ stage_1() {
     listing "$theirs" list --defined --verbose | tee /root/listed >&3
     expect_equal "definitions" 7 "$(grep -c '^5a1e' /root/listed)"
     definitions >/root/definitions
+    dpkg --verify mdevctl >/root/verified # the guest has no manual pages and the like
 }
+# The package's files are as they came.
+package_is_whole() { expect_equal "dpkg --verify" "$(cat /root/verified)" "$(dpkg --verify mdevctl)"; }
 # On Debian the package's rule calls a path that does not exist.
 stage_2() {
     [[ -d /sys/class/mdev_bus/mtty ]]
@@ -58,14 +61,14 @@ stage_2() {
     install_drop_in
     grep -qF "mdevctl for services: /usr/local/bin/mdevctl, which is vgpuctl" /tmp/installed
     grep -qF "/usr/bin/mdevctl is another's and stays as it is" /tmp/installed
-    expect_equal "dpkg --verify" "" "$(dpkg --verify mdevctl)"
+    package_is_whole
     expect_equal "mdevctl in PATH" /usr/local/bin/mdevctl "$(type -P mdevctl)"
     expect_equal "what its list says" "$(cat /root/listed)" "$(listing mdevctl list --defined --verbose)"
 }
 stage_3() {
     all_there
     say "the journal has of errors:" && errors >&3
-    expect_equal "errors but the package's own" "" "$(errors | grep -v 'mdevctl\[[0-9]*\]: .*/usr/sbin/mdevctl: not found' || true)"
+    no_errors_but 'mdevctl\[[0-9]*\]: .*/usr/sbin/mdevctl: not found$'
     listing mdevctl list >&3
     expect_equal "lines of list" 6 "$(listing mdevctl list | grep -c '^5a1e.* auto (defined)$')"
 
@@ -74,15 +77,17 @@ stage_3() {
 }
 stage_4() {
     all_there
-    said_by mdevctl >&3
-    no_errors
+    # The package's rule runs for everything that bears the parent's name (driver, class, device, module) and hands all
+    # that its mdevctl says to the journal as critical, also when it alone is there. Nothing else complains.
+    said_by mdevctl | sed 's/^\[[^]]*\] *//' | sort | uniq -c >&3
+    no_errors_but ' mdevctl\[[0-9]*\]: '
     say "--- and ours where it looks"
     ln -sf /usr/local/bin/mdevctl /usr/sbin/mdevctl
 }
 stage_5() {
     all_there
     said_by mdevctl >&3
-    no_errors
+    expect_equal "errors in the journal" "" "$(errors)"
     rm /usr/sbin/mdevctl
 
     say "--- uninstall"
@@ -90,7 +95,7 @@ stage_5() {
     mdevctl modify --uuid "$(uuid 7)" --delattr
     make -s -C /src uninstall CARGO_TARGET_DIR=/share/target >&3 2>&1
     hash -r
-    expect_equal "dpkg --verify" "" "$(dpkg --verify mdevctl)"
+    package_is_whole
     expect_equal "every mdevctl in PATH" "$theirs" "$(type -ap mdevctl | grep -v '^/bin/' | paste -sd ' ')"
     expect_equal "what the package reads" "$(cat /root/listed)" "$(listing mdevctl list --defined --verbose | sed 's/ (active)$//')"
     [[ ! -e /usr/local/bin/lsmdev && ! -L /usr/local/bin/lsmdev ]]
