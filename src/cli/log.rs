@@ -1,8 +1,8 @@
 //! `-v`: what is read and written, on standard error.
 
-use std::io::Write;
-
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::output::to_stderr;
 
 struct ToStderr;
 
@@ -12,12 +12,10 @@ impl Log for ToStderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let mut stderr = std::io::stderr().lock();
-        // A closed standard error is nobody's loss.
-        let _ = match record.level() {
-            Level::Error | Level::Warn => writeln!(stderr, "warning: {}", record.args()),
-            _ => writeln!(stderr, "{}", record.args()),
-        };
+        match record.level() {
+            Level::Error | Level::Warn => to_stderr(&format!("warning: {}", record.args())),
+            _ => to_stderr(&record.args().to_string()),
+        }
     }
 
     fn flush(&self) {}

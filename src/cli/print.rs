@@ -1,6 +1,6 @@
 //! The end of every command: answer to standard output, the rest to standard error, a status.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::error::ContextValue;
@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::output::{
-    Reply, Style, error_document, problem, reply_document, sentences, stdout_text,
+    Reply, Style, error_document, problem, reply_document, sentences, stdout_text, to_stderr,
+    to_stdout,
 };
 
 /// Who reads the answer.
@@ -32,7 +33,7 @@ pub fn end(result: Result<Reply>, form: Form) -> ExitCode {
     };
     let printed = to_stdout(&answer);
     if form == Form::Text {
-        to_stderr(sentences(&reply));
+        say(sentences(&reply));
     }
     if let Err(error) = printed {
         return failed(&error, form);
@@ -60,7 +61,7 @@ pub fn refused_arguments(error: &clap::Error, wants_json: bool) -> ExitCode {
         let message = message.strip_prefix("error: ").unwrap_or(&message);
         return failed(&Error::new(Kind::Usage, message), Form::Json);
     }
-    to_stderr(vec![text.trim_end().to_owned()]);
+    to_stderr(text.trim_end());
     ExitCode::from(Kind::Usage.exit_status())
 }
 
@@ -79,10 +80,16 @@ fn on_its_lines(error: &clap::Error) -> String {
 
 fn failed(error: &Error, form: Form) -> ExitCode {
     match form {
-        Form::Text => to_stderr(problem("error", error)),
-        Form::Json => to_stderr(vec![pretty(&error_document(error)).trim_end().to_owned()]),
+        Form::Text => say(problem("error", error)),
+        Form::Json => to_stderr(pretty(&error_document(error)).trim_end()),
     }
     ExitCode::from(error.kind().exit_status())
+}
+
+fn say(lines: Vec<String>) {
+    for line in lines {
+        to_stderr(&line);
+    }
 }
 
 fn pretty(document: &Value) -> String {
@@ -96,27 +103,4 @@ fn style() -> Style {
         variable("NO_COLOR").as_deref(),
         variable("TERM").as_deref(),
     )
-}
-
-/// Whoever closes the pipe has read enough: that is no error.
-fn to_stdout(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(
-            Kind::Failed,
-            format!("cannot write to standard output: {error}"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn to_stderr(lines: Vec<String>) {
-    let mut stderr = io::stderr().lock();
-    for line in lines {
-        // There is nobody left to tell that nobody listens.
-        let _ = writeln!(stderr, "{line}");
-    }
 }

@@ -1,12 +1,12 @@
 //! The end of every mdevctl command: the answer and nothing else on standard output, one line on
 //! standard error where it fails.
 
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::error::{Error, Kind, Result};
+use crate::output::{to_stderr, to_stdout};
 
 /// Prints what came of a command. mdevctl knows two failures: 1, and 2 for a wrong command line.
 pub fn end(result: Result<String>) -> ExitCode {
@@ -43,26 +43,6 @@ fn told(error: &Error) -> String {
     line.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
-}
-
-/// Whoever closes the pipe has read enough: that is no error.
-fn to_stdout(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(
-            Kind::Failed,
-            format!("cannot write to standard output: {error}"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn to_stderr(line: &str) {
-    // There is nobody left to tell that nobody listens.
-    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 struct Warnings;

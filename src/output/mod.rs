@@ -1,11 +1,13 @@
-//! Answers as text for people and as JSON for programs. Strings only; nothing is printed here.
+//! Answers as text for people and as JSON for programs, and the streams that they go to.
 
 mod json;
+mod streams;
 mod style;
 mod table;
 mod text;
 
 pub use json::{error_document, reply_document};
+pub use streams::{to_stderr, to_stdout};
 pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 
