@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help setup build check test demo vm-test install uninstall clean
+.PHONY: help setup build check test mdevctl-reference demo vm-test install uninstall clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -17,6 +17,11 @@ CARGO_TARGET_DIR ?= target
 BINARY := $(CARGO_TARGET_DIR)/release/vgpuctl
 INSTALL ?= install
 
+# The real mdevctl, which tests/differential compares with; outside the tree, so that clean keeps it.
+MDEVCTL_VERSION := 1.4.0
+MDEVCTL_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-mdevctl/$(MDEVCTL_VERSION)
+MDEVCTL_REFERENCE ?= $(MDEVCTL_ROOT)/bin/mdevctl
+
 RULE := 60-vgpuctl.rules
 UNITS := vgpuctl-restore.service vgpuctl-restore@.service
 # `make install MDEVCTL=yes`: the same binary under mdevctl's names too.
@@ -27,7 +32,7 @@ DEFINITIONS := /etc/mdevctl.d
 MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.8))
 
 # What building, testing and the demo need on Debian, beside Rust.
-PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db
+PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils
 VM_PACKAGES = $(shell tests/vm/build --packages)
 
 # $(call need,PACKAGE...): installs what is missing when run by root on Debian, says what is missing otherwise.
@@ -52,7 +57,7 @@ apt-get -s --no-install-recommends install $$missing 2>/dev/null | sed -n 's/^Re
 endef
 
 help: ## what there is
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
 	@echo
 	@echo 'Variables: PREFIX=$(PREFIX) BINDIR=$(BINDIR) MANDIR=$(MANDIR)'
 	@echo '           UDEVDIR=$(UDEVDIR) UNITDIR=$(UNITDIR) DESTDIR=$(DESTDIR)'
@@ -68,7 +73,14 @@ check: ## formatting and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-test: setup check ## everything that runs without a virtual machine; the last line says how many tests ran
+mdevctl-reference: setup ## install the real mdevctl, in the user's cache, to compare with
+	@[[ -x "$(MDEVCTL_REFERENCE)" ]] || { \
+		echo 'make: installing mdevctl $(MDEVCTL_VERSION) in $(MDEVCTL_ROOT)'; \
+		env -u CARGO_TARGET_DIR $(CARGO) install --quiet --locked --root "$(MDEVCTL_ROOT)" --version $(MDEVCTL_VERSION) mdevctl; \
+	}
+
+test: export MDEVCTL_REFERENCE := $(MDEVCTL_REFERENCE)
+test: setup check mdevctl-reference ## everything that runs without a virtual machine; the last line says how many tests ran
 	$(CARGO) build --examples --locked
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
 	echo '$(CARGO) test --locked --no-fail-fast -- --show-output'; \

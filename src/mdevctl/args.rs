@@ -102,7 +102,7 @@ pub struct ModifyArgs {
     #[arg(short, long)]
     pub parent: Option<ParentId>,
     /// Another type
-    #[arg(short = 't', long = "type")]
+    #[arg(short = 't', long = "type", conflicts_with = "live")]
     pub type_id: Option<TypeId>,
     /// Add this attribute, with --value, at --index or at the end
     #[arg(long, requires = "value", value_name = "NAME")]
@@ -111,10 +111,10 @@ pub struct ModifyArgs {
     #[arg(long)]
     pub delattr: bool,
     /// Which attribute, counted from 0
-    #[arg(short, long, conflicts_with_all = ["auto", "manual", "jsonfile"])]
+    #[arg(short, long, conflicts_with_all = ["auto", "manual", "jsonfile", "live"])]
     pub index: Option<u32>,
     /// The value of the attribute to add
-    #[arg(long, requires = "addattr", conflicts_with = "live")]
+    #[arg(long, requires = "addattr", conflicts_with_all = ["live", "delattr"])]
     pub value: Option<String>,
     /// Start it whenever its parent appears
     #[arg(short, long)]

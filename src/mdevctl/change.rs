@@ -1,17 +1,16 @@
 //! The commands that change something.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::args::{DefineArgs, ModifyArgs, StartArgs, StartParentArgs, StopArgs, UndefineArgs};
-use super::list::told_by_script;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
 use crate::ops::{
-    self, AttrEdit, Context, CreateRequest, ModifyRequest, Persistence, Report, RestoreRequest,
-    Selector, StartRequest, StopRequest, TypeWish, UndefineRequest, UuidGiven,
+    self, Action, AttrEdit, Context, ModifyRequest, Report, RestoreRequest, Selector, StartRequest,
+    StopRequest, TypeWish, UndefineRequest, UuidGiven,
 };
 use crate::store::{Location, understand};
 
@@ -19,11 +18,14 @@ use crate::store::{Location, understand};
 pub fn define(context: &Context<'_>, args: DefineArgs) -> Result<String> {
     let uuid = args.uuid.unwrap_or_else(Uuid::new_v4);
     let wanted = match (&args.jsonfile, args.parent) {
-        (Some(file), Some(parent)) => from_file(file, parent, uuid)?,
+        (Some(file), Some(parent)) => Wanted::Described(read_file(file)?.describes(parent, uuid)?),
         (Some(_), None) => return Err(refused("--jsonfile needs --parent")),
         (None, parent) => from_options(context, uuid, parent, args.type_id, args.auto)?,
     };
-    ops::record(context, &wanted)?;
+    match wanted {
+        Wanted::Described(definition) => ops::record(context, &definition, Action::Define)?,
+        Wanted::Running(definition) => ops::record_running(context, definition)?,
+    };
     Ok(answer(args.uuid, uuid))
 }
 
@@ -34,27 +36,39 @@ fn from_options(
     parent: Option<ParentId>,
     type_id: Option<TypeId>,
     auto: bool,
-) -> Result<Definition> {
+) -> Result<Wanted> {
     let start = if auto {
         StartMode::Auto
     } else {
         StartMode::Manual
     };
-    let active = match &type_id {
-        None => context.kernel.device(uuid)?,
-        Some(_) => None,
+    let active = context.kernel.device(uuid)?;
+    let parent = match (parent, &active, &type_id) {
+        (Some(parent), _, _) => parent,
+        (None, Some(device), None) => device.parent.clone(),
+        (None, Some(_), Some(_)) => return Err(refused("--type needs --parent")),
+        (None, None, _) => {
+            return Err(refused(&format!(
+                "{uuid} is not active, so --parent is needed"
+            )));
+        }
     };
-    let parent = parent
-        .or_else(|| active.as_ref().map(|device| device.parent.clone()))
-        .ok_or_else(|| refused(&format!("{uuid} is not active, so --parent is needed")))?;
-    let Some(device) = active else {
-        let type_id = type_id
-            .ok_or_else(|| refused(&format!("{uuid} is not active, so --type is needed")))?;
-        return Ok(Definition::new(uuid, parent, type_id, start));
-    };
-    let mut definition = Definition::new(uuid, parent, device.type_id, start);
-    definition.attrs = told_by_script(context, &definition);
-    Ok(definition)
+    let type_id = type_id
+        .or_else(|| active.as_ref().map(|device| device.type_id.clone()))
+        .ok_or_else(|| refused(&format!("{uuid} is not active, so --type is needed")))?;
+    let definition = Definition::new(uuid, parent, type_id, start);
+    Ok(match active {
+        Some(_) => Wanted::Running(definition),
+        None => Wanted::Described(definition),
+    })
+}
+
+/// What `define` is to write.
+enum Wanted {
+    /// This.
+    Described(Definition),
+    /// This, with the attributes that the active device has.
+    Running(Definition),
 }
 
 /// `undefine`: all definitions of the UUID, or the one under a parent.
@@ -63,24 +77,32 @@ pub fn undefine(context: &Context<'_>, args: UndefineArgs) -> Result<String> {
     if places.is_empty() {
         return Err(not_defined(args.uuid));
     }
-    for at in places {
+    // Each goes or stays by itself; the first that stays is the error.
+    let undefine = |at: Location| {
         let request = UndefineRequest {
             selectors: vec![selector(at.uuid, Some(at.parent))],
             dry_run: false,
         };
-        first_error(ops::undefine(context, &request))?;
-    }
+        first_error(ops::undefine(context, &request))
+    };
+    let results: Vec<Result<()>> = places.into_iter().map(undefine).collect();
+    results.into_iter().collect::<Result<()>>()?;
     Ok(String::new())
 }
 
 /// `modify`: the definition, the active device, or both.
 pub fn modify(context: &Context<'_>, args: ModifyArgs) -> Result<String> {
+    // Read once: it may be standard input.
+    let whole = match &args.jsonfile {
+        Some(file) => Some(read_file(file)?),
+        None => None,
+    };
     if !args.live {
-        return modify_defined(context, &args, args.parent.as_ref());
+        return modify_defined(context, &args, args.parent.as_ref(), whole.as_ref());
     }
-    let parent = modify_live(context, &args)?;
+    let parent = modify_live(context, &args, whole.as_ref())?;
     match args.defined {
-        true => modify_defined(context, &args, Some(&parent)),
+        true => modify_defined(context, &args, Some(&parent), whole.as_ref()),
         false => Ok(String::new()),
     }
 }
@@ -89,11 +111,13 @@ fn modify_defined(
     context: &Context<'_>,
     args: &ModifyArgs,
     parent: Option<&ParentId>,
+    whole: Option<&File>,
 ) -> Result<String> {
-    let edits = edits(args, parent)?;
+    let edits = edits(args, parent, whole)?;
     let places = definitions_of(context, args.uuid, parent)?;
-    if let (Some(file), Some(parent), true) = (&args.jsonfile, parent, places.is_empty()) {
-        ops::record(context, &from_file(file, parent.clone(), args.uuid)?)?;
+    if let (Some(file), Some(parent), true) = (whole, parent, places.is_empty()) {
+        let wanted = file.describes(parent.clone(), args.uuid)?;
+        ops::record(context, &wanted, Action::Modify)?;
         return Ok(String::new());
     }
     let at = only_of(places, args.uuid)?;
@@ -109,16 +133,15 @@ fn modify_defined(
 }
 
 /// Changes the active device and says on which parent it is.
-fn modify_live(context: &Context<'_>, args: &ModifyArgs) -> Result<ParentId> {
+fn modify_live(context: &Context<'_>, args: &ModifyArgs, whole: Option<&File>) -> Result<ParentId> {
     if args.auto || args.manual {
         return Err(refused("an active device has no start mode to change"));
     }
     let Some(device) = active_on(context, args.uuid, args.parent.as_ref())? else {
         return Err(refused(&format!("{} is not active", args.uuid)));
     };
-    let file = args.jsonfile.as_ref();
-    let file = file.ok_or_else(|| refused("--live needs --jsonfile"))?;
-    let wanted = from_file(file, device.parent.clone(), args.uuid)?;
+    let file = whole.ok_or_else(|| refused("--live needs --jsonfile"))?;
+    let wanted = file.describes(device.parent.clone(), args.uuid)?;
     if wanted.type_id != device.type_id {
         return Err(refused("the type of an active device cannot be changed"));
     }
@@ -136,12 +159,12 @@ struct Edits {
     attrs: Vec<AttrEdit>,
 }
 
-fn edits(args: &ModifyArgs, parent: Option<&ParentId>) -> Result<Edits> {
-    if let Some(file) = &args.jsonfile {
+fn edits(args: &ModifyArgs, parent: Option<&ParentId>, whole: Option<&File>) -> Result<Edits> {
+    if let Some(file) = whole {
         let parent = parent
             .ok_or_else(|| refused("--jsonfile needs --parent"))?
             .clone();
-        let wanted = from_file(file, parent, args.uuid)?;
+        let wanted = file.describes(parent, args.uuid)?;
         let appended = wanted.attrs.into_iter().map(AttrEdit::Append);
         return Ok(Edits {
             type_id: Some(wanted.type_id),
@@ -187,7 +210,7 @@ pub fn start(context: &Context<'_>, args: StartArgs) -> Result<String> {
         let parent = args
             .parent
             .ok_or_else(|| refused("--jsonfile needs --parent"))?;
-        let wanted = from_file(file, parent, uuid)?;
+        let wanted = read_file(file)?.describes(parent, uuid)?;
         make(context, wanted)?;
         return Ok(answer(args.uuid, uuid));
     }
@@ -228,16 +251,7 @@ fn start_defined(context: &Context<'_>, at: &Location, type_id: Option<&TypeId>)
 /// Makes a device that is gone after a reboot.
 fn make(context: &Context<'_>, wanted: Definition) -> Result<()> {
     refuse_unknown(context, &wanted.parent, &wanted.type_id)?;
-    let request = CreateRequest {
-        type_name: wanted.type_id.to_string(),
-        parent: Some(wanted.parent),
-        uuid: Some(wanted.uuid),
-        count: 1,
-        attrs: wanted.attrs,
-        persistence: Persistence::Transient,
-        dry_run: false,
-    };
-    first_error(ops::create(context, &request)?)
+    ops::start_as_described(context, &wanted)
 }
 
 /// `stop`.
@@ -373,11 +387,28 @@ fn unknown<'a>(what: &str, name: &str, mut known: impl Iterator<Item = &'a str>)
     }
 }
 
-fn from_file(file: &Path, parent: ParentId, uuid: Uuid) -> Result<Definition> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| refused(&format!("cannot read {}: {error}", file.display())))?;
-    let mut definition = understand(parent, uuid, &bytes).map_err(|error| error.at(file))?;
-    // What the file says beside our three keys is the caller's, not the definition's.
-    definition.document.clear();
-    Ok(definition)
+/// A file that describes a device.
+struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+fn read_file(path: &Path) -> Result<File> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(File {
+            path: path.to_owned(),
+            bytes,
+        }),
+        Err(error) => Err(refused(&format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+impl File {
+    fn describes(&self, parent: ParentId, uuid: Uuid) -> Result<Definition> {
+        let described = understand(parent, uuid, &self.bytes);
+        let mut definition = described.map_err(|error| error.at(&self.path))?;
+        // What the file says beside our three keys is the caller's, not the definition's.
+        definition.document.clear();
+        Ok(definition)
+    }
 }

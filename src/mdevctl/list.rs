@@ -49,9 +49,11 @@ fn defined(context: &Context<'_>) -> Result<Vec<Line>> {
         log::warn!("{warning}");
     }
     let is_active = |definition: &Definition| {
-        devices
-            .iter()
-            .any(|device| device.uuid == definition.uuid && device.parent == definition.parent)
+        devices.iter().any(|device| {
+            device.uuid == definition.uuid
+                && device.parent == definition.parent
+                && device.type_id == definition.type_id
+        })
     };
     Ok(definitions
         .into_iter()
@@ -74,7 +76,10 @@ fn active(context: &Context<'_>, args: &ListArgs) -> Result<Vec<Line>> {
     }
     Ok(devices
         .into_iter()
-        .filter(|device| args.uuid.is_none_or(|uuid| uuid == device.uuid))
+        .filter(|device| {
+            args.uuid.is_none_or(|uuid| uuid == device.uuid)
+                && args.parent.as_ref().is_none_or(|p| *p == device.parent)
+        })
         .map(|device| describe(context, device))
         .collect())
 }
@@ -85,33 +90,31 @@ fn describe(context: &Context<'_>, device: Device) -> Line {
         parent: device.parent.clone(),
         uuid: device.uuid,
     };
-    let persisted = context.store.read(&at).ok();
+    let persisted = context.store.read(&at);
     let start = persisted.as_ref().map_or(StartMode::Manual, |d| d.start);
+    // One that cannot be read is there all the same.
+    let is_defined = !matches!(&persisted, Err(error) if error.is_absent());
     let mut described = Definition::new(device.uuid, device.parent, device.type_id, start);
-    described.attrs = told_by_script(context, &described);
+    described.attrs = told_by_script(context, &described).unwrap_or_else(|error| {
+        log::warn!("{error}");
+        Vec::new()
+    });
     Line {
-        mark: if persisted.is_some() {
-            " (defined)"
-        } else {
-            ""
-        },
+        mark: if is_defined { " (defined)" } else { "" },
         described,
     }
 }
 
-/// The attributes that a script tells of an active device; none where it fails, which is told.
-pub fn told_by_script(context: &Context<'_>, described: &Definition) -> Vec<Attr> {
+/// The attributes that a script tells of an active device.
+///
+/// # Errors
+/// A script was asked and failed, or gave no sensible answer.
+pub fn told_by_script(context: &Context<'_>, described: &Definition) -> Result<Vec<Attr>> {
     let told = context.scripts.attributes(&subject(described));
     for warning in context.scripts.take_warnings() {
         log::warn!("{warning}");
     }
-    match told {
-        Ok(attrs) => attrs.unwrap_or_default(),
-        Err(error) => {
-            log::warn!("{error}");
-            Vec::new()
-        }
-    }
+    Ok(told?.unwrap_or_default())
 }
 
 fn as_text(line: &Line, verbose: bool) -> String {

@@ -39,7 +39,7 @@ fn as_text(one: &ParentTypes) -> String {
         text += &format!("    Available instances: {available}\n");
         let api = vgpu_type.device_api.as_deref().unwrap_or_default();
         text += &format!("    Device API: {api}\n");
-        if let Some(name) = &vgpu_type.name {
+        if let Some(name) = vgpu_type.name.as_deref().map(str::trim) {
             text += &format!("    Name: {name}\n");
         }
         if let Some(description) = description(vgpu_type) {
@@ -60,8 +60,9 @@ fn as_json(parents: &[ParentTypes]) -> Value {
         let types = one.types.iter().map(|vgpu_type| {
             let mut fields = Map::new();
             fields.insert("available_instances".into(), json!(vgpu_type.available));
-            fields.insert("device_api".into(), json!(vgpu_type.device_api));
-            if let Some(name) = &vgpu_type.name {
+            let api = vgpu_type.device_api.as_deref().unwrap_or_default();
+            fields.insert("device_api".into(), json!(api));
+            if let Some(name) = vgpu_type.name.as_deref().map(str::trim) {
                 fields.insert("name".into(), json!(name));
             }
             if let Some(description) = description(vgpu_type) {

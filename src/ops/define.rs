@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::callouts::{around, subject};
 use super::choose::type_for_definition;
 use super::stop::{change, each};
 use super::target::find;
@@ -47,7 +48,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     let mut definition = Definition::new(uuid, request.parent.clone(), type_id, request.start);
     definition.attrs.clone_from(&request.attrs);
     let mut change = match request.dry_run {
-        false => record(context, &definition)?,
+        false => record(context, &definition, Action::Define)?,
         true => {
             refuse_defined(context, &location(&definition))?;
             told(context, &definition, Effect::Planned(Action::Define))
@@ -61,15 +62,32 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     Ok(report)
 }
 
-/// Writes a new definition as it is, whether or not its parent and type are there.
+/// Writes a new definition as it is, whether or not its parent and type are there. Scripts are told
+/// of it as the action that it is to the caller.
 ///
 /// # Errors
 /// The UUID is defined under this parent already.
-pub fn record(context: &Context<'_>, definition: &Definition) -> Result<Change> {
+pub fn record(context: &Context<'_>, definition: &Definition, action: Action) -> Result<Change> {
     let lock = context.store.lock(&definition.parent)?;
     refuse_defined(context, &location(definition))?;
-    keep(context, &lock, definition, Action::Define)?;
-    Ok(told(context, definition, Effect::Done(Action::Define)))
+    keep(context, &lock, definition, action)?;
+    Ok(told(context, definition, Effect::Done(action)))
+}
+
+/// As [`record`], with the attributes that a script tells of the active device.
+///
+/// # Errors
+/// As [`record`]; the script that was asked failed, or gave no sensible answer.
+pub fn record_running(context: &Context<'_>, mut definition: Definition) -> Result<Change> {
+    let lock = context.store.lock(&definition.parent)?;
+    refuse_defined(context, &location(&definition))?;
+    let bare = definition.clone();
+    around(context, &bare, Action::Define, || {
+        let told = context.scripts.attributes(&subject(&bare))?;
+        definition.attrs = told.unwrap_or_default();
+        context.store.write(&lock, &definition)
+    })?;
+    Ok(told(context, &bare, Effect::Done(Action::Define)))
 }
 
 fn location(definition: &Definition) -> Location {

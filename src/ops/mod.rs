@@ -28,7 +28,7 @@ use crate::sysfs::Kernel;
 
 pub use callouts::subject;
 pub use create::{CreateRequest, Persistence, create};
-pub use define::{DefineRequest, UndefineRequest, define, record, undefine};
+pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
 pub use gpus::{Gpu, GpusRequest, gpus};
 pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
@@ -36,7 +36,7 @@ pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
 pub use report::{Action, Change, Effect, Report};
 pub use restore::{RestoreRequest, restore};
 pub use show::{ShowRequest, Shown, show};
-pub use start::{StartRequest, start};
+pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};
 pub use target::{Selector, UuidGiven};
 pub use types::{ParentTypes, TypesRequest, types};

@@ -19,7 +19,7 @@ pub enum AttrEdit {
     Delete(usize),
     /// Adds one in front of the one of that index.
     Insert(usize, Attr),
-    /// Takes out the last one.
+    /// Takes out the last one, if there is one.
     DeleteLast,
     /// Takes out all that were there before.
     Clear,
@@ -122,8 +122,7 @@ fn edited(attrs: Vec<Attr>, edits: &[AttrEdit]) -> Result<Vec<Attr>> {
             }
             AttrEdit::Insert(index, attr) => place(&mut places, *index)?.insert(0, attr.clone()),
             AttrEdit::DeleteLast => {
-                let last = places.len().wrapping_sub(1);
-                place(&mut places, last)?.clear();
+                places.pop();
             }
             AttrEdit::Clear => places.clear(),
         }

@@ -117,6 +117,27 @@ pub fn bring_up(
     }
 }
 
+/// Makes a device as it is described here, whatever definitions say; it is gone after a reboot.
+///
+/// # Errors
+/// The UUID is active; the parent is not there; nothing is free; what the kernel answered.
+pub fn start_as_described(context: &Context<'_>, wanted: &Definition) -> Result<()> {
+    let parent = context.kernel.parent(&wanted.parent, &mut Vec::new())?;
+    let lock = context.store.lock(&wanted.parent)?;
+    if let Some(device) = context.kernel.device(wanted.uuid)? {
+        return Err(Error::new(
+            Kind::Failed,
+            format!("{} is active already, on {}", device.uuid, device.parent),
+        ));
+    }
+    let framework = context.kernel.serving(&parent);
+    let vgpu_type = framework.vgpu_type(&parent.id, &wanted.type_id, &mut Vec::new())?;
+    match vgpu_type.available {
+        Some(0) => Err(nothing_free_on(context, &Offer { parent, vgpu_type })),
+        _ => make(context, &lock, &parent, wanted),
+    }
+}
+
 fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
     match context.kernel.device(definition.uuid)? {
         None => Ok(false),

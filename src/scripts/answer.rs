@@ -63,7 +63,7 @@ fn words<'a>(supports: &'a Value, key: &str) -> Option<Vec<&'a str>> {
 }
 
 /// Understands the attributes that a script tells: an array of objects with one field each. `None`
-/// for no output at all, which says nothing about attributes.
+/// for no output at all, or `null`, which say nothing about attributes.
 ///
 /// # Errors
 /// What is wrong with the output; the caller adds which script it is.
@@ -75,6 +75,7 @@ pub(super) fn attributes(output: &[u8]) -> Result<Option<Vec<Attr>>> {
     let text = std::str::from_utf8(output).map_err(|_| bad("it is not text (UTF-8)"))?;
     let list = match serde_json::from_str(text) {
         Ok(Value::Array(list)) => list,
+        Ok(Value::Null) => return Ok(None),
         Ok(_) => return Err(bad("it is not a JSON array")),
         Err(error) => return Err(bad(&format!("it is not JSON: {error}"))),
     };

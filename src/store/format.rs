@@ -39,7 +39,7 @@ pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
         }
     };
     let attrs = match document.get(ATTRS) {
-        None => Vec::new(),
+        None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(list)) => list.iter().map(parse_attr).collect::<Result<_>>()?,
         Some(_) => return Err(bad("\"attrs\" is not a list")),
     };

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::blocking::{self, Outcome};
 use super::{Framework, PciIdentity, attr, pci};
-use crate::dir::Dir;
+use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::{Attr, Device, FrameworkKind, Nodes, ParentId, TypeId, VgpuType, parse_uuid};
@@ -122,7 +122,9 @@ impl Framework for Mdev<'_> {
     fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
         let mut dir = self.types_dir(parent)?;
         let mut types = Vec::new();
-        for entry in dir.entries()? {
+        // A stray file is no type; links and directories may be.
+        let entries = dir.entries()?.into_iter();
+        for entry in entries.filter(|entry| entry.kind != EntryKind::Other) {
             match entry.name.to_str().map(str::parse) {
                 Some(Ok(id)) => types.push(read_type(&dir, id, warnings)),
                 _ => warnings.push(
