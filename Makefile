@@ -24,7 +24,12 @@ MDEVCTL_REFERENCE ?= $(MDEVCTL_ROOT)/bin/mdevctl
 
 RULE := 60-vgpuctl.rules
 UNITS := vgpuctl-restore.service vgpuctl-restore@.service
-MAN_PAGES := $(wildcard man/*.8)
+# `make install MDEVCTL=yes`: the same binary under mdevctl's names too.
+MDEVCTL ?= no
+NAMES := mdevctl lsmdev
+# libvirt watches this only if it is there when libvirt starts.
+DEFINITIONS := /etc/mdevctl.d
+MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.8))
 
 # What building, testing and the demo need on Debian, beside Rust.
 PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils
@@ -56,6 +61,7 @@ help: ## what there is
 	@echo
 	@echo 'Variables: PREFIX=$(PREFIX) BINDIR=$(BINDIR) MANDIR=$(MANDIR)'
 	@echo '           UDEVDIR=$(UDEVDIR) UNITDIR=$(UNITDIR) DESTDIR=$(DESTDIR)'
+	@echo '           MDEVCTL=$(MDEVCTL) (yes: install the names mdevctl and lsmdev too)'
 
 setup: ## install the Debian packages that the targets below need (as root; otherwise say which)
 	$(call need,$(PACKAGES))
@@ -100,8 +106,61 @@ SYSTEMD_RUNS = [[ -z "$(DESTDIR)" && -d /run/systemd/system ]]
 RELOAD = if $(SYSTEMD_RUNS); then systemctl daemon-reload; fi; \
 	if [[ -z "$(DESTDIR)" && -S /run/udev/control ]]; then udevadm control --reload; fi
 
+# Bash: whether the name $$1 in BINDIR is a link that this Makefile made.
+define ours
+ours() { [[ -L "$(DESTDIR)$(BINDIR)/$$1" && $$(readlink "$(DESTDIR)$(BINDIR)/$$1") == vgpuctl ]]; }
+endef
+# Nothing that came from elsewhere, such as the distribution's package, is overwritten.
+define refuse_foreign_names
+@$(ours); \
+for name in $(NAMES); do \
+	for file in "$(DESTDIR)$(BINDIR)/$$name" "$(DESTDIR)$(MANDIR)/man8/$$name.8"; do \
+		if ! ours "$$name" && [[ -e $$file || -L $$file ]]; then \
+			echo "make: $$file is there already and not ours, so nothing is installed" >&2; \
+			echo "      remove the package it came from, or choose another PREFIX or BINDIR" >&2; \
+			exit 1; \
+		fi; \
+	done; \
+done
+endef
+# Who answers to a name from now on: in this shell's PATH, and in that of systemd's services, where libvirtd looks.
+SERVICE_PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+define say_who_answers
+@if [[ -n "$(DESTDIR)" ]]; then exit 0; fi; \
+hash -r; \
+for name in $(NAMES); do \
+	for where in "your PATH|$$PATH" "services|$(SERVICE_PATH)"; do \
+		first=$$(PATH=$${where#*|}; type -P "$$name" || true); \
+		if [[ -z $$first ]]; then \
+			echo "make: $$name for $${where%%|*}: not found, because $(BINDIR) is not in it"; \
+		elif [[ $$first -ef "$(BINDIR)/vgpuctl" ]]; then \
+			echo "make: $$name for $${where%%|*}: $$first, which is vgpuctl"; \
+		else \
+			echo "make: $$name for $${where%%|*}: $$first, which is NOT vgpuctl; $(BINDIR)/$$name comes later or not at all"; \
+		fi; \
+	done; \
+done; \
+for name in $(NAMES); do \
+	for other in /usr/sbin/$$name /usr/bin/$$name; do \
+		[[ ! -e $$other || $$other -ef "$(BINDIR)/vgpuctl" ]] || echo "make: $$other is another's and stays as it is"; \
+	done; \
+done; \
+for rule in {/etc,/usr/lib,/lib}/udev/rules.d/60-mdevctl.rules; do \
+	if [[ -f $$rule ]]; then \
+		echo "make: $$rule is another's and stays as it is; a device that both rules ask for is started once"; \
+		break; \
+	fi; \
+done; \
+for daemon in libvirtd virtnodedevd; do \
+	if [[ -d /run/systemd/system ]] && systemctl --quiet is-active "$$daemon.service"; then \
+		echo "make: $$daemon is running; make it see what changes in $(DEFINITIONS): systemctl restart $$daemon"; \
+	fi; \
+done
+endef
+
 install: ## install what `make build` built, so that the next boot restores saved devices
 	@[[ -x $(BINARY) ]] || { echo 'make: $(BINARY) is missing; run: make build' >&2; exit 1; }
+	$(if $(filter yes,$(MDEVCTL)),$(refuse_foreign_names))
 	$(INSTALL) -Dm755 $(BINARY) $(DESTDIR)$(BINDIR)/vgpuctl
 	$(INSTALL) -Dm644 udev-rules/$(RULE) $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE)
 	ln -sfn $(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/vgpuctl
@@ -111,11 +170,24 @@ install: ## install what `make build` built, so that the next boot restores save
 		chmod 644 "$(DESTDIR)$(UNITDIR)/$$unit"; \
 	done
 	for page in $(MAN_PAGES); do $(INSTALL) -Dm644 "$$page" "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
+ifeq ($(MDEVCTL),yes)
+	for name in $(NAMES); do \
+		ln -sfn vgpuctl "$(DESTDIR)$(BINDIR)/$$name"; \
+		if [[ -e man/$$name.8 ]]; then $(INSTALL) -Dm644 "man/$$name.8" "$(DESTDIR)$(MANDIR)/man8/$$name.8"; fi; \
+	done
+	$(INSTALL) -d $(DESTDIR)$(DEFINITIONS)
+endif
 	$(RELOAD)
 	if $(SYSTEMD_RUNS); then systemctl enable vgpuctl-restore.service; fi
+	$(if $(filter yes,$(MDEVCTL)),$(say_who_answers))
 
 uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and settings in /etc/vgpuctl.d stay
 	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-restore.service ]]; then systemctl disable --now vgpuctl-restore.service; fi
+	@$(ours); \
+	for name in $(NAMES); do \
+		if ours "$$name"; then (set -x; rm -f "$(DESTDIR)$(BINDIR)/$$name" "$(DESTDIR)$(MANDIR)/man8/$$name.8"); fi; \
+	done
+	if [[ -d $(DESTDIR)$(DEFINITIONS) ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DEFINITIONS); fi
 	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
 	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
 	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man8/$(page)')

@@ -34,6 +34,38 @@ status_of() {
 }
 # install_vgpuctl: as a user would, from the source tree.
 install_vgpuctl() { make -s -C /src install CARGO_TARGET_DIR=/share/target >&3 2>&1; }
+# install_drop_in: the same, with mdevctl's names; what it said is in /tmp/installed.
+install_drop_in() {
+    make -s -C /src install MDEVCTL=yes CARGO_TARGET_DIR=/share/target 2>&1 | tee /tmp/installed >&3
+    [[ ! -e /share/debian ]] || stand_in
+}
+# stand_in: Debian's mdevctl in the place of ours, for VGPUCTL_VM_MDEVCTL=debian. /share/stage_calls says how it was called.
+stand_in() {
+    mkdir -p /etc/mdevctl.d/scripts.d/{callouts,notifiers} # it does nothing without
+    rm /usr/local/bin/mdevctl
+    cat >/usr/local/bin/mdevctl <<'SCRIPT'
+#!/bin/bash
+input=
+if [[ " $* " == *" --jsonfile=/dev/stdin "* ]]; then input=$(cat); fi
+/opt/mdevctl/usr/bin/mdevctl "$@" <<<"$input" >"/tmp/out.$$" 2>"/tmp/err.$$"
+status=$?
+printf 'argv:%s\nstdin: %s\nstatus: %s\nstdout: %s\nstderr: %s\n\n' "$(printf ' <%s>' "$@")" "$input" "$status" \
+    "$(tr -d '\n' <"/tmp/out.$$")" "$(cat "/tmp/err.$$")" >>/share/stage_calls
+cat "/tmp/out.$$"
+cat "/tmp/err.$$" >&2
+rm "/tmp/out.$$" "/tmp/err.$$"
+exit "$status"
+SCRIPT
+    chmod 755 /usr/local/bin/mdevctl
+}
+# only_ours: no other mdevctl is in the way.
+only_ours() {
+    local name
+    for name in mdevctl lsmdev; do
+        expect_equal "every $name in PATH" "/usr/local/bin/$name" "$(type -ap "$name" | paste -sd ' ')"
+        [[ -e /share/debian || /usr/local/bin/$name -ef /usr/local/bin/vgpuctl ]] || fail "$name is not vgpuctl"
+    done
+}
 # load_at_boot MODULE...
 load_at_boot() { printf '%s\n' "$@" >/etc/modules-load.d/parents.conf; }
 active() { [[ -e /sys/bus/mdev/devices/$1/mdev_type ]]; }
