@@ -205,6 +205,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// The kernel's answer behind a standard library's error.
+pub fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}
+
 /// Turns "it is not there" into `None`.
 pub fn if_present<T>(result: Result<T>) -> Result<Option<T>> {
     match result {

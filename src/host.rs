@@ -32,9 +32,25 @@ impl Host {
         self.path("sys/bus/mdev/devices")
     }
 
+    /// Links to all PCI devices, by address (kernel: Documentation/ABI/testing/sysfs-bus-pci).
+    pub fn pci_devices(&self) -> PathBuf {
+        self.path("sys/bus/pci/devices")
+    }
+
+    /// Links to the PCI devices that NVIDIA's driver serves, by address (same document).
+    pub fn nvidia_driver(&self) -> PathBuf {
+        self.path("sys/bus/pci/drivers/nvidia")
+    }
+
     /// mdevctl's definitions, `<parent>/<uuid>`, which this program shares.
     pub fn definitions(&self) -> PathBuf {
         self.path("etc/mdevctl.d")
+    }
+
+    /// Definitions of vGPUs on virtual functions, `<GPU>/<uuid>`: not where mdevctl and libvirt
+    /// look, who would take them for mediated devices.
+    pub fn own_definitions(&self) -> PathBuf {
+        self.path("etc/vgpuctl.d")
     }
 
     /// Directories of the scripts that are asked before and told after a change, in the order of
@@ -68,6 +84,16 @@ impl Host {
     /// Stands while a device exists whose attributes are not all written yet.
     pub fn unfinished(&self, uuid: Uuid) -> PathBuf {
         self.locks().join(format!("{uuid}.unfinished"))
+    }
+
+    /// Which vGPUs on virtual functions are ours, a file a function.
+    pub fn vf_records(&self) -> PathBuf {
+        self.locks().join("vfs")
+    }
+
+    /// What types are called while none of them is listed, a file a GPU.
+    pub fn type_names(&self) -> PathBuf {
+        self.locks().join("types")
     }
 
     /// Processes.

@@ -86,10 +86,7 @@ fn active(context: &Context<'_>, args: &ListArgs) -> Result<Vec<Line>> {
 
 /// An active device: what runs, with the start mode of its definition.
 fn describe(context: &Context<'_>, device: Device) -> Line {
-    let at = Location {
-        parent: device.parent.clone(),
-        uuid: device.uuid,
-    };
+    let at = Location::of_device(&device);
     let persisted = context.store.read(&at);
     let start = persisted.as_ref().map_or(StartMode::Manual, |d| d.start);
     // One that cannot be read is there all the same.

@@ -63,7 +63,7 @@ pub fn commands() -> [clap::Command; 2] {
 fn answer(command: Command) -> Result<String> {
     let root = std::env::var_os("MDEVCTL_ENV_ROOT").map_or_else(|| "/".into(), PathBuf::from);
     let host = Host::new(root.canonicalize().unwrap_or(root));
-    let mut context = Context::of(&host);
+    let mut context = Context::of_mediated_devices(&host);
     if command.is_forced() {
         context.refusals = Refusals::Overruled;
     }

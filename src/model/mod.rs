@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::error::{Error, Kind, Result};
 use crate::nvidia::TypeDetails;
 
-pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid};
+pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid, vf_uuid};
 
 /// An attribute and the text to write to it. Order matters and names may repeat (s390 vfio-ap).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,10 +90,13 @@ impl fmt::Display for StartMode {
 }
 
 /// How the kernel offers a parent's virtual GPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FrameworkKind {
     /// The kernel's mediated devices, `/sys/class/mdev_bus`.
     Mdev,
+    /// Vendor-specific VFIO: virtual functions that take a type, `<VF>/nvidia/` (NVIDIA's vGPU 17
+    /// and newer on kernels from 6.8).
+    Vfio,
 }
 
 impl FrameworkKind {
@@ -101,6 +104,7 @@ impl FrameworkKind {
     pub fn as_str(self) -> &'static str {
         match self {
             FrameworkKind::Mdev => "mdev",
+            FrameworkKind::Vfio => "vfio",
         }
     }
 }
@@ -112,6 +116,24 @@ pub struct Parent {
     pub id: ParentId,
     /// Which framework offers it.
     pub framework: FrameworkKind,
+    /// The GPU that it is a virtual function of; `None` for a parent that is whole.
+    pub gpu: Option<ParentId>,
+}
+
+impl Parent {
+    /// The GPU that its instances share: its memory, and the rule of one framebuffer size.
+    pub fn gpu(&self) -> &ParentId {
+        self.gpu.as_ref().unwrap_or(&self.id)
+    }
+
+    /// The name under which definitions of its devices and its lock are kept: its own for a parent
+    /// of mediated devices, the GPU's where types are set on virtual functions.
+    pub fn home(&self) -> &ParentId {
+        match self.framework {
+            FrameworkKind::Mdev => &self.id,
+            FrameworkKind::Vfio => self.gpu(),
+        }
+    }
 }
 
 /// One way in which a parent can be split, as the kernel lists it now.
@@ -125,8 +147,11 @@ pub struct VgpuType {
     pub description: Option<String>,
     /// What the description says, where its form is known.
     pub details: Option<TypeDetails>,
-    /// Instances that can be created now; `None` where the kernel's answer could not be read.
+    /// Instances that can be created now; `None` where the kernel's answer could not be
+    /// read, or where it cannot be told (several virtual functions share what is left).
     pub available: Option<u32>,
+    /// Instances that can surely be created now: as many as are available, where that is known.
+    pub at_least: u32,
     /// The device API that an instance offers, such as `vfio-pci`; `None` as above.
     pub device_api: Option<String>,
 }
@@ -149,14 +174,52 @@ impl VgpuType {
 /// An instance that exists in the kernel now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its UUID, under which only one can be active on the whole host.
+    /// Its UUID, under which only one can be active on the whole host. For a [`Seat::ForeignVf`],
+    /// which has none, [`vf_uuid`] of its address.
     pub uuid: Uuid,
-    /// The parent that it is a part of.
+    /// The parent that it is a part of; for a vGPU on a virtual function, the GPU.
     pub parent: ParentId,
     /// Its type.
     pub type_id: TypeId,
+    /// Where it sits, and whose it is.
+    pub seat: Seat,
+}
+
+/// Where an instance sits, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seat {
+    /// A mediated device, which the kernel knows by its UUID.
+    Mdev,
+    /// A virtual function of this address, given its type by this program under the device's UUID.
+    OwnVf(ParentId),
+    /// A virtual function of this address that somebody else gave its type.
+    ForeignVf(ParentId),
+}
+
+impl Device {
     /// Which framework it belongs to.
-    pub framework: FrameworkKind,
+    pub fn framework(&self) -> FrameworkKind {
+        match self.seat {
+            Seat::Mdev => FrameworkKind::Mdev,
+            Seat::OwnVf(_) | Seat::ForeignVf(_) => FrameworkKind::Vfio,
+        }
+    }
+
+    /// The virtual function that it occupies, where it does.
+    pub fn vf(&self) -> Option<&ParentId> {
+        match &self.seat {
+            Seat::Mdev => None,
+            Seat::OwnVf(vf) | Seat::ForeignVf(vf) => Some(vf),
+        }
+    }
+
+    /// What people call it: its UUID, or the address of a virtual function that is not ours.
+    pub fn name(&self) -> String {
+        match &self.seat {
+            Seat::ForeignVf(vf) => vf.to_string(),
+            Seat::Mdev | Seat::OwnVf(_) => self.uuid.to_string(),
+        }
+    }
 }
 
 /// A device's nodes: what a process opens in order to use it.
@@ -196,10 +259,15 @@ impl fmt::Display for Holder {
 /// A device that the user wants, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
+    /// Which framework is to make it.
+    pub framework: FrameworkKind,
     /// The device's UUID.
     pub uuid: Uuid,
     /// The parent it is to be created on; the same UUID may be defined on several.
     pub parent: ParentId,
+    /// The one virtual function of the parent that it is to sit on; `None` where any will do, and
+    /// for a mediated device.
+    pub vf: Option<ParentId>,
     /// The type to create.
     pub type_id: TypeId,
     /// Whether it is started at boot.
@@ -211,15 +279,28 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// A new definition with nothing beside what is given.
+    /// A new definition of a mediated device with nothing beside what is given.
     pub fn new(uuid: Uuid, parent: ParentId, type_id: TypeId, start: StartMode) -> Definition {
         Definition {
+            framework: FrameworkKind::Mdev,
             uuid,
             parent,
+            vf: None,
             type_id,
             start,
             attrs: Vec::new(),
             document: Map::new(),
+        }
+    }
+
+    /// A new definition of what is to be made on `on`, which is a parent or a virtual function.
+    pub fn on(on: &Parent, uuid: Uuid, type_id: TypeId, start: StartMode) -> Definition {
+        let parent = on.home().clone();
+        let vf = (parent != on.id).then(|| on.id.clone());
+        Definition {
+            framework: on.framework,
+            vf,
+            ..Definition::new(uuid, parent, type_id, start)
         }
     }
 }

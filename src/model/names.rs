@@ -80,6 +80,13 @@ impl TypeId {
     }
 }
 
+impl TypeId {
+    /// The type that a driver numbers: `nvidia-` and 63 for `nvidia-63`.
+    pub fn numbered(prefix: &'static str, number: u32) -> TypeId {
+        TypeId(format!("{prefix}{number}"))
+    }
+}
+
 impl FromStr for TypeId {
     type Err = Error;
 
@@ -206,6 +213,14 @@ pub fn proxmox_uuid(vmid: u64, index: u64) -> Result<Uuid> {
             format!("VM {vmid} with index {index} has no UUID of Proxmox's form"),
         )
     })
+}
+
+/// A UUID for a vGPU that has none, made out of the address of its virtual function, so that it is
+/// the same at each look. Version 8 (RFC 9562: of one's own making), the address's digits in it.
+pub fn vf_uuid(vf: &ParentId) -> Uuid {
+    let digits = vf.as_str().chars().filter_map(|c| c.to_digit(16));
+    let address = digits.fold(0, |all: u128, digit| all << 4 | u128::from(digit));
+    Uuid::from_u128(address & u128::from(u64::MAX >> 2) | 8 << 76 | 0b10 << 62)
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ mod tests {
             description: Some(description.into()),
             details: TypeDetails::parse(description),
             available: Some(0),
+            at_least: 0,
             device_api: Some("vfio-pci".into()),
         }
     }

@@ -25,10 +25,11 @@ fn make_marked(
     what: &Definition,
 ) -> Result<()> {
     if what.attrs.is_empty() {
-        return make_bare(context, parent, what);
+        return make_bare(context, parent, what).map(|_| ());
     }
     context.store.begin(lock, what.uuid)?;
-    match make_bare(context, parent, what).and_then(|()| set_attrs(context, parent, what)) {
+    let made = make_bare(context, parent, what);
+    match made.and_then(|device| set_attrs(context, &device, what)) {
         // A device that could not be taken back stays marked.
         Err(error) if error.clean_up().is_some() => Err(error.hint(format!(
             "the device is still there, without its attributes: vgpuctl remove {}",
@@ -39,24 +40,18 @@ fn make_marked(
     }
 }
 
-fn make_bare(context: &Context<'_>, parent: &Parent, what: &Definition) -> Result<()> {
+fn make_bare(context: &Context<'_>, parent: &Parent, what: &Definition) -> Result<Device> {
     let framework = context.kernel.serving(parent);
     framework
         .create(&parent.id, &what.type_id, what.uuid)
         .map_err(|error| judge(context, parent, what, error))
 }
 
-fn set_attrs(context: &Context<'_>, parent: &Parent, what: &Definition) -> Result<()> {
-    let framework = context.kernel.serving(parent);
-    let device = Device {
-        uuid: what.uuid,
-        parent: parent.id.clone(),
-        type_id: what.type_id.clone(),
-        framework: parent.framework,
-    };
+fn set_attrs(context: &Context<'_>, device: &Device, what: &Definition) -> Result<()> {
+    let framework = context.kernel.owning(device);
     for attr in &what.attrs {
-        if let Err(error) = framework.write_attr(&device, attr) {
-            return Err(error.and_clean_up(framework.remove(&device)));
+        if let Err(error) = framework.write_attr(device, attr) {
+            return Err(error.and_clean_up(framework.remove(device)));
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ pub struct Offer {
 pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Result<Vec<Offer>> {
     let mut warnings = Vec::new();
     let parents = match only {
-        Some(parent) => vec![context.kernel.parent(parent, &mut warnings)?],
+        Some(parent) => context.kernel.parents_named(parent, &mut warnings)?,
         None => context.kernel.parents(&mut warnings)?,
     };
     let mut all = Vec::new();

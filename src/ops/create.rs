@@ -59,7 +59,7 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
         }
         refuse_active(context, uuid)?;
         if let Some(begun) = refuse_defined(context, request, &offers, uuid)? {
-            offers.retain(|offer| offer.parent.id == begun.parent);
+            offers.retain(|offer| *offer.parent.home() == begun.parent);
         }
     }
     if free_now(&offers) < request.count {
@@ -68,15 +68,21 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
     if request.dry_run {
         return plan(context, request, &offers);
     }
-    let mut made: Vec<Change> = Vec::new();
+    let mut made: Vec<Made> = Vec::new();
     for _ in 0..request.count {
         let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
         match create_one(context, request, &offers, uuid) {
-            Ok(change) => made.push(change),
+            Ok(one) => made.push(one),
             Err(error) => return Err(take_back(context, &made, error)),
         }
     }
-    Ok(Report::of(made))
+    Ok(Report::of(made.into_iter().map(|one| one.change).collect()))
+}
+
+/// A device that this command made.
+struct Made {
+    change: Change,
+    at: Location,
 }
 
 /// How many instances the parents say are free; those that do not say count as able.
@@ -116,7 +122,7 @@ fn refuse_defined(
     for at in &all {
         let same = offers
             .iter()
-            .find(|offer| offer.parent.id == at.parent)
+            .find(|offer| offer.parent.home() == &at.parent)
             .filter(|_| request.persistence != Persistence::Transient)
             .map(|offer| blueprint(request, offer, uuid))
             .is_some_and(|wanted| same_wish(context, at, &wanted));
@@ -160,8 +166,7 @@ fn blueprint(request: &CreateRequest, offer: &Offer, uuid: Uuid) -> Definition {
         Persistence::Defined(start) => start,
         Persistence::Transient => StartMode::Manual,
     };
-    let (parent, type_id) = (offer.parent.id.clone(), offer.vgpu_type.id.clone());
-    let mut definition = Definition::new(uuid, parent, type_id, start);
+    let mut definition = Definition::on(&offer.parent, uuid, offer.vgpu_type.id.clone(), start);
     definition.attrs.clone_from(&request.attrs);
     definition
 }
@@ -172,10 +177,10 @@ fn create_one(
     request: &CreateRequest,
     offers: &[Offer],
     uuid: Uuid,
-) -> Result<Change> {
+) -> Result<Made> {
     let mut refusal = None;
     for offer in offers {
-        let lock = context.store.lock(&offer.parent.id)?;
+        let lock = context.store.lock(offer.parent.home())?;
         let mut unrelated = Vec::new();
         let framework = context.kernel.serving(&offer.parent);
         let now = framework.vgpu_type(&offer.parent.id, &offer.vgpu_type.id, &mut unrelated)?;
@@ -183,7 +188,10 @@ fn create_one(
             continue;
         }
         match create_here(context, request, offer, uuid, &lock) {
-            Ok(()) => return Ok(change(offer, Some(uuid), Effect::Done(Action::Create))),
+            Ok(at) => {
+                let change = change(offer, Some(uuid), Effect::Done(Action::Create));
+                return Ok(Made { change, at });
+            }
             Err(error) if error.kind() == Kind::NoCapacity => refusal = Some(error),
             Err(error) => return Err(error),
         }
@@ -203,23 +211,25 @@ fn create_here(
     offer: &Offer,
     uuid: Uuid,
     lock: &Lock,
-) -> Result<()> {
+) -> Result<Location> {
     let wanted = blueprint(request, offer, uuid);
-    let mut written = None;
+    let at = Location::of(&wanted);
+    let mut written = false;
     if request.persistence != Persistence::Transient && !is_there_already(context, &wanted)? {
         keep(context, lock, &wanted, Action::Define)?;
-        written = Some(location(&wanted));
+        written = true;
     }
-    make(context, lock, &offer.parent, &wanted).map_err(|error| match &written {
-        Some(at) => error.and_clean_up(forget(context, lock, at)),
-        None => error,
-    })
+    match make(context, lock, &offer.parent, &wanted) {
+        Ok(()) => Ok(at),
+        Err(error) if written => Err(error.and_clean_up(forget(context, lock, &at))),
+        Err(error) => Err(error),
+    }
 }
 
 /// Under the lock: whether this very definition is there. Somebody else may have defined or made
 /// this UUID since the first look.
 fn is_there_already(context: &Context<'_>, wanted: &Definition) -> Result<bool> {
-    let at = location(wanted);
+    let at = Location::of(wanted);
     let there = if_present(context.store.read(&at).map(|_| ()))?;
     let active = context.kernel.device(wanted.uuid)?;
     match (there, active) {
@@ -230,13 +240,6 @@ fn is_there_already(context: &Context<'_>, wanted: &Definition) -> Result<bool> 
             format!("somebody else has just made {}", wanted.uuid),
         )
         .at(context.store.path(&at))),
-    }
-}
-
-fn location(definition: &Definition) -> Location {
-    Location {
-        parent: definition.parent.clone(),
-        uuid: definition.uuid,
     }
 }
 
@@ -268,13 +271,10 @@ fn plan(context: &Context<'_>, request: &CreateRequest, offers: &[Offer]) -> Res
 }
 
 /// All or nothing: removes what this command made before one failed.
-fn take_back(context: &Context<'_>, made: &[Change], cause: Error) -> Error {
+fn take_back(context: &Context<'_>, made: &[Made], cause: Error) -> Error {
     let mut clean_up = Ok(());
-    for change in made.iter().rev() {
-        let (Some(uuid), Some(parent)) = (change.uuid, &change.parent) else {
-            continue;
-        };
-        clean_up = clean_up.and(take_away_for_good(context, parent, uuid));
+    for one in made.iter().rev() {
+        clean_up = clean_up.and(take_away_for_good(context, &one.at));
     }
     match made.len() {
         0 => cause,

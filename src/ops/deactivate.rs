@@ -9,7 +9,7 @@ use super::callouts::around;
 use super::wishes::forget;
 use super::{Action, Context};
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Definition, Device, Nodes, ParentId, StartMode};
+use crate::model::{Definition, Device, Nodes, StartMode};
 use crate::store::{Location, Lock};
 use crate::sysfs::{Claim, Holders, holders_line};
 
@@ -36,41 +36,32 @@ pub fn patiently(patience: Duration, mut work: impl FnMut() -> Result<()>) -> Re
     }
 }
 
-/// Removes the device of that UUID, if it is active on this parent. Looks under the parent's lock,
+/// Removes the device of that place, if it is active there. Looks under the parent's lock,
 /// since another command may have made or removed it until then.
 ///
 /// # Errors
 /// [`Kind::InUse`], naming the holders; what the kernel answered. A device that somebody else
 /// removes meanwhile is no error.
-pub fn take_away(context: &Context<'_>, parent: &ParentId, uuid: Uuid) -> Result<()> {
-    let lock = context.store.lock(parent)?;
-    take_away_locked(context, parent, uuid, &lock)
+pub fn take_away(context: &Context<'_>, at: &Location) -> Result<()> {
+    let lock = context.store.lock(&at.parent)?;
+    take_away_locked(context, at, &lock)
 }
 
 /// Removes device and definition under one lock, so that neither can come back in between.
 ///
 /// # Errors
 /// As [`take_away`]; the definition is then still there. What the disk answered.
-pub fn take_away_for_good(context: &Context<'_>, parent: &ParentId, uuid: Uuid) -> Result<()> {
-    let lock = context.store.lock(parent)?;
-    take_away_locked(context, parent, uuid, &lock)?;
-    let at = Location {
-        parent: parent.clone(),
-        uuid,
-    };
-    forget(context, &lock, &at)
+pub fn take_away_for_good(context: &Context<'_>, at: &Location) -> Result<()> {
+    let lock = context.store.lock(&at.parent)?;
+    take_away_locked(context, at, &lock)?;
+    forget(context, &lock, at)
 }
 
-fn take_away_locked(
-    context: &Context<'_>,
-    parent: &ParentId,
-    uuid: Uuid,
-    lock: &Lock,
-) -> Result<()> {
-    let Some(device) = context.kernel.device(uuid)? else {
+fn take_away_locked(context: &Context<'_>, at: &Location, lock: &Lock) -> Result<()> {
+    let Some(device) = context.kernel.device(at.uuid)? else {
         return Ok(());
     };
-    match device.parent == *parent {
+    match Location::of_device(&device) == *at {
         true => remove_idle(context, &device, lock),
         false => Ok(()),
     }
@@ -103,7 +94,11 @@ fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()
 /// What scripts are told of a device that runs, whatever its definition says.
 fn told_of(device: &Device) -> Definition {
     let (parent, type_id) = (device.parent.clone(), device.type_id.clone());
-    Definition::new(device.uuid, parent, type_id, StartMode::Manual)
+    Definition {
+        framework: device.framework(),
+        vf: device.vf().cloned(),
+        ..Definition::new(device.uuid, parent, type_id, StartMode::Manual)
+    }
 }
 
 /// Takes away a device whose maker died before it was complete; any other stays.
@@ -157,7 +152,7 @@ fn in_use(device: &Device, holders: &Holders, nodes: &Nodes) -> Error {
         ),
         (true, true) => "a process that cannot be seen from here".to_owned(),
     };
-    let error = Error::new(Kind::InUse, format!("{} is in use by {who}", device.uuid));
+    let error = Error::new(Kind::InUse, format!("{} is in use by {who}", device.name()));
     let error = match nodes.group.as_ref().or(nodes.device.as_ref()) {
         Some(node) => error.at(node),
         None => error,

@@ -50,7 +50,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     let mut change = match request.dry_run {
         false => record(context, &definition, Action::Define)?,
         true => {
-            refuse_defined(context, &location(&definition))?;
+            refuse_defined(context, &Location::of(&definition))?;
             told(context, &definition, Effect::Planned(Action::Define))
         }
     };
@@ -69,7 +69,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
 /// The UUID is defined under this parent already.
 pub fn record(context: &Context<'_>, definition: &Definition, action: Action) -> Result<Change> {
     let lock = context.store.lock(&definition.parent)?;
-    refuse_defined(context, &location(definition))?;
+    refuse_defined(context, &Location::of(definition))?;
     keep(context, &lock, definition, action)?;
     Ok(told(context, definition, Effect::Done(action)))
 }
@@ -80,7 +80,7 @@ pub fn record(context: &Context<'_>, definition: &Definition, action: Action) ->
 /// As [`record`]; the script that was asked failed, or gave no sensible answer.
 pub fn record_running(context: &Context<'_>, mut definition: Definition) -> Result<Change> {
     let lock = context.store.lock(&definition.parent)?;
-    refuse_defined(context, &location(&definition))?;
+    refuse_defined(context, &Location::of(&definition))?;
     let bare = definition.clone();
     around(context, &bare, Action::Define, || {
         let told = context.scripts.attributes(&subject(&bare))?;
@@ -88,13 +88,6 @@ pub fn record_running(context: &Context<'_>, mut definition: Definition) -> Resu
         context.store.write(&lock, &definition)
     })?;
     Ok(told(context, &bare, Effect::Done(Action::Define)))
-}
-
-fn location(definition: &Definition) -> Location {
-    Location {
-        parent: definition.parent.clone(),
-        uuid: definition.uuid,
-    }
 }
 
 fn told(context: &Context<'_>, definition: &Definition, effect: Effect) -> Change {

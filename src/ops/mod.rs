@@ -63,6 +63,15 @@ impl<'h> Context<'h> {
             refusals: Refusals::Heeded,
         }
     }
+
+    /// As [`Context::of`], without what mdevctl knows nothing of.
+    pub fn of_mediated_devices(host: &'h Host) -> Context<'h> {
+        Context {
+            kernel: Kernel::of_mediated_devices(host),
+            store: Store::of_mediated_devices(host),
+            ..Context::of(host)
+        }
+    }
 }
 
 /// What was found, beside what could not be read on the way.

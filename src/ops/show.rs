@@ -54,10 +54,7 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
     let mut warnings = Vec::new();
     let target = find(context, &request.selector)?;
     let at = match &target.device {
-        Some(device) => Location {
-            parent: device.parent.clone(),
-            uuid: device.uuid,
-        },
+        Some(device) => Location::of_device(device),
         None => target.only_definition()?.clone(),
     };
     let is_defined = target.defined.contains(&at);

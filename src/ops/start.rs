@@ -73,7 +73,7 @@ pub fn bring_up(
         Err(error) if error.is_absent() => {}
         Err(error) => return Err(error),
     }
-    let parent = context.kernel.parent(&definition.parent, &mut Vec::new())?;
+    let parent = context.kernel.place_of(definition)?;
     if dry_run {
         let framework = context.kernel.serving(&parent);
         let id = &definition.type_id;
@@ -86,7 +86,7 @@ pub fn bring_up(
     clear_unfinished(context, definition.uuid)?;
     let lock = context.store.lock(&definition.parent)?;
     // Somebody else, such as a second restore or an undefine, may have held the lock until now.
-    match if_present(context.store.read(&location(definition)))? {
+    match if_present(context.store.read(&Location::of(definition)))? {
         Some(current) if wanted(&current) => *definition = current,
         Some(_) => return Ok(Effect::Already("no longer wanted")),
         None => return Ok(Effect::Already("undefined")),
@@ -122,7 +122,7 @@ pub fn bring_up(
 /// # Errors
 /// The UUID is active; the parent is not there; nothing is free; what the kernel answered.
 pub fn start_as_described(context: &Context<'_>, wanted: &Definition) -> Result<()> {
-    let parent = context.kernel.parent(&wanted.parent, &mut Vec::new())?;
+    let parent = context.kernel.place_of(wanted)?;
     let lock = context.store.lock(&wanted.parent)?;
     if let Some(device) = context.kernel.device(wanted.uuid)? {
         return Err(Error::new(
@@ -155,13 +155,6 @@ fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
             "stop the one that runs first: vgpuctl stop {}",
             device.uuid
         ))),
-    }
-}
-
-fn location(definition: &Definition) -> Location {
-    Location {
-        parent: definition.parent.clone(),
-        uuid: definition.uuid,
     }
 }
 

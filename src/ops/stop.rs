@@ -7,6 +7,7 @@ use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Result, if_present};
 use crate::model::{ParentId, TypeId};
+use crate::store::Location;
 
 /// What to stop.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
         }
         let before = change(context, &target, Effect::Done(Action::Stop));
         patiently(request.wait, || {
-            take_away(context, &device.parent, target.uuid)
+            take_away(context, &Location::of_device(device))
         })?;
         Ok(before)
     };
@@ -55,9 +56,9 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
 pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
     let one = |selector: &Selector| {
         let target = find(context, selector)?;
-        let parent = match &target.device {
-            Some(device) if target.defined.len() < 2 => &device.parent,
-            _ => &target.only_definition()?.parent,
+        let at = match &target.device {
+            Some(device) if target.defined.len() < 2 => Location::of_device(device),
+            _ => target.only_definition()?.clone(),
         };
         if request.dry_run {
             if let Some(device) = &target.device {
@@ -66,9 +67,7 @@ pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
             return Ok(change(context, &target, Effect::Planned(Action::Remove)));
         }
         let before = change(context, &target, Effect::Done(Action::Remove));
-        patiently(request.wait, || {
-            take_away_for_good(context, parent, target.uuid)
-        })?;
+        patiently(request.wait, || take_away_for_good(context, &at))?;
         Ok(before)
     };
     each(&request.selectors, one)

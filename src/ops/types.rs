@@ -30,7 +30,7 @@ pub struct ParentTypes {
 pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
     let (mut warnings, mut notes) = (Vec::new(), Vec::new());
     let parents = match &request.parent {
-        Some(parent) => vec![context.kernel.parent(parent, &mut warnings)?],
+        Some(parent) => context.kernel.parents_named(parent, &mut warnings)?,
         None => context.kernel.parents(&mut warnings)?,
     };
     if parents.is_empty() {
@@ -50,7 +50,7 @@ pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec
             notes.push(empty_list_hint(&parent.id));
         }
         if request.available {
-            types.retain(|vgpu_type| vgpu_type.available.is_some_and(|free| free > 0));
+            types.retain(|vgpu_type| vgpu_type.at_least > 0);
         }
         all.push(ParentTypes { parent, types });
     }

@@ -4,11 +4,15 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Attr, Definition, ParentId, StartMode};
+use crate::model::{Attr, Definition, FrameworkKind, ParentId, StartMode};
+
+use super::Location;
 
 const TYPE: &str = "mdev_type";
 const START: &str = "start";
 const ATTRS: &str = "attrs";
+/// The address of a virtual function; only in definitions for those.
+const VF: &str = "vf";
 
 /// Understands the text of a definition.
 ///
@@ -44,13 +48,25 @@ pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
         Some(_) => return Err(bad("\"attrs\" is not a list")),
     };
     Ok(Definition {
-        uuid,
-        parent,
-        type_id,
-        start,
         attrs,
         document,
+        ..Definition::new(uuid, parent, type_id, start)
     })
+}
+
+/// As [`parse`], for a definition in its place; on a virtual function it may say on which.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_at(at: Location, bytes: &[u8]) -> Result<Definition> {
+    let mut definition = parse(at.parent, at.uuid, bytes)?;
+    definition.framework = at.framework;
+    definition.vf = match (at.framework, definition.document.get(VF)) {
+        (FrameworkKind::Mdev, _) | (FrameworkKind::Vfio, None | Some(Value::Null)) => None,
+        (FrameworkKind::Vfio, Some(Value::String(vf))) => Some(vf.parse().map_err(inside)?),
+        (FrameworkKind::Vfio, Some(_)) => return Err(bad("\"vf\" is not a string")),
+    };
+    Ok(definition)
 }
 
 fn parse_attr(value: &Value) -> Result<Attr> {
@@ -86,6 +102,9 @@ pub fn print(definition: &Definition) -> String {
     document.insert(TYPE.into(), json!(definition.type_id.as_str()));
     document.insert(START.into(), json!(definition.start.as_str()));
     document.insert(ATTRS.into(), attrs(&definition.attrs));
+    if let Some(vf) = &definition.vf {
+        document.insert(VF.into(), json!(vf.as_str()));
+    }
     format!("{:#}", Value::Object(document))
 }
 

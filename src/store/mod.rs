@@ -5,16 +5,17 @@ mod format;
 mod lock;
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use uuid::Uuid;
 
 use crate::dir::{Dir, EntryKind};
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Error, Kind, Result, Warnings, errno_of, if_present};
 use crate::host::Host;
-use crate::model::{Definition, ParentId, parse_uuid};
+use crate::model::{Definition, Device, FrameworkKind, ParentId, parse_uuid};
 
 pub use format::{essence, parse as understand};
 pub use lock::Lock;
@@ -22,25 +23,69 @@ pub use lock::Lock;
 /// mdevctl keeps its callout scripts here, between the parents.
 const NOT_A_PARENT: &str = "scripts.d";
 
+/// A GPU's own settings, beside the definitions of its vGPUs.
+pub const GPU_SETTINGS: &str = "gpu.conf";
+
 /// Where a definition is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
+    /// For which framework: each has a directory of its own.
+    pub framework: FrameworkKind,
     /// Under which parent.
     pub parent: ParentId,
     /// Of which device.
     pub uuid: Uuid,
 }
 
+impl Location {
+    /// Where the definition is, or is to be.
+    pub fn of(definition: &Definition) -> Location {
+        Location {
+            framework: definition.framework,
+            parent: definition.parent.clone(),
+            uuid: definition.uuid,
+        }
+    }
+
+    /// Where a device's definition is, if it has one.
+    pub fn of_device(device: &Device) -> Location {
+        Location {
+            framework: device.framework(),
+            parent: device.parent.clone(),
+            uuid: device.uuid,
+        }
+    }
+}
+
 /// The definitions of one host.
 #[derive(Debug, Clone, Copy)]
 pub struct Store<'h> {
     host: &'h Host,
+    frameworks: &'static [FrameworkKind],
 }
 
 impl<'h> Store<'h> {
     /// The store of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Store<'h> {
-        Store { host }
+        Store {
+            host,
+            frameworks: &[FrameworkKind::Mdev, FrameworkKind::Vfio],
+        }
+    }
+
+    /// Only the definitions of mediated devices, which are all that mdevctl knows.
+    pub fn of_mediated_devices(host: &'h Host) -> Store<'h> {
+        Store {
+            host,
+            frameworks: &[FrameworkKind::Mdev],
+        }
+    }
+
+    fn shelf(&self, framework: FrameworkKind) -> PathBuf {
+        match framework {
+            FrameworkKind::Mdev => self.host.definitions(),
+            FrameworkKind::Vfio => self.host.own_definitions(),
+        }
     }
 
     /// Keeps other programs of ours from changing this parent's definitions and devices.
@@ -85,8 +130,8 @@ impl<'h> Store<'h> {
     }
 
     /// The path of a definition, there or not.
-    pub fn path(&self, at: &Location) -> std::path::PathBuf {
-        let dir = self.host.definitions().join(at.parent.as_str());
+    pub fn path(&self, at: &Location) -> PathBuf {
+        let dir = self.shelf(at.framework).join(at.parent.as_str());
         dir.join(at.uuid.to_string())
     }
 
@@ -140,7 +185,20 @@ impl<'h> Store<'h> {
         warnings: &mut Warnings,
         mut visit: impl FnMut(&Dir, Location, &mut Warnings),
     ) -> Result<()> {
-        let Some(mut top) = if_present(Dir::open(self.host.definitions()))? else {
+        for framework in self.frameworks {
+            self.walk_shelf(*framework, only, warnings, &mut visit)?;
+        }
+        Ok(())
+    }
+
+    fn walk_shelf(
+        &self,
+        framework: FrameworkKind,
+        only: Option<&ParentId>,
+        warnings: &mut Warnings,
+        visit: &mut impl FnMut(&Dir, Location, &mut Warnings),
+    ) -> Result<()> {
+        let Some(mut top) = if_present(Dir::open(self.shelf(framework)))? else {
             return Ok(());
         };
         let parents = match only {
@@ -158,6 +216,7 @@ impl<'h> Store<'h> {
             };
             for uuid in uuids_in(&mut dir, warnings)? {
                 let at = Location {
+                    framework,
                     parent: parent.clone(),
                     uuid,
                 };
@@ -172,7 +231,7 @@ impl<'h> Store<'h> {
     /// # Errors
     /// It is absent ([`Error::is_absent`]), or cannot be understood; the path is named.
     pub fn read(&self, at: &Location) -> Result<Definition> {
-        let dir = Dir::open(self.host.definitions())?
+        let dir = Dir::open(self.shelf(at.framework))?
             .open_real_dir(at.parent.as_str())
             .map_err(told_of_link)?;
         read_one(&dir, at.clone())
@@ -184,8 +243,8 @@ impl<'h> Store<'h> {
     /// What the kernel answered; the old definition is then still there.
     pub fn write(&self, _held: &Lock, definition: &Definition) -> Result<()> {
         let text = format::print(definition);
-        let dir = atomic::make_dir(&self.host.definitions(), definition.parent.as_str())
-            .map_err(told_of_link)?;
+        let shelf = self.shelf(definition.framework);
+        let dir = atomic::make_dir(&shelf, definition.parent.as_str()).map_err(told_of_link)?;
         atomic::replace(&dir, &definition.uuid.to_string(), text.as_bytes())
     }
 
@@ -195,7 +254,7 @@ impl<'h> Store<'h> {
     /// # Errors
     /// What the kernel answered, with the path.
     pub fn delete(&self, _held: &Lock, at: &Location) -> Result<()> {
-        let Some(top) = if_present(Dir::open(self.host.definitions()))? else {
+        let Some(top) = if_present(Dir::open(self.shelf(at.framework)))? else {
             return Ok(());
         };
         let Some(dir) = if_present(top.open_real_dir(at.parent.as_str())).map_err(told_of_link)?
@@ -241,10 +300,6 @@ fn told_of_link(error: Error) -> Error {
         }
         _ => error,
     }
-}
-
-fn errno_of(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
 fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
@@ -297,7 +352,10 @@ fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
 /// Hidden files and what editors and package managers leave beside a definition.
 fn is_side_file(name: &str) -> bool {
     let stem = name.get(..36).unwrap_or_default();
-    name.starts_with('.') || name.ends_with('~') || name.len() > 36 && parse_uuid(stem).is_ok()
+    name == GPU_SETTINGS
+        || name.starts_with('.')
+        || name.ends_with('~')
+        || name.len() > 36 && parse_uuid(stem).is_ok()
 }
 
 fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
@@ -306,7 +364,7 @@ fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
         .read_bytes(&name)
         .map_err(|error| told_of_dir(error.retold("cannot read the definition")))?;
     log::debug!("read {}: {} bytes", dir.join(&name).display(), bytes.len());
-    format::parse(at.parent, at.uuid, &bytes).map_err(|error| {
+    format::parse_at(at, &bytes).map_err(|error| {
         error.at(dir.join(&name)).hint(format!(
             "mend the file, or delete it with: vgpuctl undefine {name}"
         ))
@@ -343,10 +401,7 @@ mod tests {
         let all = store.all(&mut warnings).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].type_id, wanted.type_id);
-        let at = Location {
-            parent: wanted.parent.clone(),
-            uuid: wanted.uuid,
-        };
+        let at = Location::of(&wanted);
         assert_eq!(store.read(&at).unwrap(), all[0]);
 
         store.delete(&lock, &at).unwrap();

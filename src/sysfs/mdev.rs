@@ -13,11 +13,13 @@ use nix::fcntl::OFlag;
 use uuid::Uuid;
 
 use super::blocking::{self, Outcome};
-use super::{Framework, PciIdentity, attr, pci};
+use super::{Framework, PciIdentity, attr, nodes, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
-use crate::model::{Attr, Device, FrameworkKind, Nodes, ParentId, TypeId, VgpuType, parse_uuid};
+use crate::model::{
+    Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
+};
 use crate::nvidia::TypeDetails;
 
 /// How long a removal may take before it counts as blocked. An idle device goes in milliseconds,
@@ -69,7 +71,7 @@ impl<'h> Mdev<'h> {
             uuid,
             parent,
             type_id,
-            framework: FrameworkKind::Mdev,
+            seat: Seat::Mdev,
         })
     }
 
@@ -102,14 +104,18 @@ impl Framework for Mdev<'_> {
         FrameworkKind::Mdev
     }
 
-    fn parents(&self, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
+    fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>> {
         let Some(mut dir) = if_present(Dir::open(self.host.mdev_parents()))? else {
             return Ok(Vec::new());
         };
         let mut parents = Vec::new();
         for entry in dir.entries()? {
             match entry.name.to_str().map(str::parse) {
-                Some(Ok(parent)) => parents.push(parent),
+                Some(Ok(id)) => parents.push(Parent {
+                    gpu: gpu_of(&dir, &id),
+                    framework: FrameworkKind::Mdev,
+                    id,
+                }),
                 _ => warnings.push(
                     Error::new(Kind::Failed, "a parent with an odd name is left out")
                         .at(dir.join(&entry.name)),
@@ -117,6 +123,10 @@ impl Framework for Mdev<'_> {
             }
         }
         Ok(parents)
+    }
+
+    fn part(&self, _id: &ParentId) -> Option<Parent> {
+        None
     }
 
     fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
@@ -186,23 +196,10 @@ impl Framework for Mdev<'_> {
 
     fn nodes(&self, device: &Device) -> Result<Nodes> {
         let dir = Dir::open(self.host.mdev_devices().join(device.uuid.to_string()))?;
-        let iommu_group = if_present(dir.link_name("iommu_group"))?;
-        let vfio_names = match if_present(dir.open_dir("vfio-dev"))? {
-            Some(mut vfio) => vfio.entries()?,
-            None => Vec::new(),
-        };
-        Ok(Nodes {
-            sysfs: dir.path().to_owned(),
-            group: iommu_group.as_ref().map(|g| self.host.vfio_group(g)),
-            iommu_group,
-            device: vfio_names
-                .first()
-                .and_then(|entry| entry.name.to_str())
-                .map(|name| self.host.vfio_device(name)),
-        })
+        nodes::of(self.host, &dir)
     }
 
-    fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<()> {
+    fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<Device> {
         let what = format!("cannot create {uuid} of type {id} on {parent}");
         let explained = |error| explain_create(error, parent, id);
         let dir = self
@@ -211,7 +208,7 @@ impl Framework for Mdev<'_> {
         attr::write_value(&dir, &format!("{id}/create"), &uuid.to_string(), &what)
             .map_err(explained)?;
         match self.device(uuid)? {
-            Some(device) if device.parent == *parent && device.type_id == *id => Ok(()),
+            Some(device) if device.parent == *parent && device.type_id == *id => Ok(device),
             Some(other) => Err(Error::new(
                 Kind::Failed,
                 format!(
@@ -274,9 +271,9 @@ impl Framework for Mdev<'_> {
         self.parent_dir(parent).ok()?.link_name("driver").ok()
     }
 
-    fn why_no_parents(&self) -> String {
+    fn why_no_parents(&self) -> Option<String> {
         let path = self.host.mdev_parents();
-        match Dir::open(&path) {
+        Some(match Dir::open(&path) {
             Ok(_) => format!(
                 "{} is empty: the kernel has mediated devices, but no driver offers any (is the \
                  vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?)",
@@ -288,8 +285,13 @@ impl Framework for Mdev<'_> {
                 path.display()
             ),
             Err(error) => error.to_string(),
-        }
+        })
     }
+}
+
+/// The GPU that a parent is a virtual function of (Ampere and newer on kernels before 6.8).
+fn gpu_of(parents: &Dir, id: &ParentId) -> Option<ParentId> {
+    parents.link_name(format!("{id}/physfn")).ok()?.parse().ok()
 }
 
 /// Reads one type; what cannot be read of it becomes a warning and stays unknown.
@@ -337,6 +339,7 @@ fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
         description,
         details,
         available,
+        at_least: available.unwrap_or_default(),
         device_api,
     }
 }

@@ -8,14 +8,16 @@ mod blocking;
 mod card;
 mod holders;
 mod mdev;
+mod nodes;
 mod pci;
+mod vf;
 
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::host::Host;
 use crate::model::{
-    Attr, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
+    Attr, Definition, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
 
 pub use card::Cards;
@@ -31,7 +33,11 @@ pub trait Framework: Sync {
     ///
     /// # Errors
     /// The list itself could not be read. A single odd name becomes a warning.
-    fn parents(&self, warnings: &mut Warnings) -> Result<Vec<ParentId>>;
+    fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>>;
+
+    /// The virtual function of that address, where it is not listed as a parent, but something can
+    /// be made on it alone.
+    fn part(&self, id: &ParentId) -> Option<Parent>;
 
     /// The types that a parent lists, in natural order.
     ///
@@ -73,10 +79,12 @@ pub trait Framework: Sync {
 
     /// Makes an instance. It is there when this returns.
     ///
+    /// `parent` may be one that [`Framework::part`] tells.
+    ///
     /// # Errors
     /// [`Kind::NoCapacity`] where the kernel says so, [`Kind::NotFound`] where the type is not
     /// there, else what the kernel answered.
-    fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<()>;
+    fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<Device>;
 
     /// Takes an instance away. It is gone when this returns.
     ///
@@ -97,7 +105,7 @@ pub trait Framework: Sync {
     fn driver(&self, parent: &ParentId) -> Option<String>;
 
     /// Why a host may have no parents in this framework, and what to do about it.
-    fn why_no_parents(&self) -> String;
+    fn why_no_parents(&self) -> Option<String>;
 }
 
 /// All frameworks of one host.
@@ -109,6 +117,14 @@ pub struct Kernel<'h> {
 impl<'h> Kernel<'h> {
     /// The kernel of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Kernel<'h> {
+        Kernel {
+            host,
+            frameworks: vec![Box::new(mdev::Mdev::of(host)), Box::new(vf::Vf::of(host))],
+        }
+    }
+
+    /// Only its mediated devices, which are all that mdevctl knows.
+    pub fn of_mediated_devices(host: &'h Host) -> Kernel<'h> {
         Kernel {
             host,
             frameworks: vec![Box::new(mdev::Mdev::of(host))],
@@ -130,7 +146,7 @@ impl<'h> Kernel<'h> {
 
     /// The framework that an active device belongs to.
     pub fn owning(&self, device: &Device) -> &dyn Framework {
-        self.framework(device.framework)
+        self.framework(device.framework())
     }
 
     /// The parents of all frameworks, sorted by name.
@@ -140,30 +156,69 @@ impl<'h> Kernel<'h> {
     pub fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>> {
         let mut all = Vec::new();
         for framework in &self.frameworks {
-            let kind = framework.kind();
-            all.extend(framework.parents(warnings)?.into_iter().map(|id| Parent {
-                id,
-                framework: kind,
-            }));
+            all.extend(framework.parents(warnings)?);
         }
         all.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(all)
     }
 
-    /// The parent of that name.
+    /// The parents that a name stands for: the one of that name, else those that are virtual
+    /// functions of the GPU of that name. Never empty.
     ///
     /// # Errors
     /// [`Kind::NotFound`], with the names of those that are there.
-    pub fn parent(&self, id: &ParentId, warnings: &mut Warnings) -> Result<Parent> {
+    pub fn parents_named(&self, id: &ParentId, warnings: &mut Warnings) -> Result<Vec<Parent>> {
         let parents = self.parents(warnings)?;
+        if let Some(exact) = parents.iter().find(|parent| parent.id == *id) {
+            return Ok(vec![exact.clone()]);
+        }
+        if let Some(part) = self.frameworks.iter().find_map(|one| one.part(id)) {
+            return Ok(vec![part]);
+        }
         let known: Vec<String> = parents.iter().map(|p| p.id.to_string()).collect();
-        parents.into_iter().find(|p| p.id == *id).ok_or_else(|| {
-            let error = Error::new(Kind::NotFound, format!("there is no parent {id}"));
-            match known.is_empty() {
-                true => error.hints(self.why_no_parents()),
-                false => error.hint(format!("parents here: {}", known.join(", "))),
-            }
-        })
+        let functions: Vec<Parent> = parents.into_iter().filter(|p| p.gpu() == id).collect();
+        match (functions.is_empty(), known.is_empty()) {
+            (false, _) => Ok(functions),
+            (true, true) => Err(no_parent(id).hints(self.why_no_parents())),
+            (true, false) => Err(no_parent(id).hint(format!("parents here: {}", known.join(", ")))),
+        }
+    }
+
+    /// Where a definition's device is to be made.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where it is not there, or not in the definition's framework.
+    pub fn place_of(&self, definition: &Definition) -> Result<Parent> {
+        let id = definition.vf.as_ref().unwrap_or(&definition.parent);
+        let framework = self.framework(definition.framework);
+        let parents = framework.parents(&mut Vec::new())?;
+        let found = parents.into_iter().find(|parent| parent.id == *id);
+        match found.or_else(|| framework.part(id)) {
+            Some(parent) => Ok(parent),
+            None => Err(match self.parent(id, &mut Vec::new()) {
+                Err(error) => error,
+                Ok(_) => no_parent(id).hint(format!(
+                    "it is there, but not in the framework {} that the definition is for",
+                    definition.framework.as_str()
+                )),
+            }),
+        }
+    }
+
+    /// As [`Kernel::parents_named`], where only one parent will do.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Usage`] where the name is that of a GPU whose functions are the parents.
+    pub fn parent(&self, id: &ParentId, warnings: &mut Warnings) -> Result<Parent> {
+        let mut named = self.parents_named(id, warnings)?;
+        match (named.pop(), named.is_empty()) {
+            (Some(only), true) if only.id == *id => Ok(only),
+            (last, _) => Err(Error::new(
+                Kind::Usage,
+                format!("the parents on {id} are its virtual functions"),
+            )
+            .hints(last.map(|vf| format!("name one of them, such as {}", vf.id)))),
+        }
     }
 
     /// The active devices of all frameworks, sorted by UUID.
@@ -203,7 +258,7 @@ impl<'h> Kernel<'h> {
     pub fn why_no_parents(&self) -> Vec<String> {
         self.frameworks
             .iter()
-            .map(|framework| framework.why_no_parents())
+            .filter_map(|framework| framework.why_no_parents())
             .collect()
     }
 
@@ -222,6 +277,10 @@ impl<'h> Kernel<'h> {
     pub fn claim(&self, nodes: &Nodes) -> Result<Claim> {
         holders::claim(nodes)
     }
+}
+
+fn no_parent(id: &ParentId) -> Error {
+    Error::new(Kind::NotFound, format!("there is no parent {id}"))
 }
 
 /// Says who holds a device, for a message.

@@ -1,7 +1,8 @@
 //! What a parent is on the PCI bus.
 
 use crate::dir::Dir;
-use crate::error::{Warnings, if_present};
+use crate::error::{Result, Warnings, if_present};
+use crate::model::ParentId;
 
 /// Vendor and device number of a PCI device, and what hardware databases look it up by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,21 @@ pub fn read(parent: &Dir, warnings: &mut Warnings) -> Option<PciIdentity> {
         ids: format!("{vendor}:{device}"),
         modalias: parent.read_text("modalias").ok(),
     })
+}
+
+/// The virtual functions of a GPU, in the order of their numbers; none where they are off.
+///
+/// # Errors
+/// The directory or a link in it cannot be read.
+pub fn virtual_functions(mut gpu: Dir) -> Result<Vec<ParentId>> {
+    let mut numbers: Vec<u32> = gpu
+        .entries()?
+        .iter()
+        .filter_map(|entry| entry.name.to_str()?.strip_prefix("virtfn")?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    let one = |number: u32| gpu.link_name(format!("virtfn{number}"))?.parse();
+    numbers.into_iter().map(one).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! Giving a virtual function its type, and taking it away.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use log::debug;
+use nix::errno::Errno;
+
+use super::listing::{number_of, type_id};
+use super::{CURRENT, current_type};
+use crate::dir::Dir;
+use crate::error::{Error, Kind, Result};
+use crate::model::TypeId;
+use crate::sysfs::attr;
+
+/// After a VM ends, NVIDIA's plugin takes about 5 s to leave; until then the answer is EBUSY.
+const LEAVING_PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Gives a function that holds none its type, and looks whether it has it.
+///
+/// # Errors
+/// [`Kind::InUse`] where somebody else has just given it one, or the plugin stays; what the driver
+/// answered.
+pub fn set(vf: &Dir, number: u32, what: &str) -> Result<()> {
+    match write_patiently(vf, number, what) {
+        Ok(()) => {}
+        Err(error) => return Err(explain_set(error, vf)),
+    }
+    match current_type(vf)? {
+        now if now == number => Ok(()),
+        now => Err(Error::new(
+            Kind::Failed,
+            format!("{what}: the driver took the request, but the type is {now} now"),
+        )
+        .at(vf.join(CURRENT))
+        .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpu-mgr")),
+    }
+}
+
+/// Takes the type `believed` away from a function. Any other type is left alone: addresses are used
+/// again, and it may be another VM's.
+///
+/// # Errors
+/// [`Kind::InUse`] where a process has it open or the plugin stays; another type; what the driver
+/// answered. A function that holds none is no error.
+pub fn clear(vf: &Dir, believed: &TypeId, what: &str) -> Result<()> {
+    match current_type(vf)? {
+        0 => return Ok(()),
+        now if Some(now) == number_of(believed) => {}
+        now => {
+            return Err(Error::new(
+                Kind::Failed,
+                format!(
+                    "{what}: the function holds {} and not {believed}, so it is left alone",
+                    type_id(now)
+                ),
+            )
+            .at(vf.join(CURRENT))
+            .hint("somebody else has used it since; see: vgpuctl list"));
+        }
+    }
+    match write_patiently(vf, 0, what) {
+        // Somebody else has taken it away meanwhile.
+        Err(error) if error.errno() == Some(Errno::EPERM) && current_type(vf)? == 0 => Ok(()),
+        Err(error) => Err(explain_clear(error)),
+        Ok(()) => match current_type(vf)? {
+            0 => Ok(()),
+            _ => Err(Error::new(
+                Kind::InUse,
+                format!("{what}: the driver took the request, but the type stays"),
+            )
+            .at(vf.join(CURRENT))),
+        },
+    }
+}
+
+fn write_patiently(vf: &Dir, number: u32, what: &str) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        match attr::write_value(vf, CURRENT, &number.to_string(), what) {
+            Err(error)
+                if error.errno() == Some(Errno::EBUSY) && begin.elapsed() < LEAVING_PATIENCE =>
+            {
+                debug!("waiting for NVIDIA's plugin: {error}");
+                sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn explain_set(error: Error, vf: &Dir) -> Error {
+    match error.errno() {
+        Some(Errno::EPERM) if current_type(vf).is_ok_and(|now| now != 0) => error
+            .with_kind(Kind::InUse)
+            .hint("somebody else has just given this virtual function a type"),
+        Some(Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
+            "NVIDIA's plugin of the VM before has not left: see journalctl -u nvidia-vgpu-mgr",
+        ),
+        Some(Errno::EIO) => error
+            .hint("the driver refused: the GPU may be full, hold vGPUs of another size, or be in MIG mode without GPU instances")
+            .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpu-mgr"),
+        _ => error,
+    }
+}
+
+fn explain_clear(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::EPERM) => error
+            .with_kind(Kind::InUse)
+            .hint("a process has it open: shut the VM down, then repeat"),
+        Some(Errno::EBUSY) => error
+            .with_kind(Kind::InUse)
+            .hint("NVIDIA's plugin has not left: see journalctl -u nvidia-vgpu-mgr, then repeat"),
+        _ => error,
+    }
+}

@@ -1,0 +1,113 @@
+//! What we believe of virtual functions: which of their vGPUs are ours, and what types are called.
+//!
+//! It lives in `/run` and is lost at a reboot, as the types on the functions are. A record counts
+//! only while the function holds the type that it names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use log::debug;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::dir::Dir;
+use crate::error::{Error, Result, errno_of};
+use crate::host::Host;
+use crate::model::{ParentId, TypeId, parse_uuid};
+
+/// That we gave a function a type, under this UUID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The device's UUID.
+    pub uuid: Uuid,
+    /// The type that the function was given.
+    pub type_id: TypeId,
+}
+
+/// The records of one host.
+pub struct Records<'h> {
+    host: &'h Host,
+}
+
+impl<'h> Records<'h> {
+    pub fn of(host: &'h Host) -> Records<'h> {
+        Records { host }
+    }
+
+    /// What is written of a function. What cannot be read says nothing: the vGPU is a stranger's
+    /// then, and nothing of it is changed unasked.
+    pub fn read(&self, vf: &ParentId) -> Option<Record> {
+        let document = read(&self.host.vf_records(), vf.as_str())?;
+        let text = |key: &str| document.get(key).and_then(Value::as_str);
+        Some(Record {
+            uuid: parse_uuid(text("uuid")?).ok()?,
+            type_id: text("type")?.parse().ok()?,
+        })
+    }
+
+    /// Notes whose a function's vGPU is going to be.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn write(&self, vf: &ParentId, record: &Record) -> Result<()> {
+        let value = json!({ "uuid": record.uuid.to_string(), "type": record.type_id.as_str() });
+        write(&self.host.vf_records(), vf.as_str(), &value)
+    }
+
+    /// Takes back what was noted. A record that stays says nothing once the function is empty.
+    pub fn forget(&self, vf: &ParentId) {
+        let path = self.host.vf_records().join(vf.as_str());
+        if let Err(error) = fs::remove_file(&path) {
+            debug!("cannot remove {}: {error}", path.display());
+        }
+    }
+
+    /// The names of a GPU's types as they were when something of each could be created.
+    pub fn names(&self, gpu: &ParentId) -> BTreeMap<TypeId, String> {
+        let document = read(&self.host.type_names(), gpu.as_str()).unwrap_or_default();
+        let known = document.iter().filter_map(|(id, name)| {
+            let name = name.as_str()?.to_owned();
+            Some((id.parse().ok()?, name))
+        });
+        known.collect()
+    }
+
+    /// Keeps the names that are new: a full GPU lists none. Whoever may not write, does not.
+    pub fn remember_names<'a>(
+        &self,
+        gpu: &ParentId,
+        names: impl Iterator<Item = (TypeId, &'a str)>,
+    ) {
+        let known = self.names(gpu);
+        let mut all = known.clone();
+        all.extend(names.map(|(id, name)| (id, name.to_owned())));
+        if all == known {
+            return;
+        }
+        let all: Map<String, Value> = all
+            .into_iter()
+            .map(|(id, name)| (id.to_string(), Value::String(name)))
+            .collect();
+        if let Err(error) = write(&self.host.type_names(), gpu.as_str(), &Value::Object(all)) {
+            debug!("types' names are not remembered: {error}");
+        }
+    }
+}
+
+fn read(dir: &Path, name: &str) -> Option<Map<String, Value>> {
+    let bytes = Dir::open(dir).ok()?.read_bytes(name).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Replaces a file whole. Nothing is synced: none of it outlives a crash of the kernel.
+fn write(dir: &Path, name: &str, value: &Value) -> Result<()> {
+    let (path, new) = (
+        dir.join(name),
+        dir.join(format!(".{name}.{}", std::process::id())),
+    );
+    fs::create_dir_all(dir)
+        .and_then(|()| fs::write(&new, value.to_string()))
+        .and_then(|()| fs::rename(&new, &path))
+        .map_err(|error| Error::system("cannot note what is done", &path, errno_of(&error)))
+}
