@@ -196,6 +196,16 @@ pub enum Seat {
     ForeignVf(ParentId),
 }
 
+impl Seat {
+    /// The virtual function, where it is one.
+    pub fn vf(&self) -> Option<&ParentId> {
+        match self {
+            Seat::Mdev => None,
+            Seat::OwnVf(vf) | Seat::ForeignVf(vf) => Some(vf),
+        }
+    }
+}
+
 impl Device {
     /// Which framework it belongs to.
     pub fn framework(&self) -> FrameworkKind {
@@ -207,10 +217,7 @@ impl Device {
 
     /// The virtual function that it occupies, where it does.
     pub fn vf(&self) -> Option<&ParentId> {
-        match &self.seat {
-            Seat::Mdev => None,
-            Seat::OwnVf(vf) | Seat::ForeignVf(vf) => Some(vf),
-        }
+        self.seat.vf()
     }
 
     /// What people call it: its UUID, or the address of a virtual function that is not ours.

@@ -52,6 +52,18 @@ impl ParentId {
     }
 }
 
+impl ParentId {
+    /// Whether it has the form of a PCI address, such as 0000:81:00.4; domains may be longer.
+    pub fn is_pci_address(&self) -> bool {
+        let parts: Vec<&str> = self.0.split([':', '.']).collect();
+        let hex = |part: &str, least: usize, most: usize| {
+            (least..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit())
+        };
+        matches!(parts.as_slice(), [domain, bus, device, function]
+            if hex(domain, 4, 8) && hex(bus, 2, 2) && hex(device, 2, 2) && hex(function, 1, 1))
+    }
+}
+
 impl FromStr for ParentId {
     type Err = Error;
 

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+use super::scope::Scope;
 use super::{Answer, Context};
 use crate::error::Result;
-use crate::model::{Definition, Device, ParentId, StartMode, TypeId};
+use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, StartMode, TypeId};
 use crate::nvidia::short_name;
+use crate::store::Location;
 
 /// Which devices to tell, by their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,12 @@ pub struct ListRequest {
 /// One device, active or defined or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its UUID.
+    /// For which framework it is.
+    pub framework: FrameworkKind,
+    /// Its UUID; for a [`Seat::ForeignVf`] not one that means anything.
     pub uuid: Uuid,
+    /// Where it sits, while it is active.
+    pub seat: Option<Seat>,
     /// Its parent.
     pub parent: ParentId,
     /// Its type: the active device's, else the definition's.
@@ -49,6 +55,13 @@ pub struct Listed {
     pub start: Option<StartMode>,
 }
 
+impl Listed {
+    /// The virtual function that it occupies, where it does.
+    pub fn vf(&self) -> Option<&ParentId> {
+        self.seat.as_ref().and_then(Seat::vf)
+    }
+}
+
 /// The devices by parent and UUID.
 ///
 /// # Errors
@@ -56,8 +69,9 @@ pub struct Listed {
 pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<Listed>>> {
     let mut warnings = Vec::new();
     let devices = context.kernel.devices(&mut warnings)?;
-    let definitions = match &request.parent {
-        Some(parent) => context.store.of_parent(parent, &mut warnings)?,
+    let scope = request.parent.as_ref().map(|name| Scope::of(context, name));
+    let definitions = match &scope {
+        Some(scope) => scope.definitions(context, &mut warnings)?,
         None => context.store.all(&mut warnings)?,
     };
     let mut all = merge(devices, definitions);
@@ -69,8 +83,8 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
         Which::Active => one.active != Some(false),
         Which::Defined => one.start.is_some(),
     });
-    if let Some(parent) = &request.parent {
-        all.retain(|one| one.parent == *parent);
+    if let Some(scope) = &scope {
+        all.retain(|one| scope.has(one));
     }
     name_types(context, &mut all);
     if let Some(wanted) = &request.type_name {
@@ -93,12 +107,14 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
 }
 
 fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
-    let mut all: HashMap<(ParentId, Uuid), Listed> = devices
+    let mut all: HashMap<Location, Listed> = devices
         .into_iter()
         .map(|device| {
-            let key = (device.parent.clone(), device.uuid);
+            let key = Location::of_device(&device);
             let listed = Listed {
+                framework: device.framework(),
                 uuid: device.uuid,
+                seat: Some(device.seat),
                 parent: device.parent,
                 type_id: device.type_id,
                 type_name: None,
@@ -109,10 +125,11 @@ fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
         })
         .collect();
     for definition in definitions {
-        let key = (definition.parent.clone(), definition.uuid);
-        all.entry(key)
+        all.entry(Location::of(&definition))
             .or_insert_with(|| Listed {
+                framework: definition.framework,
                 uuid: definition.uuid,
+                seat: None,
                 parent: definition.parent,
                 type_id: definition.type_id,
                 type_name: None,
@@ -122,7 +139,7 @@ fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
             .start = Some(definition.start);
     }
     let mut all: Vec<Listed> = all.into_values().collect();
-    all.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+    all.sort_by(|a, b| (&a.parent, &a.vf(), a.uuid).cmp(&(&b.parent, &b.vf(), b.uuid)));
     all
 }
 

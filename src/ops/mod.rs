@@ -13,6 +13,7 @@ mod live;
 mod modify;
 mod report;
 mod restore;
+mod scope;
 mod show;
 mod start;
 mod stop;

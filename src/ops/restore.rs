@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::scope::Scope;
 use super::start::{bring_up, told};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result};
@@ -23,27 +24,28 @@ pub struct RestoreRequest {
     pub dry_run: bool,
 }
 
-/// Starts every `auto` definition that is not active: parents at the same time, the devices of one
-/// parent one after the other in order of their UUIDs. Changes are told in order of parent and UUID.
+/// Starts every `auto` definition that is not active: GPUs at the same time, the devices of one GPU
+/// one after the other in order of their parents and UUIDs. Changes are told in order of parent and UUID.
 ///
 /// # Errors
 /// The definitions cannot be listed at all. A bad definition is a warning.
 pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
     let mut warnings = Vec::new();
     let definitions = match &request.parent {
-        Some(parent) => context.store.of_parent(parent, &mut warnings)?,
+        Some(parent) => Scope::of(context, parent).definitions(context, &mut warnings)?,
         None => context.store.all(&mut warnings)?,
     };
-    let mut by_parent: BTreeMap<ParentId, Vec<Job>> = BTreeMap::new();
+    // The functions of one GPU share its memory, so their devices come one after the other.
+    let mut by_gpu: BTreeMap<ParentId, Vec<Job>> = BTreeMap::new();
     for job in jobs(definitions.into_iter().filter(at_boot)) {
-        let parent = job.definition.parent.clone();
-        by_parent.entry(parent).or_default().push(job);
+        let gpu = context.kernel.gpu_of(&job.definition.parent);
+        by_gpu.entry(gpu).or_default().push(job);
     }
     let deadline = Instant::now() + request.wait;
     let changes: Vec<Change> = thread::scope(|scope| {
-        let workers: Vec<_> = by_parent
+        let workers: Vec<_> = by_gpu
             .values()
-            .map(|jobs| scope.spawn(move || one_parent(jobs, request.dry_run, deadline, context)))
+            .map(|jobs| scope.spawn(move || one_gpu(jobs, request.dry_run, deadline, context)))
             .collect();
         workers
             .into_iter()
@@ -84,12 +86,7 @@ fn jobs(definitions: impl Iterator<Item = Definition>) -> Vec<Job> {
         .collect()
 }
 
-fn one_parent(
-    jobs: &[Job],
-    dry_run: bool,
-    deadline: Instant,
-    context: &Context<'_>,
-) -> Vec<Change> {
+fn one_gpu(jobs: &[Job], dry_run: bool, deadline: Instant, context: &Context<'_>) -> Vec<Change> {
     jobs.iter()
         .map(|Job { definition, rival }| {
             let mut definition = definition.clone();

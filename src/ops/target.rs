@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Context;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Device, ParentId, parse_uuid};
+use crate::model::{Device, ParentId, Seat, parse_uuid};
 use crate::store::Location;
 
 /// The fewest characters of a UUID that may stand for all of it.
@@ -19,12 +19,19 @@ pub enum UuidGiven {
     Whole(Uuid),
     /// The first 8 or more characters, in lower case.
     Prefix(String),
+    /// The virtual function that the device sits on.
+    Vf(ParentId),
 }
 
 impl FromStr for UuidGiven {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<UuidGiven> {
+        if let Ok(vf) = text.parse::<ParentId>()
+            && vf.is_pci_address()
+        {
+            return Ok(UuidGiven::Vf(vf));
+        }
         let whole = parse_uuid(text);
         let lower = text.to_ascii_lowercase();
         let looks_right = lower.char_indices().all(|(at, c)| match at {
@@ -51,6 +58,7 @@ impl std::fmt::Display for UuidGiven {
         match self {
             UuidGiven::Whole(uuid) => uuid.fmt(f),
             UuidGiven::Prefix(prefix) => prefix.fmt(f),
+            UuidGiven::Vf(vf) => vf.fmt(f),
         }
     }
 }
@@ -60,7 +68,7 @@ impl UuidGiven {
     pub fn whole(&self) -> Option<Uuid> {
         match self {
             UuidGiven::Whole(uuid) => Some(*uuid),
-            UuidGiven::Prefix(_) => None,
+            UuidGiven::Prefix(_) | UuidGiven::Vf(_) => None,
         }
     }
 
@@ -68,6 +76,16 @@ impl UuidGiven {
         match self {
             UuidGiven::Whole(whole) => whole == uuid,
             UuidGiven::Prefix(prefix) => uuid.to_string().starts_with(prefix),
+            UuidGiven::Vf(_) => false,
+        }
+    }
+
+    /// A vGPU that is not ours has no UUID that anybody could know.
+    fn fits_device(&self, device: &Device) -> bool {
+        match (self, &device.seat) {
+            (UuidGiven::Vf(vf), _) => device.vf() == Some(vf),
+            (_, Seat::ForeignVf(_)) => false,
+            _ => self.fits(&device.uuid),
         }
     }
 }
@@ -125,13 +143,15 @@ pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
     // What is odd elsewhere does not matter to the one device that is asked for.
     let mut unrelated = Vec::new();
     let on_parent = |parent: &ParentId| selector.parent.as_ref().is_none_or(|p| p == parent);
-    let mut defined = context.store.index(&mut unrelated)?;
-    defined.retain(|at| selector.uuid.fits(&at.uuid) && on_parent(&at.parent));
     let mut devices = match &selector.uuid {
         UuidGiven::Whole(uuid) => context.kernel.device(*uuid)?.into_iter().collect(),
-        UuidGiven::Prefix(_) => context.kernel.devices(&mut unrelated)?,
+        UuidGiven::Prefix(_) | UuidGiven::Vf(_) => context.kernel.devices(&mut unrelated)?,
     };
-    devices.retain(|device| selector.uuid.fits(&device.uuid) && on_parent(&device.parent));
+    devices.retain(|device| selector.uuid.fits_device(device) && on_parent(&device.parent));
+    let mut defined = context.store.index(&mut unrelated)?;
+    let is_meant =
+        |uuid: &Uuid| selector.uuid.fits(uuid) || devices.iter().any(|d| d.uuid == *uuid);
+    defined.retain(|at| is_meant(&at.uuid) && on_parent(&at.parent));
 
     let mut uuids: Vec<Uuid> = defined.iter().map(|at| at.uuid).collect();
     uuids.extend(devices.iter().map(|device| device.uuid));

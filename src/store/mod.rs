@@ -27,7 +27,7 @@ const NOT_A_PARENT: &str = "scripts.d";
 pub const GPU_SETTINGS: &str = "gpu.conf";
 
 /// Where a definition is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
     /// For which framework: each has a directory of its own.
     pub framework: FrameworkKind,

@@ -14,6 +14,7 @@ mod vf;
 
 use uuid::Uuid;
 
+use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::host::Host;
 use crate::model::{
@@ -219,6 +220,14 @@ impl<'h> Kernel<'h> {
             )
             .hints(last.map(|vf| format!("name one of them, such as {}", vf.id)))),
         }
+    }
+
+    /// The GPU that a virtual function is one of; anything else is its own.
+    pub fn gpu_of(&self, id: &ParentId) -> ParentId {
+        let link = Dir::open(self.host.pci_devices())
+            .and_then(|devices| devices.link_name(format!("{id}/physfn")));
+        link.and_then(|gpu| gpu.parse())
+            .unwrap_or_else(|_| id.clone())
     }
 
     /// The active devices of all frameworks, sorted by UUID.
