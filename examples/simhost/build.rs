@@ -39,11 +39,17 @@ pub fn base(sys: &mut Tree, dev: &mut Tree, spec: &HostFile) {
     dev.file("vfio/vfio", 0o666, Attr::Container);
     for (group, parent) in spec.parents.iter().enumerate() {
         pci_function(sys, parent, group);
+        if let Some(vfs) = parent.vfs {
+            let path = &parent.path;
+            sys.text(&format!("{path}/sriov_totalvfs"), &vfs.total.to_string());
+            let numvfs = Attr::NumVfs(parent.id.clone());
+            sys.file(&format!("{path}/sriov_numvfs"), 0o644, numvfs);
+        }
     }
 }
 
 /// The parent's PCI function, which is there whether or not its driver is.
-fn pci_function(sys: &mut Tree, parent: &ParentSpec, group: usize) {
+pub fn pci_function(sys: &mut Tree, parent: &ParentSpec, group: usize) {
     let Some(pci) = parent.pci else { return };
     let path = &parent.path;
     for (name, value) in [
@@ -86,7 +92,7 @@ fn iommu_group(sys: &mut Tree, group: u32, id: &str, path: &str) {
     sys.link(&format!("{path}/iommu_group"), &dir);
 }
 
-fn driver_dir(parent: &ParentSpec) -> String {
+pub fn driver_dir(parent: &ParentSpec) -> String {
     match (parent.pci, parent.flavour) {
         (Some(_), _) => format!("bus/pci/drivers/{}", parent.driver),
         (None, Flavour::ApMatrix) => format!("bus/matrix/drivers/{}", parent.driver),
@@ -103,16 +109,22 @@ fn mdev_driver(parent: &ParentSpec) -> String {
     }
 }
 
+/// The parent's driver binds to it.
+pub fn bind(sys: &mut Tree, parent: &ParentSpec) {
+    let driver = driver_dir(parent);
+    sys.dir(&driver);
+    sys.link(&format!("{}/driver", parent.path), &driver);
+    sys.link(&format!("{driver}/{}", parent.id), &parent.path);
+}
+
 /// The parent's driver registers it.
 pub fn attach(sys: &mut Tree, parent: &ParentSpec) {
     let path = &parent.path;
     sys.dir(path);
     let driver = driver_dir(parent);
-    sys.dir(&driver);
+    bind(sys, parent);
     sys.dir(&format!("module/{}", parent.driver));
     sys.dir(&format!("bus/mdev/drivers/{}", mdev_driver(parent)));
-    sys.link(&format!("{path}/driver"), &driver);
-    sys.link(&format!("{driver}/{}", parent.id), path);
     sys.link(&format!("class/mdev_bus/{}", parent.id), path);
     if parent.pci.is_none() {
         sys.file(&format!("{path}/uevent"), 0o644, Attr::Text(String::new()));

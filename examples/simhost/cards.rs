@@ -12,6 +12,9 @@ const TABLE: &str = include_str!("../hosts/cards.toml");
 pub struct Card {
     /// What the type names call it: `P4`.
     pub name: String,
+    /// The word in front of it in a type's name: `GRID`, and `NVIDIA` for newer cards.
+    #[serde(default = "grid")]
+    pub product: String,
     /// PCI device id.
     pub device: u16,
     /// PCI subsystem device id.
@@ -25,6 +28,10 @@ pub struct Card {
     pub widest: Option<String>,
     /// Type id to the end of the type's name.
     pub types: BTreeMap<String, String>,
+}
+
+fn grid() -> String {
+    "GRID".to_owned()
 }
 
 /// One vGPU type as its sysfs files describe it.
@@ -84,7 +91,7 @@ impl Card {
         let (heads, frl, resolution) = self.display(series, gigabytes).ok_or_else(bad)?;
         Ok(CardType {
             id,
-            name: format!("GRID {}-{suffix}", self.name),
+            name: format!("{} {}-{suffix}", self.product, self.name),
             description: format!(
                 "num_heads={heads}, frl_config={frl}, framebuffer={framebuffer_mib}M, \
                  max_resolution={resolution}, max_instance={max_instance}"
@@ -142,7 +149,7 @@ mod tests {
     fn an_unknown_card_names_the_known_ones() {
         assert_eq!(
             card("k80").unwrap_err(),
-            "no card \"k80\"; known cards: m10, p4, p40"
+            "no card \"k80\"; known cards: a40, l40s, m10, p4, p40"
         );
     }
 }

@@ -27,6 +27,8 @@ pub const COMMANDS: &str =
   fail-create N ERRNO              the Nth create from now fails and makes nothing
   fail-remove N ERRNO              the Nth remove from now fails and removes nothing
   fail-attr NAME ERRNO             the next write to that device attribute fails
+  leave-after MS                   a VF's type cannot be cleared until MS after its last close
+  vfs GPU N                        the GPU has N virtual functions now, 0 for none
   stick-remove                     the next remove says it worked, and the device stays
   detach PARENT                    the parent's driver goes, and all its devices
   attach PARENT                    it comes back, without devices
@@ -129,6 +131,14 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
         ["fail-attr", name, errno] => {
             let errno = errno_by_name(errno)?;
             host.faults.attr.push(((*name).to_owned(), errno));
+        }
+        ["leave-after", ms] => host.faults.leaving = milliseconds(ms)?,
+        ["vfs", gpu, number] => {
+            let number = number
+                .parse()
+                .map_err(|_| format!("{number} is no number"))?;
+            host.set_vfs(gpu, number)
+                .map_err(|e| format!("{gpu}: {e}"))?;
         }
         ["stick-remove"] => host.faults.stick_remove += 1,
         ["detach", parent] => host.detach(parent)?,

@@ -11,6 +11,7 @@ use crate::ap::{Matrix, unsigned};
 use crate::build;
 use crate::faults::{Broken, GARBAGE};
 use crate::hostfile::{HostFile, ParentSpec, Rule};
+use crate::pci;
 use crate::state::{Counters, Device, Faults, Open, RemoveStep, Stage, Ticket, Wait};
 use crate::tree::{Attr, Tree};
 
@@ -38,6 +39,8 @@ pub struct Host {
     pub counters: Counters,
     blockers: BTreeMap<String, BTreeSet<u64>>,
     busy_until: BTreeMap<String, Instant>,
+    /// When the last descriptor of a function's device was closed.
+    pub left_at: BTreeMap<String, Instant>,
     next_serial: u64,
     next_handle: u64,
 }
@@ -55,6 +58,7 @@ impl Host {
             counters: Counters::default(),
             blockers: BTreeMap::new(),
             busy_until: BTreeMap::new(),
+            left_at: BTreeMap::new(),
             next_serial: 1,
             next_handle: 1,
             spec,
@@ -64,17 +68,37 @@ impl Host {
             if parent.attached {
                 host.attach_spec(&parent);
             }
+            host.boot_functions(&parent);
         }
         host
     }
 
-    fn parent(&self, id: &str) -> Result<ParentSpec, Errno> {
+    /// A number that no device had before.
+    pub fn take_serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial - 1
+    }
+
+    /// The functions that are on after a boot.
+    fn boot_functions(&mut self, pf: &ParentSpec) {
+        if let Some(vfs) = pf.vfs {
+            // The host file was checked, and nothing is on them yet.
+            let _ = self.set_vfs(&pf.id, 0);
+            let _ = self.set_vfs(&pf.id, vfs.enabled);
+        }
+    }
+
+    /// The parent of that name.
+    pub fn parent(&self, id: &str) -> Result<ParentSpec, Errno> {
         let found = self.spec.parents.iter().find(|p| p.id == id);
         found.cloned().ok_or(Errno::ENODEV)
     }
 
     fn attach_spec(&mut self, parent: &ParentSpec) {
-        build::attach(&mut self.sys, parent);
+        match parent.vfs {
+            Some(_) => build::bind(&mut self.sys, parent),
+            None => build::attach(&mut self.sys, parent),
+        }
         self.attached.insert(parent.id.clone());
     }
 
@@ -144,6 +168,9 @@ impl Host {
         self.opens.clear();
         self.busy_until.clear();
         for parent in self.spec.parents.clone() {
+            self.boot_functions(&parent);
+        }
+        for parent in self.spec.parents.clone() {
             match (parent.attached, self.attached.contains(&parent.id)) {
                 (true, false) => self.attach_spec(&parent),
                 (false, true) => {
@@ -160,6 +187,15 @@ impl Host {
         self.devices.iter().filter(move |(_, d)| d.parent == parent)
     }
 
+    /// The devices that share a parent's GPU.
+    fn devices_of_gpu<'a>(&'a self, parent: &'a ParentSpec) -> impl Iterator<Item = &'a Device> {
+        let gpu = parent.gpu.as_deref().unwrap_or(&parent.id);
+        self.devices.values().filter(move |d| {
+            let of = self.spec.parents.iter().find(|p| p.id == d.parent);
+            of.is_some_and(|p| p.id == gpu || p.gpu.as_deref() == Some(gpu))
+        })
+    }
+
     /// `available_instances` of a type now.
     pub fn available(&self, parent: &str, type_id: &str) -> Result<u32, Errno> {
         let spec = self.parent(parent)?;
@@ -167,14 +203,18 @@ impl Host {
         let this = this.ok_or(Errno::ENODEV)?;
         Ok(match spec.rule {
             Rule::OneSize => {
-                if self
-                    .devices_of(parent)
-                    .any(|(_, d)| d.weight != this.weight)
-                {
+                let on_gpu = || self.devices_of_gpu(&spec);
+                if on_gpu().any(|d| d.weight != this.weight) {
                     return Ok(0);
                 }
-                let used = self.devices_of(parent).count() as u32;
-                this.max.saturating_sub(used)
+                let left = this.max.saturating_sub(on_gpu().count() as u32);
+                // A virtual function has one vGPU at most.
+                let is_taken = self.devices_of(parent).next().is_some();
+                match (&spec.gpu, is_taken) {
+                    (None, _) => left,
+                    (Some(_), true) => 0,
+                    (Some(_), false) => left.min(1),
+                }
             }
             Rule::Pool(size) => {
                 let used: u32 = self.devices_of(parent).map(|(_, d)| d.weight).sum();
@@ -207,11 +247,10 @@ impl Host {
             group: self.free_number(build::first_group(&self.spec), |d| d.group, |o| o.group),
             vfio: self.free_number(0, |d| d.vfio, |o| o.vfio),
             stage: Stage::Creating,
-            serial: self.next_serial,
+            serial: self.take_serial(),
             params: String::new(),
             matrix: Matrix::default(),
         };
-        self.next_serial += 1;
         build::device(&mut self.sys, &mut self.dev, &spec, &uuid, &device);
         // One GPU works off its creates one after the other, as NVIDIA's driver does.
         let now = Instant::now();
@@ -326,6 +365,9 @@ impl Host {
     }
 
     fn drop_device(&mut self, uuid: &str) {
+        if pci::is_address(uuid) {
+            return self.drop_function_device(uuid);
+        }
         self.blockers.remove(uuid);
         if let Some(device) = self.devices.remove(uuid)
             && let Ok(spec) = self.parent(&device.parent)
@@ -378,7 +420,9 @@ impl Host {
 
     /// The last descriptor of an open is closed.
     pub fn close_dev(&mut self, handle: u64) {
-        self.opens.remove(&handle);
+        if let Some(open) = self.opens.remove(&handle) {
+            self.left_at.insert(open.uuid, Instant::now());
+        }
         for blockers in self.blockers.values_mut() {
             blockers.remove(&handle);
         }
@@ -390,6 +434,9 @@ impl Host {
         Ok(match attr {
             Attr::Text(text) => text.clone(),
             Attr::Available(parent, type_id) => format!("{}\n", self.available(parent, type_id)?),
+            Attr::Creatable(vf) => self.creatable(vf)?,
+            Attr::Current(vf) => self.current(vf),
+            Attr::NumVfs(gpu) => format!("{}\n", self.number_of_vfs(gpu)),
             Attr::Params(uuid) => format!("{}\n", device(uuid)?.params),
             Attr::Matrix(uuid) => device(uuid)?.matrix.lines(),
             Attr::ControlDomains(uuid) => device(uuid)?.matrix.control_lines(),
@@ -407,6 +454,8 @@ impl Host {
         match attr {
             Attr::Text(_) => Ok(()),
             Attr::Params(uuid) => self.write_params(uuid, data),
+            Attr::Current(vf) => self.write_current(vf, data),
+            Attr::NumVfs(gpu) => self.write_numvfs(gpu, data),
             Attr::Assign(uuid, change) => {
                 let device = self.devices.get(uuid).ok_or(Errno::ENODEV)?;
                 let next = device.matrix.after(*change, data)?;

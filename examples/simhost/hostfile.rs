@@ -42,6 +42,32 @@ pub struct ParentSpec {
     pub attached: bool,
     /// Has it `mdev_supported_types`?
     pub supported_types: bool,
+    /// Its virtual functions; none for a card without SR-IOV.
+    pub vfs: Option<VfSpec>,
+    /// The GPU that it is a virtual function of.
+    pub gpu: Option<String>,
+}
+
+/// A card's virtual functions.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VfSpec {
+    /// `sriov_totalvfs`.
+    pub total: u8,
+    /// How many are on after a boot.
+    pub enabled: u8,
+    /// What its vGPUs are.
+    pub framework: Framework,
+}
+
+/// What the vGPUs on virtual functions are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Framework {
+    /// Mediated devices, whose parents the functions are.
+    Mdev,
+    /// Types that the functions take.
+    Vfio,
 }
 
 /// One mediated-device type.
@@ -108,6 +134,7 @@ struct RawParent {
     attached: bool,
     #[serde(default = "yes")]
     supported_types: bool,
+    vfs: Option<VfSpec>,
     #[serde(default, rename = "type")]
     types: Vec<RawType>,
 }
@@ -223,6 +250,8 @@ impl RawParent {
             types,
             attached: self.attached,
             supported_types: self.supported_types,
+            vfs: self.vfs,
+            gpu: None,
         })
     }
 }

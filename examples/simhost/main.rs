@@ -16,6 +16,7 @@ mod root;
 mod shared;
 mod state;
 mod tree;
+mod vf;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

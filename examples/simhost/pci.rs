@@ -61,6 +61,19 @@ pub fn nth_address(first: &str, offset: u8) -> Result<String, String> {
     Ok(format!("{domain:04x}:{bus:02x}:{rest}"))
 }
 
+/// The address `distance` functions further on the same bus, as a card's virtual functions have.
+pub fn function_after(address: &str, distance: u8) -> Option<String> {
+    let (domain, bus, rest) = split(address)?;
+    let (slot, function) = rest.split_once('.')?;
+    let (slot, function): (u8, u8) = (u8::from_str_radix(slot, 16).ok()?, function.parse().ok()?);
+    let routing = (slot << 3 | function).checked_add(distance)?;
+    Some(format!(
+        "{domain:04x}:{bus:02x}:{:02x}.{}",
+        routing >> 3,
+        routing & 7
+    ))
+}
+
 /// Where the function sits below `/sys`: on its root bus, or behind a bridge of its own.
 pub fn device_path(address: &str) -> String {
     let Some((domain, bus, _)) = split(address) else {

@@ -115,6 +115,8 @@ pub struct Faults {
     pub delay_remove: Duration,
     /// How many removes will say they worked and do nothing.
     pub stick_remove: u32,
+    /// How long NVIDIA's plugin stays after the last descriptor of a function's device is closed.
+    pub leaving: Duration,
     /// Device attributes whose next write fails.
     pub attr: Vec<(String, Errno)>,
 }

@@ -23,6 +23,12 @@ pub enum Attr {
     Remove(String),
     /// `nvidia/vgpu_params` of a device.
     Params(String),
+    /// `nvidia/creatable_vgpu_types` of a virtual function.
+    Creatable(String),
+    /// `nvidia/current_vgpu_type` of a virtual function.
+    Current(String),
+    /// `sriov_numvfs` of a GPU.
+    NumVfs(String),
     /// `assign_adapter` and its five sisters.
     Assign(String, Assignment),
     /// `matrix` of a device.

@@ -74,7 +74,7 @@ fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()
         return Ok(());
     };
     // First the claim, then the look: whoever comes after the claim is kept out by it.
-    let claim = context.kernel.claim(&nodes)?;
+    let claim = framework.claim(&nodes)?;
     let holders = other_holders(context, &nodes)?;
     let is_busy = matches!(claim, Claim::Busy) && !holders.claimed_by_caller;
     if is_busy || !holders.found.is_empty() {

@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use uuid::Uuid;
 
 use super::blocking::{self, Outcome};
-use super::{Framework, PciIdentity, attr, nodes, pci};
+use super::{Claim, Framework, PciIdentity, attr, holders, nodes, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
@@ -197,6 +197,10 @@ impl Framework for Mdev<'_> {
     fn nodes(&self, device: &Device) -> Result<Nodes> {
         let dir = Dir::open(self.host.mdev_devices().join(device.uuid.to_string()))?;
         nodes::of(self.host, &dir)
+    }
+
+    fn claim(&self, nodes: &Nodes) -> Result<Claim> {
+        holders::claim(nodes)
     }
 
     fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<Device> {

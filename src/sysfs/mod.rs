@@ -78,6 +78,12 @@ pub trait Framework: Sync {
     /// It is there but cannot be read.
     fn nodes(&self, device: &Device) -> Result<Nodes>;
 
+    /// Tries to keep everybody else from opening the device while it is removed.
+    ///
+    /// # Errors
+    /// The node is there and neither free nor busy.
+    fn claim(&self, nodes: &Nodes) -> Result<Claim>;
+
     /// Makes an instance. It is there when this returns.
     ///
     /// `parent` may be one that [`Framework::part`] tells.
@@ -277,14 +283,6 @@ impl<'h> Kernel<'h> {
     /// The list of processes could not be read.
     pub fn holders(&self, nodes: &Nodes) -> Result<Holders> {
         holders::find(self.host, nodes)
-    }
-
-    /// Tries to keep everybody else from opening the device.
-    ///
-    /// # Errors
-    /// The node is there and neither free nor busy.
-    pub fn claim(&self, nodes: &Nodes) -> Result<Claim> {
-        holders::claim(nodes)
     }
 }
 

@@ -9,7 +9,7 @@ mod records;
 
 use uuid::Uuid;
 
-use super::{Framework, PciIdentity, attr, nodes, pci};
+use super::{Claim, Framework, PciIdentity, attr, nodes, pci};
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
@@ -209,6 +209,11 @@ impl Framework for Vf<'_> {
 
     fn nodes(&self, device: &Device) -> Result<Nodes> {
         nodes::of(self.host, &self.dir(seat_of(device))?)
+    }
+
+    /// Clearing a type never blocks: the driver refuses it while the device is open.
+    fn claim(&self, _nodes: &Nodes) -> Result<Claim> {
+        Ok(Claim::NoNode)
     }
 
     fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<Device> {
