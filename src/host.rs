@@ -96,6 +96,16 @@ impl Host {
         self.locks().join("types")
     }
 
+    /// NVIDIA's program that switches a GPU's virtual functions.
+    pub fn sriov_manage(&self) -> PathBuf {
+        self.path("usr/lib/nvidia/sriov-manage")
+    }
+
+    /// NVIDIA's program that tells and sets what GPUs do.
+    pub fn nvidia_smi(&self) -> PathBuf {
+        self.path("usr/bin/nvidia-smi")
+    }
+
     /// Processes.
     pub fn processes(&self) -> PathBuf {
         self.path("proc")

@@ -15,6 +15,7 @@ mod start;
 mod stop;
 mod types;
 mod undefine;
+mod vfs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -70,6 +71,7 @@ enum Verb {
     Start(start::StartArgs),
     Stop(stop::StopArgs),
     Restore(restore::RestoreArgs),
+    Vfs(vfs::VfsArgs),
 }
 
 impl Verb {
@@ -87,6 +89,7 @@ impl Verb {
             Verb::Start(args) => args.run(context),
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
+            Verb::Vfs(args) => args.run(context),
         }
     }
 }

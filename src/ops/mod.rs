@@ -11,6 +11,7 @@ mod gpus;
 mod list;
 mod live;
 mod modify;
+mod prepare;
 mod report;
 mod restore;
 mod scope;
@@ -19,6 +20,7 @@ mod start;
 mod stop;
 mod target;
 mod types;
+mod vfs;
 mod wishes;
 
 use crate::error::Warnings;
@@ -27,6 +29,8 @@ use crate::scripts::{self, Refusals, Scripts};
 use crate::store::Store;
 use crate::sysfs::Kernel;
 
+pub use crate::scripts::Switch;
+pub use crate::store::FunctionsAtBoot;
 pub use callouts::subject;
 pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
@@ -41,9 +45,12 @@ pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};
 pub use target::{Selector, UuidGiven};
 pub use types::{ParentTypes, TypesRequest, types};
+pub use vfs::{GpuVfs, SwitchRequest, VfState, VfsRequest, switch_vfs, vfs};
 
 /// A host as the operations see it: what the kernel has, and what the user wants.
 pub struct Context<'h> {
+    /// The host itself, for its paths.
+    pub host: &'h Host,
     /// The kernel's side.
     pub kernel: Kernel<'h>,
     /// The definitions.
@@ -58,6 +65,7 @@ impl<'h> Context<'h> {
     /// The operations' view of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Context<'h> {
         Context {
+            host,
             kernel: Kernel::of(host),
             store: Store::of(host),
             scripts: Scripts::of(host).with_limit(scripts::limit()),

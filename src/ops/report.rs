@@ -59,6 +59,10 @@ pub enum Effect {
     Done(Action),
     /// It would be done, were this not a dry run.
     Planned(Action),
+    /// The virtual functions of its GPU were switched on.
+    Enabled,
+    /// They would be, were this not a dry run.
+    WouldEnable,
     /// Nothing was to do: "active" or "inactive" already, or "unchanged".
     Already(&'static str),
     /// It could not be done.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::prepare;
 use super::scope::Scope;
 use super::start::{bring_up, told};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, ParentId, StartMode};
+use crate::store::GpuSettings;
 
 /// Between two looks at whether a late parent has come.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -31,21 +33,29 @@ pub struct RestoreRequest {
 /// The definitions cannot be listed at all. A bad definition is a warning.
 pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
     let mut warnings = Vec::new();
-    let definitions = match &request.parent {
-        Some(parent) => Scope::of(context, parent).definitions(context, &mut warnings)?,
+    let scope = request.parent.as_ref().map(|name| Scope::of(context, name));
+    let definitions = match &scope {
+        Some(scope) => scope.definitions(context, &mut warnings)?,
         None => context.store.all(&mut warnings)?,
     };
     // The functions of one GPU share its memory, so their devices come one after the other.
-    let mut by_gpu: BTreeMap<ParentId, Vec<Job>> = BTreeMap::new();
+    let mut by_gpu: BTreeMap<ParentId, Work> = BTreeMap::new();
+    for (gpu, settings) in context.store.gpu_settings(&mut warnings)? {
+        if scope.as_ref().is_none_or(|scope| scope.names(&gpu)) {
+            by_gpu.entry(gpu).or_default().settings = settings;
+        }
+    }
     for job in jobs(definitions.into_iter().filter(at_boot)) {
         let gpu = context.kernel.gpu_of(&job.definition.parent);
-        by_gpu.entry(gpu).or_default().push(job);
+        by_gpu.entry(gpu).or_default().jobs.push(job);
     }
     let deadline = Instant::now() + request.wait;
     let changes: Vec<Change> = thread::scope(|scope| {
         let workers: Vec<_> = by_gpu
-            .values()
-            .map(|jobs| scope.spawn(move || one_gpu(jobs, request.dry_run, deadline, context)))
+            .iter()
+            .map(|(gpu, work)| {
+                scope.spawn(move || one_gpu(gpu, work, request.dry_run, deadline, context))
+            })
             .collect();
         workers
             .into_iter()
@@ -64,6 +74,13 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         warnings,
         notes,
     })
+}
+
+/// What is to be done on one GPU: first what its settings ask for, then its devices.
+#[derive(Default)]
+struct Work {
+    settings: GpuSettings,
+    jobs: Vec<Job>,
 }
 
 /// A definition, and the other parent that claims its UUID, if one comes before it.
@@ -86,31 +103,52 @@ fn jobs(definitions: impl Iterator<Item = Definition>) -> Vec<Job> {
         .collect()
 }
 
-fn one_gpu(jobs: &[Job], dry_run: bool, deadline: Instant, context: &Context<'_>) -> Vec<Change> {
-    jobs.iter()
-        .map(|Job { definition, rival }| {
-            let mut definition = definition.clone();
-            let result = match rival {
-                Some(rival) => Err(contested(&definition, rival)),
-                None => when_ready(&mut definition, dry_run, deadline, context),
-            };
-            let effect = result.unwrap_or_else(Effect::Failed);
-            told(context, definition, effect)
-        })
-        .collect()
-}
-
-/// Brings the device up, trying again while its parent or type is not there and time is left.
-fn when_ready(
-    definition: &mut Definition,
+fn one_gpu(
+    gpu: &ParentId,
+    work: &Work,
     dry_run: bool,
     deadline: Instant,
     context: &Context<'_>,
-) -> Result<Effect> {
+) -> Vec<Change> {
+    let first = first_of_all(gpu, work.settings, dry_run, deadline, context);
+    let devices = work.jobs.iter().map(|Job { definition, rival }| {
+        let mut definition = definition.clone();
+        let result = match rival {
+            Some(rival) => Err(contested(&definition, rival)),
+            None => until(deadline, || {
+                bring_up(context, &mut definition, at_boot, dry_run)
+            }),
+        };
+        let effect = result.unwrap_or_else(Effect::Failed);
+        told(context, definition, effect)
+    });
+    first.into_iter().chain(devices).collect()
+}
+
+/// What the GPU's settings ask for; `None` where that is nothing, or done.
+fn first_of_all(
+    gpu: &ParentId,
+    settings: GpuSettings,
+    dry_run: bool,
+    deadline: Instant,
+    context: &Context<'_>,
+) -> Option<Change> {
+    if settings == GpuSettings::default() {
+        return None;
+    }
+    let prepared = until(deadline, || match dry_run {
+        true => prepare::plan(context, gpu, settings),
+        false => prepare::prepare(context, gpu, settings),
+    });
+    prepared.unwrap_or_else(|error| Some(prepare::told(gpu, Effect::Failed(error))))
+}
+
+/// Does the work, again and again while something it needs is not there and time is left.
+fn until<T>(deadline: Instant, mut work: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
-        match bring_up(context, definition, at_boot, dry_run) {
+        match work() {
             Err(error) if error.kind() == Kind::NotFound && Instant::now() < deadline => {
-                log::debug!("waiting for {}: {error}", definition.parent);
+                log::debug!("waiting: {error}");
                 thread::sleep(PAUSE);
             }
             result => return result,

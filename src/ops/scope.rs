@@ -50,11 +50,16 @@ impl Scope {
         Ok(all)
     }
 
+    /// Whether definitions under this name are in it.
+    pub fn names(&self, home: &ParentId) -> bool {
+        self.homes.contains(home)
+    }
+
     /// Whether it has this device.
     pub fn has(&self, one: &Listed) -> bool {
         match self.is_one_function {
             true => one.vf() == Some(&self.name) || one.parent == self.name,
-            false => self.homes.contains(&one.parent),
+            false => self.names(&one.parent),
         }
     }
 }

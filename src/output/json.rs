@@ -12,6 +12,7 @@ pub fn reply_document(reply: &Reply) -> Value {
     let (key, body) = match reply {
         Reply::Types(answer) => ("parents", each(&answer.value, types)),
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
+        Reply::Vfs(answer) => ("gpus", super::vfs::document(&answer.value)),
         Reply::List(answer) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
         Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
@@ -133,6 +134,8 @@ fn change(change: &Change) -> Value {
     let result = match &change.effect {
         Effect::Done(action) => action.done().to_owned(),
         Effect::Planned(action) => format!("would-{}", action.verb()),
+        Effect::Enabled => "enabled".to_owned(),
+        Effect::WouldEnable => "would-enable".to_owned(),
         Effect::Already(_) => "unchanged".to_owned(),
         Effect::Failed(_) => "failed".to_owned(),
     };

@@ -5,6 +5,7 @@ mod streams;
 mod style;
 mod table;
 mod text;
+mod vfs;
 
 pub use json::{error_document, reply_document};
 pub use streams::{to_stderr, to_stdout};
@@ -12,7 +13,7 @@ pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 
 use crate::error::{Error, Kind};
-use crate::ops::{Answer, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Answer, Gpu, GpuVfs, Listed, ParentTypes, Report, Shown};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub enum Reply {
     Gpus(Answer<Vec<Gpu>>),
     /// The devices.
     List(Answer<Vec<Listed>>),
+    /// GPUs and their virtual functions.
+    Vfs(Answer<Vec<GpuVfs>>),
     /// One device.
     Show(Box<Answer<Shown>>),
     /// New devices or definitions: their UUIDs are the answer.
@@ -41,6 +44,7 @@ impl Reply {
             Reply::Gpus(answer) => &answer.warnings,
             Reply::List(answer) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
+            Reply::Vfs(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
@@ -54,6 +58,7 @@ impl Reply {
             Reply::Gpus(answer) => &answer.notes,
             Reply::List(answer) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
+            Reply::Vfs(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }

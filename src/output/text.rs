@@ -12,6 +12,7 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
     match reply {
         Reply::Types(answer) => types(&answer.value, style),
         Reply::Gpus(answer) => gpus(&answer.value, style),
+        Reply::Vfs(answer) => super::vfs::table(&answer.value, style),
         Reply::List(answer) => list(&answer.value, style),
         Reply::Show(answer) => show(&answer.value),
         Reply::Made(report) => made(report),
@@ -113,6 +114,8 @@ fn sentence(change: &Change) -> String {
     let what = match &change.effect {
         Effect::Done(action) => format!("{} {}", action.done(), subject(change)),
         Effect::Planned(action) => format!("would {} {}", action.verb(), subject(change)),
+        Effect::Enabled => format!("enabled {}", subject(change)),
+        Effect::WouldEnable => format!("would enable {}", subject(change)),
         Effect::Already(state) => format!("{} is {state} already", subject(change)),
         Effect::Failed(error) => return one_line(&error.to_string()),
     };
@@ -123,9 +126,10 @@ fn sentence(change: &Change) -> String {
 }
 
 fn subject(change: &Change) -> String {
-    match change.uuid {
-        Some(uuid) => uuid.to_string(),
-        None => "a new device".to_owned(),
+    match (change.uuid, &change.type_id, &change.parent) {
+        (Some(uuid), ..) => uuid.to_string(),
+        (None, None, Some(_)) => "virtual functions".to_owned(),
+        (None, ..) => "a new device".to_owned(),
     }
 }
 
@@ -143,6 +147,8 @@ fn restored(change: &Change) -> String {
     let (word, reason) = match &change.effect {
         Effect::Done(action) => (action.done().to_owned(), String::new()),
         Effect::Planned(action) => (format!("would {}", action.verb()), String::new()),
+        Effect::Enabled => ("enabled".to_owned(), String::new()),
+        Effect::WouldEnable => ("would enable".to_owned(), String::new()),
         Effect::Already(state) => ((*state).to_owned(), String::new()),
         Effect::Failed(error) => (
             "failed".to_owned(),

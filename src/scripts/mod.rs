@@ -9,6 +9,7 @@ mod answer;
 mod ask;
 mod find;
 mod run;
+mod vendor;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ use crate::error::{Error, Kind, Result, Warnings};
 use crate::host::Host;
 use crate::model::{Attr, ParentId, TypeId};
 use ask::{Call, Verdict};
+
+pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, sriov_manage};
 
 /// The environment variable that sets the time limit, in seconds.
 pub const LIMIT_VARIABLE: &str = "VGPUCTL_SCRIPT_TIMEOUT";

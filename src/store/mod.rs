@@ -3,6 +3,7 @@
 mod atomic;
 mod format;
 mod lock;
+mod settings;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -19,6 +20,7 @@ use crate::model::{Definition, Device, FrameworkKind, ParentId, parse_uuid};
 
 pub use format::{essence, parse as understand};
 pub use lock::Lock;
+pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
 
 /// mdevctl keeps its callout scripts here, between the parents.
 const NOT_A_PARENT: &str = "scripts.d";

@@ -10,6 +10,7 @@ mod holders;
 mod mdev;
 mod nodes;
 mod pci;
+mod sriov;
 mod vf;
 
 use uuid::Uuid;
@@ -24,6 +25,7 @@ use crate::model::{
 pub use card::Cards;
 pub use holders::{Claim, Holders};
 pub use pci::PciIdentity;
+pub use sriov::SriovGpu;
 
 /// One way in which kernels offer parents, types and devices.
 pub trait Framework: Sync {
@@ -179,7 +181,7 @@ impl<'h> Kernel<'h> {
         if let Some(exact) = parents.iter().find(|parent| parent.id == *id) {
             return Ok(vec![exact.clone()]);
         }
-        if let Some(part) = self.frameworks.iter().find_map(|one| one.part(id)) {
+        if let Some(part) = self.part(id) {
             return Ok(vec![part]);
         }
         let known: Vec<String> = parents.iter().map(|p| p.id.to_string()).collect();
@@ -226,6 +228,35 @@ impl<'h> Kernel<'h> {
             )
             .hints(last.map(|vf| format!("name one of them, such as {}", vf.id)))),
         }
+    }
+
+    /// The virtual function of that address, where a type can be set on it.
+    pub fn part(&self, id: &ParentId) -> Option<Parent> {
+        self.frameworks.iter().find_map(|one| one.part(id))
+    }
+
+    /// The GPUs of NVIDIA's driver that can have virtual functions, by address.
+    ///
+    /// # Errors
+    /// The driver's devices cannot be listed. A GPU that cannot be read is a warning.
+    pub fn sriov_gpus(&self, warnings: &mut Warnings) -> Result<Vec<SriovGpu>> {
+        sriov::gpus(self.host, warnings)
+    }
+
+    /// One of those; `None` where it is not there or cannot have virtual functions.
+    ///
+    /// # Errors
+    /// What is there cannot be read.
+    pub fn sriov_gpu(&self, gpu: &ParentId) -> Result<Option<SriovGpu>> {
+        sriov::gpu(self.host, gpu)
+    }
+
+    /// Asks for that many virtual functions, 0 for none: for drivers without a program for it.
+    ///
+    /// # Errors
+    /// What the kernel answered; NVIDIA's own driver refuses what does not come from its program.
+    pub fn ask_for_functions(&self, gpu: &ParentId, number: u32) -> Result<()> {
+        sriov::write_number(self.host, gpu, number)
     }
 
     /// The GPU that a virtual function is one of; anything else is its own.

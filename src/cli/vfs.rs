@@ -1,0 +1,72 @@
+//! `vgpuctl vfs`.
+
+use clap::{Args, Subcommand};
+
+use crate::error::Result;
+use crate::model::ParentId;
+use crate::ops::{self, Context, FunctionsAtBoot, Switch, SwitchRequest, VfsRequest};
+use crate::output::Reply;
+
+/// Show or switch the virtual functions of GPUs with SR-IOV
+///
+/// Without a word it only shows them. Switching is refused while the GPU has a vGPU, and never
+/// happens unasked: at boot only where `--at-boot` has asked for it.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct VfsArgs {
+    #[command(subcommand)]
+    word: Option<Word>,
+    /// Only of this GPU
+    #[arg(value_name = "GPU")]
+    gpu: Option<ParentId>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Switch all virtual functions of a GPU on, by NVIDIA's sriov-manage where it is installed
+    Enable(EnableArgs),
+    /// Switch the virtual functions of a GPU off
+    Disable(DisableArgs),
+}
+
+#[derive(Debug, Args)]
+struct EnableArgs {
+    /// The GPU
+    gpu: ParentId,
+    /// Do it again at each boot, before devices are restored
+    #[arg(long)]
+    at_boot: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct DisableArgs {
+    /// The GPU
+    gpu: ParentId,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl VfsArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let request = match self.word {
+            None => return ops::vfs(context, &VfsRequest { gpu: self.gpu }).map(Reply::Vfs),
+            Some(Word::Enable(args)) => SwitchRequest {
+                gpu: args.gpu,
+                switch: Switch::On,
+                at_boot: args.at_boot.then_some(FunctionsAtBoot::Enable),
+                dry_run: args.dry_run,
+            },
+            Some(Word::Disable(args)) => SwitchRequest {
+                gpu: args.gpu,
+                switch: Switch::Off,
+                at_boot: Some(FunctionsAtBoot::Leave),
+                dry_run: args.dry_run,
+            },
+        };
+        ops::switch_vfs(context, &request).map(Reply::Vfs)
+    }
+}

@@ -1,0 +1,76 @@
+//! What boot does to a GPU before its devices are restored, where its settings ask for it.
+
+use super::vfs::switch;
+use super::{Change, Context, Effect};
+use crate::error::{Error, Kind, Result};
+use crate::model::ParentId;
+use crate::scripts::{Switch, allow_mixed_sizes, complaint};
+use crate::store::{FunctionsAtBoot, GpuSettings, Lock, Sizes};
+
+/// Prepares a GPU; `None` where there was nothing to do. Virtual functions come first: the mode
+/// that mixes sizes is lost when they are switched.
+///
+/// # Errors
+/// [`Kind::NotFound`] while the GPU is not there; it cannot be prepared.
+pub fn prepare(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    settings: GpuSettings,
+) -> Result<Option<Change>> {
+    let lock = context.store.lock(gpu)?;
+    let had = count(context, gpu)?;
+    if settings.functions == FunctionsAtBoot::Enable {
+        switch(context, &lock, gpu, Switch::On)?;
+    }
+    if settings.sizes == Sizes::Mixed {
+        mix_sizes(context, &lock, gpu)?;
+    }
+    Ok((count(context, gpu)? != had).then(|| told(gpu, Effect::Enabled)))
+}
+
+/// What [`prepare`] would do.
+///
+/// # Errors
+/// [`Kind::NotFound`] where the GPU is not there.
+pub fn plan(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    settings: GpuSettings,
+) -> Result<Option<Change>> {
+    let is_due = settings.functions == FunctionsAtBoot::Enable && count(context, gpu)? == 0;
+    Ok(is_due.then(|| told(gpu, Effect::WouldEnable)))
+}
+
+/// What became of a GPU's virtual functions.
+pub fn told(gpu: &ParentId, effect: Effect) -> Change {
+    Change {
+        uuid: None,
+        parent: Some(gpu.clone()),
+        type_id: None,
+        type_name: None,
+        effect,
+    }
+}
+
+fn count(context: &Context<'_>, gpu: &ParentId) -> Result<usize> {
+    let absent = || Error::new(Kind::NotFound, format!("there is no GPU {gpu} with SR-IOV"));
+    let found = context.kernel.sriov_gpu(gpu)?.ok_or_else(absent)?;
+    Ok(found.functions.len())
+}
+
+/// Once a vGPU is on the GPU, its mode is decided.
+fn mix_sizes(context: &Context<'_>, _held: &Lock, gpu: &ParentId) -> Result<()> {
+    let devices = context.kernel.devices(&mut Vec::new())?;
+    if devices
+        .iter()
+        .any(|device| context.kernel.gpu_of(&device.parent) == *gpu)
+    {
+        return Ok(());
+    }
+    let what = format!("cannot let {gpu} have vGPUs of several sizes");
+    match allow_mixed_sizes(context.host, gpu)? {
+        None => Err(Error::new(Kind::NotFound, what).at(context.host.nvidia_smi())),
+        Some(said) if said.claims_success() => Ok(()),
+        Some(said) => Err(complaint(&what, &said).at(context.host.nvidia_smi())),
+    }
+}

@@ -1,0 +1,301 @@
+//! `vfs`: the virtual functions of GPUs, shown and switched.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::deactivate::refuse_held;
+use super::{Answer, Context};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Device, FrameworkKind, ParentId};
+use crate::scripts::{Said, Switch, complaint, sriov_manage};
+use crate::store::{FunctionsAtBoot, Lock};
+use crate::sysfs::SriovGpu;
+
+/// NVIDIA's program cannot have its lock while any NVML client runs, which most do for moments only.
+const ATTEMPTS: u32 = 5;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
+
+/// How long functions may take to appear after the program has ended.
+const APPEARING: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Which GPUs to tell.
+#[derive(Debug, Clone, Default)]
+pub struct VfsRequest {
+    /// Only this one.
+    pub gpu: Option<ParentId>,
+}
+
+/// What to switch.
+#[derive(Debug, Clone)]
+pub struct SwitchRequest {
+    /// Of which GPU.
+    pub gpu: ParentId,
+    /// On or off.
+    pub switch: Switch,
+    /// What boot is to do from now on; `None` leaves that as it is.
+    pub at_boot: Option<FunctionsAtBoot>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// A GPU that can have virtual functions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuVfs {
+    /// Its address.
+    pub gpu: ParentId,
+    /// How many functions it can have.
+    pub total: u32,
+    /// What boot does.
+    pub at_boot: FunctionsAtBoot,
+    /// The functions that are there, in the order of their numbers.
+    pub functions: Vec<VfState>,
+}
+
+/// One virtual function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VfState {
+    /// Its address.
+    pub vf: ParentId,
+    /// What its vGPU would be; `None` where it offers none (yet).
+    pub framework: Option<FrameworkKind>,
+    /// The device that it holds.
+    pub device: Option<Device>,
+}
+
+/// The GPUs that can have virtual functions, and those.
+///
+/// # Errors
+/// The GPU that was named is none of them; GPUs cannot be listed at all.
+pub fn vfs(context: &Context<'_>, request: &VfsRequest) -> Result<Answer<Vec<GpuVfs>>> {
+    let mut warnings = Vec::new();
+    let gpus = match &request.gpu {
+        Some(gpu) => vec![the_gpu(context, gpu)?],
+        None => context.kernel.sriov_gpus(&mut warnings)?,
+    };
+    let parents = context.kernel.parents(&mut warnings)?;
+    let devices = context.kernel.devices(&mut warnings)?;
+    let state = |vf: ParentId| VfState {
+        framework: match parents.iter().any(|parent| parent.id == vf) {
+            true => Some(FrameworkKind::Mdev),
+            false => context.kernel.part(&vf).map(|part| part.framework),
+        },
+        device: devices.iter().find(|d| sits_on(d, &vf)).cloned(),
+        vf,
+    };
+    let mut all = Vec::new();
+    for SriovGpu {
+        gpu,
+        total,
+        functions,
+    } in gpus
+    {
+        let at_boot = context.store.settings_of(&gpu).unwrap_or_else(|error| {
+            warnings.push(error);
+            Default::default()
+        });
+        all.push(GpuVfs {
+            gpu,
+            total,
+            at_boot: at_boot.functions,
+            functions: functions.into_iter().map(state).collect(),
+        });
+    }
+    let notes = match all.is_empty() {
+        true => vec!["no GPU of NVIDIA's driver can have virtual functions".to_owned()],
+        false => Vec::new(),
+    };
+    Ok(Answer {
+        value: all,
+        warnings,
+        notes,
+    })
+}
+
+fn the_gpu(context: &Context<'_>, gpu: &ParentId) -> Result<SriovGpu> {
+    let whole = context.kernel.gpu_of(gpu);
+    context.kernel.sriov_gpu(&whole)?.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("{gpu} is no GPU that can have virtual functions"),
+        )
+        .hint("see which can: vgpuctl vfs")
+    })
+}
+
+fn sits_on(device: &Device, vf: &ParentId) -> bool {
+    device.vf() == Some(vf) || device.parent == *vf
+}
+
+/// Switches a GPU's functions on or off, and tells how they are then.
+///
+/// # Errors
+/// [`Kind::InUse`] while a vGPU is on the GPU; the functions did not come, or not go.
+pub fn switch_vfs(context: &Context<'_>, request: &SwitchRequest) -> Result<Answer<Vec<GpuVfs>>> {
+    let gpu = the_gpu(context, &request.gpu)?.gpu;
+    let outcome = match request.dry_run {
+        true => plan(context, &gpu, request.switch)?,
+        false => {
+            let lock = context.store.lock(&gpu)?;
+            let outcome = switch(context, &lock, &gpu, request.switch)?;
+            if let Some(wanted) = request.at_boot {
+                context.store.set_functions_at_boot(&lock, &gpu, wanted)?;
+            }
+            outcome
+        }
+    };
+    let mut answer = vfs(context, &VfsRequest { gpu: Some(gpu) })?;
+    answer.notes.push(outcome);
+    Ok(answer)
+}
+
+fn plan(context: &Context<'_>, gpu: &ParentId, switch: Switch) -> Result<String> {
+    let now = the_gpu(context, gpu)?;
+    if is_as_wanted(&now, switch) {
+        return Ok(already(&now));
+    }
+    refuse_used(context, &now)?;
+    Ok(match switch {
+        Switch::On => format!("would switch {} virtual functions of {gpu} on", now.total),
+        Switch::Off => format!(
+            "would switch {} virtual functions of {gpu} off",
+            now.functions.len()
+        ),
+    })
+}
+
+fn is_as_wanted(gpu: &SriovGpu, switch: Switch) -> bool {
+    match switch {
+        Switch::On => !gpu.functions.is_empty(),
+        Switch::Off => gpu.functions.is_empty(),
+    }
+}
+
+fn already(gpu: &SriovGpu) -> String {
+    match gpu.functions.len() {
+        0 => format!("the virtual functions of {} are off already", gpu.gpu),
+        count => format!("{count} virtual functions of {} are on already", gpu.gpu),
+    }
+}
+
+/// Switches, with the GPU's lock held; says in words what came of it. What counts is the functions
+/// that are there afterwards: NVIDIA's program may end well without any.
+///
+/// # Errors
+/// As [`switch_vfs`].
+pub fn switch(
+    context: &Context<'_>,
+    _held: &Lock,
+    gpu: &ParentId,
+    switch: Switch,
+) -> Result<String> {
+    let now = the_gpu(context, gpu)?;
+    if is_as_wanted(&now, switch) {
+        return Ok(already(&now));
+    }
+    refuse_used(context, &now)?;
+    let mut last = None;
+    for attempt in 1..=ATTEMPTS {
+        let said = ask(context, &now, switch)?;
+        let then = wait_for(context, gpu, switch, said.as_ref())?;
+        if is_as_wanted(&then, switch) {
+            let (count, word) = match switch {
+                Switch::On => (then.functions.len(), "on"),
+                Switch::Off => (now.functions.len(), "off"),
+            };
+            return Ok(format!(
+                "switched {count} virtual functions of {gpu} {word}"
+            ));
+        }
+        log::warn!(
+            "{gpu} has {} virtual functions after attempt {attempt} of {ATTEMPTS}",
+            then.functions.len()
+        );
+        last = said;
+        if attempt < ATTEMPTS {
+            sleep(BETWEEN_ATTEMPTS);
+        }
+    }
+    Err(failed(context, gpu, switch, last))
+}
+
+/// Asks NVIDIA's program, which its driver insists on; where there is none, the kernel.
+fn ask(context: &Context<'_>, gpu: &SriovGpu, switch: Switch) -> Result<Option<Said>> {
+    let said = sriov_manage(context.host, switch, &gpu.gpu)?;
+    if said.is_none() {
+        let number = match switch {
+            Switch::On => gpu.total,
+            Switch::Off => 0,
+        };
+        context.kernel.ask_for_functions(&gpu.gpu, number)?;
+    }
+    Ok(said)
+}
+
+fn wait_for(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    switch: Switch,
+    said: Option<&Said>,
+) -> Result<SriovGpu> {
+    // One that says that it failed is not waited for.
+    let patience = match said {
+        Some(said) if !said.claims_success() => Duration::ZERO,
+        _ => APPEARING,
+    };
+    let begin = Instant::now();
+    loop {
+        let now = the_gpu(context, gpu)?;
+        if is_as_wanted(&now, switch) || begin.elapsed() >= patience {
+            return Ok(now);
+        }
+        sleep(PAUSE);
+    }
+}
+
+fn failed(context: &Context<'_>, gpu: &ParentId, switch: Switch, said: Option<Said>) -> Error {
+    let what = match switch {
+        Switch::On => format!("{gpu} still has no virtual functions after {ATTEMPTS} attempts"),
+        Switch::Off => format!("{gpu} still has its virtual functions after {ATTEMPTS} attempts"),
+    };
+    let Some(said) = said else {
+        return Error::new(Kind::Failed, what).hint("see the kernel's log: dmesg");
+    };
+    let error = complaint(&what, &said).at(context.host.sriov_manage());
+    match said.text.contains("unbindLock") {
+        true => error.hint(
+            "some program uses the GPU through NVML: stop nvidia-persistenced, DCGM, monitoring and \
+             nvidia-smi, then repeat",
+        ),
+        false => error.hint("see the kernel's log: dmesg"),
+    }
+}
+
+/// Refuses while anything on the GPU would be lost.
+fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
+    let devices = context.kernel.devices(&mut Vec::new())?;
+    let on_gpu: Vec<&Device> = devices
+        .iter()
+        .filter(|device| {
+            device.parent == gpu.gpu || gpu.functions.iter().any(|vf| sits_on(device, vf))
+        })
+        .collect();
+    for device in &on_gpu {
+        refuse_held(context, device)?;
+    }
+    match on_gpu.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::new(
+            Kind::InUse,
+            format!(
+                "{} has {} vGPUs, which switching its virtual functions would destroy",
+                gpu.gpu,
+                on_gpu.len()
+            ),
+        )
+        .hint(format!(
+            "stop them first, such as: vgpuctl stop {}",
+            first.name()
+        ))),
+    }
+}

@@ -1,0 +1,99 @@
+//! NVIDIA's own programs: how a GPU's virtual functions are switched, and its mixed-size mode.
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::run::{Output, run};
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::model::ParentId;
+
+/// Switching 32 functions rebinds drivers, which takes seconds on a busy host.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What `sriov-manage` is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// All of a GPU's functions on.
+    On,
+    /// All off.
+    Off,
+}
+
+/// What one of the programs said, and how it ended. NVIDIA's end well without having done it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// What it said on both its outputs, in one line.
+    pub text: String,
+    /// Its exit status; `None` where it had to be ended at the time limit.
+    pub status: Option<ExitStatus>,
+}
+
+impl Said {
+    /// Whether it says that it worked.
+    pub fn claims_success(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+}
+
+/// Runs NVIDIA's `sriov-manage` for one GPU; `None` where the driver brings none.
+///
+/// # Errors
+/// It could not be started.
+pub fn sriov_manage(host: &Host, switch: Switch, gpu: &ParentId) -> Result<Option<Said>> {
+    let flag = match switch {
+        Switch::On => "-e",
+        Switch::Off => "-d",
+    };
+    said(&host.sriov_manage(), &[flag, gpu.as_str()])
+}
+
+/// Puts a GPU into the mode that takes vGPUs of several framebuffer sizes; `None` where there is no
+/// `nvidia-smi`. It must be done after its functions are on, and before one takes a type.
+///
+/// # Errors
+/// It could not be started.
+pub fn allow_mixed_sizes(host: &Host, gpu: &ParentId) -> Result<Option<Said>> {
+    said(
+        &host.nvidia_smi(),
+        &["vgpu", "-shm", "1", "-i", gpu.as_str()],
+    )
+}
+
+fn said(program: &Path, args: &[&str]) -> Result<Option<Said>> {
+    let ended = match run(program, args, b"", Output::Kept, LIMIT) {
+        Ok(ended) => ended,
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(errno) => return Err(Error::system("cannot run NVIDIA's program", program, errno)),
+    };
+    let both = [ended.stdout, ended.stderr].concat();
+    let text = String::from_utf8_lossy(&both);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    log::debug!(
+        "{} {}: {:?}: {text:?}",
+        program.display(),
+        args.join(" "),
+        ended.status
+    );
+    Ok(Some(Said {
+        text: words.join(" "),
+        status: ended.status,
+    }))
+}
+
+/// Why one of the programs did not do it, as an error.
+pub fn complaint(what: &str, said: &Said) -> Error {
+    let how = match said.status {
+        None => format!("it took longer than {} s and was ended", LIMIT.as_secs()),
+        Some(status) if status.success() => "it ended as if it had worked".to_owned(),
+        Some(status) => format!("it ended with {status}"),
+    };
+    let error = Error::new(Kind::Failed, format!("{what}: {how}"));
+    match said.text.is_empty() {
+        true => error,
+        false => error.hint(format!("it said: {}", said.text)),
+    }
+}

@@ -1,0 +1,80 @@
+//! GPUs with SR-IOV: how many virtual functions they have (kernel:
+//! Documentation/ABI/testing/sysfs-bus-pci, `sriov_totalvfs` and `sriov_numvfs`).
+
+use super::{attr, pci};
+use crate::dir::Dir;
+use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::host::Host;
+use crate::model::ParentId;
+
+const TOTAL: &str = "sriov_totalvfs";
+const NUMBER: &str = "sriov_numvfs";
+
+/// A GPU that can have virtual functions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SriovGpu {
+    /// Its address.
+    pub gpu: ParentId,
+    /// How many functions it can have.
+    pub total: u32,
+    /// Those that are there, in the order of their numbers.
+    pub functions: Vec<ParentId>,
+}
+
+/// The GPUs of NVIDIA's driver that can have virtual functions, by address.
+///
+/// # Errors
+/// The driver's devices cannot be listed.
+pub fn gpus(host: &Host, warnings: &mut Warnings) -> Result<Vec<SriovGpu>> {
+    let Some(mut bound) = if_present(Dir::open(host.nvidia_driver()))? else {
+        return Ok(Vec::new());
+    };
+    let mut gpus = Vec::new();
+    for entry in bound.entries()? {
+        let name = entry.name.to_str().unwrap_or_default();
+        if let Ok(id) = name.parse::<ParentId>()
+            && id.is_pci_address()
+        {
+            match gpu(host, &id) {
+                Ok(found) => gpus.extend(found),
+                Err(error) => warnings.push(error),
+            }
+        }
+    }
+    gpus.sort_by(|a, b| a.gpu.cmp(&b.gpu));
+    Ok(gpus)
+}
+
+/// One GPU; `None` where it is not there or cannot have virtual functions.
+///
+/// # Errors
+/// What is there cannot be read.
+pub fn gpu(host: &Host, id: &ParentId) -> Result<Option<SriovGpu>> {
+    let Some(dir) = if_present(Dir::open(host.pci_devices().join(id.as_str())))? else {
+        return Ok(None);
+    };
+    let Some(text) = if_present(dir.read_text(TOTAL))? else {
+        return Ok(None);
+    };
+    let total = text.parse().map_err(|_| {
+        Error::new(Kind::Failed, format!("{text:?} is no number of functions")).at(dir.join(TOTAL))
+    })?;
+    if total == 0 {
+        return Ok(None);
+    }
+    Ok(Some(SriovGpu {
+        gpu: id.clone(),
+        total,
+        functions: pci::virtual_functions(dir)?,
+    }))
+}
+
+/// Asks the kernel for that many functions, 0 for none: for drivers without a program for it.
+///
+/// # Errors
+/// What the kernel answered; NVIDIA's own driver refuses what does not come from its program.
+pub fn write_number(host: &Host, gpu: &ParentId, number: u32) -> Result<()> {
+    let dir = Dir::open(host.pci_devices().join(gpu.as_str()))?;
+    let what = format!("cannot switch the virtual functions of {gpu}");
+    attr::write_value(&dir, NUMBER, &number.to_string(), &what)
+}
