@@ -60,6 +60,14 @@ impl Listed {
     pub fn vf(&self) -> Option<&ParentId> {
         self.seat.as_ref().and_then(Seat::vf)
     }
+
+    /// Its UUID, unless it is somebody else's on a virtual function.
+    pub fn known_uuid(&self) -> Option<Uuid> {
+        match self.seat {
+            Some(Seat::ForeignVf(_)) => None,
+            _ => Some(self.uuid),
+        }
+    }
 }
 
 /// The devices by parent and UUID.

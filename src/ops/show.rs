@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use uuid::Uuid;
+
 use super::target::find;
 use super::{Answer, Context, Selector};
 use crate::error::{Result, if_present};
-use crate::model::{Definition, Device, Nodes, ParentId, TypeId, VgpuType};
+use crate::model::{Definition, Device, Nodes, ParentId, Seat, TypeId, VgpuType};
 use crate::store::Location;
 use crate::sysfs::Holders;
 
@@ -33,6 +35,25 @@ pub struct Shown {
     pub definition: Option<Definition>,
     /// Other parents under which the same UUID is defined.
     pub also_defined_on: Vec<ParentId>,
+}
+
+impl Shown {
+    /// The virtual function that it occupies or, while it is not active, must have.
+    pub fn vf(&self) -> Option<&ParentId> {
+        match (&self.running, &self.definition) {
+            (Some(running), _) => running.device.vf(),
+            (None, definition) => definition.as_ref()?.vf.as_ref(),
+        }
+    }
+
+    /// Its UUID, unless it is somebody else's on a virtual function.
+    pub fn known_uuid(&self) -> Option<Uuid> {
+        let running = self.running.as_ref();
+        match running.map(|running| &running.device.seat) {
+            Some(Seat::ForeignVf(_)) => None,
+            _ => Some(self.at.uuid),
+        }
+    }
 }
 
 /// What exists in the kernel.

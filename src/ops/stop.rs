@@ -6,7 +6,7 @@ use super::deactivate::{patiently, refuse_held, take_away, take_away_for_good};
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Result, if_present};
-use crate::model::{ParentId, TypeId};
+use crate::model::{ParentId, Seat, TypeId};
 use crate::store::Location;
 
 /// What to stop.
@@ -95,8 +95,13 @@ pub fn change(context: &Context<'_>, target: &Target, effect: Effect) -> Change 
         (Some(parent), Some(id)) => context.kernel.type_name(parent, id),
         _ => None,
     };
+    let foreign = target.device.as_ref().map(|device| &device.seat);
+    let (uuid, parent) = match foreign {
+        Some(Seat::ForeignVf(vf)) => (None, Some(vf.clone())),
+        _ => (Some(target.uuid), parent),
+    };
     Change {
-        uuid: Some(target.uuid),
+        uuid,
         parent,
         type_id,
         type_name,

@@ -63,6 +63,7 @@ fn vgpu_type(vgpu_type: &VgpuType) -> Value {
         "frame_limit": details.map(|d| d.frame_limit),
         "resolution": details.map(|d| d.resolution.as_str()),
         "available": vgpu_type.available,
+        "available_at_least": vgpu_type.at_least,
         "max_instances": details.map(|d| d.max_instances),
         "device_api": vgpu_type.device_api,
         "description": vgpu_type.description,
@@ -85,8 +86,9 @@ fn gpu(gpu: &Gpu) -> Value {
 
 fn listed(device: &Listed) -> Value {
     json!({
-        "uuid": device.uuid.to_string(),
+        "uuid": device.known_uuid().map(|uuid| uuid.to_string()),
         "parent": device.parent.as_str(),
+        "vf": device.vf().map(|vf| vf.as_str()),
         "type": device.type_id.as_str(),
         "type_name": device.type_name,
         "active": device.active,
@@ -100,8 +102,9 @@ fn shown(shown: &Shown) -> Value {
     let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
     let definition = shown.definition.as_ref();
     json!({
-        "uuid": shown.at.uuid.to_string(),
+        "uuid": shown.known_uuid().map(|uuid| uuid.to_string()),
         "parent": shown.at.parent.as_str(),
+        "vf": shown.vf().map(|vf| vf.as_str()),
         "type": shown.type_id.as_ref().map(|id| id.as_str()),
         "type_details": shown.vgpu_type.as_ref().map(vgpu_type),
         "active": running.is_some(),

@@ -5,7 +5,7 @@ use super::{Reply, Style};
 use crate::error::Error;
 use crate::model::{Holder, VgpuType};
 use crate::nvidia::{short_name, size};
-use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Action, Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// The answer, for standard output; empty where there is none to give.
 pub fn stdout_text(reply: &Reply, style: Style) -> String {
@@ -126,11 +126,22 @@ fn sentence(change: &Change) -> String {
 }
 
 fn subject(change: &Change) -> String {
+    if change.uuid.is_none() && is_farewell(&change.effect) {
+        // Somebody else's, on a virtual function.
+        return "the vGPU".to_owned();
+    }
     match (change.uuid, &change.type_id, &change.parent) {
         (Some(uuid), ..) => uuid.to_string(),
         (None, None, Some(_)) => "virtual functions".to_owned(),
         (None, ..) => "a new device".to_owned(),
     }
+}
+
+fn is_farewell(effect: &Effect) -> bool {
+    let (Effect::Done(action) | Effect::Planned(action)) = effect else {
+        return false;
+    };
+    matches!(action, Action::Stop | Action::Remove)
 }
 
 fn place(change: &Change) -> Option<String> {
@@ -199,7 +210,7 @@ fn types(parents: &[ParentTypes], style: Style) -> String {
                 cells.push(or(d.map(|d| d.frame_limit), NONE));
                 cells.push(or(d.map(|d| d.resolution.as_str()), NONE));
             }
-            cells.push(or(t.available, UNKNOWN));
+            cells.push(free(t));
             if detailed {
                 cells.push(or(d.map(|d| d.max_instances), NONE));
             }
@@ -255,6 +266,15 @@ fn gpus(gpus: &[Gpu], style: Style) -> String {
     draw(&columns, rows.collect(), style)
 }
 
+/// "8", or "1+" where more may fit than can be told.
+fn free(vgpu_type: &VgpuType) -> String {
+    match (vgpu_type.available, vgpu_type.at_least) {
+        (Some(free), _) => free.to_string(),
+        (None, 0) => UNKNOWN.to_owned(),
+        (None, at_least) => format!("{at_least}+"),
+    }
+}
+
 /// "[######--] 6 GiB of 8 GiB".
 fn bar(taken: u64, total: u64) -> String {
     const WIDTH: u64 = 8;
@@ -270,27 +290,29 @@ fn bar(taken: u64, total: u64) -> String {
 }
 
 fn list(devices: &[Listed], style: Style) -> String {
-    let columns = [
-        ids("UUID"),
-        ids("TYPE"),
-        words("NAME"),
-        ids("PARENT"),
-        words("STATE"),
-        words("START"),
-    ];
-    let rows = devices.iter().map(|device| Row {
-        cells: vec![
-            device.uuid.to_string(),
+    let mut columns = vec![ids("UUID"), ids("TYPE"), words("NAME"), ids("PARENT")];
+    let on_functions = devices.iter().any(|device| device.vf().is_some());
+    if on_functions {
+        columns.push(ids("VF"));
+    }
+    columns.extend([words("STATE"), words("START")]);
+    let rows = devices.iter().map(|device| {
+        let name = device.type_name.as_deref();
+        let mut cells = vec![
+            or(device.known_uuid(), NONE),
             device.type_id.to_string(),
-            or(
-                device.type_name.as_deref().map(|n| one_line(short_name(n))),
-                NONE,
-            ),
+            or(name.map(|n| one_line(short_name(n))), NONE),
             device.parent.to_string(),
-            device.active.map_or(UNKNOWN, state).to_owned(),
-            or(device.start, NONE),
-        ],
-        is_live: device.active == Some(true),
+        ];
+        if on_functions {
+            cells.push(or(device.vf(), NONE));
+        }
+        cells.push(device.active.map_or(UNKNOWN, state).to_owned());
+        cells.push(or(device.start, NONE));
+        Row {
+            cells,
+            is_live: device.active == Some(true),
+        }
     });
     draw(&columns, rows.collect(), style)
 }
@@ -303,7 +325,10 @@ fn state(active: bool) -> &'static str {
 }
 
 fn show(shown: &Shown) -> String {
-    let mut told = vec![("UUID", shown.at.uuid.to_string())];
+    let mut told = vec![(
+        "UUID",
+        or(shown.known_uuid(), "- (made by another program)"),
+    )];
     let label = shown.type_id.as_ref().map(|id| {
         let name = shown.vgpu_type.as_ref().and_then(|t| t.name.as_deref());
         match name {
@@ -319,6 +344,9 @@ fn show(shown: &Shown) -> String {
         told.push(("Resolution", details.resolution.clone()));
     }
     told.push(("Parent", shown.at.parent.to_string()));
+    if let Some(vf) = shown.vf() {
+        told.push(("VF", vf.to_string()));
+    }
     told.push(("State", state(shown.running.is_some()).to_owned()));
     let start = match (&shown.definition, &shown.definition_path) {
         (Some(definition), _) => definition.start.to_string(),

@@ -186,11 +186,14 @@ impl<'h> Kernel<'h> {
         }
         let known: Vec<String> = parents.iter().map(|p| p.id.to_string()).collect();
         let functions: Vec<Parent> = parents.into_iter().filter(|p| p.gpu() == id).collect();
-        match (functions.is_empty(), known.is_empty()) {
-            (false, _) => Ok(functions),
-            (true, true) => Err(no_parent(id).hints(self.why_no_parents())),
-            (true, false) => Err(no_parent(id).hint(format!("parents here: {}", known.join(", ")))),
+        if !functions.is_empty() {
+            return Ok(functions);
         }
+        let error = no_parent(id).hints(self.switched_off(id));
+        Err(match known.is_empty() {
+            true => error.hints(self.why_no_parents()),
+            false => error.hint(format!("parents here: {}", known.join(", "))),
+        })
     }
 
     /// Where a definition's device is to be made.
@@ -257,6 +260,14 @@ impl<'h> Kernel<'h> {
     /// What the kernel answered; NVIDIA's own driver refuses what does not come from its program.
     pub fn ask_for_functions(&self, gpu: &ParentId, number: u32) -> Result<()> {
         sriov::write_number(self.host, gpu, number)
+    }
+
+    /// What to do where a name is that of a GPU whose virtual functions are off.
+    fn switched_off(&self, id: &ParentId) -> Option<String> {
+        let gpu = self.sriov_gpu(id).ok()??;
+        gpu.functions.is_empty().then(|| {
+            format!("its virtual functions are off; to switch them on: vgpuctl vfs enable {id}")
+        })
     }
 
     /// The GPU that a virtual function is one of; anything else is its own.
