@@ -16,7 +16,7 @@ const ATTEMPTS: u32 = 5;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
 
 /// How long functions may take to appear after the program has ended.
-const APPEARING: Duration = Duration::from_secs(10);
+const APPEARING: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Which GPUs to tell.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -150,6 +151,27 @@ impl SimHost {
         uuids
     }
 
+    /// As [`SimHost::defined`], of vGPUs on one GPU's virtual functions.
+    pub fn defined_functions(&self, gpu: &str) -> Vec<String> {
+        let Ok(files) = std::fs::read_dir(self.path(&format!("etc/vgpuctl.d/{gpu}"))) else {
+            return Vec::new();
+        };
+        let name = |file: std::io::Result<std::fs::DirEntry>| file.unwrap().file_name();
+        let mut names: Vec<String> = files
+            .map(|file| name(file).into_string().unwrap())
+            .filter(|name| name != "gpu.conf")
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Runs the binary as `mdevctl`.
+    pub fn mdevctl(&self, line: &str) -> Run {
+        let mut command = self.command(line.split_whitespace());
+        command.arg0("mdevctl").env("MDEVCTL_ENV_ROOT", self.root());
+        finished(command.output().unwrap())
+    }
+
     /// The command, not yet started, without the caller's settings.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
@@ -252,7 +274,7 @@ pub fn finished(output: std::process::Output) -> Run {
 }
 
 /// cargo puts examples beside the binaries.
-fn simhost() -> PathBuf {
+pub fn simhost() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_vgpuctl"));
     binary.with_file_name("examples").join("simhost")
 }
