@@ -187,7 +187,8 @@ fn prepare(host: &SimHost, wanted: State) {
         let types = format!("sys/class/mdev_bus/{PARENT}/mdev_supported_types");
         tell_kernel(host, &format!("{types}/{TYPE}/create"), UUID);
         let device = format!("sys/bus/mdev/devices/{UUID}");
-        tell_kernel(host, &format!("{device}/nvidia/vgpu_params"), ATTRIBUTE);
+        let params = format!("{device}/nvidia/vgpu_params");
+        tell_kernel(host, &params, &format!("{ATTRIBUTE}\n"));
     }
 }
 
