@@ -77,7 +77,8 @@ fn is_number(text: &str) -> bool {
 }
 
 fn is_gpu(text: &str) -> bool {
-    !text.is_empty() && text.trim() == text && !is_number(text)
+    let is_plain = text.trim() == text && !text.contains(char::is_control);
+    !text.is_empty() && is_plain && !is_number(text)
 }
 
 fn framebuffer(gib: &str) -> Option<u64> {
@@ -181,6 +182,7 @@ mod tests {
             "1Q",
             "-1Q",
             "P4--1Q ",
+            "GRID P\n4-1Q",
             "A100-99999999999-5C",
             "GRID P4-１Q",
             "GRID P4-1é",

@@ -2,7 +2,7 @@
 
 use super::choose::type_for_definition;
 use super::deactivate::held;
-use super::params::{holds_params, params_in, set_params, with_params};
+use super::params::{holds_params, params_in, params_now, set_params, with_params};
 use super::pick_type::{TypeWants, pick_type};
 use super::stop::change;
 use super::target::find;
@@ -10,7 +10,7 @@ use super::wishes::keep;
 use super::{Action, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, Device, StartMode, TypeId};
-use crate::nvidia::params::{ParamEdit, doubts};
+use crate::nvidia::params::{ParamEdit, Params, doubts};
 use crate::store::{Location, Lock};
 
 /// A change to the list of attributes. Indexes count from 0 in the list as it was.
@@ -111,10 +111,10 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         (false, true) => Effect::Planned(Action::Modify),
         (false, false) => Effect::Done(Action::Modify),
     };
-    if is_set {
-        notes.push("the running device has these parameters too".to_owned());
-    }
     if let Some(device) = &target.device {
+        if is_set {
+            notes.push(seen(context, device, &params_in(&new.attrs)));
+        }
         notes.extend(difference(request, &old, &new, device));
     }
     let mut change = change(context, &target, effect);
@@ -204,6 +204,15 @@ fn place(places: &mut [Vec<Attr>], index: usize) -> Result<&mut Vec<Attr>> {
             )),
         }
     })
+}
+
+/// What a look at the running device says after its parameters were set.
+fn seen(context: &Context<'_>, device: &Device, wanted: &Params) -> String {
+    match params_now(context, device) {
+        Ok(Some(now)) if now == *wanted => "the running device has these parameters too".to_owned(),
+        Ok(Some(now)) => format!("the running device took the parameters and shows \"{now}\""),
+        _ => "the running device took the parameters and does not show them".to_owned(),
+    }
 }
 
 fn difference(

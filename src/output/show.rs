@@ -106,6 +106,9 @@ fn about_type(vgpu_type: &VgpuType) -> Vec<(&'static str, String)> {
     }
     if let Some(name) = vgpu_type.name_parts() {
         let series = name.series;
+        if let Some(slices) = name.slices {
+            told.push(("MIG slices", slices.to_string()));
+        }
         told.push(("Use", format!("{} (series {series})", series.purpose())));
         told.push(("Licence", licence(&name)));
         told.push(("CUDA", yes_or_no(name.cuda())));

@@ -276,3 +276,31 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
     assert_eq!(host.active(), [""; 0]);
     assert_eq!(host.defined(), before);
 }
+
+#[test]
+fn what_the_device_does_not_show_as_written_is_told() {
+    let host = SimHost::start("two-p4");
+    create(&host, "--param disable_vnc=1").expect(0);
+    let file = format!("{}/nvidia/vgpu_params", uuid(1));
+    host.ctl(&["break", &file, "eio"]);
+    let run = modify(&host, "--param disable_vnc=0").expect(0);
+    assert!(run.stderr.contains("and does not show them"), "{run:?}");
+    assert_eq!(on_device(&host), "disable_vnc=0");
+    let run = host.run(&format!("show {}", uuid(1))).expect(7);
+    assert!(
+        run.stdout.contains("Parameters   disable_vnc=0\n"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.contains("vgpu_params: Input/output error"),
+        "{run:?}"
+    );
+    host.ctl(&["break", &file, "empty"]);
+    let run = modify(&host, "--param disable_vnc=1").expect(0);
+    assert!(run.stderr.contains(r#"and shows """#), "{run:?}");
+    host.ctl(&["break", &file, "missing"]);
+    let before = attrs(&host);
+    let run = modify(&host, "--param disable_vnc=0").expect(1);
+    assert!(run.stderr.contains("takes no vGPU parameters"), "{run:?}");
+    assert_eq!(attrs(&host), before);
+}

@@ -299,4 +299,9 @@ cost = 1
     assert_eq!(run.stdout.lines().count(), 2);
     let run = host.run("types").expect(0);
     assert!(run.stdout.contains("My own - type"), "{run:?}");
+    let run = host.run("create -t A100-1-5CME").expect(0);
+    let run = host.run(&format!("show {}", run.stdout.trim())).expect(0);
+    let wanted = "Framebuffer  5 GiB\nMIG slices   1\nUse          compute server (series C)\n\
+                  Licence      vCS (today: NVIDIA AI Enterprise)\nCUDA         yes\nOpenGL       no\n";
+    assert!(run.stdout.contains(wanted), "{run:?}");
 }
