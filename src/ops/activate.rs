@@ -1,6 +1,7 @@
 //! Making a device out of what a definition says.
 
 use super::callouts::around;
+use super::params::write_attr;
 use super::{Action, Context};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent};
@@ -50,7 +51,7 @@ fn make_bare(context: &Context<'_>, parent: &Parent, what: &Definition) -> Resul
 fn set_attrs(context: &Context<'_>, device: &Device, what: &Definition) -> Result<()> {
     let framework = context.kernel.owning(device);
     for attr in &what.attrs {
-        if let Err(error) = framework.write_attr(device, attr) {
+        if let Err(error) = write_attr(context, device, attr) {
             return Err(error.and_clean_up(framework.remove(device)));
         }
     }
