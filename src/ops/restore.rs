@@ -115,7 +115,7 @@ fn one_gpu(
         let mut definition = definition.clone();
         let result = match rival {
             Some(rival) => Err(contested(&definition, rival)),
-            None => until(deadline, || {
+            None => until(gpu, deadline, || {
                 bring_up(context, &mut definition, at_boot, dry_run)
             }),
         };
@@ -136,7 +136,7 @@ fn first_of_all(
     if settings == GpuSettings::default() {
         return None;
     }
-    let prepared = until(deadline, || match dry_run {
+    let prepared = until(gpu, deadline, || match dry_run {
         true => prepare::plan(context, gpu, settings),
         false => prepare::prepare(context, gpu, settings),
     });
@@ -144,11 +144,11 @@ fn first_of_all(
 }
 
 /// Does the work, again and again while something it needs is not there and time is left.
-fn until<T>(deadline: Instant, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+fn until<T>(gpu: &ParentId, deadline: Instant, mut work: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match work() {
             Err(error) if error.kind() == Kind::NotFound && Instant::now() < deadline => {
-                log::debug!("waiting: {error}");
+                log::debug!("waiting for {gpu}: {error}");
                 thread::sleep(PAUSE);
             }
             result => return result,
