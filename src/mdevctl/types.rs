@@ -5,15 +5,11 @@ use serde_json::{Map, Value, json};
 use super::args::TypesArgs;
 use crate::error::Result;
 use crate::model::VgpuType;
-use crate::ops::{self, Context, ParentTypes, TypeFilter, TypesRequest};
+use crate::ops::{self, Context, ParentTypes};
 
 /// The types of each parent, as text or JSON.
 pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
-    let request = TypesRequest {
-        parent: None,
-        filter: TypeFilter::default(),
-    };
-    let answer = ops::types(context, &request)?;
+    let answer = ops::types_of_parents(context, None)?;
     for warning in &answer.warnings {
         log::warn!("{warning}");
     }

@@ -8,6 +8,7 @@ mod create;
 mod deactivate;
 mod define;
 mod gpus;
+mod group;
 mod list;
 mod live;
 mod modify;
@@ -48,7 +49,7 @@ pub use show::{ShowRequest, Shown, show};
 pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};
 pub use target::{Selector, UuidGiven};
-pub use types::{ParentTypes, TypeFilter, TypesRequest, types};
+pub use types::{ParentTypes, TypeFilter, TypesRequest, types, types_of_parents};
 pub use vfs::{GpuVfs, SwitchRequest, VfState, VfsRequest, switch_vfs, vfs};
 
 /// A host as the operations see it: what the kernel has, and what the user wants.

@@ -79,7 +79,7 @@ pub fn pick_type(
 
 fn candidates(parents: Vec<ParentTypes>) -> Vec<Candidate> {
     let mut all: Vec<Candidate> = Vec::new();
-    for ParentTypes { parent, types } in parents {
+    for ParentTypes { parent, types, .. } in parents {
         for vgpu_type in types {
             match all.iter_mut().find(|one| one.vgpu_type.id == vgpu_type.id) {
                 Some(known) => known.parents.push(parent.id.clone()),

@@ -1,6 +1,7 @@
 //! `types`: what each parent can be split into.
 
 use super::choose::{empty_list_hint, no_types};
+use super::group::by_gpu;
 use super::{Answer, Context};
 use crate::error::Result;
 use crate::model::{Parent, ParentId, VgpuType};
@@ -63,19 +64,48 @@ impl TypeFilter {
 /// A parent and its types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParentTypes {
-    /// The parent.
+    /// The parent, or the GPU whose functions are parents.
     pub parent: Parent,
+    /// The parents that are functions of it, which are told as one.
+    pub functions: Vec<ParentId>,
     /// Its types, in natural order.
     pub types: Vec<VgpuType>,
 }
 
-/// The types of each parent, with a note for every list that is empty.
+/// The types of each parent, where those that are virtual functions of one GPU are told as that GPU.
+///
+/// # Errors
+/// As [`types_of_parents`].
+pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
+    let mut answer = types_of_parents(context, request.parent.as_ref())?;
+    let named = |one: &ParentTypes| Some(&one.parent.id) == request.parent.as_ref();
+    let is_function = |one: &ParentTypes| one.parent.gpu.is_some() && !named(one);
+    if answer.value.iter().any(is_function) {
+        let devices = context.kernel.devices(&mut answer.warnings)?;
+        answer.value = by_gpu(answer.value, &devices);
+    }
+    let all = &mut answer.value;
+    for one in all.iter_mut() {
+        one.types
+            .retain(|vgpu_type| request.filter.admits(vgpu_type));
+    }
+    let is_filtered = request.filter != TypeFilter::default();
+    if is_filtered && !all.is_empty() && all.iter().all(|one| one.types.is_empty()) {
+        answer.notes.push(request.filter.nothing_fits());
+    }
+    Ok(answer)
+}
+
+/// The types of each parent, or of those that `only` names; a note for every list that is empty.
 ///
 /// # Errors
 /// The parent that was named is not there, or no parent can be listed.
-pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
+pub fn types_of_parents(
+    context: &Context<'_>,
+    only: Option<&ParentId>,
+) -> Result<Answer<Vec<ParentTypes>>> {
     let (mut warnings, mut notes) = (Vec::new(), Vec::new());
-    let parents = match &request.parent {
+    let parents = match only {
         Some(parent) => context.kernel.parents_named(parent, &mut warnings)?,
         None => context.kernel.parents(&mut warnings)?,
     };
@@ -85,7 +115,7 @@ pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec
     let mut all = Vec::new();
     for parent in parents {
         let framework = context.kernel.serving(&parent);
-        let mut types = match framework.types(&parent.id, &mut warnings) {
+        let types = match framework.types(&parent.id, &mut warnings) {
             Ok(types) => types,
             Err(error) => {
                 warnings.push(no_types(error, &parent.id));
@@ -95,12 +125,11 @@ pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec
         if types.is_empty() {
             notes.push(empty_list_hint(&parent.id));
         }
-        types.retain(|vgpu_type| request.filter.admits(vgpu_type));
-        all.push(ParentTypes { parent, types });
-    }
-    let is_filtered = request.filter != TypeFilter::default();
-    if is_filtered && !all.is_empty() && all.iter().all(|one| one.types.is_empty()) {
-        notes.push(request.filter.nothing_fits());
+        all.push(ParentTypes {
+            parent,
+            functions: Vec::new(),
+            types,
+        });
     }
     Ok(Answer {
         value: all,

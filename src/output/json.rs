@@ -50,6 +50,7 @@ fn types(parent: &ParentTypes) -> Value {
     json!({
         "parent": parent.parent.id.as_str(),
         "framework": parent.parent.framework.as_str(),
+        "functions": parent.functions.iter().map(|vf| vf.as_str()).collect::<Vec<_>>(),
         "types": each(&parent.types, vgpu_type),
     })
 }

@@ -287,6 +287,20 @@ fn mdevctl_knows_nothing_of_them() {
 fn functions_that_are_mdev_parents_are_one_gpu_to_the_user() {
     let host = SimHost::start("a40-vfs");
     let gpu = "0000:41:00.0";
+    let free = |parent: &str, id: &str| {
+        let types = host
+            .run(&format!("types --parent {parent} --json"))
+            .expect(0)
+            .json();
+        let parents = types["parents"].as_array().unwrap();
+        assert_eq!(parents.len(), 1);
+        let types = parents[0]["types"].as_array().unwrap();
+        types.iter().find(|t| t["id"] == id).unwrap()["available"].clone()
+    };
+    // Four functions have an instance each; the GPU's memory has room for two.
+    assert_eq!(free(gpu, "nvidia-565"), 2);
+    assert_eq!(free(gpu, "nvidia-557"), 4);
+    assert_eq!(free("0000:41:00.4", "nvidia-565"), 1);
     host.run(&format!(
         "create --type nvidia-565 --parent {gpu} --count 2"
     ))
