@@ -10,7 +10,6 @@
 theirs=/usr/bin/mdevctl
 calls=/root/calls-of-theirs
 note_calls_of_theirs() {
-    dpkg --verify mdevctl >/root/verified # the guest has no manual pages and the like
     dpkg-divert --local --rename --divert "$theirs.real" --add "$theirs" >&3
     printf '#!/bin/bash\necho "$(cat "/proc/$PPID/comm"): mdevctl $*" >>%s\nexec %s.real "$@"\n' "$calls" "$theirs" >"$theirs"
     chmod 755 "$theirs"
