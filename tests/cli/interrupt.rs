@@ -82,6 +82,19 @@ fn start(mut command: Command) -> Child {
     command.spawn().unwrap()
 }
 
+/// `vgpuctl` as a terminal starts it, however the tests were started: those that run in the
+/// background or under `nohup` have signals ignored, which their children inherit.
+fn vgpuctl(host: &SimHost, args: &[&str]) -> Child {
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=HUP,INT,QUIT,TERM")
+        .arg(env!("CARGO_BIN_EXE_vgpuctl"))
+        .args(args)
+        .env("VGPUCTL_ROOT", host.root())
+        .stdin(Stdio::null());
+    start(command)
+}
+
 fn send(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     kill(pid, signal).unwrap();
@@ -100,7 +113,7 @@ fn whatever_ends_the_command_ends_its_script() {
         let file = put_auto(&host, P1, &uuid(1), "nvidia-63");
         let before = std::fs::read(&file).unwrap();
         let fifo = Told::script(&host, DEAF);
-        let mut child = start(host.command(["start", &uuid(1)]));
+        let mut child = vgpuctl(&host, &["start", &uuid(1)]);
         let mut told = Told::listen(&fifo);
         let _script = told.next();
         send(&child, signal);
@@ -120,7 +133,7 @@ fn a_restore_ends_the_scripts_of_all_parents() {
     put_auto(&host, P1, &uuid(1), "nvidia-63");
     put_auto(&host, P2, &uuid(2), "nvidia-63");
     let fifo = Told::script(&host, DEAF);
-    let mut child = start(host.command(["restore"]));
+    let mut child = vgpuctl(&host, &["restore"]);
     let mut told = Told::listen(&fifo);
     let _scripts = [told.next(), told.next()];
     send(&child, Signal::SIGTERM);
@@ -158,7 +171,7 @@ fn after_the_script_a_signal_ends_the_command_as_before_it() {
     put_auto(&host, "0000:99:00.0", &uuid(2), "nvidia-63");
     let fifo = Told::script(&host, "exit 0");
     // The second device's parent is waited for.
-    let mut child = start(host.command(["restore", "--wait", "600"]));
+    let mut child = vgpuctl(&host, &["restore", "--wait", "600"]);
     let mut told = Told::listen(&fifo);
     let _script = told.next();
     assert!(told.all_are_gone());
