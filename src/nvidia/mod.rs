@@ -1,8 +1,11 @@
 //! What is known about NVIDIA's vGPU types. Data and pure functions; the kernel is asked elsewhere.
 
+mod card_table;
+mod cards;
 mod details;
 mod placement;
 
+pub use cards::{Card, NVIDIA, Outlook, Standing, Unlock, card, standing, unlocks_as};
 pub use details::{TypeDetails, size};
 pub use placement::{Held, hold_line, holdings};
 
