@@ -7,7 +7,10 @@ mod placement;
 
 pub use cards::{Card, NVIDIA, Outlook, Standing, Unlock, card, standing, unlocks_as};
 pub use details::{TypeDetails, size};
-pub use placement::{Held, hold_line, holdings};
+pub use placement::{
+    Held, Placement, Queue, Room, choose, framebuffer_needed, has_other_size, hold_line, holdings,
+    why_no_room,
+};
 
 /// A type's name without the product line in front: `GRID P4-1Q` and `NVIDIA A40-1Q` become
 /// `P4-1Q` and `A40-1Q` (NVIDIA dropped "GRID" for newer cards).

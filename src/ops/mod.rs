@@ -3,6 +3,7 @@
 mod activate;
 mod callouts;
 mod capacity;
+mod cautions;
 mod choose;
 mod create;
 mod deactivate;
@@ -11,6 +12,7 @@ mod gpus;
 mod list;
 mod live;
 mod modify;
+mod place;
 mod report;
 mod restore;
 mod show;

@@ -1,11 +1,12 @@
 //! `modify`: a definition changed; the device that runs is left alone.
 
+use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
 use super::stop::change;
 use super::target::find;
 use super::wishes::keep;
 use super::{Action, Context, Effect, Report, Selector};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Attr, Definition, Device, StartMode, TypeId};
 
 /// A change to the list of attributes. Indexes count from 0 in the list as it was.
@@ -95,13 +96,27 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     if let Some(device) = &target.device {
         notes.extend(difference(&old, &new, device));
     }
+    let cautions = boot_set_cautions(context, &old, &new);
     let mut change = change(context, &target, effect);
     change.type_name = context.kernel.type_name(&at.parent, &new.type_id);
     change.parent = Some(at.parent);
     change.type_id = Some(new.type_id);
     let mut report = Report::of(vec![change]);
     report.notes = notes;
+    report.cautions = cautions;
     Ok(report)
+}
+
+/// What the change means for the next boot, if anything.
+fn boot_set_cautions(context: &Context<'_>, old: &Definition, new: &Definition) -> Warnings {
+    let is_touched = old.type_id != new.type_id || old.start != new.start;
+    match is_touched && new.start == StartMode::Auto {
+        true => {
+            let ahead = Ahead::new(Some(new.uuid), new.type_id.clone());
+            set_cautions(context, &new.parent, &[ahead])
+        }
+        false => Vec::new(),
+    }
 }
 
 /// The list after all edits.

@@ -20,6 +20,7 @@ mod main_job;
 mod modify;
 mod odd_names;
 mod options;
+mod placement;
 mod remove;
 mod restore;
 mod s390;
