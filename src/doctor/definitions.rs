@@ -1,0 +1,136 @@
+//! Saved devices that cannot start.
+
+use std::collections::BTreeMap;
+
+use super::facts::pci::Offer;
+use super::{Facts, Finding};
+use crate::error::Error;
+use crate::model::{Definition, Parent, ParentId, StartMode};
+use crate::ops::Context;
+use crate::store::Location;
+
+/// More paths than this say no more.
+const MOST_PATHS: usize = 4;
+
+/// Every definition can be read, and its parent and type are there.
+pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
+    let context = Context::of(facts.look.host);
+    let mut unreadable = Vec::new();
+    let all = match context.store.all(&mut unreadable) {
+        Ok(all) => all,
+        Err(error) => return vec![Finding::unchecked(error.to_string())],
+    };
+    let mut found: Vec<Finding> = unreadable.iter().map(told).collect();
+    if all.is_empty() && found.is_empty() {
+        return Vec::new();
+    }
+    let parents = match &facts.parents {
+        Ok(parents) => parents,
+        Err(error) => return vec![Finding::unchecked(error.to_string())],
+    };
+    let count = all.len();
+    let mut by_parent: BTreeMap<ParentId, Vec<Definition>> = BTreeMap::new();
+    for definition in all {
+        let parent = definition.parent.clone();
+        by_parent.entry(parent).or_default().push(definition);
+    }
+    for (id, definitions) in &by_parent {
+        match parents.iter().find(|parent| parent.id == *id) {
+            None => found.push(no_parent(facts, &context, id, definitions)),
+            Some(parent) => found.extend(no_type(&context, parent, definitions)),
+        }
+    }
+    if found.is_empty() {
+        let message = format!("parent and type of {count} are there");
+        found.push(Finding::ok(message).seen(facts.look.host.definitions(), "read"));
+    }
+    found
+}
+
+/// What the operations say, as a finding.
+fn told(error: &Error) -> Finding {
+    let mut finding = Finding::problem(error.message());
+    if let Some(path) = error.path() {
+        let cause = error.errno().map(crate::error::describe);
+        finding = finding.seen(path, cause.unwrap_or_else(|| "cannot be used".to_owned()));
+    }
+    for hint in error.all_hints() {
+        finding = finding.advise(hint);
+    }
+    match finding.steps.is_empty() {
+        true => finding.advise("mend the file, or take it away"),
+        false => finding,
+    }
+}
+
+/// What does not come back at boot is a problem; what nobody asked for yet may become one.
+fn finding(definitions: &[&Definition], message: String) -> Finding {
+    match definitions.iter().any(|d| d.start == StartMode::Auto) {
+        true => Finding::problem(message),
+        false => Finding::warning(message),
+    }
+}
+
+fn path(context: &Context<'_>, definition: &Definition) -> std::path::PathBuf {
+    context.store.path(&Location {
+        parent: definition.parent.clone(),
+        uuid: definition.uuid,
+    })
+}
+
+fn no_parent(
+    facts: &Facts<'_>,
+    context: &Context<'_>,
+    id: &ParentId,
+    definitions: &[Definition],
+) -> Finding {
+    let definitions: Vec<&Definition> = definitions.iter().collect();
+    let gpu = facts
+        .gpus
+        .iter()
+        .flatten()
+        .find(|gpu| gpu.address == id.as_str());
+    let (why, advice) = match gpu.map(|gpu| gpu.offer) {
+        None => ("is not on this host", "did the card move to another slot?"),
+        Some(Offer::VendorVfio) => (
+            "makes no mediated devices (vendor-specific VFIO)",
+            "its types are set on the virtual functions themselves",
+        ),
+        Some(_) => ("offers no mediated devices", "see: vgpuctl gpus"),
+    };
+    let message = match definitions.len() {
+        1 => format!("1 definition is for {id}, which {why}"),
+        count => format!("{count} definitions are for {id}, which {why}"),
+    };
+    let mut finding = finding(&definitions, message);
+    for definition in definitions.iter().take(MOST_PATHS) {
+        let found = format!("{} on {id}", definition.type_id);
+        finding = finding.seen(path(context, definition), found);
+    }
+    finding
+        .seen(facts.look.host.mdev_parents().join(id.as_str()), "absent")
+        .advise(advice)
+        .run(format!("vgpuctl list --defined --parent {id}"))
+        .advise("then define them anew on the right parent, and undefine these")
+}
+
+fn no_type(context: &Context<'_>, parent: &Parent, definitions: &[Definition]) -> Vec<Finding> {
+    let framework = context.kernel.serving(parent);
+    let types = match framework.types(&parent.id, &mut Vec::new()) {
+        Ok(types) => types,
+        Err(error) => return vec![Finding::unchecked(error.to_string())],
+    };
+    let is_gone = |definition: &&Definition| types.iter().all(|t| t.id != definition.type_id);
+    let gone = definitions.iter().filter(is_gone);
+    gone.map(|definition| {
+        let (uuid, id) = (definition.uuid, &definition.type_id);
+        finding(
+            &[definition],
+            format!("{uuid} is of type {id}, which {} does not offer", parent.id),
+        )
+        .seen(path(context, definition), format!("mdev_type {id}"))
+        .run(format!("vgpuctl types --parent {}", parent.id))
+        .run(format!("vgpuctl modify {uuid} --type TYPE"))
+    })
+    .collect()
+}

@@ -1,0 +1,108 @@
+//! Hosts on which all is well: no problem, no warning, and nothing said of other vendors' matters.
+
+use crate::{hosts, pinned, tree::Tree, with};
+
+#[track_caller]
+fn healthy(name: &str, tree: &Tree) -> serde_json::Value {
+    let (status, diagnosis) = pinned(name, tree);
+    assert_eq!(with(&diagnosis, "problem"), [""; 0]);
+    assert_eq!(with(&diagnosis, "warning"), [""; 0]);
+    assert_eq!(status, 0);
+    diagnosis
+}
+
+/// As [`healthy`], where also everything could be looked at.
+#[track_caller]
+fn wholly(name: &str, tree: &Tree) {
+    let diagnosis = healthy(name, tree);
+    assert_eq!(with(&diagnosis, "unchecked"), [""; 0]);
+}
+
+#[test]
+fn p4() {
+    wholly("p4", &hosts::p4());
+}
+
+#[test]
+fn gtx_1080_ti_with_the_unlock_in_rust() {
+    let tree = hosts::gtx_1080_ti();
+    tree.edit(
+        "etc/vgpu_unlock/profile_override.toml",
+        "frame_rate_limiter",
+        "frl_enabled",
+    );
+    wholly("gtx-1080-ti", &tree);
+}
+
+#[test]
+fn two_cards_of_one_kind() {
+    let tree = hosts::two_1080_ti();
+    tree.edit(
+        "etc/vgpu_unlock/profile_override.toml",
+        "frame_rate_limiter",
+        "frl_enabled",
+    );
+    wholly("two-1080-ti", &tree);
+}
+
+#[test]
+fn the_original_unlock() {
+    wholly("original-unlock", &hosts::original_unlock());
+}
+
+#[test]
+fn merged_driver() {
+    wholly("merged", &hosts::merged());
+}
+
+#[test]
+fn t4_without_iommu() {
+    wholly("t4", &hosts::t4());
+}
+
+#[test]
+fn l40s_by_vendor_vfio() {
+    wholly("l40s", &hosts::l40s());
+}
+
+/// No word of NVIDIA's driver, daemons or unlock to somebody who has none.
+#[track_caller]
+fn not_accused(diagnosis: &serde_json::Value) {
+    for check in diagnosis["checks"].as_array().unwrap() {
+        let text = check["findings"].to_string();
+        assert!(
+            !text.contains("nvidia") && !text.contains("NVIDIA's"),
+            "{check:#}"
+        );
+    }
+}
+
+#[test]
+fn gvt_g() {
+    let diagnosis = healthy("gvt-g", &hosts::gvt_g());
+    not_accused(&diagnosis);
+}
+
+#[test]
+fn s390() {
+    not_accused(&healthy("s390", &hosts::s390()));
+}
+
+#[test]
+fn amd_mxgpu() {
+    not_accused(&healthy("amd", &hosts::amd()));
+}
+
+#[test]
+fn no_gpu() {
+    let diagnosis = healthy("no-gpu", &hosts::server());
+    assert_eq!(with(&diagnosis, "note"), ["cards"]);
+    assert_eq!(with(&diagnosis, "ok"), [""; 0]);
+}
+
+#[test]
+fn an_empty_root_is_not_called_healthy() {
+    let diagnosis = healthy("empty", &Tree::new());
+    assert_eq!(with(&diagnosis, "ok"), [""; 0]);
+    assert_eq!(with(&diagnosis, "unchecked"), ["cards"]);
+}
