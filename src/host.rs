@@ -150,6 +150,11 @@ impl Host {
         self.path("proc/driver/nvidia/version")
     }
 
+    /// What NVIDIA's module of one version loads into a GPU's own processor.
+    pub fn nvidia_firmware(&self, version: &str) -> PathBuf {
+        self.path("lib/firmware/nvidia").join(version)
+    }
+
     /// Sources that DKMS builds modules from.
     pub fn sources(&self) -> PathBuf {
         self.path("usr/src")

@@ -250,6 +250,40 @@ pub fn mdevctl_rule(facts: &Facts<'_>) -> Vec<Finding> {
     }]
 }
 
+/// libvirt finds a program named mdevctl, with which it makes devices.
+pub fn mdevctl_name(facts: &Facts<'_>) -> Vec<Finding> {
+    let find = |name: &str| {
+        let dirs = facts.look.host.program_dirs().into_iter();
+        dirs.map(|dir| dir.join(name))
+            .find(|path| facts.look.is_there(path))
+    };
+    let Some(libvirt) = find("libvirtd").or_else(|| find("virtnodedevd")) else {
+        return Vec::new();
+    };
+    if !facts.is_for_vgpus() {
+        return Vec::new();
+    }
+    if let Some(path) = find(MDEVCTL) {
+        return vec![Finding::ok("libvirt finds mdevctl").seen(path, "present")];
+    }
+    let place = facts
+        .look
+        .host
+        .program_dirs()
+        .into_iter()
+        .nth(3)
+        .unwrap_or_default();
+    vec![
+        Finding::warning("libvirt finds no mdevctl, so `virsh nodedev-define` and -start fail")
+            .seen(libvirt, "present")
+            .seen(
+                place.join(MDEVCTL),
+                "absent, as in every other directory of programs",
+            )
+            .run("make install MDEVCTL=yes"),
+    ]
+}
+
 /// The path by which a rule calls mdevctl.
 fn called(rule: &str) -> Option<String> {
     let lines = rule.lines().map(str::trim_start);

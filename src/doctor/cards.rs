@@ -8,7 +8,7 @@ use super::{Facts, Finding};
 pub fn cards(facts: &Facts<'_>) -> Vec<Finding> {
     let gpus = match &facts.gpus {
         Ok(gpus) => gpus,
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(error)],
     };
     let has_better = !facts.candidates().is_empty();
     let mut found: Vec<Finding> = gpus

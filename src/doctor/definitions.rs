@@ -18,7 +18,7 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
     let mut unreadable = Vec::new();
     let all = match context.store.all(&mut unreadable) {
         Ok(all) => all,
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(&error)],
     };
     let mut found: Vec<Finding> = unreadable.iter().map(told).collect();
     if all.is_empty() && found.is_empty() {
@@ -26,7 +26,7 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
     }
     let parents = match &facts.parents {
         Ok(parents) => parents,
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(error)],
     };
     let count = all.len();
     let mut by_parent: BTreeMap<ParentId, Vec<Definition>> = BTreeMap::new();
@@ -118,7 +118,7 @@ fn no_type(context: &Context<'_>, parent: &Parent, definitions: &[Definition]) -
     let framework = context.kernel.serving(parent);
     let types = match framework.types(&parent.id, &mut Vec::new()) {
         Ok(types) => types,
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(&error)],
     };
     let is_gone = |definition: &&Definition| types.iter().all(|t| t.id != definition.type_id);
     let gone = definitions.iter().filter(is_gone);

@@ -158,7 +158,13 @@ pub fn driver(facts: &Facts<'_>) -> Vec<Finding> {
             module.version
         ))
         .seen(&module.path, &module.line);
-        return vec![install(facts, guest(facts, finding))];
+        let finding = install(facts, guest(facts, finding));
+        return vec![match facts.is_virtual_machine() {
+            true => finding.advise(
+                "this is a virtual machine: if it only uses a GPU or vGPU, nothing is missing",
+            ),
+            false => finding,
+        }];
     }
     let left: Vec<&Gpu> = facts
         .candidates()
@@ -227,6 +233,41 @@ fn unserved(left: &[&Gpu], is_open: bool) -> Finding {
         ),
         false => finding.run("dmesg | grep -i nvrm"),
     }
+}
+
+/// The firmware that NVIDIA's driver loads into newer GPUs is there, in the module's version.
+pub fn firmware(facts: &Facts<'_>) -> Vec<Finding> {
+    use super::facts::kinds::Generation;
+    let Some(module) = &facts.driver.module else {
+        return Vec::new();
+    };
+    // The open module always needs it; the proprietary one does for GPUs from Hopper and Ada on.
+    let needs =
+        |card: &&Gpu| module.is_open || Generation::of(card.device) >= Some(Generation::Hopper);
+    let cards = facts.candidates();
+    let Some(card) = cards.iter().copied().find(needs) else {
+        return Vec::new();
+    };
+    let dir = facts.look.host.nvidia_firmware(&module.version);
+    let names = facts.look.names_or_none(&dir);
+    let found: Vec<String> = names
+        .into_iter()
+        .filter(|name| name.starts_with("gsp_"))
+        .collect();
+    if !found.is_empty() {
+        let message = format!("firmware of {} is there", module.version);
+        return vec![Finding::ok(message).seen(dir, found.join(" "))];
+    }
+    vec![
+        Finding::warning(format!(
+            "no firmware of {} for {}, which may not start without",
+            module.version,
+            title(card)
+        ))
+        .seen(dir, "no gsp_*.bin")
+        .run("dmesg | grep -i gsp")
+        .advise("install the driver again, or copy firmware/gsp_*.bin out of its .run file there"),
+    ]
 }
 
 fn names(gpus: &[&Gpu]) -> String {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::error::{Error, describe};
+
 /// How bad it is, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -94,6 +96,17 @@ impl Finding {
     /// Is wrong.
     pub fn problem(message: impl Into<String>) -> Finding {
         Finding::new(Severity::Problem, message)
+    }
+
+    /// Could not be read.
+    pub fn unreadable(error: &Error) -> Finding {
+        let mut finding = Finding::unchecked(error.message());
+        if let Some(path) = error.path() {
+            let cause = error.errno().map(describe);
+            finding = finding.seen(path, cause.unwrap_or_else(|| "unreadable".to_owned()));
+        }
+        let hints = error.all_hints().into_iter().map(str::to_owned);
+        finding.then(hints.map(Step::Do))
     }
 
     /// Trouble that comes from other checks' problems.

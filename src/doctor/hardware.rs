@@ -23,7 +23,7 @@ pub fn cpu_virtualization(facts: &Facts<'_>) -> Vec<Finding> {
                 Finding::unchecked("nothing tells what the CPU can do").seen(path, "absent"),
             ];
         }
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(&error)],
     };
     let flags = text.lines().find(|line| line.starts_with("flags"));
     let has =
@@ -79,7 +79,7 @@ pub fn iommu(facts: &Facts<'_>) -> Vec<Finding> {
                 Finding::unchecked("nothing tells of IOMMUs").seen(host.iommus(), "absent"),
             ];
         }
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(&error)],
     };
     let groups = facts.look.names_or_none(&host.iommu_groups());
     match (needing, units.is_empty() || groups.is_empty()) {
@@ -125,6 +125,7 @@ fn off(facts: &Facts<'_>, card: &Gpu) -> Finding {
     finding = finding.seen(
         host.command_line(),
         match said.is_empty() {
+            _ if facts.command_line.is_none() => "absent".to_owned(),
             true => "says nothing of an IOMMU".to_owned(),
             false => said.join(" "),
         },

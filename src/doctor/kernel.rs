@@ -26,6 +26,7 @@ pub fn kernel(facts: &Facts<'_>) -> Vec<Finding> {
     let system = facts.system.as_ref();
     let system = system.map_or(String::new(), |system| format!(" ({system})"));
     if facts.driver.module.is_none()
+        && !facts.cards().is_empty()
         && let Some(finding) = not_built(facts, release)
     {
         return vec![finding];
@@ -102,7 +103,7 @@ pub fn modules(facts: &Facts<'_>) -> Vec<Finding> {
         Ok(_) => {
             return vec![Finding::unchecked("there is no list of modules").seen(list, "absent")];
         }
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(error)],
     };
     let missing = |name: &str| !modules.has(name);
     let lacks = |name: &str| format!("no {name}");

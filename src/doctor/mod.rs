@@ -121,6 +121,13 @@ pub const CHECKS: &[Check] = &[
         look: driver::driver,
     },
     Check {
+        id: "firmware",
+        theme: Theme::Software,
+        about: "the firmware that newer GPUs need",
+        after: &["driver"],
+        look: driver::firmware,
+    },
+    Check {
         id: "modules",
         theme: Theme::Software,
         about: "the kernel modules that vGPUs need",
@@ -206,6 +213,13 @@ pub const CHECKS: &[Check] = &[
         about: "whether mdevctl's udev rule finds mdevctl",
         after: &[],
         look: boot::mdevctl_rule,
+    },
+    Check {
+        id: "mdevctl-name",
+        theme: Theme::Boot,
+        about: "whether libvirt finds a program named mdevctl",
+        after: &[],
+        look: boot::mdevctl_name,
     },
     Check {
         id: "profile-override",

@@ -51,7 +51,7 @@ fn lint(
     let bytes = match facts.look.bytes(path) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Vec::new(),
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(&error)],
     };
     let name = path
         .file_name()
@@ -101,13 +101,14 @@ fn edit(facts: &Facts<'_>, path: &Path) -> String {
 /// `profile_override.toml`.
 pub fn profile_override(facts: &Facts<'_>) -> Vec<Finding> {
     let memory = Memory::of(facts);
+    let offered = facts.type_ids();
     let judge = |file: &File<'_>, top: &DeTable<'_>| {
         let mut found = Vec::new();
         for (name, value) in top {
             match (name.get_ref().as_ref(), value.get_ref().as_table()) {
                 (kind @ ("profile" | "mdev" | "vm"), Some(each)) => {
                     for (who, settings) in each {
-                        found.extend(odd_name(file, kind, who));
+                        found.extend(odd_name(file, kind, who, &offered));
                         found.extend(entry(file, kind, who, settings, &memory));
                     }
                 }
@@ -150,6 +151,7 @@ fn odd_name(
     file: &File<'_>,
     kind: &str,
     who: &Spanned<std::borrow::Cow<'_, str>>,
+    offered: &[String],
 ) -> Option<Finding> {
     let name = who.get_ref();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -161,6 +163,12 @@ fn odd_name(
         "mdev" => (parse_uuid(name).is_ok(), "a UUID"),
         _ => (is_number(name), "a VM's number such as 100"),
     };
+    if fits && kind == "profile" && !offered.is_empty() && !offered.iter().any(|id| id == name) {
+        let message =
+            format!("[profile.{name}] is used for nothing: no card here offers that type");
+        let finding = file.at(Severity::Warning, who.span().start, message);
+        return Some(finding.run("vgpuctl types"));
+    }
     (!fits).then(|| {
         let message = format!("[{kind}.{name}] is used for nothing: it must name {wanted}");
         file.at(Severity::Warning, who.span().start, message)

@@ -82,7 +82,7 @@ pub fn types(facts: &Facts<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = cards.iter().map(|card| types_of(facts, card)).collect();
     let parents = match &facts.parents {
         Ok(parents) => parents,
-        Err(error) => return vec![Finding::unchecked(error.to_string())],
+        Err(error) => return vec![Finding::unreadable(error)],
     };
     let of_card = |parent: &&Parent| {
         let mut gpus = facts.gpus.iter().flatten();
@@ -157,6 +157,6 @@ fn types_of_parent(facts: &Facts<'_>, parent: &Parent) -> Finding {
         }
         Ok(types) => Finding::ok(format!("{}: {}", parent.id, types_in_words(types.len())))
             .seen(dir, "present"),
-        Err(error) => Finding::unchecked(error.to_string()),
+        Err(error) => Finding::unreadable(&error),
     }
 }

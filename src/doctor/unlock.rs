@@ -141,10 +141,13 @@ pub fn wiring(facts: &Facts<'_>) -> Vec<Finding> {
             other,
             "so no VM starts: \"vGPU is supported only on VGX capable boards\"",
         )],
-        _ => vec![
-            stale(facts, &wires[1])
-                .unwrap_or_else(|| Finding::ok("both daemons are unlocked").seen_all(evidence())),
-        ],
+        _ => match stale(facts, &wires[1]) {
+            Some(finding) => vec![finding],
+            None => [Finding::ok("both daemons are unlocked").seen_all(evidence())]
+                .into_iter()
+                .chain(not_seen(facts, &wires[1]))
+                .collect(),
+        },
     }
 }
 
@@ -241,5 +244,25 @@ fn stale(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
             .advise("first shut every VM down that has a vGPU: it would lose it")
 .run("systemctl daemon-reload")
             .run("systemctl stop nvidia-vgpu-mgr; killall nvidia-vgpu-mgr; systemctl start nvidia-vgpu-mgr"),
+    )
+}
+
+/// Whether the manager that runs has the library is for root to see.
+fn not_seen(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
+    let Wire::Library(..) = wire else {
+        return None;
+    };
+    let mut processes = facts.processes.manager.iter();
+    let process = processes.find(|process| process.maps.as_deref().is_none_or(str::is_empty))?;
+    let maps = facts
+        .look
+        .host
+        .processes()
+        .join(process.pid.to_string())
+        .join("maps");
+    Some(
+        Finding::unchecked("whether the nvidia-vgpu-mgr that runs has the unlock in it")
+            .seen(maps, "cannot be read")
+            .advise("only root can see that: run it again with sudo"),
     )
 }

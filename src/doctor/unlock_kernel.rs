@@ -116,7 +116,7 @@ fn edit(
             "whether the kernel module is unlocked: its source is not whole",
         )
         .seen(path, "absent")),
-        Err(error) => Err(Finding::unchecked(error.to_string())),
+        Err(error) => Err(Finding::unreadable(&error)),
     }
 }
 

@@ -133,6 +133,7 @@ fn the_driver_is_one_for_desktops() {
 #[test]
 fn an_h200_with_the_data_centre_driver() {
     let tree = hosts::server();
+    tree.file("usr/lib/firmware/nvidia/570.124.06/gsp_ga10x.bin", "");
     put(
         &tree,
         &Card {
@@ -197,6 +198,7 @@ fn the_open_module_does_not_serve_a_pascal_card() {
         "x86_64 Kernel Module ",
         "Open Kernel Module for x86_64 ",
     );
+    tree.file("usr/lib/firmware/nvidia/535.129.03/gsp_tu10x.bin", "");
     broken("driver-open-module", &tree, "driver");
 }
 
@@ -583,6 +585,32 @@ fn an_override_has_a_slip_in_a_key() {
         &hosts::gtx_1080_ti(),
         "profile-override",
     );
+}
+
+#[test]
+fn an_override_is_for_a_type_of_another_card() {
+    let tree = hosts::gtx_1080_ti();
+    tidy(&tree);
+    tree.edit(
+        "etc/vgpu_unlock/profile_override.toml",
+        "nvidia-47",
+        "nvidia-259",
+    );
+    doubtful("override-other-type", &tree, "profile-override");
+}
+
+#[test]
+fn the_firmware_is_missing() {
+    let tree = hosts::l40s();
+    tree.without("usr/lib/firmware");
+    doubtful("firmware", &tree, "firmware");
+}
+
+#[test]
+fn libvirt_finds_no_mdevctl() {
+    let tree = hosts::p4();
+    tree.file("usr/sbin/libvirtd", "");
+    doubtful("mdevctl-name", &tree, "mdevctl-name");
 }
 
 #[test]

@@ -370,6 +370,7 @@ pub fn l40s() -> Tree {
     let tree = server();
     proxmox(&tree, "6.8.12-4-pve");
     manager(&tree, "550.90.05");
+    tree.file("usr/lib/firmware/nvidia/550.90.05/gsp_ga10x.bin", "");
     tree.file(
         "proc/cpuinfo",
         INTEL

@@ -88,3 +88,37 @@ fn what_may_not_be_read_is_not_checked() {
     assert!(text.starts_with("not checked modules: "), "{text}");
     assert!(!text.contains("ok          modules"), "{text}");
 }
+
+/// A user without rights is told what he could not see, and it is not called well.
+#[test]
+fn what_only_root_may_read_is_not_checked_for_others() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let tree = hosts::gtx_1080_ti();
+    let close = |below: &str, mode: u32| {
+        std::fs::set_permissions(tree.path(below), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    close("", 0o755);
+    close("etc/vgpu_unlock/profile_override.toml", 0o600);
+    close("proc/1712/maps", 0o400);
+    // That user may not come near the build's folder.
+    let copy = tree.path("usr/vgpuctl-copy");
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_vgpuctl"))
+        .arg(&copy)
+        .status();
+    assert!(copied.unwrap().success());
+    let run = Command::new(&copy)
+        .args(["doctor", "profile-override", "unlock-wiring"])
+        .env("VGPUCTL_ROOT", tree.root())
+        .env_remove("LD_LIBRARY_PATH")
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(run.stdout).unwrap();
+    assert!(text.contains("not checked profile-override: "), "{text}");
+    assert!(!text.contains("ok          profile-override"), "{text}");
+    assert!(text.contains("not checked unlock-wiring: "), "{text}");
+    assert!(text.contains("run it again with sudo"), "{text}");
+}

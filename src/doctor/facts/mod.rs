@@ -101,6 +101,19 @@ impl<'h> Facts<'h> {
         cards
     }
 
+    /// The ids of all types that the parents offer, as far as they can be read.
+    pub fn type_ids(&self) -> Vec<String> {
+        let kernel = Kernel::of(self.look.host);
+        let types = self.parents.iter().flatten().filter_map(|parent| {
+            let framework = kernel.serving(parent);
+            framework.types(&parent.id, &mut Vec::new()).ok()
+        });
+        types
+            .flatten()
+            .map(|vgpu_type| vgpu_type.id.to_string())
+            .collect()
+    }
+
     /// The cards that need vgpu_unlock.
     pub fn unlocked(&self) -> Vec<&Gpu> {
         let mut cards = self.cards();
