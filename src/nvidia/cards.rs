@@ -37,6 +37,15 @@ impl Card {
         }
     }
 
+    /// "a GTX 1080 Ti", "an RTX 2080".
+    pub fn with_article(&self) -> String {
+        let article = match self.name.get(..3) {
+            Some("RTX" | "NVS") => "an",
+            _ => "a",
+        };
+        format!("{article} {}", self.name)
+    }
+
     /// The family of chips: "Maxwell 1", "Pascal".
     pub fn family(&self) -> &'static str {
         match self.chip.get(..3) {

@@ -12,7 +12,10 @@ mod size;
 pub use cards::{Card, NVIDIA, Outlook, Standing, Unlock, card, standing, unlocks_as};
 pub use details::TypeDetails;
 pub use name::TypeName;
-pub use placement::{Held, hold_line, holdings};
+pub use placement::{
+    Held, Placement, Queue, Room, choose, framebuffer_needed, has_other_size, hold_line, holdings,
+    why_no_room,
+};
 pub use series::Series;
 pub use size::{parse_size, size};
 

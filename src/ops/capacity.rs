@@ -3,8 +3,8 @@
 use super::Context;
 use super::choose::Offer;
 use crate::error::{Error, Kind};
-use crate::model::{ParentId, VgpuType};
-use crate::nvidia::{Held, hold_line, holdings, size};
+use crate::model::{Device, ParentId, VgpuType};
+use crate::nvidia::{has_other_size, holdings, why_no_room};
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
 /// says what is in the way on each parent, and which other parent has room.
@@ -41,57 +41,100 @@ pub fn label(vgpu_type: &VgpuType) -> String {
     }
 }
 
-fn what_is_in_the_way(context: &Context<'_>, offer: &Offer) -> String {
+/// As [`nothing_free_on`], with the reason in the message: a boot's log has one line a device.
+pub fn left_out(context: &Context<'_>, offer: &Offer) -> Error {
+    let parent = &offer.parent.id;
+    let why = match look(context, offer) {
+        Look::Room(free) => format!("{parent} has room for {free} by now"),
+        Look::Full(Full { line, .. }) => line,
+    };
+    no_room_for(&offer.vgpu_type, &why).hint(left_out_hint(parent))
+}
+
+/// What to do for a device that others leave no room for at boot.
+pub fn left_out_hint(parent: &ParentId) -> String {
+    format!(
+        "remove what is in the way (vgpuctl list --active --parent {parent}), or change what starts \
+         at boot: vgpuctl modify UUID --type TYPE, or --manual"
+    )
+}
+
+/// "no instance of nvidia-64 (P4-2Q) is free: 0000:81:00.0 holds ...".
+pub fn no_room_for(vgpu_type: &VgpuType, why: &str) -> Error {
+    let message = format!("no instance of {} is free: {why}", label(vgpu_type));
+    Error::new(Kind::NoCapacity, message)
+}
+
+enum Look {
+    Room(u32),
+    Full(Full),
+}
+
+/// Why nothing is free, and what can be done about it.
+struct Full {
+    line: String,
+    way_out: String,
+}
+
+fn look(context: &Context<'_>, offer: &Offer) -> Look {
     let parent = &offer.parent.id;
     let mut unrelated = Vec::new();
     let framework = context.kernel.serving(&offer.parent);
     let types = framework.types(parent, &mut unrelated).unwrap_or_default();
-    let devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
-    let active = devices
-        .iter()
-        .filter(|device| device.parent == *parent)
-        .filter_map(|device| types.iter().find(|t| t.id == device.type_id));
-    let held = holdings(active);
     let free = types
         .iter()
         .find(|t| t.id == offer.vgpu_type.id)
         .and_then(|t| t.available)
         .unwrap_or_default();
     if free > 0 {
-        return format!("{parent} has room for {free}");
+        return Look::Room(free);
     }
-    if held.is_empty() {
-        return format!("{parent} holds nothing, yet its driver offers no instance of this type");
-    }
-    format!(
-        "{parent} holds {}{}",
-        hold_line(&held),
-        size_rule(&held, &offer.vgpu_type, parent)
-    )
+    let active = active_on(context, parent);
+    let held = holdings(types_of(&active, &types));
+    let is_of_other_size = offer
+        .vgpu_type
+        .details
+        .as_ref()
+        .is_some_and(|details| has_other_size(&held, details.framebuffer_mib));
+    Look::Full(Full {
+        line: format!("{parent} {}", why_no_room(&held, &offer.vgpu_type)),
+        way_out: match is_of_other_size {
+            true => {
+                format!(": remove those first (vgpuctl list --active --parent {parent})")
+            }
+            false => String::new(),
+        },
+    })
 }
 
-fn size_rule(held: &[Held<'_>], wanted: &VgpuType, parent: &ParentId) -> String {
-    let Some(wanted) = &wanted.details else {
-        return String::new();
-    };
-    let other_size = held
-        .iter()
-        .filter_map(|h| h.vgpu_type.details.as_ref())
-        .any(|details| details.framebuffer_mib != wanted.framebuffer_mib);
-    match other_size {
-        true => format!(
-            "; a GPU serves one framebuffer size at a time, and this type needs {}: remove those \
-             first (vgpuctl list --active --parent {parent})",
-            size(wanted.framebuffer_mib)
-        ),
-        false => ", as many as fit".to_owned(),
+fn what_is_in_the_way(context: &Context<'_>, offer: &Offer) -> String {
+    match look(context, offer) {
+        Look::Room(free) => format!("{} has room for {free}", offer.parent.id),
+        Look::Full(Full { line, way_out }) => line + &way_out,
     }
+}
+
+/// The devices that are active on a parent; none where they cannot be listed.
+pub fn active_on(context: &Context<'_>, parent: &ParentId) -> Vec<Device> {
+    let mut unrelated = Vec::new();
+    let mut devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
+    devices.retain(|device| device.parent == *parent);
+    devices
+}
+
+/// The types of devices, one a device, as far as the parent lists them.
+pub fn types_of<'t>(devices: &[Device], types: &'t [VgpuType]) -> Vec<&'t VgpuType> {
+    devices
+        .iter()
+        .filter_map(|device| types.iter().find(|t| t.id == device.type_id))
+        .collect()
 }
 
 fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
     let mut unrelated = Vec::new();
     let wanted = &tried[0].vgpu_type.id;
     let parents = context.kernel.parents(&mut unrelated).unwrap_or_default();
+    let devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
     parents
         .iter()
         .filter(|parent| !tried.iter().any(|offer| offer.parent.id == parent.id))
@@ -101,10 +144,12 @@ fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
                 .vgpu_type(&parent.id, wanted, &mut unrelated)
                 .ok()?;
             let free = found.available.filter(|free| *free > 0)?;
-            Some(format!(
-                "{} has room for {free}: use --parent {0}",
-                parent.id
-            ))
+            let is_idle = !devices.iter().any(|device| device.parent == parent.id);
+            let state = match is_idle {
+                true => "is free, with room for",
+                false => "has room for",
+            };
+            Some(format!("{} {state} {free}: use --parent {0}", parent.id))
         })
         .collect()
 }

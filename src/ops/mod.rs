@@ -3,6 +3,7 @@
 mod activate;
 mod callouts;
 mod capacity;
+mod cautions;
 mod choose;
 mod create;
 mod deactivate;
@@ -13,6 +14,7 @@ mod live;
 mod modify;
 mod params;
 mod pick_type;
+mod place;
 mod report;
 mod restore;
 mod show;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::start::{bring_up, told};
+use super::capacity::{active_on, left_out, left_out_hint, no_room_for, types_of};
+use super::start::{bring_up, offer_of, told};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, ParentId, StartMode};
+use crate::nvidia::Queue;
 
 /// Between two looks at whether a late parent has come.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -61,6 +63,7 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         changes,
         warnings,
         notes,
+        ..Report::default()
     })
 }
 
@@ -90,16 +93,74 @@ fn one_parent(
     deadline: Instant,
     context: &Context<'_>,
 ) -> Vec<Change> {
-    jobs.iter()
+    let mut changes: Vec<Change> = jobs
+        .iter()
         .map(|Job { definition, rival }| {
             let mut definition = definition.clone();
             let result = match rival {
                 Some(rival) => Err(contested(&definition, rival)),
-                None => when_ready(&mut definition, dry_run, deadline, context),
+                None => when_ready(&mut definition, dry_run, deadline, context)
+                    .map_err(|error| with_reason(context, &definition, error)),
             };
             let effect = result.unwrap_or_else(Effect::Failed);
             told(context, definition, effect)
         })
+        .collect();
+    if let (true, Some(first)) = (dry_run, jobs.first()) {
+        let parent = &first.definition.parent;
+        foresee(context, parent, &mut changes);
+    }
+    changes
+}
+
+/// A lack of room, with what is in the way in its message.
+fn with_reason(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
+    match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+        Some(offer) => {
+            let reason = left_out(context, &offer);
+            let hints = reason.all_hints().into_iter().map(str::to_owned);
+            error.retold(reason.message()).hints(hints)
+        }
+        None => error,
+    }
+}
+
+/// Each device was judged alone by what the parent holds now; here those lose for which the ones
+/// before them leave no room, in the words that the real start will have.
+fn foresee(context: &Context<'_>, parent: &ParentId, changes: &mut [Change]) {
+    let mut unrelated = Vec::new();
+    let Ok(found) = context.kernel.parent(parent, &mut unrelated) else {
+        return;
+    };
+    let framework = context.kernel.serving(&found);
+    let types = framework.types(parent, &mut unrelated).unwrap_or_default();
+    let active = active_on(context, parent);
+    let mut queue = Queue::now(types_of(&active, &types), &types);
+    for change in changes {
+        let type_id = change.type_id.as_ref();
+        let wanted = types.iter().find(|t| Some(&t.id) == type_id);
+        let is_to_start = match &change.effect {
+            Effect::Planned(_) => true,
+            Effect::Failed(error) => error.kind() == Kind::NoCapacity,
+            Effect::Done(_) | Effect::Already(_) => false,
+        };
+        let Some(wanted) = wanted.filter(|_| is_to_start) else {
+            continue;
+        };
+        if let Err(why) = queue.admit(wanted, wanted.available) {
+            let error = no_room_for(wanted, &format!("{parent} {why}"));
+            change.effect = Effect::Failed(error.hint(left_out_hint(parent)));
+        }
+    }
+}
+
+/// What the next boot starts on a parent, in order. Definitions that cannot be read are left out.
+pub fn at_next_boot(context: &Context<'_>, parent: &ParentId) -> Vec<Definition> {
+    let definitions = context.store.all(&mut Vec::new()).unwrap_or_default();
+    jobs(definitions.into_iter().filter(at_boot))
+        .into_iter()
+        .filter(|job| job.rival.is_none() && job.definition.parent == *parent)
+        .map(|job| job.definition)
         .collect()
 }
 

@@ -6,6 +6,7 @@ use super::{Reply, doctor};
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
+use crate::nvidia::{Card, Standing};
 use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// The whole answer, warnings and notes in it.
@@ -23,7 +24,8 @@ pub fn reply_document(reply: &Reply) -> Value {
     };
     let mut document = json!({ "version": 1 });
     document[key] = body;
-    document["warnings"] = each(reply.warnings(), error);
+    let warnings = reply.warnings().iter().chain(reply.cautions());
+    document["warnings"] = warnings.map(error).collect();
     document["notes"] = json!(reply.notes());
     document
 }
@@ -88,6 +90,12 @@ fn gpu(gpu: &Gpu) -> Value {
         "framework": gpu.parent.framework.as_str(),
         "card": gpu.card,
         "pci_ids": gpu.pci_ids,
+        "model": gpu.known.map(|card| card.name),
+        "chip": gpu.known.map(|card| card.chip),
+        "memory_mib": gpu.known.map(Card::memory_mib),
+        "memory_sizes_mib": gpu.known.map(|card| card.memory_sizes_mib),
+        "vgpu": gpu.standing.map(Standing::code),
+        "unlocks_as": gpu.standing.and_then(Standing::unlock).map(|unlock| unlock.as_card),
         "driver": gpu.driver,
         "active": gpu.active,
         "holds": gpu.holds,

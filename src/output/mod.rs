@@ -58,6 +58,16 @@ impl Reply {
         }
     }
 
+    /// What the user should know beforehand. Unlike bad data, it makes no answer partial.
+    pub fn cautions(&self) -> &[Error] {
+        match self {
+            Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
+                &report.cautions
+            }
+            _ => &[],
+        }
+    }
+
     /// Sentences for people.
     pub fn notes(&self) -> &[String] {
         match self {

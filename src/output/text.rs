@@ -3,7 +3,7 @@
 use super::table::{Row, draw, ids, numbers, words};
 use super::{Reply, Style, doctor, show, types};
 use crate::error::Error;
-use crate::nvidia::{short_name, size};
+use crate::nvidia::{Card, Standing, short_name, size};
 use crate::ops::{Change, Effect, Gpu, Listed, Report};
 
 /// The answer, for standard output; empty where there is none to give.
@@ -47,7 +47,7 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
             }
         }
     }
-    for warning in reply.warnings() {
+    for warning in reply.warnings().iter().chain(reply.cautions()) {
         told.extend(problem("warning", warning));
     }
     told.extend(reply.notes().iter().map(|note| format!("note: {note}")));
@@ -170,6 +170,8 @@ fn gpus(gpus: &[Gpu], style: Style) -> String {
     let columns = [
         ids("PARENT"),
         words("CARD"),
+        numbers("MEMORY"),
+        words("VGPU"),
         words("DRIVER"),
         words("FRAMEWORK"),
         numbers("ACTIVE"),
@@ -180,6 +182,8 @@ fn gpus(gpus: &[Gpu], style: Style) -> String {
         cells: vec![
             gpu.parent.id.to_string(),
             or(gpu.card.as_deref(), NONE),
+            or(gpu.known.map(Card::memory), NONE),
+            or(gpu.standing.map(Standing::words), NONE),
             or(gpu.driver.as_deref(), NONE),
             gpu.parent.framework.as_str().to_owned(),
             gpu.active.to_string(),

@@ -127,11 +127,11 @@ fn a_retry_after_a_failure_works() {
 #[test]
 fn a_driver_that_says_it_is_full_means_no_capacity() {
     let host = SimHost::start("two-p4");
-    for errno in ["ENOSPC", "EUSERS"] {
+    for (errno, taken_by) in [("ENOSPC", "0000:82:00.0"), ("EUSERS", "0000:81:00.0")] {
         host.ctl(&["fail-create", "1", errno]);
-        // Both GPUs are tried; the second one takes it.
+        // Both GPUs are tried, the fuller one first; the other one takes it.
         let run = host.run("create -t P4-1Q").expect(0);
-        assert!(run.stderr.contains("on 0000:82:00.0"), "{run:?}");
+        assert!(run.stderr.contains(&format!("on {taken_by}")), "{run:?}");
         host.ctl(&["fail-create", "1", errno]);
         let run = host.run("create -t P4-1Q -p 0000:81:00.0").expect(4);
         assert!(run.stderr.contains(errno), "{run:?}");

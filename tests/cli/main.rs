@@ -22,6 +22,7 @@ mod odd_names;
 mod options;
 mod params;
 mod pick_type;
+mod placement;
 mod remove;
 mod restore;
 mod s390;
