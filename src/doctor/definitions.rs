@@ -1,12 +1,14 @@
 //! Saved devices that cannot start.
+//!
+//! What finds no room is known to the operations, which say it when such a definition is written.
 
 use std::collections::BTreeMap;
 
 use super::facts::pci::Offer;
-use super::{Facts, Finding};
+use super::{Evidence, Facts, Finding};
 use crate::error::Error;
 use crate::model::{Definition, Parent, ParentId, StartMode};
-use crate::ops::Context;
+use crate::ops::{Context, boot_cautions, set_cautions};
 use crate::store::Location;
 
 /// More paths than this say no more.
@@ -37,7 +39,10 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
     for (id, definitions) in &by_parent {
         match parents.iter().find(|parent| parent.id == *id) {
             None => found.push(no_parent(facts, &context, id, definitions)),
-            Some(parent) => found.extend(no_type(&context, parent, definitions)),
+            Some(parent) => {
+                found.extend(no_type(&context, parent, definitions));
+                found.extend(no_room(&context, parent));
+            }
         }
     }
     if found.is_empty() {
@@ -54,9 +59,7 @@ fn told(error: &Error) -> Finding {
         let cause = error.errno().map(crate::error::describe);
         finding = finding.seen(path, cause.unwrap_or_else(|| "cannot be used".to_owned()));
     }
-    for hint in error.all_hints() {
-        finding = finding.advise(hint);
-    }
+    finding = with_hints(finding, error);
     match finding.steps.is_empty() {
         true => finding.advise("mend the file, or take it away"),
         false => finding,
@@ -112,6 +115,40 @@ fn no_parent(
         .advise(advice)
         .run(format!("vgpuctl list --defined --parent {id}"))
         .advise("then define them anew on the right parent, and undefine these")
+}
+
+/// Devices that start at boot and will find no room, and sets that an unlocked card's memory may
+/// not hold.
+fn no_room(context: &Context<'_>, parent: &Parent) -> Vec<Finding> {
+    let certain = boot_cautions(context, &parent.id, &[]);
+    let all = set_cautions(context, &parent.id, &[]);
+    let dir = context.store.dir(&parent.id);
+    let mut found = Vec::new();
+    // One stands for all that find no room: their hints are the same.
+    if let Some((first, more)) = certain.split_first() {
+        let told: Vec<&str> = more.iter().map(|caution| caution.message()).collect();
+        let finding = Finding::problem(first.message()).seen(&dir, SET);
+        found.push(
+            with_hints(finding, first).seen_all(told.into_iter().map(|also| Evidence {
+                path: dir.clone(),
+                found: format!("also, {also}"),
+            })),
+        );
+    }
+    let doubtful = all.iter().filter(|caution| !certain.contains(caution));
+    found.extend(
+        doubtful.map(|caution| {
+            with_hints(Finding::warning(caution.message()).seen(&dir, SET), caution)
+        }),
+    );
+    found
+}
+
+const SET: &str = "what starts at boot, in order of the UUIDs";
+
+fn with_hints(finding: Finding, error: &Error) -> Finding {
+    let hints = error.all_hints().into_iter();
+    hints.fold(finding, |finding, hint| finding.advise(hint))
 }
 
 fn no_type(context: &Context<'_>, parent: &Parent, definitions: &[Definition]) -> Vec<Finding> {

@@ -486,6 +486,44 @@ fn a_definition_is_of_a_type_that_is_gone() {
 }
 
 #[test]
+fn definitions_of_two_sizes_are_for_one_gpu() {
+    let tree = hosts::p4();
+    define(&tree, CARD.address, 1, "nvidia-63");
+    define(&tree, CARD.address, 2, "nvidia-64");
+    broken("definition-other-size", &tree, "definitions");
+}
+
+#[test]
+fn more_is_defined_than_the_gpu_holds() {
+    let tree = hosts::p4();
+    for n in 1..=11 {
+        define(&tree, CARD.address, n, "nvidia-63");
+    }
+    broken("definition-too-many", &tree, "definitions");
+}
+
+#[test]
+fn more_is_defined_than_an_unlocked_card_has() {
+    let tree = hosts::gtx_1080_ti();
+    tidy(&tree);
+    for n in 1..=6 {
+        define(&tree, CARD.address, n, "nvidia-47");
+    }
+    doubtful("definition-beyond-memory", &tree, "definitions");
+}
+
+#[test]
+fn a_definition_cannot_be_read() {
+    let tree = hosts::p4();
+    define(&tree, CARD.address, 1, "nvidia-63");
+    tree.file(
+        "etc/mdevctl.d/0000:81:00.0/a0000002-0000-4000-8000-000000000000",
+        "",
+    );
+    broken("definition-empty", &tree, "definitions");
+}
+
+#[test]
 fn nothing_starts_the_definitions_at_boot() {
     let tree = hosts::p4();
     define(&tree, CARD.address, 1, "nvidia-63");

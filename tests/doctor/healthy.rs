@@ -19,6 +19,15 @@ fn wholly(name: &str, tree: &Tree) {
 }
 
 #[test]
+fn p4_with_definitions() {
+    let tree = hosts::p4();
+    for n in 1..=8 {
+        hosts::define(&tree, hosts::CARD.address, n, "nvidia-63");
+    }
+    wholly("p4-definitions", &tree);
+}
+
+#[test]
 fn p4() {
     wholly("p4", &hosts::p4());
 }

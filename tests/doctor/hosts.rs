@@ -77,15 +77,36 @@ pub fn offer(tree: &Tree, address: &str, types: &[&str]) {
         &format!("../../devices/pci0000:80/0000:80:02.0/{address}"),
     );
     for id in types {
-        tree.file(&format!("{dir}/{id}/available_instances"), "8\n")
-            .file(&format!("{dir}/{id}/device_api"), "vfio-pci\n")
-            .file(&format!("{dir}/{id}/name"), "GRID P4-1Q\n")
-            .file(
-                &format!("{dir}/{id}/description"),
-                "num_heads=4, frl_config=60, framebuffer=1024M, max_resolution=5120x2880, \
-                 max_instance=8\n",
-            )
-            .dir(&format!("{dir}/{id}/devices"));
+        let (name, mib, most) = known(id);
+        tree.file(
+            &format!("{dir}/{id}/available_instances"),
+            format!("{most}\n"),
+        )
+        .file(&format!("{dir}/{id}/device_api"), "vfio-pci\n")
+        .file(&format!("{dir}/{id}/name"), format!("{name}\n"))
+        .file(
+            &format!("{dir}/{id}/description"),
+            format!(
+                "num_heads=4, frl_config=60, framebuffer={mib}M, max_resolution=5120x2880, \
+                     max_instance={most}\n"
+            ),
+        )
+        .dir(&format!("{dir}/{id}/devices"));
+    }
+}
+
+/// A type's name, framebuffer in MiB, and instances that fit.
+fn known(id: &str) -> (&str, u32, u32) {
+    match id {
+        "nvidia-63" => ("GRID P4-1Q", 1024, 8),
+        "nvidia-64" => ("GRID P4-2Q", 2048, 4),
+        "nvidia-65" => ("GRID P4-4Q", 4096, 2),
+        "nvidia-46" => ("GRID P40-1Q", 1024, 24),
+        "nvidia-47" => ("GRID P40-2Q", 2048, 12),
+        "nvidia-48" => ("GRID P40-3Q", 3072, 8),
+        "nvidia-222" => ("GRID T4-1B", 1024, 16),
+        "nvidia-230" => ("GRID T4-1Q", 1024, 16),
+        _ => ("i915 type", 512, 2),
     }
 }
 
