@@ -10,7 +10,7 @@ pub fn cards(facts: &Facts<'_>) -> Vec<Finding> {
         Ok(gpus) => gpus,
         Err(error) => return vec![Finding::unreadable(error)],
     };
-    let has_better = !facts.candidates().is_empty();
+    let has_better = !facts.candidates().is_empty() || facts.is_elsewhere();
     let mut found: Vec<Finding> = gpus
         .iter()
         .filter(|gpu| gpu.is_nvidia_card())

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::pci::Offer;
+use super::facts::pci::{INTEL, Offer};
 use super::{Evidence, Facts, Finding};
 use crate::error::Error;
 use crate::model::{Definition, Parent, ParentId, StartMode};
@@ -94,10 +94,17 @@ fn no_parent(
         .flatten()
         .find(|gpu| gpu.address == id.as_str());
     let (why, advice) = match gpu.map(|gpu| gpu.offer) {
-        None => ("is not on this host", "did the card move to another slot?"),
+        None => (
+            "is not on this host",
+            "where the card moved to another slot, define them anew there and undefine these",
+        ),
         Some(Offer::VendorVfio) => (
             "makes no mediated devices (vendor-specific VFIO)",
             "its types are set on the virtual functions themselves",
+        ),
+        Some(_) if gpu.is_some_and(|gpu| gpu.vendor == INTEL) => (
+            "offers no mediated devices",
+            "start the kernel with i915.enable_gvt=1, and load kvmgt: modprobe kvmgt",
         ),
         Some(_) => ("offers no mediated devices", "see: vgpuctl gpus"),
     };
@@ -114,7 +121,6 @@ fn no_parent(
         .seen(facts.look.host.mdev_parents().join(id.as_str()), "absent")
         .advise(advice)
         .run(format!("vgpuctl list --defined --parent {id}"))
-        .advise("then define them anew on the right parent, and undefine these")
 }
 
 /// Devices that start at boot and will find no room, and sets that an unlocked card's memory may

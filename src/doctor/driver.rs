@@ -141,7 +141,7 @@ fn rebind(gpu: &Gpu) -> Vec<Step> {
 /// NVIDIA's driver: there, loaded, and the vGPU manager.
 pub fn driver(facts: &Facts<'_>) -> Vec<Finding> {
     let driver = &facts.driver;
-    if facts.cards().is_empty() && driver.module.is_none() {
+    if facts.is_elsewhere() || (facts.cards().is_empty() && driver.module.is_none()) {
         return Vec::new();
     }
     let Some(module) = &driver.module else {

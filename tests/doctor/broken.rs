@@ -486,6 +486,15 @@ fn a_definition_is_of_a_type_that_is_gone() {
 }
 
 #[test]
+fn gvt_g_is_not_loaded() {
+    let tree = hosts::gvt_g();
+    define(&tree, "0000:00:02.0", 1, "i915-GVTg_V5_4");
+    tree.without("sys/class/mdev_bus")
+        .without(&format!("{PCI}/0000:00:02.0/mdev_supported_types"));
+    broken("gvt-g-not-loaded", &tree, "definitions");
+}
+
+#[test]
 fn definitions_of_two_sizes_are_for_one_gpu() {
     let tree = hosts::p4();
     define(&tree, CARD.address, 1, "nvidia-63");

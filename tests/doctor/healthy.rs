@@ -92,6 +92,26 @@ fn gvt_g() {
     not_accused(&diagnosis);
 }
 
+/// The second GPU of such a laptop is nobody's concern, whoever serves it.
+#[test]
+fn gvt_g_beside_a_geforce_card() {
+    for driver in ["nouveau", "vfio-pci", "nvidia", ""] {
+        let tree = hosts::gvt_g();
+        let card = hosts::Card {
+            device: 0x1c20,
+            class: "0x030200",
+            types: None,
+            driver,
+            ..hosts::CARD
+        };
+        hosts::put(&tree, &card);
+        if driver == "nvidia" {
+            tree.file("proc/driver/nvidia/version", hosts::says("550.107.02"));
+        }
+        healthy("gvt-g-and-geforce", &tree);
+    }
+}
+
 #[test]
 fn s390() {
     not_accused(&healthy("s390", &hosts::s390()));

@@ -76,8 +76,26 @@ impl<'h> Facts<'h> {
         }
     }
 
-    /// NVIDIA's cards, without their virtual functions.
+    /// Devices of another vendor are split here, and nothing was ever done to split NVIDIA's: a
+    /// laptop with GVT-g whose second GPU is left alone.
+    pub fn is_elsewhere(&self) -> bool {
+        let is_nvidias = |parent: &Parent| {
+            let mut gpus = self.gpus.iter().flatten();
+            gpus.any(|gpu| gpu.address == parent.id.as_str() && gpu.vendor == pci::NVIDIA)
+        };
+        !self.has_manager()
+            && self
+                .parents
+                .iter()
+                .flatten()
+                .any(|parent| !is_nvidias(parent))
+    }
+
+    /// NVIDIA's cards that this host is about, without their virtual functions.
     pub fn cards(&self) -> Vec<&Gpu> {
+        if self.is_elsewhere() {
+            return Vec::new();
+        }
         let all = self.gpus.iter().flatten();
         all.filter(|gpu| gpu.is_nvidia_card()).collect()
     }
