@@ -251,6 +251,8 @@ pub struct Checked {
     pub check: &'static Check,
     /// Its findings; none where it does not apply to this host.
     pub findings: Vec<Finding>,
+    /// The checks whose problems are to be settled before this one is worth a look.
+    pub waits_for: Vec<&'static str>,
 }
 
 impl Checked {
@@ -292,6 +294,7 @@ pub fn examine(host: &Host, request: &DoctorRequest) -> Result<Diagnosis> {
         .map(|check| Checked {
             check,
             findings: (check.look)(&facts),
+            waits_for: Vec::new(),
         })
         .collect();
     let causes: Vec<Vec<&'static str>> =
@@ -303,6 +306,7 @@ pub fn examine(host: &Host, request: &DoctorRequest) -> Result<Diagnosis> {
                 wanted.extend(causes);
             }
             checked.findings = vec![Finding::waiting(causes)];
+            checked.waits_for.clone_from(causes);
         }
     }
     checks.retain(|checked| wanted.is_empty() || wanted.contains(&checked.check.id));

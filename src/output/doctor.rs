@@ -115,6 +115,7 @@ fn checked(checked: &Checked) -> Value {
         "theme": checked.check.theme.as_str(),
         // The worst of its findings.
         "severity": checked.worst().map_or("not-applicable", Severity::as_str),
+        "waits_for": checked.waits_for,
         "findings": checked.findings.iter().map(finding).collect::<Value>(),
     })
 }

@@ -28,6 +28,10 @@ fn what_stands_in_the_way_of_a_check_is_told_with_it() {
         text.contains("not checked driver: settle nouveau first\n"),
         "{text}"
     );
+    let run = tree.run(&["driver", "--json"]);
+    let document: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let checks = document["diagnosis"]["checks"].as_array().unwrap();
+    assert_eq!(checks[1]["waits_for"], serde_json::json!(["nouveau"]));
     // Other checks' problems are not this one's.
     let run = tree.run(&["iommu"]);
     assert_eq!(run.status.code(), Some(0));
