@@ -52,6 +52,9 @@ fn wrong(facts: &Facts<'_>, unit: &Unit) -> Option<Finding> {
                 .run(format!("systemctl enable --now {name}")),
         );
     }
+    if let Some(error) = &unit.unreadable {
+        return Some(Finding::unreadable(error));
+    }
     let missing = unit.exec_start.iter().find_map(|setting| {
         let words = words(&setting.value);
         // A wrapper is looked at with the unlock; the daemon itself stands last.

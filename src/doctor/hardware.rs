@@ -125,7 +125,7 @@ fn off(facts: &Facts<'_>, card: &Gpu) -> Finding {
     finding = finding.seen(
         host.command_line(),
         match said.is_empty() {
-            _ if facts.command_line.is_none() => "absent".to_owned(),
+            _ if facts.command_line.is_none() => "absent or unreadable".to_owned(),
             true => "says nothing of an IOMMU".to_owned(),
             false => said.join(" "),
         },

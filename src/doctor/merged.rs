@@ -40,6 +40,10 @@ pub fn merged_driver(facts: &Facts<'_>) -> Vec<Finding> {
             None => finding,
         }
     };
+    let units = [&facts.vgpud, &facts.manager];
+    if let Some(error) = units.iter().find_map(|unit| unit.unreadable.as_ref()) {
+        return vec![Finding::unreadable(error)];
+    }
     if left.is_empty() {
         return vec![seen(Finding::ok(format!(
             "{message}: a merged driver, and both daemons are told"

@@ -112,6 +112,9 @@ pub fn wiring(facts: &Facts<'_>) -> Vec<Finding> {
                 .seen(file, "absent or masked"),
         ];
     }
+    if let Some(error) = units.iter().find_map(|unit| unit.unreadable.as_ref()) {
+        return vec![Finding::unreadable(error)];
+    }
     let broken: Vec<Finding> = wires
         .iter()
         .filter_map(|wire| absent(facts, wire))

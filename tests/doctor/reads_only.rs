@@ -108,17 +108,37 @@ fn what_only_root_may_read_is_not_checked_for_others() {
         .arg(&copy)
         .status();
     assert!(copied.unwrap().success());
-    let run = Command::new(&copy)
-        .args(["doctor", "profile-override", "unlock-wiring"])
-        .env("VGPUCTL_ROOT", tree.root())
-        .env_remove("LD_LIBRARY_PATH")
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(run.stdout).unwrap();
+    let ask = || {
+        let run = Command::new(&copy)
+            .args(["doctor", "profile-override", "unlock-wiring", "daemons"])
+            .env("VGPUCTL_ROOT", tree.root())
+            .env_remove("LD_LIBRARY_PATH")
+            .uid(65534)
+            .gid(65534)
+            .output();
+        String::from_utf8(run.unwrap().stdout).unwrap()
+    };
+    let text = ask();
+    let unseen = "not checked unlock-wiring: whether the nvidia-vgpu-mgr that runs has the unlock";
+    assert!(text.contains(unseen), "{text}");
+    close(
+        "etc/systemd/system/nvidia-vgpud.service.d/vgpu_unlock.conf",
+        0o600,
+    );
+    let text = ask();
     assert!(text.contains("not checked profile-override: "), "{text}");
     assert!(!text.contains("ok          profile-override"), "{text}");
-    assert!(text.contains("not checked unlock-wiring: "), "{text}");
+    assert!(
+        text.contains("not checked unlock-wiring: cannot read\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("vgpu_unlock.conf: Permission denied (EACCES)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("not checked daemons: cannot read\n"),
+        "{text}"
+    );
     assert!(text.contains("run it again with sudo"), "{text}");
 }

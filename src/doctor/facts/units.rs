@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Look;
+use crate::error::Error;
 use crate::host::Host;
 
 /// One line of a unit or a drop-in.
@@ -32,10 +33,12 @@ pub struct Unit {
     pub environment: Vec<Setting>,
     /// Files that systemd does not read although they lie among the drop-ins.
     pub ignored: Vec<PathBuf>,
+    /// Why not all of it is known.
+    pub unreadable: Option<Error>,
 }
 
 impl Unit {
-    /// Reads the unit of that name; what cannot be read counts as not there.
+    /// Reads the unit of that name, as far as it can be read.
     pub fn read(look: Look<'_>, name: &str) -> Unit {
         let dirs = look.host.unit_dirs();
         let mut unit = Unit {
@@ -46,6 +49,7 @@ impl Unit {
             exec_start: Vec::new(),
             environment: Vec::new(),
             ignored: Vec::new(),
+            unreadable: None,
         };
         for dir in &dirs {
             let path = dir.join(name);
@@ -76,8 +80,13 @@ impl Unit {
     }
 
     fn apply(&mut self, look: Look<'_>, path: &Path) {
-        let Ok(Some(text)) = look.text(path) else {
-            return;
+        let text = match look.text(path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return,
+            Err(error) => {
+                self.unreadable = Some(error);
+                return;
+            }
         };
         for (section, key, value) in settings(&text) {
             let list = match (section.as_str(), key.as_str()) {
