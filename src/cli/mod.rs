@@ -2,6 +2,7 @@
 
 mod create;
 mod define;
+mod doctor;
 mod gpus;
 mod list;
 mod log;
@@ -72,11 +73,14 @@ enum Verb {
     Start(start::StartArgs),
     Stop(stop::StopArgs),
     Restore(restore::RestoreArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 impl Verb {
-    fn run(self, context: &Context<'_>) -> Result<Reply> {
+    fn run(self, host: &Host) -> Result<Reply> {
+        let context = &Context::of(host);
         match self {
+            Verb::Doctor(args) => args.run(host),
             Verb::Types(args) => args.run(context),
             Verb::Gpus(args) => args.run(context),
             Verb::List(args) => args.run(context),
@@ -103,7 +107,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     log::start(cli.global.verbose);
     let host = Host::new(root(cli.global.root));
-    let result = cli.verb.run(&Context::of(&host));
+    let result = cli.verb.run(&host);
     let form = match cli.global.json {
         true => print::Form::Json,
         false => print::Form::Text,

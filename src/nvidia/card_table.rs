@@ -53,6 +53,8 @@ pub const VGPU_CARDS: &[Card] = &[
     known(0x2236, "GA102", "A10", &[24576]),
     known(0x2330, "GH100", "H100 SXM5", &[81920]),
     known(0x2331, "GH100", "H100", &[81920]),
+    known(0x2335, "GH100", "H200 SXM", &[144384]),
+    known(0x233b, "GH100", "H200 NVL", &[144384]),
     known(0x25b6, "GA107", "A16 or A2", &[16384]),
     known(0x26b1, "AD102", "RTX 6000 Ada", &[49152]),
     known(0x26b2, "AD102", "RTX 5000 Ada", &[32768]),

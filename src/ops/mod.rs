@@ -31,6 +31,7 @@ use crate::store::Store;
 use crate::sysfs::Kernel;
 
 pub use callouts::subject;
+pub use cautions::{Ahead, boot_cautions, set_cautions};
 pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
 pub use gpus::{Gpu, GpusRequest, gpus};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Reply;
+use super::{Reply, doctor};
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
@@ -12,6 +12,8 @@ use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
     let (key, body) = match reply {
+        Reply::Doctor(diagnosis) => ("diagnosis", doctor::document(diagnosis)),
+        Reply::Checks(checks) => ("checks", doctor::list_document(checks)),
         Reply::Types(answer) | Reply::TypesWide(answer) => ("parents", each(&answer.value, types)),
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::List(answer) => ("devices", each(&answer.value, listed)),

@@ -1,5 +1,6 @@
 //! Answers as text for people and as JSON for programs, and the streams that they go to.
 
+mod doctor;
 mod json;
 mod show;
 mod streams;
@@ -13,6 +14,7 @@ pub use streams::{to_stderr, to_stdout};
 pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 
+use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
 use crate::ops::{Answer, Gpu, Listed, ParentTypes, Report, Shown};
 
@@ -29,6 +31,10 @@ pub enum Reply {
     List(Answer<Vec<Listed>>),
     /// One device.
     Show(Box<Answer<Shown>>),
+    /// What is wrong with the host.
+    Doctor(Diagnosis),
+    /// What can be looked at.
+    Checks(&'static [Check]),
     /// New devices or definitions: their UUIDs are the answer.
     Made(Report),
     /// Changed devices: no answer but the exit status.
@@ -45,6 +51,7 @@ impl Reply {
             Reply::Gpus(answer) => &answer.warnings,
             Reply::List(answer) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
+            Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
@@ -68,6 +75,7 @@ impl Reply {
             Reply::Gpus(answer) => &answer.notes,
             Reply::List(answer) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
+            Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }
@@ -82,6 +90,9 @@ impl Reply {
                 Some(Kind::NotPermitted) => Some(Kind::NotPermitted),
                 failure => failure.map(|_| Kind::Partial),
             },
+            Reply::Doctor(diagnosis) => {
+                (diagnosis.count(Severity::Problem) > 0).then_some(Kind::Failed)
+            }
             _ => None,
         };
         failed.or_else(|| (!self.warnings().is_empty()).then_some(Kind::Partial))

@@ -1,7 +1,7 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style, show, types};
+use super::{Reply, Style, doctor, show, types};
 use crate::error::Error;
 use crate::nvidia::{Card, Standing, short_name, size};
 use crate::ops::{Change, Effect, Gpu, Listed, Report};
@@ -13,6 +13,8 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::TypesWide(answer) => types::wide(&answer.value),
         Reply::Gpus(answer) => gpus(&answer.value, style),
         Reply::List(answer) => list(&answer.value, style),
+        Reply::Doctor(diagnosis) => doctor::text(diagnosis, style),
+        Reply::Checks(checks) => doctor::list_text(checks),
         Reply::Show(answer) => show::lines(&answer.value),
         Reply::Made(report) => made(report),
         Reply::Changed(report) => planned(report),
