@@ -1,7 +1,7 @@
 //! `vgpuctl`: mediated devices and virtual GPUs, listed, created and brought back at boot.
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
-//! [`cli`], [`mdevctl`] -> [`output`], [`ops`] -> [`sysfs`], [`store`], [`scripts`] -> [`model`],
+//! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`attach`] -> [`sysfs`], [`store`], [`scripts`] -> [`model`],
 //! [`nvidia`], [`host`], [`dir`], [`error`]. [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]

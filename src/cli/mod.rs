@@ -1,5 +1,6 @@
 //! vgpuctl's command line: arguments become requests, outcomes become text or JSON and a status.
 
+mod attach;
 mod create;
 mod define;
 mod gpus;
@@ -70,6 +71,7 @@ enum Verb {
     Start(start::StartArgs),
     Stop(stop::StopArgs),
     Restore(restore::RestoreArgs),
+    Attach(attach::AttachArgs),
 }
 
 impl Verb {
@@ -87,6 +89,7 @@ impl Verb {
             Verb::Start(args) => args.run(context),
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
+            Verb::Attach(args) => args.run(context),
         }
     }
 }

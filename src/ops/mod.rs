@@ -1,6 +1,8 @@
 //! What users ask for: each a request in, an outcome out. Nothing here prints or exits.
 
 mod activate;
+mod attach;
+mod attach_domain;
 mod callouts;
 mod capacity;
 mod choose;
@@ -26,6 +28,8 @@ use crate::scripts::{self, Refusals, Scripts};
 use crate::store::Store;
 use crate::sysfs::Kernel;
 
+pub use attach::{AttachRequest, Attached, attach};
+pub use attach_domain::{Applied, ApplyRequest, When, attach_to_domain};
 pub use callouts::subject;
 pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
@@ -43,6 +47,8 @@ pub use types::{ParentTypes, TypesRequest, types};
 
 /// A host as the operations see it: what the kernel has, and what the user wants.
 pub struct Context<'h> {
+    /// Where everything is.
+    pub host: &'h Host,
     /// The kernel's side.
     pub kernel: Kernel<'h>,
     /// The definitions.
@@ -57,6 +63,7 @@ impl<'h> Context<'h> {
     /// The operations' view of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Context<'h> {
         Context {
+            host,
             kernel: Kernel::of(host),
             store: Store::of(host),
             scripts: Scripts::of(host).with_limit(scripts::limit()),

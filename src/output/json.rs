@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Reply;
+use super::{Reply, attach};
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
@@ -14,6 +14,8 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::List(answer) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
+        Reply::Attach(answer) => ("attach", attach::document(&answer.value)),
+        Reply::Applied(answer) => ("applied", attach::applied_document(&answer.value)),
         Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
             ("changes", changes(report))
         }

@@ -1,5 +1,6 @@
 //! Answers as text for people and as JSON for programs, and the streams that they go to.
 
+mod attach;
 mod json;
 mod streams;
 mod style;
@@ -12,7 +13,7 @@ pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 
 use crate::error::{Error, Kind};
-use crate::ops::{Answer, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Answer, Applied, Attached, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub enum Reply {
     List(Answer<Vec<Listed>>),
     /// One device.
     Show(Box<Answer<Shown>>),
+    /// What to paste for one device.
+    Attach(Box<Answer<Attached>>),
+    /// A device put into a domain: no answer but the exit status.
+    Applied(Box<Answer<Applied>>),
     /// New devices or definitions: their UUIDs are the answer.
     Made(Report),
     /// Changed devices: no answer but the exit status.
@@ -41,6 +46,8 @@ impl Reply {
             Reply::Gpus(answer) => &answer.warnings,
             Reply::List(answer) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
+            Reply::Attach(answer) => &answer.warnings,
+            Reply::Applied(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
@@ -54,6 +61,8 @@ impl Reply {
             Reply::Gpus(answer) => &answer.notes,
             Reply::List(answer) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
+            Reply::Attach(answer) => &answer.notes,
+            Reply::Applied(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }

@@ -1,7 +1,7 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style};
+use super::{Reply, Style, attach};
 use crate::error::Error;
 use crate::model::{Holder, VgpuType};
 use crate::nvidia::{short_name, size};
@@ -14,6 +14,8 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Gpus(answer) => gpus(&answer.value, style),
         Reply::List(answer) => list(&answer.value, style),
         Reply::Show(answer) => show(&answer.value),
+        Reply::Attach(answer) => attach::text(&answer.value),
+        Reply::Applied(answer) => attach::planned(&answer.value),
         Reply::Made(report) => made(report),
         Reply::Changed(report) => planned(report),
         Reply::Restored(report) => lines(report.changes.iter().map(restored)),
@@ -31,6 +33,9 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
                 _ => told.push(sentence(change)),
             }
         }
+    }
+    if let Reply::Applied(answer) = reply {
+        told.extend(attach::sentence(&answer.value));
     }
     if let Reply::Restored(report) = reply {
         // The errors themselves are in the answer, a line each; several may share a way out.
@@ -71,7 +76,7 @@ fn hints(error: &Error) -> Vec<String> {
 }
 
 /// Text from files and drivers may hold newlines and worse; a message is one line all the same.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
