@@ -65,6 +65,12 @@ pub(super) struct Prepared {
 /// # Errors
 /// It is neither active nor defined; a setting that the device, or the format, does not have.
 pub fn attach(context: &Context<'_>, request: &AttachRequest) -> Result<Answer<Attached>> {
+    if request.format != Format::Proxmox && (request.vmid.is_some() || request.index.is_some()) {
+        return Err(Error::new(
+            Kind::Usage,
+            "a VM's id and index are Proxmox VE's: they go with --format proxmox",
+        ));
+    }
     let Prepared {
         shown,
         type_id,

@@ -299,6 +299,8 @@ fn settings_that_make_no_sense_are_usage_errors() {
         "--present-as quadro",
         "--licence-server licence.lan", // only NVIDIA's guests need one
         "--licence-server a;b",
+        "--vmid 100",
+        "-f qemu --index 0",
         "-f proxmox --display on",
         "-f proxmox --vmid 99",
         "-f proxmox --vmid 100 --index 16",

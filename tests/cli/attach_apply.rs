@@ -263,7 +263,11 @@ fn what_virsh_says_is_in_the_error() {
         let libvirt = Libvirt::start();
         libvirt.put(&format!("fail-{verb}"), said);
         let run = libvirt.run("--apply web").expect(1);
-        let words = said.replace("\nerror: ", "; ").replacen("error: ", "", 1).trim().replace('\n', "; ");
+        let words = said
+            .replace("\nerror: ", "; ")
+            .replacen("error: ", "", 1)
+            .trim()
+            .replace('\n', "; ");
         assert_eq!(run.stderr, format!("error: virsh {verb} failed: {words}\n"));
         let document: serde_json::Value =
             serde_json::from_str(&libvirt.run("--apply web --json").expect(1).stderr).unwrap();
