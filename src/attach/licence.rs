@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{Block, Place};
 use crate::error::{Error, Kind, Result};
+use crate::nvidia::TypeName;
 
 /// Where licences were served by default until the server with tokens.
 const USUAL_PORT: u16 = 7070;
@@ -67,21 +68,15 @@ fn parse(text: &str) -> Option<LicenceServer> {
     })
 }
 
-/// The edition that the licence server must have for a type of that name: by the letter after the
-/// size, as in `P4-1Q` (the vGPU_Unlock guide, 2a). `None` where it is not a name of NVIDIA's form.
-pub fn edition(type_name: &str) -> Option<&'static str> {
-    let last = type_name.rsplit('-').next()?;
-    let letters = last.trim_start_matches(|c: char| c.is_ascii_digit());
-    if letters.len() == last.len() || !type_name.contains('-') {
-        return None;
-    }
-    match letters.chars().next()? {
-        'A' => Some("vApps"),
-        'B' => Some("vPC"),
-        'C' => Some("vCS"),
-        'Q' => Some("RTX vWS (Quadro vDWS)"),
-        _ => None,
-    }
+/// The edition that the licence server must have for a type of that name; `None` where it is not a
+/// name of NVIDIA's form.
+fn edition(type_name: &str) -> Option<String> {
+    let series = TypeName::parse(type_name)?.series;
+    let licence = series.licence();
+    Some(match series.licence_today() {
+        Some(today) => format!("{licence} (today {today})"),
+        None => licence.to_owned(),
+    })
 }
 
 /// The settings for a guest with a vGPU of that type; `settings` names the file on Linux.
@@ -160,23 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn a_types_letter_is_its_edition() {
+    fn the_edition_goes_by_the_types_series() {
         for (name, wanted) in [
-            ("GRID P4-1Q", Some("RTX vWS (Quadro vDWS)")),
-            ("GRID M60-0B", Some("vPC")),
+            ("GRID P4-1Q", Some("vDWS (today vWS)")),
             ("GRID P40-2B4", Some("vPC")),
             ("NVIDIA A40-8A", Some("vApps")),
-            ("NVIDIA A100-1-5CME", Some("vCS")),
-            ("NVIDIA DC-1-24QGFX", Some("RTX vWS (Quadro vDWS)")),
             ("Dual port serial", None),
             ("i915-GVTg_V5_8", None),
-            ("8Q", None),
-            ("", None),
-            ("x-", None),
-            ("x-8", None),
-            ("x-Q", None),
         ] {
-            assert_eq!(edition(name), wanted, "{name}");
+            assert_eq!(edition(name).as_deref(), wanted, "{name}");
         }
     }
 

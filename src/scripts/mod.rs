@@ -9,6 +9,7 @@
 mod answer;
 mod ask;
 mod find;
+mod interrupt;
 mod run;
 mod virsh;
 

@@ -339,7 +339,8 @@ fn names_of_types_stay_names() {
         .run_args(["create", "-t", &id, "-u", &uuid(1)])
         .expect(0);
     assert_eq!(made.stdout, uuid(1) + "\n");
-    for line in ["", "--licence-server a", "-f qemu"] {
+    host.run("attach a0000001 --licence-server a").expect(2);
+    for line in ["", "-f qemu"] {
         let run = host.run(&format!("attach a0000001 {line}")).expect(0);
         assert!(!run.stdout.contains("$(id)"), "{run:?}");
         assert!(!run.stderr.contains('\u{1b}'), "{run:?}");
