@@ -6,6 +6,15 @@ use uuid::Uuid;
 
 use crate::model::ParentId;
 
+/// The licence daemon's settings inside a Linux guest (NVIDIA's licensing guide).
+pub const GUEST_LICENCE_SETTINGS: &str = "/etc/nvidia/gridd.conf";
+
+/// Where a Linux guest keeps the token of a licence server that hands out tokens (same guide).
+pub const GUEST_LICENCE_TOKEN: &str = "/etc/nvidia/ClientConfigToken/";
+
+/// A child process's own standard input, for programs that read files only.
+pub const STANDARD_INPUT: &str = "/dev/stdin";
+
 /// A host: `/` for the one we run on, another directory for a simulated or mounted one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -256,6 +265,27 @@ impl Host {
             Ok(below) => Path::new("/").join(below),
             Err(_) => path.to_owned(),
         }
+    }
+
+    /// The directory of one active mediated device, which QEMU opens it by.
+    pub fn mdev_device(&self, uuid: Uuid) -> PathBuf {
+        self.mdev_devices().join(uuid.to_string())
+    }
+
+    /// A file of memory that processes share, as QEMU does with Looking Glass.
+    pub fn shared_memory(&self, name: &str) -> PathBuf {
+        self.path("dev/shm").join(name)
+    }
+
+    /// The configuration of a Proxmox VE VM, or of one whose id is not known.
+    pub fn proxmox_vm(&self, vmid: Option<u64>) -> PathBuf {
+        let vmid = vmid.map_or_else(|| "VMID".to_owned(), |vmid| vmid.to_string());
+        self.path("etc/pve/qemu-server").join(vmid + ".conf")
+    }
+
+    /// Whether this is the host that the program runs on, and not a simulated or mounted one.
+    pub fn is_this_one(&self) -> bool {
+        self.root == Path::new("/")
     }
 
     /// The root prefix.

@@ -17,9 +17,10 @@ const FLOORS: [&[&str]; 4] = [
 /// On the ground floor everybody knows everybody: these are words and pure functions.
 const GROUND: usize = FLOORS.len() - 1;
 
-/// Arrows on one floor: `output` puts into words what the others return, and the doctor asks the
-/// operations what they would refuse.
-const SIDEWAYS: [(&str, &str); 4] = [
+/// Arrows on one floor: `output` puts into words what the others return, the doctor asks the
+/// operations what they would refuse, and `ops` fills in what `attach` makes text of.
+const SIDEWAYS: [(&str, &str); 5] = [
+    ("ops", "attach"),
     ("output", "ops"),
     ("output", "doctor"),
     ("output", "attach"),

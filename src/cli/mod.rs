@@ -1,5 +1,6 @@
 //! vgpuctl's command line: arguments become requests, outcomes become text or JSON and a status.
 
+mod attach;
 mod create;
 mod define;
 mod doctor;
@@ -74,6 +75,7 @@ enum Verb {
     Stop(stop::StopArgs),
     Restore(restore::RestoreArgs),
     Doctor(doctor::DoctorArgs),
+    Attach(attach::AttachArgs),
 }
 
 impl Verb {
@@ -93,6 +95,7 @@ impl Verb {
             Verb::Start(args) => args.run(context),
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
+            Verb::Attach(args) => args.run(context),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What users ask for: each a request in, an outcome out. Nothing here prints or exits.
 
 mod activate;
+mod attach;
+mod attach_domain;
 mod callouts;
 mod capacity;
 mod cautions;
@@ -30,6 +32,8 @@ use crate::scripts::{self, Refusals, Scripts};
 use crate::store::Store;
 use crate::sysfs::Kernel;
 
+pub use attach::{AttachRequest, Attached, attach};
+pub use attach_domain::{Applied, ApplyRequest, When, attach_to_domain};
 pub use callouts::subject;
 pub use cautions::{Ahead, boot_cautions, set_cautions};
 pub use create::{CreateRequest, Persistence, create};
@@ -50,6 +54,8 @@ pub use types::{ParentTypes, TypeFilter, TypesRequest, types};
 
 /// A host as the operations see it: what the kernel has, and what the user wants.
 pub struct Context<'h> {
+    /// Where everything is.
+    pub host: &'h Host,
     /// The kernel's side.
     pub kernel: Kernel<'h>,
     /// The definitions.
@@ -64,6 +70,7 @@ impl<'h> Context<'h> {
     /// The operations' view of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Context<'h> {
         Context {
+            host,
             kernel: Kernel::of(host),
             store: Store::of(host),
             scripts: Scripts::of(host).with_limit(scripts::limit()),

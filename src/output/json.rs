@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Reply, doctor};
+use super::{Reply, attach, doctor};
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
@@ -18,6 +18,8 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::List(answer) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
+        Reply::Attach(answer) => ("attach", attach::document(&answer.value)),
+        Reply::Applied(answer) => ("applied", attach::applied_document(&answer.value)),
         Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
             ("changes", changes(report))
         }

@@ -1,5 +1,6 @@
 //! Answers as text for people and as JSON for programs, and the streams that they go to.
 
+mod attach;
 mod doctor;
 mod json;
 mod show;
@@ -16,7 +17,7 @@ pub use text::{problem, sentences, stdout_text};
 
 use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
-use crate::ops::{Answer, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Answer, Applied, Attached, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub enum Reply {
     Doctor(Diagnosis),
     /// What can be looked at.
     Checks(&'static [Check]),
+    /// What to paste for one device.
+    Attach(Box<Answer<Attached>>),
+    /// A device put into a domain: no answer but the exit status.
+    Applied(Box<Answer<Applied>>),
     /// New devices or definitions: their UUIDs are the answer.
     Made(Report),
     /// Changed devices: no answer but the exit status.
@@ -52,6 +57,8 @@ impl Reply {
             Reply::List(answer) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
             Reply::Doctor(_) | Reply::Checks(_) => &[],
+            Reply::Attach(answer) => &answer.warnings,
+            Reply::Applied(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
@@ -76,6 +83,8 @@ impl Reply {
             Reply::List(answer) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
             Reply::Doctor(_) | Reply::Checks(_) => &[],
+            Reply::Attach(answer) => &answer.notes,
+            Reply::Applied(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }

@@ -1,7 +1,7 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style, doctor, show, types};
+use super::{Reply, Style, attach, doctor, show, types};
 use crate::error::Error;
 use crate::nvidia::{Card, Standing, short_name, size};
 use crate::ops::{Change, Effect, Gpu, Listed, Report};
@@ -16,6 +16,8 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Doctor(diagnosis) => doctor::text(diagnosis, style),
         Reply::Checks(checks) => doctor::list_text(checks),
         Reply::Show(answer) => show::lines(&answer.value),
+        Reply::Attach(answer) => attach::text(&answer.value),
+        Reply::Applied(answer) => attach::planned(&answer.value),
         Reply::Made(report) => made(report),
         Reply::Changed(report) => planned(report),
         Reply::Restored(report) => lines(report.changes.iter().map(restored)),
@@ -33,6 +35,9 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
                 _ => told.push(sentence(change)),
             }
         }
+    }
+    if let Reply::Applied(answer) = reply {
+        told.extend(attach::sentence(&answer.value));
     }
     if let Reply::Restored(report) = reply {
         // The errors themselves are in the answer, a line each; several may share a way out.

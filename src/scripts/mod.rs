@@ -1,4 +1,5 @@
-//! mdevctl's callout scripts and notifiers: asked before a change, told afterwards.
+//! Programs of others that are run: mdevctl's callout scripts and notifiers, asked before a change
+//! and told afterwards; and libvirt's `virsh`.
 //!
 //! A script is called as `SCRIPT -t TYPE -e EVENT -a ACTION -s STATE -u UUID -p PARENT`, with the
 //! device's JSON on standard input where a change is what it is about. Exit status 2 says "not my
@@ -10,6 +11,7 @@ mod ask;
 mod find;
 mod interrupt;
 mod run;
+mod virsh;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ use crate::error::{Error, Kind, Result, Warnings};
 use crate::host::Host;
 use crate::model::{Attr, ParentId, TypeId};
 use ask::{Call, Verdict};
+
+pub use virsh::{Domain, Lifetime, Virsh};
 
 /// The environment variable that sets the time limit, in seconds.
 pub const LIMIT_VARIABLE: &str = "VGPUCTL_SCRIPT_TIMEOUT";

@@ -136,6 +136,17 @@ fn show_of_a_definition_alone() {
 }
 
 #[test]
+fn attach() {
+    let host = SimHost::start("two-p4");
+    host.run(&format!("create -t P4-1Q -u {}", uuid(1)))
+        .expect(0);
+    let line = format!("attach {} --json", uuid(1));
+    answer(&host, "attach", &host.run(&line).expect(0));
+    let line = format!("{line} --format qemu --licence-server licence.lan");
+    answer(&host, "attach-qemu", &host.run(&line).expect(0));
+}
+
+#[test]
 fn create() {
     let host = SimHost::start("two-p4");
     let line = format!("create --json -t P4-1Q -u {}", uuid(1));

@@ -1,5 +1,8 @@
 //! The command line, run by users' words against simulated hosts (`examples/simhost`).
 
+mod attach;
+mod attach_apply;
+mod attach_schema;
 mod bad_definitions;
 mod bad_types;
 mod capacity;
