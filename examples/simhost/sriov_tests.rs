@@ -195,6 +195,11 @@ fn the_vendors_framework_needs_no_mediated_devices() {
     let host = repository("l40s.toml");
     assert!(!exists(&host, "class/mdev_bus") && !exists(&host, "bus/mdev"));
     assert!(!exists(&host, &format!("{PATH}/{PF}/nvidia")));
+    let broken = host.path_of(&format!("{VF0}/nvidia/creatable_vgpu_types"));
+    assert_eq!(
+        broken,
+        Ok(format!("{PATH}/{VF0}/nvidia/creatable_vgpu_types"))
+    );
     for path in [
         "driver",
         "physfn",

@@ -47,6 +47,7 @@ stage_1() {
     knob fail_errno 110
     expect_equal "ETIMEDOUT" 1 "$(status_of vgpuctl create --type P40-2Q --parent "$(gpu 3)" --uuid "$(uuid 3)")"
     said 'ETIMEDOUT'
+    said 'hint:.*nvidia-vgpu-mgr'
     expect_equal "definitions" 10 "$(defined)"
     ! [[ -e /sys/bus/mdev/devices/$(uuid 3) ]] || fail "a refused device is there"
     knob create_delay_ms 4000
