@@ -15,8 +15,8 @@ use crate::state::{Counters, Device, Faults, Open, RemoveStep, Stage, Ticket, Wa
 use crate::tree::{Attr, Tree};
 use crate::vf::VendorVf;
 
-/// The longest `vgpu_params` that the driver takes.
-const PARAMS_MAX: usize = 1023;
+/// The longest write to `vgpu_params` that the driver takes.
+const PARAMS_MAX: usize = 1024;
 
 /// The whole host.
 #[derive(Debug)]
@@ -192,7 +192,11 @@ impl Host {
         self.counters.reboots += 1;
     }
 
-    fn devices_of<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a String, &'a Device)> {
+    /// The mediated devices of a parent.
+    pub fn devices_of<'a>(
+        &'a self,
+        parent: &'a str,
+    ) -> impl Iterator<Item = (&'a String, &'a Device)> {
         self.devices.iter().filter(move |(_, d)| d.parent == parent)
     }
 
@@ -221,23 +225,6 @@ impl Host {
                 size.saturating_sub(used) / this.weight
             }
         })
-    }
-
-    /// The framebuffer sizes of all vGPUs on a GPU, its VFs included.
-    fn weights_on(&self, gpu: &str) -> Vec<u32> {
-        let on_it = |id: &str| self.parent(id).is_ok_and(|p| p.gpu() == gpu);
-        let devices = self.devices.values().filter(|d| on_it(&d.parent));
-        let set = self.vendor_vfs.iter().filter(|(id, _)| on_it(id));
-        let set = set.filter_map(|(_, vf)| vf.current.as_ref());
-        devices
-            .map(|d| d.weight)
-            .chain(set.map(|c| c.weight))
-            .collect()
-    }
-
-    fn has_vgpu(&self, vf: &str) -> bool {
-        let set = self.vendor_vfs.get(vf).is_some_and(|v| v.current.is_some());
-        set || self.devices_of(vf).next().is_some()
     }
 
     /// A write of `data` to `create`.
@@ -427,20 +414,6 @@ impl Host {
         Ok(handle)
     }
 
-    /// Serial, group and number of what can be opened: a device that stays, a VF's group, a VF with a type.
-    fn vfio_device(&self, name: &str, is_group: bool) -> Result<(u64, u32, u32), Errno> {
-        if let Some(vf) = self.vendor_vfs.get(name) {
-            let there = is_group || vf.current.as_ref().is_some_and(|c| !c.setting);
-            let numbers = (vf.serial, vf.group, vf.group);
-            return there.then_some(numbers).ok_or(Errno::ENODEV);
-        }
-        let device = self.devices.get(name).ok_or(Errno::ENODEV)?;
-        if device.stage == Stage::Removing {
-            return Err(Errno::ENODEV);
-        }
-        Ok((device.serial, device.group, device.vfio))
-    }
-
     /// The last descriptor of an open is closed.
     pub fn close_dev(&mut self, handle: u64) {
         if let Some(open) = self.opens.remove(&handle)
@@ -507,18 +480,27 @@ impl Host {
     }
 
     fn write_params(&mut self, uuid: &str, data: &[u8]) -> Result<(), Errno> {
-        if data.len() > PARAMS_MAX {
-            return Err(Errno::E2BIG);
-        }
-        let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
+        let params = params_kept(data)?;
         let device = self.devices.get_mut(uuid).ok_or(Errno::ENODEV)?;
         if self.opens.values().any(|o| o.serial == device.serial) {
             return Err(Errno::EPERM);
         }
-        // The whole string is replaced; a space alone clears it.
-        device.params = text.trim().to_owned();
+        device.params = params;
         Ok(())
     }
+}
+
+/// What the driver keeps of a write to `vgpu_params`.
+pub fn params_kept(data: &[u8]) -> Result<String, Errno> {
+    if data.len() > PARAMS_MAX {
+        return Err(Errno::E2BIG);
+    }
+    let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
+    // The whole string is replaced, so a space and a newline clear it. The driver counts on a
+    // newline and drops the last character, whichever it is.
+    let mut kept = text.chars();
+    kept.next_back();
+    Ok(kept.as_str().to_owned())
 }
 
 /// What a broken file reads as instead of its content.

@@ -7,6 +7,7 @@ use crate::build;
 use crate::host::Host;
 use crate::hostfile::{ParentSpec, VfFramework};
 use crate::pci;
+use crate::state::Stage;
 use crate::vf::VendorVf;
 
 /// IOMMU groups of VFs start here, far above those of parents and mediated devices.
@@ -100,6 +101,38 @@ impl Host {
             }
         }
         Ok(said)
+    }
+
+    /// The framebuffer sizes of all vGPUs on a GPU, its VFs included.
+    pub fn weights_on(&self, gpu: &str) -> Vec<u32> {
+        let on_it = |id: &str| self.parent(id).is_ok_and(|p| p.gpu() == gpu);
+        let devices = self.devices.values().filter(|d| on_it(&d.parent));
+        let set = self.vendor_vfs.iter().filter(|(id, _)| on_it(id));
+        let set = set.filter_map(|(_, vf)| vf.current.as_ref());
+        devices
+            .map(|d| d.weight)
+            .chain(set.map(|c| c.weight))
+            .collect()
+    }
+
+    /// Has this VF its vGPU?
+    pub fn has_vgpu(&self, vf: &str) -> bool {
+        let set = self.vendor_vfs.get(vf).is_some_and(|v| v.current.is_some());
+        set || self.devices_of(vf).next().is_some()
+    }
+
+    /// Serial, group and number of what can be opened: a device that stays, a VF's group, a VF with a type.
+    pub fn vfio_device(&self, name: &str, is_group: bool) -> Result<(u64, u32, u32), Errno> {
+        if let Some(vf) = self.vendor_vfs.get(name) {
+            let there = is_group || vf.current.as_ref().is_some_and(|c| !c.setting);
+            let numbers = (vf.serial, vf.group, vf.group);
+            return there.then_some(numbers).ok_or(Errno::ENODEV);
+        }
+        let device = self.devices.get(name).ok_or(Errno::ENODEV)?;
+        if device.stage == Stage::Removing {
+            return Err(Errno::ENODEV);
+        }
+        Ok((device.serial, device.group, device.vfio))
     }
 
     /// The VFs of a PF that are on.

@@ -154,7 +154,7 @@ fn an_open_vf_keeps_its_type_and_a_leaving_plugin_too() {
         host.read_vf(VF0, VfFile::Params),
         Ok("enable_uvm=1\n".to_owned())
     );
-    assert_eq!(params(&mut host, &"x".repeat(1024)), Err(Errno::E2BIG));
+    assert_eq!(params(&mut host, &"x".repeat(1025)), Err(Errno::E2BIG));
     let handle = host.open_dev(&device, 1).unwrap();
     assert_eq!(host.open_dev(&device, 2), Err(Errno::EBUSY));
     assert_eq!(set(&mut host, VF0, "0"), Err(Errno::EPERM));

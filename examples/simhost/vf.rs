@@ -5,12 +5,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::ap::unsigned;
-use crate::host::Host;
+use crate::host::{Host, params_kept};
 use crate::hostfile::TypeSpec;
 use crate::state::Ticket;
-
-/// The longest `vgpu_params` that the driver takes.
-const PARAMS_MAX: usize = 1023;
 
 /// A file of `nvidia/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,11 +139,9 @@ impl Host {
         let serial = self.vendor_vf(vf)?.serial;
         let open = self.is_open(serial);
         match file {
-            VfFile::Params if data.len() > PARAMS_MAX => Err(Errno::E2BIG),
             VfFile::Params if open => Err(Errno::EPERM),
             VfFile::Params => {
-                let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
-                self.vendor_vf_mut(vf)?.params = text.trim().to_owned();
+                self.vendor_vf_mut(vf)?.params = params_kept(data)?;
                 Ok(())
             }
             VfFile::WarmUpdate => {

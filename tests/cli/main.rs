@@ -20,6 +20,8 @@ mod main_job;
 mod modify;
 mod odd_names;
 mod options;
+mod params;
+mod pick_type;
 mod remove;
 mod restore;
 mod s390;

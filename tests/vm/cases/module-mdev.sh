@@ -68,8 +68,10 @@ stage_1() {
     expect_equal "a write replaces all" "enable_uvm=1" "$(cat "$(params 1)")"
     expect_equal "too long" E2BIG "$(errno_of put "$(printf '%02000d' 1)" "$(params 1)")"
     expect_equal "and nothing changed" "enable_uvm=1" "$(cat "$(params 1)")"
+    printf 'enable_uvm=10' >"$(params 1)"
+    expect_equal "the last character is lost" "enable_uvm=1" "$(cat "$(params 1)")"
     put " " "$(params 1)"
-    expect_equal "a space clears" "" "$(cat "$(params 1)")"
+    expect_equal "a space clears" " " "$(cat "$(params 1)")"
 
     say "--- held open"
     modprobe vfio_iommu_type1

@@ -22,7 +22,7 @@
 #include <linux/workqueue.h>
 
 #define MOST_GIB 64
-#define PARAMS_SIZE 1024
+#define PARAMS_SIZE 1024	/* the longest write to vgpu_params */
 
 struct card_type {
 	u32 id;
@@ -87,7 +87,7 @@ struct vgpu {
 	bool was_open;
 	bool warm_update;
 	unsigned long closed;	/* jiffies */
-	char params[PARAMS_SIZE];
+	char params[PARAMS_SIZE + 1];
 	u8 config[PCI_CFG_SPACE_SIZE];
 };
 

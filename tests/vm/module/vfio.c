@@ -175,21 +175,22 @@ ssize_t vgpu_params_show(struct vgpu *vgpu, char *buf)
 	return length;
 }
 
-/* A write replaces all of it; a space clears it. */
+/*
+ * A write replaces all of it, so a space and a newline clear it. The driver counts on a newline: it
+ * drops the last character, whichever that is.
+ */
 ssize_t vgpu_params_store(struct vgpu *vgpu, const char *buf, size_t count)
 {
 	struct mutex *lock = &vgpu->function->gpu->lock;
 	ssize_t result = count;
 
-	if (count >= PARAMS_SIZE)
+	if (count > PARAMS_SIZE)
 		return -E2BIG;
 	mutex_lock(lock);
 	if (vgpu->open) {
 		result = -EPERM;
 	} else {
-		memcpy(vgpu->params, buf, count);
-		vgpu->params[count] = '\0';
-		strim(vgpu->params);
+		strscpy(vgpu->params, buf, max_t(size_t, count, 1)); /* and the NUL */
 	}
 	mutex_unlock(lock);
 	return result;
