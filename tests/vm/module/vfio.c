@@ -187,11 +187,10 @@ ssize_t vgpu_params_store(struct vgpu *vgpu, const char *buf, size_t count)
 	if (count > PARAMS_SIZE)
 		return -E2BIG;
 	mutex_lock(lock);
-	if (vgpu->open) {
+	if (vgpu->open)
 		result = -EPERM;
-	} else {
-		strscpy(vgpu->params, buf, max_t(size_t, count, 1)); /* and the NUL */
-	}
+	else
+		strscpy(vgpu->params, buf, max_t(size_t, count, 1));
 	mutex_unlock(lock);
 	return result;
 }
