@@ -21,12 +21,13 @@ host() {
         printf 'options fake_gpus cards=%s vfs=%s\n' "$cards" "${vfs:-32}"
         ((!$#)) || printf 'options nvidia %s\n' "$*"
     } >/etc/modprobe.d/stand-in.conf
-    udevadm control --reload # it remembers options
     load_at_boot fake_gpus
-    modprobe -a fake_gpus nvidia
+    # The driver first: udev, which loads it for a GPU, has been seen to use older options.
+    modprobe -a nvidia fake_gpus
 }
-# no_host: the driver and the GPUs go, as before a `host` with others.
-no_host() { modprobe -r nvidia && modprobe -r fake_gpus; }
+# no_host: the GPUs and the driver go, as before a `host` with others. The GPUs first, so that none is left for which
+# udev could load the driver again.
+no_host() { modprobe -r fake_gpus && udevadm settle && modprobe -r nvidia; }
 # errno_of COMMAND...: the name of the error that its one write(2) met, or 0.
 errno_of() {
     local said
