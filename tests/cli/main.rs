@@ -14,6 +14,7 @@ mod harness;
 mod held;
 mod helpers;
 mod hostile_names;
+mod interrupt;
 mod json;
 mod list;
 mod main_job;
