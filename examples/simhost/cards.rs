@@ -12,6 +12,12 @@ const TABLE: &str = include_str!("../hosts/cards.toml");
 pub struct Card {
     /// What the type names call it: `P4`.
     pub name: String,
+    /// What they begin with, `GRID` before Ampere.
+    #[serde(default = "grid")]
+    pub brand: String,
+    /// Most vGPUs of one type, where memory would allow more.
+    #[serde(default)]
+    pub most: Option<u32>,
     /// PCI device id.
     pub device: u16,
     /// PCI subsystem device id.
@@ -40,6 +46,10 @@ pub struct CardType {
     pub framebuffer_mib: u32,
     /// Most vGPUs of this type on one GPU.
     pub max_instance: u32,
+}
+
+fn grid() -> String {
+    "GRID".to_owned()
 }
 
 /// The card that a host file calls `key`.
@@ -81,10 +91,13 @@ impl Card {
             gigabytes * 1024
         };
         let max_instance = self.memory_mib / framebuffer_mib;
+        let max_instance = self
+            .most
+            .map_or(max_instance, |most| max_instance.min(most));
         let (heads, frl, resolution) = self.display(series, gigabytes).ok_or_else(bad)?;
         Ok(CardType {
             id,
-            name: format!("GRID {}-{suffix}", self.name),
+            name: format!("{} {}-{suffix}", self.brand, self.name),
             description: format!(
                 "num_heads={heads}, frl_config={frl}, framebuffer={framebuffer_mib}M, \
                  max_resolution={resolution}, max_instance={max_instance}"
@@ -136,13 +149,15 @@ mod tests {
         assert_eq!(max("p40", 46), 24);
         assert_eq!(max("p40", 48), 8);
         assert_eq!(max("m10", 36), 16);
+        // A 48 GiB card with 32 VFs.
+        assert_eq!((max("a40", 557), max("a40", 558)), (32, 24));
     }
 
     #[test]
     fn an_unknown_card_names_the_known_ones() {
         assert_eq!(
             card("k80").unwrap_err(),
-            "no card \"k80\"; known cards: m10, p4, p40"
+            "no card \"k80\"; known cards: a40, l40s, m10, p4, p40"
         );
     }
 }

@@ -15,6 +15,7 @@ use crate::faults::{Broken, errno_by_name};
 use crate::host::Host;
 use crate::root::Root;
 use crate::shared::Shared;
+use crate::sriov::SriovManage;
 use crate::state::{Faults, Stage};
 
 /// What `simhost ctl` understands.
@@ -31,6 +32,9 @@ pub const COMMANDS: &str =
   detach PARENT                    the parent's driver goes, and all its devices
   attach PARENT                    it comes back, without devices
   attach-after PARENT MS           the same, MS milliseconds from now
+  sriov-manage -e|-d PF|ALL        as NVIDIA's script, which is in ROOT/usr/lib/nvidia
+  sriov-manage-is HOW              HOW: works, no-vfs, unbindLock
+  plugin-exit MS                   a VF stays busy so long after it was closed
   break PARENT/TYPE/FILE HOW       HOW: missing, empty, garbage, eio, or ok to mend it
   break PARENT/FILE HOW            also a directory, as mdev_supported_types
   break UUID/FILE HOW              a file or link of a device
@@ -131,6 +135,9 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
             host.faults.attr.push(((*name).to_owned(), errno));
         }
         ["stick-remove"] => host.faults.stick_remove += 1,
+        ["sriov-manage", switch, which] => return host.sriov_manage(switch, which),
+        ["sriov-manage-is", how] => host.faults.sriov_manage = SriovManage::by_name(how)?,
+        ["plugin-exit", ms] => host.faults.plugin_exit = milliseconds(ms)?,
         ["detach", parent] => host.detach(parent)?,
         ["attach", parent] => host.attach(parent)?,
         ["attach-after", parent, ms] => {
@@ -170,6 +177,7 @@ fn status(host: &Host) -> Value {
         .spec
         .parents
         .iter()
+        .chain(&host.vfs)
         .map(|p| {
             let types: Map<String, Value> = p
                 .types
@@ -208,6 +216,18 @@ fn status(host: &Host) -> Value {
             })
         })
         .collect();
+    let vfs: Vec<Value> = host
+        .vendor_vfs
+        .iter()
+        .map(|(id, vf)| {
+            json!({
+                "id": id,
+                "type": vf.current.as_ref().map_or(0, |c| c.id),
+                "group": vf.group,
+                "vgpu_params": vf.params,
+            })
+        })
+        .collect();
     let opens: Vec<Value> = host
         .opens
         .values()
@@ -217,6 +237,7 @@ fn status(host: &Host) -> Value {
     json!({
         "parents": parents,
         "devices": devices,
+        "vendor_vfs": vfs,
         "open": opens,
         "create_writes": c.create_writes,
         "created": c.created,

@@ -26,6 +26,23 @@ fn the_kernels_refusal_takes_the_definition_back() {
 }
 
 #[test]
+fn a_driver_whose_daemon_does_not_answer_is_told_apart() {
+    let host = SimHost::start("two-p4");
+    host.ctl(&["fail-create", "1", "ETIMEDOUT"]);
+    let run = host.run("create -t P4-1Q").expect(1);
+    assert!(
+        run.stderr.contains("Connection timed out (ETIMEDOUT)"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.contains("systemctl status nvidia-vgpu-mgr"),
+        "{run:?}"
+    );
+    assert_eq!(host.active(), [""; 0]);
+    assert_eq!(host.defined(), [""; 0]);
+}
+
+#[test]
 fn count_is_all_or_nothing() {
     let host = SimHost::start("two-p4");
     host.ctl(&["fail-create", "3", "EIO"]);

@@ -32,6 +32,7 @@ mod restore;
 mod s390;
 mod second_look;
 mod show;
+mod sriov_hosts;
 mod start_stop;
 mod streams;
 mod types;
