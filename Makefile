@@ -32,7 +32,7 @@ DEFINITIONS := /etc/mdevctl.d
 MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.8))
 
 # What building, testing and the demo need on Debian, beside Rust.
-PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils
+PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils libvirt0 libxml2-utils
 VM_PACKAGES = $(shell tests/vm/build --packages)
 
 # $(call need,PACKAGE...): installs what is missing when run by root on Debian, says what is missing otherwise.

@@ -6,6 +6,15 @@ use uuid::Uuid;
 
 use crate::model::ParentId;
 
+/// The licence daemon's settings inside a Linux guest (NVIDIA's licensing guide).
+pub const GUEST_LICENCE_SETTINGS: &str = "/etc/nvidia/gridd.conf";
+
+/// Where a Linux guest keeps the token of a licence server that hands out tokens (same guide).
+pub const GUEST_LICENCE_TOKEN: &str = "/etc/nvidia/ClientConfigToken/";
+
+/// A child process's own standard input, for programs that read files only.
+pub const STANDARD_INPUT: &str = "/dev/stdin";
+
 /// A host: `/` for the one we run on, another directory for a simulated or mounted one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -119,6 +128,190 @@ impl Host {
     /// The node of one VFIO device on kernels with the device cdev, `/dev/vfio/devices/vfio<N>`.
     pub fn vfio_device(&self, name: &str) -> PathBuf {
         self.path("dev/vfio/devices").join(name)
+    }
+
+    /// What the processor can do.
+    pub fn cpu_info(&self) -> PathBuf {
+        self.path("proc/cpuinfo")
+    }
+
+    /// Device nodes.
+    pub fn devices(&self) -> PathBuf {
+        self.path("dev")
+    }
+
+    /// The IOMMUs that the kernel uses.
+    pub fn iommus(&self) -> PathBuf {
+        self.path("sys/class/iommu")
+    }
+
+    /// The groups of devices that an IOMMU tells apart.
+    pub fn iommu_groups(&self) -> PathBuf {
+        self.path("sys/kernel/iommu_groups")
+    }
+
+    /// The kernel's command line.
+    pub fn command_line(&self) -> PathBuf {
+        self.path("proc/cmdline")
+    }
+
+    /// The kernel's release, as `uname -r` says it.
+    pub fn kernel_release(&self) -> PathBuf {
+        self.path("proc/sys/kernel/osrelease")
+    }
+
+    /// Which distribution this is (os-release(5)), in the order in which the two are read.
+    pub fn os_release(&self) -> [PathBuf; 2] {
+        [self.path("etc/os-release"), self.path("usr/lib/os-release")]
+    }
+
+    /// Stands on Proxmox VE hosts only.
+    pub fn proxmox(&self) -> PathBuf {
+        self.path("usr/bin/pveversion")
+    }
+
+    /// Modules that are loaded.
+    pub fn loaded_modules(&self) -> PathBuf {
+        self.path("proc/modules")
+    }
+
+    /// A directory for each module, also for many that are built in.
+    pub fn module(&self, name: &str) -> PathBuf {
+        self.path("sys/module").join(name)
+    }
+
+    /// Modules on disk for one kernel.
+    pub fn modules_on_disk(&self, release: &str) -> PathBuf {
+        self.path("lib/modules").join(release)
+    }
+
+    /// What NVIDIA's module says of itself.
+    pub fn nvidia_version(&self) -> PathBuf {
+        self.path("proc/driver/nvidia/version")
+    }
+
+    /// What NVIDIA's module of one version loads into a GPU's own processor.
+    pub fn nvidia_firmware(&self, version: &str) -> PathBuf {
+        self.path("lib/firmware/nvidia").join(version)
+    }
+
+    /// Sources that DKMS builds modules from.
+    pub fn sources(&self) -> PathBuf {
+        self.path("usr/src")
+    }
+
+    /// Directories of shared libraries on Debian's, Red Hat's and other systems.
+    pub fn libraries(&self) -> [PathBuf; 3] {
+        ["usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib"].map(|dir| self.path(dir))
+    }
+
+    /// Where systemd looks for units, the first wins (systemd.unit(5)).
+    pub fn unit_dirs(&self) -> [PathBuf; 5] {
+        [
+            "etc/systemd/system",
+            "run/systemd/system",
+            "usr/local/lib/systemd/system",
+            "usr/lib/systemd/system",
+            "lib/systemd/system",
+        ]
+        .map(|dir| self.path(dir))
+    }
+
+    /// Where the administrator adds to a unit.
+    pub fn drop_ins(&self, unit: &str) -> PathBuf {
+        self.path("etc/systemd/system").join(format!("{unit}.d"))
+    }
+
+    /// Whether a link in a unit's or a rule's place forbids it.
+    pub fn is_mask(target: &Path) -> bool {
+        target == Path::new("/dev/null")
+    }
+
+    /// Where udev looks for rules, the first wins (udev(7)).
+    pub fn rule_dirs(&self) -> [PathBuf; 5] {
+        [
+            "etc/udev/rules.d",
+            "run/udev/rules.d",
+            "usr/local/lib/udev/rules.d",
+            "usr/lib/udev/rules.d",
+            "lib/udev/rules.d",
+        ]
+        .map(|dir| self.path(dir))
+    }
+
+    /// Where systemd looks for a program that a unit names without a path (systemd.exec(5)).
+    pub fn program_dirs(&self) -> [PathBuf; 6] {
+        [
+            "usr/local/sbin",
+            "usr/local/bin",
+            "usr/sbin",
+            "usr/bin",
+            "sbin",
+            "bin",
+        ]
+        .map(|dir| self.path(dir))
+    }
+
+    /// Where modprobe's settings lie.
+    pub fn modprobe_dirs(&self) -> [PathBuf; 2] {
+        [self.path("etc/modprobe.d"), self.path("usr/lib/modprobe.d")]
+    }
+
+    /// The file that keeps nouveau from loading.
+    pub fn nouveau_blacklist(&self) -> PathBuf {
+        self.path("etc/modprobe.d/blacklist-nouveau.conf")
+    }
+
+    /// Where systemd says that it runs.
+    pub fn systemd_runs(&self) -> PathBuf {
+        self.path("run/systemd/system")
+    }
+
+    /// Settings of vgpu_unlock-rs for each type, device and VM.
+    pub fn profile_override(&self) -> PathBuf {
+        self.path("etc/vgpu_unlock/profile_override.toml")
+    }
+
+    /// Settings of vgpu_unlock-rs as a whole.
+    pub fn unlock_config(&self) -> PathBuf {
+        self.path("etc/vgpu_unlock/config.toml")
+    }
+
+    /// A file of the host that one of its settings names by an absolute path.
+    pub fn named(&self, absolute: &Path) -> PathBuf {
+        match absolute.strip_prefix("/") {
+            Ok(below) => self.root.join(below),
+            Err(_) => self.root.join(absolute),
+        }
+    }
+
+    /// How the host itself names a path that this type made.
+    pub fn own_name(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.root) {
+            Ok(below) => Path::new("/").join(below),
+            Err(_) => path.to_owned(),
+        }
+    }
+
+    /// The directory of one active mediated device, which QEMU opens it by.
+    pub fn mdev_device(&self, uuid: Uuid) -> PathBuf {
+        self.mdev_devices().join(uuid.to_string())
+    }
+
+    /// A file of memory that processes share, as QEMU does with Looking Glass.
+    pub fn shared_memory(&self, name: &str) -> PathBuf {
+        self.path("dev/shm").join(name)
+    }
+
+    /// The configuration of a Proxmox VE VM, or of one whose id is not known.
+    pub fn proxmox_vm(&self, vmid: Option<u64>) -> PathBuf {
+        let vmid = vmid.map_or_else(|| "VMID".to_owned(), |vmid| vmid.to_string());
+        self.path("etc/pve/qemu-server").join(vmid + ".conf")
+    }
+
+    /// Whether this is the host that the program runs on, and not a simulated or mounted one.
+    pub fn is_this_one(&self) -> bool {
+        self.root == Path::new("/")
     }
 
     /// The root prefix.

@@ -1,8 +1,9 @@
 //! `vgpuctl`: mediated devices and virtual GPUs, listed, created and brought back at boot.
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
-//! [`cli`], [`mdevctl`] -> [`output`], [`ops`] -> [`sysfs`], [`store`], [`scripts`] -> [`model`],
-//! [`nvidia`], [`host`], [`dir`], [`error`]. [`cli`] and [`mdevctl`] do not know each other.
+//! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
+//! [`scripts`] -> [`model`], [`nvidia`], [`host`], [`dir`], [`error`]. [`cli`] and [`mdevctl`] do not
+//! know each other.
 
 #![deny(missing_docs, unsafe_code)]
 // What comes from outside is never unwrapped, and printing must not panic on a closed stream.
@@ -10,8 +11,10 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod attach;
 pub mod cli;
 pub mod dir;
+pub mod doctor;
 pub mod error;
 pub mod host;
 pub mod mdevctl;

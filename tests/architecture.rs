@@ -17,11 +17,14 @@ const FLOORS: [&[&str]; 4] = [
 /// On the ground floor everybody knows everybody: these are words and pure functions.
 const GROUND: usize = FLOORS.len() - 1;
 
-/// Arrows on one floor: `output` puts into words what the others return.
-const SIDEWAYS: [(&str, &str); 3] = [
+/// Arrows on one floor: `output` puts into words what the others return, the doctor asks the
+/// operations what they would refuse, and `ops` fills in what `attach` makes text of.
+const SIDEWAYS: [(&str, &str); 5] = [
+    ("ops", "attach"),
     ("output", "ops"),
     ("output", "doctor"),
     ("output", "attach"),
+    ("doctor", "ops"),
 ];
 
 /// The one file that spells the system's paths.
@@ -478,7 +481,7 @@ mod rules {
             ("ops", "cli"),
             ("ops", "output"),
             ("ops", "doctor"),
-            ("doctor", "ops"),
+            ("doctor", "output"),
             ("attach", "output"),
             ("sysfs", "store"),
             ("store", "sysfs"),
@@ -507,6 +510,7 @@ mod rules {
             ("output", "doctor"),
             ("ops", "ops"),
             ("ops", "sysfs"),
+            ("doctor", "ops"),
             ("doctor", "scripts"),
             ("attach", "model"),
             ("sysfs", "host"),

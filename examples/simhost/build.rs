@@ -5,6 +5,7 @@ use crate::ap;
 use crate::hostfile::{Flavour, HostFile, ParentSpec};
 use crate::state::Device;
 use crate::tree::{Attr, Tree};
+use crate::vf;
 
 /// IOMMU groups below this one belong to the parents.
 pub fn first_group(spec: &HostFile) -> u32 {
@@ -38,18 +39,78 @@ pub fn base(sys: &mut Tree, dev: &mut Tree, spec: &HostFile) {
     dev.dir("vfio/devices");
     dev.file("vfio/vfio", 0o666, Attr::Container);
     for (group, parent) in spec.parents.iter().enumerate() {
-        pci_function(sys, parent, group);
-        if let Some(vfs) = parent.vfs {
-            let path = &parent.path;
-            sys.text(&format!("{path}/sriov_totalvfs"), &vfs.total.to_string());
-            let numvfs = Attr::NumVfs(parent.id.clone());
-            sys.file(&format!("{path}/sriov_numvfs"), 0o644, numvfs);
-        }
+        pci_function(sys, parent, group as u32);
+        sriov_files(sys, parent);
     }
 }
 
+/// What a GPU with VFs has beside.
+fn sriov_files(sys: &mut Tree, pf: &ParentSpec) {
+    let Some(sriov) = &pf.sriov else { return };
+    let path = &pf.path;
+    let device = pf.pci.map_or(0, |pci| pci.device);
+    for (name, value) in [
+        ("sriov_totalvfs", sriov.total.to_string()),
+        ("sriov_offset", "4".to_owned()),
+        ("sriov_stride", "1".to_owned()),
+        ("sriov_vf_device", format!("{device:x}")),
+    ] {
+        sys.text(&format!("{path}/{name}"), &value);
+    }
+    sys.file(
+        &format!("{path}/sriov_numvfs"),
+        0o644,
+        Attr::NumVfs(pf.id.clone()),
+    );
+    let autoprobe = Attr::Text("1\n".to_owned());
+    sys.file(&format!("{path}/sriov_drivers_autoprobe"), 0o644, autoprobe);
+}
+
+/// VF `n` of a PF, without a driver.
+pub fn vf(sys: &mut Tree, pf: &ParentSpec, vf: &ParentSpec, n: u16, group: u32) {
+    pci_function(sys, vf, group);
+    sys.link(&format!("{}/virtfn{n}", pf.path), &vf.path);
+    sys.link(&format!("{}/physfn", vf.path), &pf.path);
+}
+
+/// VF `n` goes, with its driver's links.
+pub fn vf_gone(sys: &mut Tree, vf: &ParentSpec, n: usize) {
+    if let Some((slot, _)) = vf.path.rsplit_once('/') {
+        sys.remove(&format!("{slot}/{}/virtfn{n}", vf.gpu()));
+    }
+    sys.remove(&format!("class/mdev_bus/{}", vf.id));
+    sys.remove(&format!("{}/{}", driver_dir(vf), vf.id));
+    sys.remove(&format!("bus/pci/devices/{}", vf.id));
+    let group = sys.target(&format!("{}/iommu_group", vf.path));
+    sys.remove(&vf.path);
+    if let Some(number) = group.and_then(|g| g.rsplit('/').next().map(str::to_owned)) {
+        sys.remove(&format!("kernel/iommu_groups/{number}"));
+    }
+}
+
+/// The vendor's driver makes a VFIO device of the VF.
+pub fn vendor_vf(sys: &mut Tree, dev: &mut Tree, vf: &ParentSpec, group: u32) {
+    bind(sys, vf);
+    for (name, mode, file) in vf::FILES {
+        let attr = Attr::Vf(vf.id.clone(), file);
+        sys.file(&format!("{}/nvidia/{name}", vf.path), mode, attr);
+    }
+    let device = format!("{}/vfio-dev/vfio{group}/dev", vf.path);
+    sys.text(&device, &format!("511:{group}"));
+    let own = || vf.id.clone();
+    dev.file(&format!("vfio/{group}"), 0o600, Attr::Group(own()));
+    let cdev = format!("vfio/devices/vfio{group}");
+    dev.file(&cdev, 0o600, Attr::Cdev(own()));
+}
+
+/// Its nodes in `/dev` go.
+pub fn vendor_vf_gone(dev: &mut Tree, group: u32) {
+    dev.remove(&format!("vfio/{group}"));
+    dev.remove(&format!("vfio/devices/vfio{group}"));
+}
+
 /// The parent's PCI function, which is there whether or not its driver is.
-pub fn pci_function(sys: &mut Tree, parent: &ParentSpec, group: usize) {
+fn pci_function(sys: &mut Tree, parent: &ParentSpec, group: u32) {
     let Some(pci) = parent.pci else { return };
     let path = &parent.path;
     for (name, value) in [
@@ -82,7 +143,7 @@ pub fn pci_function(sys: &mut Tree, parent: &ParentSpec, group: usize) {
     );
     sys.link(&format!("{path}/subsystem"), "bus/pci");
     sys.link(&format!("bus/pci/devices/{}", parent.id), path);
-    iommu_group(sys, group as u32, &parent.id, path);
+    iommu_group(sys, group, &parent.id, path);
 }
 
 fn iommu_group(sys: &mut Tree, group: u32, id: &str, path: &str) {
@@ -92,7 +153,7 @@ fn iommu_group(sys: &mut Tree, group: u32, id: &str, path: &str) {
     sys.link(&format!("{path}/iommu_group"), &dir);
 }
 
-pub fn driver_dir(parent: &ParentSpec) -> String {
+fn driver_dir(parent: &ParentSpec) -> String {
     match (parent.pci, parent.flavour) {
         (Some(_), _) => format!("bus/pci/drivers/{}", parent.driver),
         (None, Flavour::ApMatrix) => format!("bus/matrix/drivers/{}", parent.driver),
@@ -109,21 +170,25 @@ fn mdev_driver(parent: &ParentSpec) -> String {
     }
 }
 
-/// The parent's driver binds to it.
-pub fn bind(sys: &mut Tree, parent: &ParentSpec) {
-    let driver = driver_dir(parent);
-    sys.dir(&driver);
-    sys.link(&format!("{}/driver", parent.path), &driver);
-    sys.link(&format!("{driver}/{}", parent.id), &parent.path);
-}
-
-/// The parent's driver registers it.
-pub fn attach(sys: &mut Tree, parent: &ParentSpec) {
+/// The driver has the function.
+fn bind(sys: &mut Tree, parent: &ParentSpec) {
     let path = &parent.path;
     sys.dir(path);
     let driver = driver_dir(parent);
-    bind(sys, parent);
+    sys.dir(&driver);
     sys.dir(&format!("module/{}", parent.driver));
+    sys.link(&format!("{path}/driver"), &driver);
+    sys.link(&format!("{driver}/{}", parent.id), path);
+}
+
+/// The parent's driver registers it; a GPU with VFs is only bound.
+pub fn attach(sys: &mut Tree, parent: &ParentSpec) {
+    bind(sys, parent);
+    if parent.sriov.is_some() {
+        return;
+    }
+    let path = &parent.path;
+    let driver = driver_dir(parent);
     sys.dir(&format!("bus/mdev/drivers/{}", mdev_driver(parent)));
     sys.link(&format!("class/mdev_bus/{}", parent.id), path);
     if parent.pci.is_none() {

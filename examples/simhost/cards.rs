@@ -12,9 +12,12 @@ const TABLE: &str = include_str!("../hosts/cards.toml");
 pub struct Card {
     /// What the type names call it: `P4`.
     pub name: String,
-    /// The word in front of it in a type's name: `GRID`, and `NVIDIA` for newer cards.
+    /// What they begin with, `GRID` before Ampere.
     #[serde(default = "grid")]
-    pub product: String,
+    pub brand: String,
+    /// Most vGPUs of one type, where memory would allow more.
+    #[serde(default)]
+    pub most: Option<u32>,
     /// PCI device id.
     pub device: u16,
     /// PCI subsystem device id.
@@ -30,10 +33,6 @@ pub struct Card {
     pub types: BTreeMap<String, String>,
 }
 
-fn grid() -> String {
-    "GRID".to_owned()
-}
-
 /// One vGPU type as its sysfs files describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardType {
@@ -47,6 +46,10 @@ pub struct CardType {
     pub framebuffer_mib: u32,
     /// Most vGPUs of this type on one GPU.
     pub max_instance: u32,
+}
+
+fn grid() -> String {
+    "GRID".to_owned()
 }
 
 /// The card that a host file calls `key`.
@@ -88,10 +91,13 @@ impl Card {
             gigabytes * 1024
         };
         let max_instance = self.memory_mib / framebuffer_mib;
+        let max_instance = self
+            .most
+            .map_or(max_instance, |most| max_instance.min(most));
         let (heads, frl, resolution) = self.display(series, gigabytes).ok_or_else(bad)?;
         Ok(CardType {
             id,
-            name: format!("{} {}-{suffix}", self.product, self.name),
+            name: format!("{} {}-{suffix}", self.brand, self.name),
             description: format!(
                 "num_heads={heads}, frl_config={frl}, framebuffer={framebuffer_mib}M, \
                  max_resolution={resolution}, max_instance={max_instance}"
@@ -143,6 +149,8 @@ mod tests {
         assert_eq!(max("p40", 46), 24);
         assert_eq!(max("p40", 48), 8);
         assert_eq!(max("m10", 36), 16);
+        // A 48 GiB card with 32 VFs.
+        assert_eq!((max("a40", 557), max("a40", 558)), (32, 24));
     }
 
     #[test]

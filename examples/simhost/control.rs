@@ -15,6 +15,7 @@ use crate::faults::{Broken, errno_by_name};
 use crate::host::Host;
 use crate::root::Root;
 use crate::shared::Shared;
+use crate::sriov::SriovManage;
 use crate::state::{Faults, Stage};
 
 /// What `simhost ctl` understands.
@@ -27,12 +28,13 @@ pub const COMMANDS: &str =
   fail-create N ERRNO              the Nth create from now fails and makes nothing
   fail-remove N ERRNO              the Nth remove from now fails and removes nothing
   fail-attr NAME ERRNO             the next write to that device attribute fails
-  leave-after MS                   a VF's type cannot be cleared until MS after its last close
-  vfs GPU N                        the GPU has N virtual functions now, 0 for none
   stick-remove                     the next remove says it worked, and the device stays
   detach PARENT                    the parent's driver goes, and all its devices
   attach PARENT                    it comes back, without devices
   attach-after PARENT MS           the same, MS milliseconds from now
+  sriov-manage -e|-d PF|ALL        as NVIDIA's script, which is in ROOT/usr/lib/nvidia
+  sriov-manage-is HOW              HOW: works, no-vfs, unbindLock
+  plugin-exit MS                   a VF stays busy so long after it was closed
   break PARENT/TYPE/FILE HOW       HOW: missing, empty, garbage, eio, or ok to mend it
   break PARENT/FILE HOW            also a directory, as mdev_supported_types
   break UUID/FILE HOW              a file or link of a device
@@ -132,15 +134,10 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
             let errno = errno_by_name(errno)?;
             host.faults.attr.push(((*name).to_owned(), errno));
         }
-        ["leave-after", ms] => host.faults.leaving = milliseconds(ms)?,
-        ["vfs", gpu, number] => {
-            let number = number
-                .parse()
-                .map_err(|_| format!("{number} is no number"))?;
-            host.set_vfs(gpu, number)
-                .map_err(|e| format!("{gpu}: {e}"))?;
-        }
         ["stick-remove"] => host.faults.stick_remove += 1,
+        ["sriov-manage", switch, which] => return host.sriov_manage(switch, which),
+        ["sriov-manage-is", how] => host.faults.sriov_manage = SriovManage::by_name(how)?,
+        ["plugin-exit", ms] => host.faults.plugin_exit = milliseconds(ms)?,
         ["detach", parent] => host.detach(parent)?,
         ["attach", parent] => host.attach(parent)?,
         ["attach-after", parent, ms] => {
@@ -180,6 +177,7 @@ fn status(host: &Host) -> Value {
         .spec
         .parents
         .iter()
+        .chain(&host.vfs)
         .map(|p| {
             let types: Map<String, Value> = p
                 .types
@@ -218,6 +216,18 @@ fn status(host: &Host) -> Value {
             })
         })
         .collect();
+    let vfs: Vec<Value> = host
+        .vendor_vfs
+        .iter()
+        .map(|(id, vf)| {
+            json!({
+                "id": id,
+                "type": vf.current.as_ref().map_or(0, |c| c.id),
+                "group": vf.group,
+                "vgpu_params": vf.params,
+            })
+        })
+        .collect();
     let opens: Vec<Value> = host
         .opens
         .values()
@@ -227,6 +237,7 @@ fn status(host: &Host) -> Value {
     json!({
         "parents": parents,
         "devices": devices,
+        "vendor_vfs": vfs,
         "open": opens,
         "create_writes": c.create_writes,
         "created": c.created,

@@ -20,6 +20,7 @@ use crate::process;
 use crate::shared::Shared;
 use crate::state::{RemoveStep, Ticket, Wait};
 use crate::tree::{Attr, Kind, Node, Tree};
+use crate::vf::VfFile;
 
 /// No name is cached: a write to one file makes others come and go.
 const NO_CACHE: Duration = Duration::ZERO;
@@ -401,6 +402,15 @@ impl Filesystem for SimFs {
                 drop(host);
                 match begun {
                     Ok(ticket) => self.answer_later(ticket, size, reply, Host::finish_create),
+                    Err(errno) => reply.error(to_fuse(errno)),
+                }
+            }
+            Attr::Vf(vf, VfFile::Current) => {
+                let begun = host.begin_set(vf, data);
+                drop(host);
+                match begun {
+                    Ok(Some(ticket)) => self.answer_later(ticket, size, reply, Host::finish_set),
+                    Ok(None) => reply.written(size),
                     Err(errno) => reply.error(to_fuse(errno)),
                 }
             }

@@ -11,9 +11,9 @@ use crate::ap::{Matrix, unsigned};
 use crate::build;
 use crate::faults::{Broken, GARBAGE};
 use crate::hostfile::{HostFile, ParentSpec, Rule};
-use crate::pci;
 use crate::state::{Counters, Device, Faults, Open, RemoveStep, Stage, Ticket, Wait};
 use crate::tree::{Attr, Tree};
+use crate::vf::VendorVf;
 
 /// The longest write to `vgpu_params` that the driver takes.
 const PARAMS_MAX: usize = 1024;
@@ -29,6 +29,10 @@ pub struct Host {
     pub spec: HostFile,
     /// Parents that are registered now.
     pub attached: BTreeSet<String>,
+    /// Virtual functions that are on, of all GPUs.
+    pub vfs: Vec<ParentSpec>,
+    /// Those of the vendor-specific framework by address.
+    pub vendor_vfs: BTreeMap<String, VendorVf>,
     /// Devices by UUID.
     pub devices: BTreeMap<String, Device>,
     /// Open descriptors by file handle.
@@ -39,8 +43,6 @@ pub struct Host {
     pub counters: Counters,
     blockers: BTreeMap<String, BTreeSet<u64>>,
     busy_until: BTreeMap<String, Instant>,
-    /// When the last descriptor of a function's device was closed.
-    pub left_at: BTreeMap<String, Instant>,
     next_serial: u64,
     next_handle: u64,
 }
@@ -52,13 +54,14 @@ impl Host {
             sys: Tree::default(),
             dev: Tree::default(),
             attached: BTreeSet::new(),
+            vfs: Vec::new(),
+            vendor_vfs: BTreeMap::new(),
             devices: BTreeMap::new(),
             opens: BTreeMap::new(),
             faults: Faults::default(),
             counters: Counters::default(),
             blockers: BTreeMap::new(),
             busy_until: BTreeMap::new(),
-            left_at: BTreeMap::new(),
             next_serial: 1,
             next_handle: 1,
             spec,
@@ -68,38 +71,39 @@ impl Host {
             if parent.attached {
                 host.attach_spec(&parent);
             }
-            host.boot_functions(&parent);
         }
         host
     }
 
-    /// A number that no device had before.
-    pub fn take_serial(&mut self) -> u64 {
+    /// The parent, or VF, of that name.
+    pub fn parent(&self, id: &str) -> Result<ParentSpec, Errno> {
+        let mut all = self.spec.parents.iter().chain(&self.vfs);
+        all.find(|p| p.id == id).cloned().ok_or(Errno::ENODEV)
+    }
+
+    /// Binds the driver, which registers a parent, or switches a PF's first VFs on.
+    pub fn attach_spec(&mut self, parent: &ParentSpec) {
+        self.attached.insert(parent.id.clone());
+        build::attach(&mut self.sys, parent);
+        if let Some(sriov) = &parent.sriov {
+            // Only open VFs could be in the way, and there are none yet.
+            let _ = self.set_vfs(parent, sriov.enabled);
+        }
+    }
+
+    /// A number that was not given before.
+    pub fn new_serial(&mut self) -> u64 {
         self.next_serial += 1;
         self.next_serial - 1
     }
 
-    /// The functions that are on after a boot.
-    fn boot_functions(&mut self, pf: &ParentSpec) {
-        if let Some(vfs) = pf.vfs {
-            // The host file was checked, and nothing is on them yet.
-            let _ = self.set_vfs(&pf.id, 0);
-            let _ = self.set_vfs(&pf.id, vfs.enabled);
-        }
-    }
-
-    /// The parent of that name.
-    pub fn parent(&self, id: &str) -> Result<ParentSpec, Errno> {
-        let found = self.spec.parents.iter().find(|p| p.id == id);
-        found.cloned().ok_or(Errno::ENODEV)
-    }
-
-    fn attach_spec(&mut self, parent: &ParentSpec) {
-        match parent.vfs {
-            Some(_) => build::bind(&mut self.sys, parent),
-            None => build::attach(&mut self.sys, parent),
-        }
-        self.attached.insert(parent.id.clone());
+    /// When a create that begins now is done. One GPU works off its creates one after the other, as NVIDIA's driver does.
+    pub fn next_turn(&mut self, gpu: &str) -> Instant {
+        let now = Instant::now();
+        let busy = self.busy_until.entry(gpu.to_owned()).or_insert(now);
+        let due = (*busy).max(now) + self.faults.delay_create;
+        *busy = due;
+        due
     }
 
     /// Is this a parent that is not registered now?
@@ -154,6 +158,8 @@ impl Host {
         for uuid in mine {
             self.drop_device(&uuid);
         }
+        self.set_vfs(&parent, 0)
+            .map_err(|_| format!("a VF of {id} is open"))?;
         build::detach(&mut self.sys, &parent);
         self.attached.remove(id);
         Ok(())
@@ -168,11 +174,14 @@ impl Host {
         self.opens.clear();
         self.busy_until.clear();
         for parent in self.spec.parents.clone() {
-            self.boot_functions(&parent);
-        }
-        for parent in self.spec.parents.clone() {
+            // Nothing is open any more, so nothing is in the way.
+            let _ = self.set_vfs(&parent, 0);
             match (parent.attached, self.attached.contains(&parent.id)) {
                 (true, false) => self.attach_spec(&parent),
+                (true, true) => {
+                    let enabled = parent.sriov.as_ref().map_or(0, |s| s.enabled);
+                    let _ = self.set_vfs(&parent, enabled);
+                }
                 (false, true) => {
                     build::detach(&mut self.sys, &parent);
                     self.attached.remove(&parent.id);
@@ -183,17 +192,12 @@ impl Host {
         self.counters.reboots += 1;
     }
 
-    fn devices_of<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a String, &'a Device)> {
+    /// The mediated devices of a parent.
+    pub fn devices_of<'a>(
+        &'a self,
+        parent: &'a str,
+    ) -> impl Iterator<Item = (&'a String, &'a Device)> {
         self.devices.iter().filter(move |(_, d)| d.parent == parent)
-    }
-
-    /// The devices that share a parent's GPU.
-    fn devices_of_gpu<'a>(&'a self, parent: &'a ParentSpec) -> impl Iterator<Item = &'a Device> {
-        let gpu = parent.gpu.as_deref().unwrap_or(&parent.id);
-        self.devices.values().filter(move |d| {
-            let of = self.spec.parents.iter().find(|p| p.id == d.parent);
-            of.is_some_and(|p| p.id == gpu || p.gpu.as_deref() == Some(gpu))
-        })
     }
 
     /// `available_instances` of a type now.
@@ -203,17 +207,17 @@ impl Host {
         let this = this.ok_or(Errno::ENODEV)?;
         Ok(match spec.rule {
             Rule::OneSize => {
-                let on_gpu = || self.devices_of_gpu(&spec);
-                if on_gpu().any(|d| d.weight != this.weight) {
+                let weights = self.weights_on(spec.gpu());
+                if weights.iter().any(|w| *w != this.weight) {
                     return Ok(0);
                 }
-                let left = this.max.saturating_sub(on_gpu().count() as u32);
-                // A virtual function has one vGPU at most.
-                let is_taken = self.devices_of(parent).next().is_some();
-                match (&spec.gpu, is_taken) {
-                    (None, _) => left,
-                    (Some(_), true) => 0,
-                    (Some(_), false) => left.min(1),
+                let left = this.max.saturating_sub(weights.len() as u32);
+                if spec.physfn.is_none() {
+                    left
+                } else if self.has_vgpu(parent) {
+                    0
+                } else {
+                    left.min(1)
                 }
             }
             Rule::Pool(size) => {
@@ -247,16 +251,12 @@ impl Host {
             group: self.free_number(build::first_group(&self.spec), |d| d.group, |o| o.group),
             vfio: self.free_number(0, |d| d.vfio, |o| o.vfio),
             stage: Stage::Creating,
-            serial: self.take_serial(),
+            serial: self.new_serial(),
             params: String::new(),
             matrix: Matrix::default(),
         };
         build::device(&mut self.sys, &mut self.dev, &spec, &uuid, &device);
-        // One GPU works off its creates one after the other, as NVIDIA's driver does.
-        let now = Instant::now();
-        let busy = self.busy_until.entry(parent.to_owned()).or_insert(now);
-        let due = (*busy).max(now) + self.faults.delay_create;
-        *busy = due;
+        let due = self.next_turn(spec.gpu());
         let ticket = Ticket {
             uuid: uuid.clone(),
             serial: device.serial,
@@ -340,8 +340,9 @@ impl Host {
 
     /// What the end of a create or remove still waits for; nothing once its device is gone.
     pub fn waits_for(&self, ticket: &Ticket, now: Instant) -> Wait {
-        let device = self.devices.get(&ticket.uuid);
-        if device.is_none_or(|d| d.serial != ticket.serial) {
+        let device = self.devices.get(&ticket.uuid).map(|d| d.serial);
+        let vf = self.vendor_vfs.get(&ticket.uuid).map(|v| v.serial);
+        if device.or(vf) != Some(ticket.serial) {
             Wait::Nothing
         } else if ticket.due > now {
             Wait::Time(ticket.due - now)
@@ -364,10 +365,8 @@ impl Host {
         Ok(())
     }
 
-    fn drop_device(&mut self, uuid: &str) {
-        if pci::is_address(uuid) {
-            return self.drop_function_device(uuid);
-        }
+    /// The device goes, whatever it is doing.
+    pub fn drop_device(&mut self, uuid: &str) {
         self.blockers.remove(uuid);
         if let Some(device) = self.devices.remove(uuid)
             && let Ok(spec) = self.parent(&device.parent)
@@ -396,21 +395,18 @@ impl Host {
             Attr::Cdev(uuid) => (uuid, false),
             _ => return Ok(0),
         };
-        let device = self.devices.get(uuid).ok_or(Errno::ENODEV)?;
-        if device.stage == Stage::Removing {
-            return Err(Errno::ENODEV);
-        }
-        let same = |o: &Open| o.serial == device.serial && o.is_group == is_group;
+        let (serial, group, vfio) = self.vfio_device(uuid, is_group)?;
+        let same = |o: &Open| o.serial == serial && o.is_group == is_group;
         if self.opens.values().any(same) {
             return Err(Errno::EBUSY);
         }
         let open = Open {
             uuid: uuid.clone(),
-            serial: device.serial,
+            serial,
             is_group,
             pid,
-            group: device.group,
-            vfio: device.vfio,
+            group,
+            vfio,
         };
         let handle = self.next_handle;
         self.next_handle += 1;
@@ -420,8 +416,10 @@ impl Host {
 
     /// The last descriptor of an open is closed.
     pub fn close_dev(&mut self, handle: u64) {
-        if let Some(open) = self.opens.remove(&handle) {
-            self.left_at.insert(open.uuid, Instant::now());
+        if let Some(open) = self.opens.remove(&handle)
+            && let Some(vf) = self.vendor_vfs.get_mut(&open.uuid)
+        {
+            vf.close();
         }
         for blockers in self.blockers.values_mut() {
             blockers.remove(&handle);
@@ -434,12 +432,11 @@ impl Host {
         Ok(match attr {
             Attr::Text(text) => text.clone(),
             Attr::Available(parent, type_id) => format!("{}\n", self.available(parent, type_id)?),
-            Attr::Creatable(vf) => self.creatable(vf)?,
-            Attr::Current(vf) => self.current(vf),
-            Attr::NumVfs(gpu) => format!("{}\n", self.number_of_vfs(gpu)),
             Attr::Params(uuid) => format!("{}\n", device(uuid)?.params),
             Attr::Matrix(uuid) => device(uuid)?.matrix.lines(),
             Attr::ControlDomains(uuid) => device(uuid)?.matrix.control_lines(),
+            Attr::NumVfs(pf) => format!("{}\n", self.vfs_of(pf).count()),
+            Attr::Vf(vf, file) => self.read_vf(vf, *file)?,
             Attr::Create(..) | Attr::Remove(_) | Attr::Assign(..) => return Err(Errno::EIO),
             Attr::Container | Attr::Group(_) | Attr::Cdev(_) => return Err(Errno::EINVAL),
         }
@@ -448,14 +445,14 @@ impl Host {
 
     /// A write to any attribute but `create` and `remove`; `path` is its name below the device.
     pub fn write(&mut self, attr: &Attr, name: &str, data: &[u8]) -> Result<(), Errno> {
-        if matches!(attr, Attr::Params(_) | Attr::Assign(..)) {
+        if matches!(attr, Attr::Params(_) | Attr::Assign(..) | Attr::Vf(..)) {
             self.attr_fault(name)?;
         }
         match attr {
             Attr::Text(_) => Ok(()),
             Attr::Params(uuid) => self.write_params(uuid, data),
-            Attr::Current(vf) => self.write_current(vf, data),
-            Attr::NumVfs(gpu) => self.write_numvfs(gpu, data),
+            Attr::NumVfs(pf) => self.write_numvfs(pf, data),
+            Attr::Vf(vf, file) => self.write_vf(vf, *file, data),
             Attr::Assign(uuid, change) => {
                 let device = self.devices.get(uuid).ok_or(Errno::ENODEV)?;
                 let next = device.matrix.after(*change, data)?;
@@ -483,21 +480,27 @@ impl Host {
     }
 
     fn write_params(&mut self, uuid: &str, data: &[u8]) -> Result<(), Errno> {
-        if data.len() > PARAMS_MAX {
-            return Err(Errno::E2BIG);
-        }
-        let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
+        let params = params_kept(data)?;
         let device = self.devices.get_mut(uuid).ok_or(Errno::ENODEV)?;
         if self.opens.values().any(|o| o.serial == device.serial) {
             return Err(Errno::EPERM);
         }
-        // The whole string is replaced, so a space and a newline clear it. The driver counts on a
-        // newline and drops the last character, whichever it is.
-        let mut kept = text.chars();
-        kept.next_back();
-        device.params = kept.as_str().to_owned();
+        device.params = params;
         Ok(())
     }
+}
+
+/// What the driver keeps of a write to `vgpu_params`.
+pub fn params_kept(data: &[u8]) -> Result<String, Errno> {
+    if data.len() > PARAMS_MAX {
+        return Err(Errno::E2BIG);
+    }
+    let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
+    // The whole string is replaced, so a space and a newline clear it. The driver counts on a
+    // newline and drops the last character, whichever it is.
+    let mut kept = text.chars();
+    kept.next_back();
+    Ok(kept.as_str().to_owned())
 }
 
 /// What a broken file reads as instead of its content.
@@ -529,3 +532,7 @@ fn parse_uuid(data: &[u8]) -> Result<String, Errno> {
 #[cfg(test)]
 #[path = "host_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sriov_tests.rs"]
+mod sriov_tests;

@@ -42,32 +42,46 @@ pub struct ParentSpec {
     pub attached: bool,
     /// Has it `mdev_supported_types`?
     pub supported_types: bool,
-    /// Its virtual functions; none for a card without SR-IOV.
-    pub vfs: Option<VfSpec>,
+    /// Its virtual functions, if it has some; then it is no parent itself.
+    pub sriov: Option<Sriov>,
     /// The GPU that it is a virtual function of.
-    pub gpu: Option<String>,
+    pub physfn: Option<String>,
 }
 
-/// A card's virtual functions.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VfSpec {
+impl ParentSpec {
+    fn is_vendor_specific(&self) -> bool {
+        self.sriov
+            .as_ref()
+            .is_some_and(|s| s.framework == VfFramework::Vendor)
+    }
+
+    /// The GPU whose memory its vGPUs take: itself, or its PF.
+    pub fn gpu(&self) -> &str {
+        self.physfn.as_deref().unwrap_or(&self.id)
+    }
+}
+
+/// What a PF has.
+#[derive(Debug, Clone)]
+pub struct Sriov {
     /// `sriov_totalvfs`.
-    pub total: u8,
-    /// How many are on after a boot.
-    pub enabled: u8,
-    /// What its vGPUs are.
-    pub framework: Framework,
+    pub total: u16,
+    /// How many are on from the start.
+    pub enabled: u16,
+    /// What each of them is.
+    pub framework: VfFramework,
+    /// Can `sriov_numvfs` be written?
+    pub raw_numvfs: bool,
 }
 
-/// What the vGPUs on virtual functions are.
+/// How vGPUs are made on a VF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Framework {
-    /// Mediated devices, whose parents the functions are.
+pub enum VfFramework {
+    /// Each is a parent of mediated devices.
     Mdev,
-    /// Types that the functions take.
-    Vfio,
+    /// Each has `nvidia/`.
+    Vendor,
 }
 
 /// One mediated-device type.
@@ -134,7 +148,12 @@ struct RawParent {
     attached: bool,
     #[serde(default = "yes")]
     supported_types: bool,
-    vfs: Option<VfSpec>,
+    vfs: Option<u16>,
+    #[serde(default)]
+    enabled_vfs: u16,
+    vf_framework: Option<VfFramework>,
+    #[serde(default)]
+    raw_numvfs: bool,
     #[serde(default, rename = "type")]
     types: Vec<RawType>,
 }
@@ -182,7 +201,7 @@ pub fn parse(text: &str) -> Result<HostFile, String> {
             parents.push(entry.resolve(id)?);
         }
     }
-    if !raw.mdev && !parents.is_empty() {
+    if !raw.mdev && !parents.iter().all(ParentSpec::is_vendor_specific) {
         return Err("mdev = false leaves no place for parents".to_owned());
     }
     Ok(HostFile {
@@ -219,6 +238,7 @@ impl RawParent {
             (None, None) => Errno::EUSERS,
         };
         let is_pci = pci::is_address(&id);
+        let sriov = self.sriov(&id)?;
         Ok(ParentSpec {
             path: if is_pci {
                 pci::device_path(&id)
@@ -250,9 +270,31 @@ impl RawParent {
             types,
             attached: self.attached,
             supported_types: self.supported_types,
-            vfs: self.vfs,
-            gpu: None,
+            sriov,
+            physfn: None,
         })
+    }
+
+    fn sriov(&self, id: &str) -> Result<Option<Sriov>, String> {
+        let framework = match (self.vfs, self.vf_framework) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(framework)) => framework,
+            _ => return Err(format!("parent {id} needs both vfs and vf_framework")),
+        };
+        let total = self.vfs.unwrap_or(0);
+        let last = total.checked_sub(1).and_then(|n| pci::vf_address(id, n));
+        if last.is_none() || self.enabled_vfs > total {
+            return Err(format!(
+                "parent {id} cannot have {} of {total} VFs",
+                self.enabled_vfs
+            ));
+        }
+        Ok(Some(Sriov {
+            total,
+            enabled: self.enabled_vfs,
+            framework,
+            raw_numvfs: self.raw_numvfs,
+        }))
     }
 }
 

@@ -14,6 +14,7 @@ mod pci;
 mod process;
 mod root;
 mod shared;
+mod sriov;
 mod state;
 mod tree;
 mod vf;
@@ -87,6 +88,9 @@ fn serve(file: &Path, root_path: &Path, die_with_parent: bool) -> Result<(), Str
         ));
     }
     let root = root::Root::prepare(root_path)?;
+    if spec.parents.iter().any(|p| p.sriov.is_some()) {
+        root.install_sriov_manage()?;
+    }
     let shared = shared::Shared::new(host::Host::new(spec));
     let sessions = root.mount(&shared)?;
     control::listen(&root, &shared)?;

@@ -61,17 +61,12 @@ pub fn nth_address(first: &str, offset: u8) -> Result<String, String> {
     Ok(format!("{domain:04x}:{bus:02x}:{rest}"))
 }
 
-/// The address `distance` functions further on the same bus, as a card's virtual functions have.
-pub fn function_after(address: &str, distance: u8) -> Option<String> {
-    let (domain, bus, rest) = split(address)?;
-    let (slot, function) = rest.split_once('.')?;
-    let (slot, function): (u8, u8) = (u8::from_str_radix(slot, 16).ok()?, function.parse().ok()?);
-    let routing = (slot << 3 | function).checked_add(distance)?;
-    Some(format!(
-        "{domain:04x}:{bus:02x}:{:02x}.{}",
-        routing >> 3,
-        routing & 7
-    ))
+/// The address of a PF's VF `n`: NVIDIA's cards have the first one at function 4.
+pub fn vf_address(pf: &str, n: u16) -> Option<String> {
+    let (domain, bus, _) = split(pf)?;
+    let function = 4 + n;
+    let (slot, function) = (function / 8, function % 8);
+    (slot < 32).then(|| format!("{domain:04x}:{bus:02x}:{slot:02x}.{function}"))
 }
 
 /// Where the function sits below `/sys`: on its root bus, or behind a bridge of its own.
@@ -104,6 +99,16 @@ mod tests {
             p4.modalias(),
             "pci:v000010DEd00001BB3sv000010DEsd000011D8bc03sc02i00"
         );
+    }
+
+    #[test]
+    fn vfs_are_beside_their_pf() {
+        let address = |n| vf_address("0000:81:00.0", n).unwrap();
+        assert_eq!(
+            [address(0), address(4), address(31)],
+            ["0000:81:00.4", "0000:81:01.0", "0000:81:04.3"]
+        );
+        assert_eq!(vf_address("0000:81:00.0", 252), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,6 +65,21 @@ impl Root {
     /// Where the control socket is.
     pub fn control_dir(&self) -> PathBuf {
         self.path.join("run/simhost")
+    }
+
+    /// Puts a stand-in for NVIDIA's script at its place; it asks this program through the control socket.
+    pub fn install_sriov_manage(&self) -> Result<(), String> {
+        let path = self.path.join("usr/lib/nvidia/sriov-manage");
+        let told = |e: std::io::Error| format!("{}: {e}", path.display());
+        let quoted = |p: &Path| format!("'{}'", p.to_string_lossy().replace('\'', "'\\''"));
+        let program = std::env::current_exe().map_err(told)?;
+        let (program, root) = (quoted(&program), quoted(&self.path));
+        let text = format!("#!/bin/sh\nexec {program} ctl {root} sriov-manage \"$@\"\n");
+        fs::create_dir_all(self.path.join("usr/lib/nvidia")).map_err(told)?;
+        // One that runs is not written to: it gets a new file.
+        let _ = fs::remove_file(&path);
+        fs::write(&path, text).map_err(told)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(told)
     }
 
     /// Mounts both sides.

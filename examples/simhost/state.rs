@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use crate::ap::Matrix;
 use crate::faults::Countdown;
+use crate::sriov::SriovManage;
 
 /// How far a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Open {
 /// A create or remove that was begun.
 #[derive(Debug, Clone)]
 pub struct Ticket {
-    /// The device.
+    /// The device, or VF.
     pub uuid: String,
     /// Which device of that UUID.
     pub serial: u64,
@@ -111,12 +112,14 @@ pub struct Faults {
     pub remove: Countdown,
     /// How long a create takes.
     pub delay_create: Duration,
+    /// How long a VF stays busy after it was closed.
+    pub plugin_exit: Duration,
+    /// What `sriov-manage` does.
+    pub sriov_manage: SriovManage,
     /// How long a remove takes.
     pub delay_remove: Duration,
     /// How many removes will say they worked and do nothing.
     pub stick_remove: u32,
-    /// How long NVIDIA's plugin stays after the last descriptor of a function's device is closed.
-    pub leaving: Duration,
     /// Device attributes whose next write fails.
     pub attr: Vec<(String, Errno)>,
 }

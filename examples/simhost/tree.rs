@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::ap::Assignment;
 use crate::faults::Broken;
+use crate::vf::VfFile;
 
 /// The inode number of the top directory (FUSE prescribes 1).
 pub const ROOT: u64 = 1;
@@ -23,23 +24,21 @@ pub enum Attr {
     Remove(String),
     /// `nvidia/vgpu_params` of a device.
     Params(String),
-    /// `nvidia/creatable_vgpu_types` of a virtual function.
-    Creatable(String),
-    /// `nvidia/current_vgpu_type` of a virtual function.
-    Current(String),
-    /// `sriov_numvfs` of a GPU.
-    NumVfs(String),
     /// `assign_adapter` and its five sisters.
     Assign(String, Assignment),
     /// `matrix` of a device.
     Matrix(String),
     /// `control_domains` of a device.
     ControlDomains(String),
+    /// `sriov_numvfs` of a PF.
+    NumVfs(String),
+    /// A file of a VF's `nvidia/`.
+    Vf(String, VfFile),
     /// `/dev/vfio/vfio`.
     Container,
-    /// `/dev/vfio/<group>` of a device.
+    /// `/dev/vfio/<group>` of a device or VF.
     Group(String),
-    /// `/dev/vfio/devices/vfioN` of a device.
+    /// `/dev/vfio/devices/vfioN` of a device or VF.
     Cdev(String),
 }
 
@@ -179,6 +178,14 @@ impl Tree {
     fn raw_find(&self, path: &str) -> Option<u64> {
         path.split('/')
             .try_fold(ROOT, |at, name| self.raw_child(at, name))
+    }
+
+    /// What the link at `path` says.
+    pub fn target(&self, path: &str) -> Option<String> {
+        match &self.node(self.raw_find(path)?)?.kind {
+            Kind::Link(target) => Some(target.clone()),
+            _ => None,
+        }
     }
 
     /// Is there a node at `path`, broken or not?

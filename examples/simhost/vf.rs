@@ -1,151 +1,221 @@
-//! Virtual functions: switching them on and off, and the types that they take.
+//! The vendor-specific framework: the files of a VF's `nvidia/`, and what a write to each does.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::ap::{Matrix, unsigned};
-use crate::build;
-use crate::host::Host;
-use crate::hostfile::{Framework, ParentSpec};
-use crate::pci;
-use crate::state::{Device, Stage};
-use crate::tree::Attr;
+use crate::ap::unsigned;
+use crate::host::{Host, params_kept};
+use crate::hostfile::TypeSpec;
+use crate::state::Ticket;
 
-/// The first function's distance from its GPU, as on NVIDIA's cards.
-const OFFSET: u8 = 4;
+/// A file of `nvidia/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VfFile {
+    /// `creatable_vgpu_types`.
+    Creatable,
+    /// `current_vgpu_type`.
+    Current,
+    /// `vgpu_params`.
+    Params,
+    /// `placement_id`.
+    Placement,
+    /// `gpu_instance_id`.
+    GpuInstance,
+    /// `warm_update`.
+    WarmUpdate,
+}
 
-/// IOMMU groups and VFIO numbers of functions begin here, out of the way of mediated devices'.
-const FIRST_GROUP: u32 = 500;
+/// Each file's name and mode.
+pub const FILES: [(&str, u16, VfFile); 6] = [
+    ("creatable_vgpu_types", 0o444, VfFile::Creatable),
+    ("current_vgpu_type", 0o644, VfFile::Current),
+    ("vgpu_params", 0o644, VfFile::Params),
+    ("placement_id", 0o644, VfFile::Placement),
+    ("gpu_instance_id", 0o644, VfFile::GpuInstance),
+    ("warm_update", 0o644, VfFile::WarmUpdate),
+];
 
-/// The header of `creatable_vgpu_types`.
-const HEADER: &str = "ID    : vGPU Name\n";
+/// A type that a VF has.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// As in `current_vgpu_type`.
+    pub id: u64,
+    /// MiB of framebuffer.
+    pub weight: u32,
+    /// The first MiB on the GPU.
+    pub place: u32,
+    /// Is its write still under way?
+    pub setting: bool,
+}
+
+/// A VF as the vendor's driver knows it.
+#[derive(Debug)]
+pub struct VendorVf {
+    /// IOMMU group, and the N of `/dev/vfio/devices/vfioN`.
+    pub group: u32,
+    /// Tells two VFs of one address apart.
+    pub serial: u64,
+    /// Its type, if it has one.
+    pub current: Option<Current>,
+    /// `vgpu_params`.
+    pub params: String,
+    warm_update: bool,
+    closed: Option<Instant>,
+}
+
+impl VendorVf {
+    /// Without a type.
+    pub fn new(group: u32, serial: u64) -> Self {
+        Self {
+            group,
+            serial,
+            current: None,
+            params: String::new(),
+            warm_update: false,
+            closed: None,
+        }
+    }
+
+    /// Its last descriptor was closed: the plugin begins to leave.
+    pub fn close(&mut self) {
+        self.closed = Some(Instant::now());
+    }
+
+    fn is_leaving(&self, time: Duration) -> bool {
+        self.closed.is_some_and(|closed| closed.elapsed() < time)
+    }
+}
+
+fn type_number(spec: &TypeSpec) -> Option<u64> {
+    spec.id.rsplit('-').next()?.parse().ok()
+}
 
 impl Host {
-    /// `sriov_numvfs` of a GPU.
-    pub fn number_of_vfs(&self, gpu: &str) -> usize {
-        self.functions_of(gpu).count()
+    fn vendor_vf(&self, vf: &str) -> Result<&VendorVf, Errno> {
+        self.vendor_vfs.get(vf).ok_or(Errno::ENODEV)
     }
 
-    /// The functions of a GPU that are on.
-    pub fn functions_of<'a>(&'a self, gpu: &'a str) -> impl Iterator<Item = &'a ParentSpec> {
-        let parents = self.spec.parents.iter();
-        parents.filter(move |p| p.gpu.as_deref() == Some(gpu))
+    fn vendor_vf_mut(&mut self, vf: &str) -> Result<&mut VendorVf, Errno> {
+        self.vendor_vfs.get_mut(vf).ok_or(Errno::ENODEV)
     }
 
-    /// A write to `sriov_numvfs`: functions come or go, as the PCI core does it.
-    pub fn write_numvfs(&mut self, gpu: &str, data: &[u8]) -> Result<(), Errno> {
-        let wanted = unsigned(data).map_err(|_| Errno::EINVAL)?;
-        self.set_vfs(gpu, u8::try_from(wanted).map_err(|_| Errno::ERANGE)?)
+    fn is_open(&self, serial: u64) -> bool {
+        self.opens.values().any(|o| o.serial == serial)
     }
 
-    /// Switches a GPU's functions on, or off.
-    pub fn set_vfs(&mut self, gpu: &str, wanted: u8) -> Result<(), Errno> {
-        let pf = self.parent(gpu)?;
-        let vfs = pf.vfs.ok_or(Errno::ENOENT)?;
-        if wanted > vfs.total {
-            return Err(Errno::ERANGE);
-        }
-        match (self.number_of_vfs(gpu), wanted) {
-            (now, wanted) if now == usize::from(wanted) => Ok(()),
-            (0, _) => (0..wanted).try_for_each(|number| self.add_function(&pf, number)),
-            (_, 0) => self.drop_functions(&pf),
-            _ => Err(Errno::EBUSY),
-        }
+    /// What a file of `nvidia/` reads as.
+    pub fn read_vf(&self, vf: &str, file: VfFile) -> Result<String, Errno> {
+        let state = self.vendor_vf(vf)?;
+        let whole = state.current.as_ref().filter(|c| !c.setting);
+        Ok(match file {
+            VfFile::Creatable => self.creatable(vf)?,
+            VfFile::Current => format!("{}\n", whole.map_or(0, |c| c.id)),
+            VfFile::Params => format!("{}\n", state.params),
+            VfFile::Placement => {
+                let place = whole.ok_or(Errno::ENXIO)?.place;
+                format!("{}\n", place / 1024)
+            }
+            // There is no MIG here.
+            VfFile::GpuInstance => return Err(Errno::ENXIO),
+            VfFile::WarmUpdate => format!("{}\n", u8::from(state.warm_update)),
+        })
     }
 
-    fn add_function(&mut self, pf: &ParentSpec, number: u8) -> Result<(), Errno> {
-        let id = pci::function_after(&pf.id, OFFSET + number).ok_or(Errno::ERANGE)?;
-        let vf = ParentSpec {
-            path: pci::device_path(&id),
-            gpu: Some(pf.id.clone()),
-            vfs: None,
-            id,
-            ..pf.clone()
-        };
-        let serial = self.spec.parents.iter().filter(|p| p.gpu.is_some()).count();
-        build::pci_function(&mut self.sys, &vf, FIRST_GROUP as usize + serial);
-        self.sys.link(&format!("{}/physfn", vf.path), &pf.path);
-        let link = format!("{}/virtfn{number}", pf.path);
-        self.sys.link(&link, &vf.path);
-        match pf.vfs.map(|vfs| vfs.framework) {
-            Some(Framework::Vfio) => self.show_vfio_function(&vf),
-            _ => build::attach(&mut self.sys, &vf),
-        }
-        self.attached.insert(vf.id.clone());
-        self.spec.parents.push(vf);
-        Ok(())
-    }
-
-    fn show_vfio_function(&mut self, vf: &ParentSpec) {
-        build::bind(&mut self.sys, vf);
-        let own = || vf.id.clone();
-        for (name, mode, attr) in [
-            ("creatable_vgpu_types", 0o444, Attr::Creatable(own())),
-            ("current_vgpu_type", 0o644, Attr::Current(own())),
-            ("vgpu_params", 0o644, Attr::Params(own())),
-        ] {
-            let path = format!("{}/nvidia/{name}", vf.path);
-            self.sys.file(&path, mode, attr);
-        }
-    }
-
-    fn drop_functions(&mut self, pf: &ParentSpec) -> Result<(), Errno> {
-        let functions: Vec<ParentSpec> = self.functions_of(&pf.id).cloned().collect();
-        let is_taken = |d: &Device| functions.iter().any(|vf| vf.id == d.parent);
-        if self.devices.values().any(is_taken) {
-            return Err(Errno::EBUSY);
-        }
-        for (number, vf) in functions.iter().enumerate() {
-            self.sys.remove(&format!("{}/virtfn{number}", pf.path));
-            self.sys.remove(&format!("class/mdev_bus/{}", vf.id));
-            let driver = build::driver_dir(vf);
-            self.sys.remove(&format!("{driver}/{}", vf.id));
-            self.sys.remove(&format!("bus/pci/devices/{}", vf.id));
-            self.sys.remove(&vf.path);
-            self.attached.remove(&vf.id);
-        }
-        let parents = &mut self.spec.parents;
-        parents.retain(|p| p.gpu.as_deref() != Some(pf.id.as_str()));
-        Ok(())
-    }
-
-    /// What `creatable_vgpu_types` says of a function now.
-    pub fn creatable(&self, vf: &str) -> Result<String, Errno> {
-        let mut text = HEADER.to_owned();
+    fn creatable(&self, vf: &str) -> Result<String, Errno> {
+        let mut lines = String::from("ID    : vGPU Name\n");
         for spec in self.parent(vf)?.types {
-            if self.available(vf, &spec.id)? > 0 {
-                let number = spec.id.rsplit('-').next().unwrap_or_default();
-                text += &format!("{number:<6}: {}\n", spec.name.unwrap_or_default());
+            if let (Some(number), Some(name)) = (type_number(&spec), &spec.name)
+                && self.available(vf, &spec.id)? > 0
+            {
+                lines.push_str(&format!("{number:<5} : {name}\n"));
             }
         }
-        Ok(text)
+        Ok(lines)
     }
 
-    /// What `current_vgpu_type` says of a function.
-    pub fn current(&self, vf: &str) -> String {
-        let device = self.devices.get(vf);
-        let number = device.and_then(|d| d.type_id.rsplit('-').next());
-        format!("{}\n", number.unwrap_or("0"))
-    }
-
-    /// A write to `current_vgpu_type`.
-    pub fn write_current(&mut self, vf: &str, data: &[u8]) -> Result<(), Errno> {
-        let number = unsigned(data).map_err(|_| Errno::EINVAL)?;
-        match (number, self.devices.contains_key(vf)) {
-            (0, true) => self.clear_type(vf),
-            (0, false) | (_, true) => Err(Errno::EPERM),
-            (_, false) => self.set_type(vf, &format!("nvidia-{number}")),
+    /// A write to a file of `nvidia/` other than `current_vgpu_type`.
+    pub fn write_vf(&mut self, vf: &str, file: VfFile, data: &[u8]) -> Result<(), Errno> {
+        let serial = self.vendor_vf(vf)?.serial;
+        let open = self.is_open(serial);
+        match file {
+            VfFile::Params if open => Err(Errno::EPERM),
+            VfFile::Params => {
+                self.vendor_vf_mut(vf)?.params = params_kept(data)?;
+                Ok(())
+            }
+            VfFile::WarmUpdate => {
+                let value = unsigned(data).map_err(|_| Errno::EINVAL)?;
+                self.vendor_vf_mut(vf)?.warm_update = value != 0;
+                Ok(())
+            }
+            // Which values the driver takes is not known.
+            VfFile::Placement | VfFile::GpuInstance => Err(Errno::EINVAL),
+            VfFile::Creatable | VfFile::Current => Err(Errno::EINVAL),
         }
     }
 
-    fn clear_type(&mut self, vf: &str) -> Result<(), Errno> {
-        self.counters.remove_writes += 1;
-        if self.opens.values().any(|open| open.uuid == vf) {
+    /// A write to `current_vgpu_type`: a type's number sets it, which takes as long as a create;
+    /// 0 takes it away, with no ticket to wait for.
+    pub fn begin_set(&mut self, vf: &str, data: &[u8]) -> Result<Option<Ticket>, Errno> {
+        let number = unsigned(data).map_err(|_| Errno::EINVAL)?;
+        if number == 0 {
+            return self.unset(vf).map(|()| None);
+        }
+        self.counters.create_writes += 1;
+        let state = self.vendor_vf(vf)?;
+        let serial = state.serial;
+        if state.current.is_some() {
             return Err(Errno::EPERM);
         }
-        let leaving = self.left_at.get(vf).map(Instant::elapsed);
-        if leaving.is_some_and(|since| since < self.faults.leaving) {
+        let spec = self.parent(vf)?;
+        let found = spec.types.iter().find(|t| type_number(t) == Some(number));
+        let found = found.ok_or(Errno::EIO)?;
+        if self.available(vf, &found.id)? == 0 {
+            return Err(Errno::EIO);
+        }
+        let gpu = spec.physfn.as_deref().ok_or(Errno::ENODEV)?;
+        let place = self.free_place(gpu, found.weight, found.max);
+        let current = Current {
+            id: number,
+            weight: found.weight,
+            place: place.ok_or(Errno::EIO)?,
+            setting: true,
+        };
+        self.vendor_vf_mut(vf)?.current = Some(current);
+        Ok(Some(Ticket {
+            uuid: vf.to_owned(),
+            serial,
+            due: self.next_turn(gpu),
+            fault: self.faults.create.tick(),
+        }))
+    }
+
+    /// The end of a write that sets a type.
+    pub fn finish_set(&mut self, ticket: &Ticket) -> Result<(), Errno> {
+        let vf = self.vendor_vf_mut(&ticket.uuid)?;
+        if vf.serial != ticket.serial {
+            return Err(Errno::ENODEV);
+        }
+        if let Some(errno) = ticket.fault {
+            vf.current = None;
+            return Err(errno);
+        }
+        if let Some(current) = &mut vf.current {
+            current.setting = false;
+        }
+        self.counters.created += 1;
+        Ok(())
+    }
+
+    fn unset(&mut self, vf: &str) -> Result<(), Errno> {
+        self.counters.remove_writes += 1;
+        let state = self.vendor_vf(vf)?;
+        let is_whole = state.current.as_ref().is_some_and(|c| !c.setting);
+        if !is_whole || self.is_open(state.serial) {
+            return Err(Errno::EPERM);
+        }
+        if state.is_leaving(self.faults.plugin_exit) {
             return Err(Errno::EBUSY);
         }
         if self.faults.stick_remove > 0 {
@@ -155,62 +225,24 @@ impl Host {
         if let Some(errno) = self.faults.remove.tick() {
             return Err(errno);
         }
-        self.left_at.remove(vf);
-        self.drop_function_device(vf);
+        let state = self.vendor_vf_mut(vf)?;
+        state.current = None;
+        state.params.clear();
         self.counters.removed += 1;
         Ok(())
     }
 
-    /// The vGPU on a function goes, as when its type is cleared.
-    pub fn drop_function_device(&mut self, vf: &str) {
-        let Some(device) = self.devices.remove(vf) else {
-            return;
+    /// The first place for one more vGPU of that size where `max` fit.
+    fn free_place(&self, gpu: &str, weight: u32, max: u32) -> Option<u32> {
+        let taken: Vec<(u32, u32)> = self
+            .vfs_of(gpu)
+            .filter_map(|vf| self.vendor_vfs.get(&vf.id)?.current.as_ref())
+            .map(|c| (c.place, c.place + c.weight))
+            .collect();
+        let is_free = |start: &u32| {
+            let end = start + weight;
+            taken.iter().all(|(from, to)| end <= *from || *start >= *to)
         };
-        if let Ok(spec) = self.parent(vf) {
-            self.sys.remove(&format!("{}/vfio-dev", spec.path));
-        }
-        self.dev.remove(&format!("vfio/{}", device.group));
-        self.dev
-            .remove(&format!("vfio/devices/vfio{}", device.vfio));
-    }
-
-    fn set_type(&mut self, vf: &str, type_id: &str) -> Result<(), Errno> {
-        self.counters.create_writes += 1;
-        let spec = self.parent(vf)?;
-        let this = spec.types.iter().find(|t| t.id == type_id);
-        let weight = this.ok_or(Errno::EIO)?.weight;
-        if self.available(vf, type_id)? == 0 {
-            return Err(Errno::EIO);
-        }
-        if let Some(errno) = self.faults.create.tick() {
-            return Err(errno);
-        }
-        let functions = self.spec.parents.iter().filter(|p| p.gpu.is_some());
-        let place = functions.take_while(|p| p.id != vf).count();
-        let number = FIRST_GROUP + u32::try_from(place).unwrap_or_default();
-        let serial = self.take_serial();
-        let vfio = format!("{}/vfio-dev/vfio{number}/dev", spec.path);
-        self.sys.text(&vfio, &format!("511:{number}"));
-        let own = || vf.to_owned();
-        let (group, cdev) = (
-            format!("vfio/{number}"),
-            format!("vfio/devices/vfio{number}"),
-        );
-        self.dev.file(&group, 0o600, Attr::Group(own()));
-        self.dev.file(&cdev, 0o600, Attr::Cdev(own()));
-        let device = Device {
-            parent: own(),
-            type_id: type_id.to_owned(),
-            weight,
-            group: number,
-            vfio: number,
-            stage: Stage::Active,
-            serial,
-            params: String::new(),
-            matrix: Matrix::default(),
-        };
-        self.devices.insert(own(), device);
-        self.counters.created += 1;
-        Ok(())
+        (0..max).map(|n| n * weight).find(is_free)
     }
 }

@@ -1,20 +1,23 @@
 //! `vgpuctl create`.
 
+use std::str::FromStr;
+
 use clap::Args;
 use uuid::Uuid;
 
 use super::for_clap;
 use super::params::ParamArgs;
 use super::type_choice::TypeChoice;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, ParentId, StartMode, parse_uuid, proxmox_uuid};
+use crate::nvidia::Placement;
 use crate::ops::{self, Context, CreateRequest, Persistence};
 use crate::output::Reply;
 
 /// Create a device now, and define it so that it comes back at boot
 ///
-/// Prints the UUID of each device. Without --parent, the first parent in order of their addresses
-/// that has room is taken.
+/// Prints the UUID of each device. Without --parent or --placement, the fullest parent that has room
+/// is taken, of several alike the first in order of their addresses.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
     #[command(flatten)]
@@ -22,6 +25,9 @@ pub struct CreateArgs {
     /// On this parent
     #[arg(short, long, value_name = "PARENT")]
     parent: Option<ParentId>,
+    /// Where to put it: pack (fullest GPU that has room), spread (emptiest), or a parent
+    #[arg(long, value_name = "pack|spread|PARENT")]
+    placement: Option<PlacementGiven>,
     /// Under this UUID instead of a random one
     #[arg(short, long, value_parser = whole_uuid)]
     uuid: Option<Uuid>,
@@ -61,10 +67,12 @@ impl CreateArgs {
             (_, true) => Persistence::Defined(StartMode::Manual),
             _ => Persistence::Defined(StartMode::Auto),
         };
+        let (parent, placement) = place(self.parent, self.placement)?;
         let (attrs, doubts) = self.params.merged(self.attrs)?;
         let request = CreateRequest {
-            type_name: self.choice.type_name(context, self.parent.as_ref())?,
-            parent: self.parent,
+            type_name: self.choice.type_name(context, parent.as_ref())?,
+            parent,
+            placement,
             uuid: self.uuid.or(self.vmid),
             count: usize::try_from(self.count).unwrap_or(usize::MAX),
             attrs,
@@ -73,6 +81,48 @@ impl CreateArgs {
         };
         let report = ops::create(context, &request)?;
         Ok(Reply::Made(doubts.told_in(report)))
+    }
+}
+
+/// What `--placement` was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum PlacementGiven {
+    How(Placement),
+    On(ParentId),
+}
+
+impl FromStr for PlacementGiven {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<PlacementGiven> {
+        Ok(match text {
+            "pack" => PlacementGiven::How(Placement::Pack),
+            "spread" => PlacementGiven::How(Placement::Spread),
+            parent => PlacementGiven::On(parent.parse()?),
+        })
+    }
+}
+
+/// `--parent` and `--placement` together.
+///
+/// # Errors
+/// They say different things.
+fn place(
+    parent: Option<ParentId>,
+    placement: Option<PlacementGiven>,
+) -> Result<(Option<ParentId>, Placement)> {
+    match (parent, placement) {
+        (parent, None) => Ok((parent, Placement::default())),
+        (None, Some(PlacementGiven::How(placement))) => Ok((None, placement)),
+        (None, Some(PlacementGiven::On(parent))) => Ok((Some(parent), Placement::default())),
+        (Some(parent), Some(PlacementGiven::On(same))) if same == parent => {
+            Ok((Some(parent), Placement::default()))
+        }
+        (Some(parent), Some(_)) => Err(Error::new(
+            Kind::Usage,
+            format!("--parent {parent} and --placement say different things"),
+        )
+        .hint("give one of them")),
     }
 }
 

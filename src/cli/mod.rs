@@ -1,7 +1,9 @@
 //! vgpuctl's command line: arguments become requests, outcomes become text or JSON and a status.
 
+mod attach;
 mod create;
 mod define;
+mod doctor;
 mod gpus;
 mod list;
 mod log;
@@ -74,11 +76,15 @@ enum Verb {
     Stop(stop::StopArgs),
     Restore(restore::RestoreArgs),
     Vfs(vfs::VfsArgs),
+    Doctor(doctor::DoctorArgs),
+    Attach(attach::AttachArgs),
 }
 
 impl Verb {
-    fn run(self, context: &Context<'_>) -> Result<Reply> {
+    fn run(self, host: &Host) -> Result<Reply> {
+        let context = &Context::of(host);
         match self {
+            Verb::Doctor(args) => args.run(host),
             Verb::Types(args) => args.run(context),
             Verb::Gpus(args) => args.run(context),
             Verb::List(args) => args.run(context),
@@ -92,6 +98,7 @@ impl Verb {
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
             Verb::Vfs(args) => args.run(context),
+            Verb::Attach(args) => args.run(context),
         }
     }
 }
@@ -106,7 +113,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     log::start(cli.global.verbose);
     let host = Host::new(root(cli.global.root));
-    let result = cli.verb.run(&Context::of(&host));
+    let result = cli.verb.run(&host);
     let form = match cli.global.json {
         true => print::Form::Json,
         false => print::Form::Text,

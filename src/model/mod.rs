@@ -126,6 +126,15 @@ impl Parent {
         self.gpu.as_ref().unwrap_or(&self.id)
     }
 
+    /// The GPU itself, which stands for its functions where they are told as one.
+    pub fn whole(&self) -> Parent {
+        Parent {
+            id: self.gpu().clone(),
+            framework: self.framework,
+            gpu: None,
+        }
+    }
+
     /// The name under which definitions of its devices and its lock are kept: its own for a parent
     /// of mediated devices, the GPU's where types are set on virtual functions.
     pub fn home(&self) -> &ParentId {

@@ -1,5 +1,7 @@
 //! What is known about NVIDIA's vGPU types. Data and pure functions; the kernel is asked elsewhere.
 
+mod card_table;
+mod cards;
 mod details;
 mod name;
 pub mod params;
@@ -7,9 +9,13 @@ mod placement;
 mod series;
 mod size;
 
+pub use cards::{Card, NVIDIA, Outlook, Standing, Unlock, card, standing, unlocks_as};
 pub use details::TypeDetails;
 pub use name::TypeName;
-pub use placement::{Held, hold_line, holdings};
+pub use placement::{
+    Held, Placement, Queue, Room, choose, framebuffer_needed, has_other_size, hold_line, holdings,
+    why_no_room,
+};
 pub use series::Series;
 pub use size::{parse_size, size};
 

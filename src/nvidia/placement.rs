@@ -1,4 +1,8 @@
-//! What a GPU holds, in words: the reason why another size does not fit.
+//! Where a vGPU can go: what a GPU holds, what that leaves room for, and which GPU to take.
+//!
+//! NVIDIA's rule (vGPU user guide): all vGPUs of one physical GPU have the same framebuffer size, of
+//! whatever series, and are never more than the type's `max_instance`. Types whose size is not known
+//! have no such rule.
 
 use crate::model::VgpuType;
 
@@ -35,17 +39,156 @@ pub fn hold_line(held: &[Held<'_>]) -> String {
         .iter()
         .map(|h| {
             let name = h.vgpu_type.short_name();
-            match &h.vgpu_type.details {
-                Some(details) => format!(
-                    "{} x {name} ({} each)",
-                    h.count,
-                    size(details.framebuffer_mib)
-                ),
+            match framebuffer(h.vgpu_type) {
+                Some(mib) => format!("{} x {name} ({} each)", h.count, size(mib)),
                 None => format!("{} x {name}", h.count),
             }
         })
         .collect();
     parts.join(", ")
+}
+
+/// Why a GPU that holds these has no room for one more of a type: "holds 3 x P4-2Q (2 GiB each); a
+/// GPU serves one framebuffer size at a time, and this type needs 4 GiB".
+pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType) -> String {
+    if held.is_empty() {
+        return "holds nothing, yet its driver offers no instance of this type".to_owned();
+    }
+    let held_line = hold_line(held);
+    match framebuffer(wanted) {
+        None => format!("holds {held_line}"),
+        Some(mib) if has_other_size(held, mib) => format!(
+            "holds {held_line}; a GPU serves one framebuffer size at a time, and this type needs {}",
+            size(mib)
+        ),
+        Some(_) => format!("holds {held_line}, as many as fit"),
+    }
+}
+
+/// Whether something of another framebuffer size is held.
+pub fn has_other_size(held: &[Held<'_>], framebuffer_mib: u64) -> bool {
+    held.iter()
+        .filter_map(|held| framebuffer(held.vgpu_type))
+        .any(|mib| mib != framebuffer_mib)
+}
+
+fn framebuffer(vgpu_type: &VgpuType) -> Option<u64> {
+    vgpu_type.framebuffer_mib()
+}
+
+/// The framebuffer that all of these need, in MiB; types without a known size count for nothing.
+pub fn framebuffer_needed(held: &[Held<'_>]) -> u64 {
+    held.iter()
+        .filter_map(|held| Some(framebuffer(held.vgpu_type)? * u64::try_from(held.count).ok()?))
+        .sum()
+}
+
+/// Which of several GPUs with room a new vGPU goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Placement {
+    /// The fullest, so that whole GPUs stay free for other sizes.
+    #[default]
+    Pack,
+    /// The emptiest, so that each vGPU has as much of a GPU's time as can be.
+    Spread,
+}
+
+/// What a GPU has left for one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// vGPUs of whatever type that are on it.
+    pub taken: u32,
+    /// Instances of the type that it can still take; `None` where it does not say.
+    pub free: Option<u32>,
+}
+
+impl Room {
+    /// Whether there is room for one more, as far as it says.
+    pub fn fits(self) -> bool {
+        self.free != Some(0)
+    }
+
+    /// The room after one more.
+    pub fn with_one_more(self) -> Room {
+        Room {
+            taken: self.taken.saturating_add(1),
+            free: self.free.map(|free| free.saturating_sub(1)),
+        }
+    }
+}
+
+/// Which of the rooms, which are in order of their GPUs' addresses, takes the next vGPU. A GPU that
+/// does not say what is free comes after those that do, and where several are alike, the first.
+pub fn choose(rooms: &[Room], placement: Placement) -> Option<usize> {
+    let fitting = rooms.iter().enumerate().filter(|(_, room)| room.fits());
+    let chosen = fitting.min_by_key(|(at, room)| {
+        let free = i64::from(room.free.unwrap_or_default());
+        let taken = i64::from(room.taken);
+        let (first, second) = match placement {
+            Placement::Pack => (i64::from(room.taken == 0), free),
+            Placement::Spread => (taken, -free),
+        };
+        (room.free.is_none(), first, second, *at)
+    });
+    chosen.map(|(at, _)| at)
+}
+
+/// A GPU to which vGPUs come one after the other, in an order that is known beforehand.
+#[derive(Debug, Clone, Default)]
+pub struct Queue<'a> {
+    held: Vec<&'a VgpuType>,
+    admitted: Vec<&'a VgpuType>,
+    serves_several_sizes: bool,
+}
+
+impl<'a> Queue<'a> {
+    /// A GPU that holds nothing, as after a reboot.
+    pub fn after_reboot() -> Queue<'a> {
+        Queue::default()
+    }
+
+    /// A GPU that holds these now, of which it offers what `types` say.
+    pub fn now(active: Vec<&'a VgpuType>, types: &[VgpuType]) -> Queue<'a> {
+        let held = holdings(active.iter().copied());
+        // Newer drivers can be told to serve several sizes at once, and then offer them.
+        let serves_several_sizes = types.iter().any(|vgpu_type| {
+            vgpu_type.available.is_some_and(|free| free > 0)
+                && framebuffer(vgpu_type).is_some_and(|mib| has_other_size(&held, mib))
+        });
+        Queue {
+            held: active,
+            admitted: Vec::new(),
+            serves_several_sizes,
+        }
+    }
+
+    /// Lets one more in, if there is room; `free` is how many of its type there was room for at the
+    /// beginning, where that is known.
+    ///
+    /// # Errors
+    /// Why there is none, as [`why_no_room`] says it.
+    pub fn admit(&mut self, wanted: &'a VgpuType, free: Option<u32>) -> Result<(), String> {
+        let size = framebuffer(wanted);
+        let shares = |other: &&&VgpuType| match (size, framebuffer(other)) {
+            (Some(_), Some(_)) => true,
+            _ => other.id == wanted.id,
+        };
+        let taken = self.admitted.iter().filter(shares).count();
+        let is_full = free.is_some_and(|free| usize::try_from(free).is_ok_and(|f| f <= taken));
+        let admitted = holdings(self.admitted.iter().copied());
+        let is_of_other_size = size.is_some_and(|mib| has_other_size(&admitted, mib));
+        if is_full || (is_of_other_size && !self.serves_several_sizes) {
+            return Err(why_no_room(&self.holdings(), wanted));
+        }
+        self.held.push(wanted);
+        self.admitted.push(wanted);
+        Ok(())
+    }
+
+    /// What it holds after all that were let in.
+    pub fn holdings(&self) -> Vec<Held<'a>> {
+        holdings(self.held.iter().copied())
+    }
 }
 
 #[cfg(test)]
@@ -79,5 +222,171 @@ mod tests {
             "1 x Dual port serial, 3 x P4-2Q (2 GiB each)"
         );
         assert_eq!(hold_line(&[]), "");
+    }
+
+    fn sized(id: u32, mib: u64, max: u64) -> VgpuType {
+        let description = format!(
+            "num_heads=4, frl_config=60, framebuffer={mib}M, max_resolution=5120x2880, \
+             max_instance={max}"
+        );
+        vgpu_type(
+            &format!("nvidia-{id}"),
+            &format!("GRID X-{id}"),
+            &description,
+        )
+    }
+
+    #[test]
+    fn why_there_is_no_room_names_the_size_the_count_or_neither() {
+        let (one, two) = (sized(1, 1024, 8), sized(2, 2048, 4));
+        let held = holdings([&one, &one]);
+        assert_eq!(
+            why_no_room(&held, &two),
+            "holds 2 x X-1 (1 GiB each); a GPU serves one framebuffer size at a time, and this \
+             type needs 2 GiB"
+        );
+        assert_eq!(
+            why_no_room(&held, &one),
+            "holds 2 x X-1 (1 GiB each), as many as fit"
+        );
+        let other = vgpu_type("mtty-2", "Dual port serial", "");
+        assert_eq!(
+            why_no_room(&holdings([&other]), &other),
+            "holds 1 x Dual port serial"
+        );
+        assert!(why_no_room(&[], &one).starts_with("holds nothing, yet"));
+    }
+
+    #[test]
+    fn the_choice_is_predictable() {
+        let room = |taken, free| Room { taken, free };
+        let table = [
+            // Idle GPUs alike: the first.
+            (vec![room(0, Some(8)), room(0, Some(8))], Some(0), Some(0)),
+            // The one in use is filled up, or left alone.
+            (vec![room(0, Some(8)), room(1, Some(7))], Some(1), Some(0)),
+            (vec![room(3, Some(5)), room(7, Some(1))], Some(1), Some(0)),
+            // A small idle GPU is not opened for the large one in use.
+            (vec![room(0, Some(2)), room(1, Some(15))], Some(1), Some(0)),
+            // What is full, or of another size, takes nothing.
+            (vec![room(4, Some(0)), room(0, Some(8))], Some(1), Some(1)),
+            (vec![room(4, Some(0)), room(1, Some(0))], None, None),
+            // A GPU that does not say what is free is the last resort.
+            (vec![room(0, None), room(7, Some(1))], Some(1), Some(1)),
+            (vec![room(4, Some(0)), room(0, None)], Some(1), Some(1)),
+            (vec![], None, None),
+        ];
+        for (rooms, pack, spread) in table {
+            assert_eq!(choose(&rooms, Placement::Pack), pack, "{rooms:?}");
+            assert_eq!(choose(&rooms, Placement::Spread), spread, "{rooms:?}");
+        }
+    }
+
+    /// GPUs by brute force: what each holds, as sizes in GiB, out of 8 GiB.
+    struct Model(Vec<Vec<u32>>);
+
+    impl Model {
+        fn room(&self, gpu: usize, size: u32) -> Room {
+            let held = &self.0[gpu];
+            let is_other = held.iter().any(|other| *other != size);
+            let taken = u32::try_from(held.len()).unwrap();
+            Room {
+                taken,
+                free: Some(if is_other { 0 } else { 8 / size - taken }),
+            }
+        }
+
+        fn rooms(&self, size: u32) -> Vec<Room> {
+            (0..self.0.len()).map(|gpu| self.room(gpu, size)).collect()
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn pack_opens_no_gpu_without_need_and_spread_takes_the_emptiest(
+            gpus in 1_usize..6,
+            steps in proptest::collection::vec((0_u32..4, 0_usize..8, proptest::bool::ANY), 1..60),
+            is_packing in proptest::bool::ANY,
+        ) {
+            let mut model = Model(vec![Vec::new(); gpus]);
+            for (power, gone, is_removal) in steps {
+                if is_removal {
+                    model.0[gone % gpus].pop();
+                    continue;
+                }
+                let size = 1 << power;
+                let rooms = model.rooms(size);
+                let fitting: Vec<usize> = (0..gpus).filter(|gpu| rooms[*gpu].fits()).collect();
+                let placement = match is_packing {
+                    true => Placement::Pack,
+                    false => Placement::Spread,
+                };
+                let Some(chosen) = choose(&rooms, placement) else {
+                    assert!(fitting.is_empty());
+                    continue;
+                };
+                assert!(fitting.contains(&chosen));
+                let load = |gpu: usize| model.0[gpu].len();
+                // The first of the fullest, or of the emptiest, of those that fit.
+                for other in fitting {
+                    match placement {
+                        Placement::Pack => assert!(load(chosen) >= load(other)),
+                        Placement::Spread => assert!(load(chosen) <= load(other)),
+                    }
+                    assert!(load(chosen) != load(other) || chosen <= other);
+                }
+                model.0[chosen].push(size);
+                assert!(model.0[chosen].iter().sum::<u32>() <= 8);
+            }
+        }
+
+        #[test]
+        fn a_queue_admits_what_a_gpu_that_fills_up_in_that_order_takes(
+            before in 0_u32..9,
+            powers in proptest::collection::vec(0_u32..3, 0..20),
+        ) {
+            let mut types: Vec<VgpuType> = (0..3)
+                .map(|power: u32| sized(power, 1024 << power, 8 >> power))
+                .collect();
+            // Some 1 GiB vGPUs are there already.
+            let mut model = Model(vec![vec![1; usize::try_from(before).unwrap()]]);
+            for (power, vgpu_type) in types.iter_mut().enumerate() {
+                vgpu_type.available = model.room(0, 1 << power).free;
+            }
+            let active = vec![&types[0]; usize::try_from(before).unwrap()];
+            let mut queue = Queue::now(active, &types);
+            for power in powers {
+                let wanted = &types[usize::try_from(power).unwrap()];
+                let fits = model.room(0, 1 << power).fits();
+                assert_eq!(queue.admit(wanted, wanted.available).is_ok(), fits);
+                if fits {
+                    model.0[0].push(1 << power);
+                }
+            }
+            let held: usize = queue.holdings().iter().map(|held| held.count).sum();
+            assert_eq!(held, model.0[0].len());
+        }
+    }
+
+    #[test]
+    fn a_driver_that_serves_several_sizes_at_once_is_believed() {
+        let (mut one, mut two) = (sized(1, 1024, 8), sized(2, 2048, 4));
+        (one.available, two.available) = (Some(4), Some(2));
+        let types = [one, two];
+        let mut queue = Queue::now(vec![&types[0]], &types);
+        assert!(queue.admit(&types[1], types[1].available).is_ok());
+        assert!(queue.admit(&types[0], types[0].available).is_ok());
+    }
+
+    #[test]
+    fn types_without_a_size_are_counted_each_for_itself() {
+        let (a, b) = (vgpu_type("a", "A", ""), vgpu_type("b", "B", ""));
+        let mut queue = Queue::after_reboot();
+        assert!(queue.admit(&a, Some(1)).is_ok());
+        assert!(queue.admit(&b, None).is_ok());
+        assert_eq!(
+            queue.admit(&a, Some(1)),
+            Err("holds 1 x A, 1 x B".to_owned())
+        );
     }
 }

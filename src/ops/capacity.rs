@@ -3,15 +3,16 @@
 use super::Context;
 use super::choose::Offer;
 use crate::error::{Error, Kind};
-use crate::model::{ParentId, VgpuType};
-use crate::nvidia::{Held, hold_line, holdings, size};
+use crate::model::{Device, Parent, ParentId, Seat, VgpuType};
+use crate::nvidia::{has_other_size, holdings, why_no_room};
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
 /// says what is in the way on each parent, and which other parent has room.
 pub fn nothing_free(context: &Context<'_>, offers: &[Offer], wanted: usize) -> Error {
     let vgpu_type = &offers[0].vgpu_type;
     let label = label(vgpu_type);
-    let places: Vec<&str> = offers.iter().map(|o| o.parent.id.as_str()).collect();
+    let offers = &one_a_gpu(offers);
+    let places: Vec<&str> = offers.iter().map(|o| o.parent.gpu().as_str()).collect();
     let message = match wanted {
         1 => format!("no instance of {label} is free on {}", places.join(", ")),
         _ => format!(
@@ -33,6 +34,20 @@ pub fn nothing_free_on(context: &Context<'_>, offer: &Offer) -> Error {
     Error::new(Kind::NoCapacity, message).hint(what_is_in_the_way(context, offer))
 }
 
+/// The functions of a GPU are all in the same way, so one stands for them.
+fn one_a_gpu(offers: &[Offer]) -> Vec<Offer> {
+    let mut kept: Vec<Offer> = Vec::new();
+    for offer in offers {
+        if !kept
+            .iter()
+            .any(|known| known.parent.gpu() == offer.parent.gpu())
+        {
+            kept.push(offer.clone());
+        }
+    }
+    kept
+}
+
 /// "nvidia-63 (P4-1Q)".
 pub fn label(vgpu_type: &VgpuType) -> String {
     match &vgpu_type.name {
@@ -41,70 +56,128 @@ pub fn label(vgpu_type: &VgpuType) -> String {
     }
 }
 
-fn what_is_in_the_way(context: &Context<'_>, offer: &Offer) -> String {
+/// As [`nothing_free_on`], with the reason in the message: a boot's log has one line a device.
+pub fn left_out(context: &Context<'_>, offer: &Offer) -> Error {
     let parent = &offer.parent.id;
-    let mut unrelated = Vec::new();
-    let framework = context.kernel.serving(&offer.parent);
-    let types = framework.types(parent, &mut unrelated).unwrap_or_default();
-    let devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
-    let active = devices
-        .iter()
-        .filter(|device| device.parent == *parent)
-        .filter_map(|device| types.iter().find(|t| t.id == device.type_id));
-    let held = holdings(active);
-    let free = types
-        .iter()
-        .find(|t| t.id == offer.vgpu_type.id)
-        .and_then(|t| t.available)
-        .unwrap_or_default();
-    if free > 0 {
-        return format!("{parent} has room for {free}");
-    }
-    if held.is_empty() {
-        return format!("{parent} holds nothing, yet its driver offers no instance of this type");
-    }
+    let why = match look(context, offer) {
+        Look::Room(free) => format!("{parent} has room for {free} by now"),
+        Look::Full(Full { line, .. }) => line,
+    };
+    no_room_for(&offer.vgpu_type, &why).hint(left_out_hint(parent))
+}
+
+/// What to do for a device that others leave no room for at boot.
+pub fn left_out_hint(parent: &ParentId) -> String {
     format!(
-        "{parent} holds {}{}",
-        hold_line(&held),
-        size_rule(&held, &offer.vgpu_type, parent)
+        "remove what is in the way (vgpuctl list --active --parent {parent}), or change what starts \
+         at boot: vgpuctl modify UUID --type TYPE, or --manual"
     )
 }
 
-fn size_rule(held: &[Held<'_>], wanted: &VgpuType, parent: &ParentId) -> String {
-    let Some(wanted) = &wanted.details else {
-        return String::new();
-    };
-    let other_size = held
+/// "no instance of nvidia-64 (P4-2Q) is free: 0000:81:00.0 holds ...".
+pub fn no_room_for(vgpu_type: &VgpuType, why: &str) -> Error {
+    let message = format!("no instance of {} is free: {why}", label(vgpu_type));
+    Error::new(Kind::NoCapacity, message)
+}
+
+enum Look {
+    Room(u32),
+    Full(Full),
+}
+
+/// Why nothing is free, and what can be done about it.
+struct Full {
+    line: String,
+    way_out: String,
+}
+
+fn look(context: &Context<'_>, offer: &Offer) -> Look {
+    let (parent, gpu) = (&offer.parent.id, offer.parent.gpu());
+    let mut unrelated = Vec::new();
+    let framework = context.kernel.serving(&offer.parent);
+    let types = framework.types(parent, &mut unrelated).unwrap_or_default();
+    let free = types
         .iter()
-        .filter_map(|h| h.vgpu_type.details.as_ref())
-        .any(|details| details.framebuffer_mib != wanted.framebuffer_mib);
-    match other_size {
-        true => format!(
-            "; a GPU serves one framebuffer size at a time, and this type needs {}: remove those \
-             first (vgpuctl list --active --parent {parent})",
-            size(wanted.framebuffer_mib)
-        ),
-        false => ", as many as fit".to_owned(),
+        .find(|t| t.id == offer.vgpu_type.id)
+        .map_or(0, |t| t.at_least);
+    if free > 0 {
+        return Look::Room(free);
     }
+    let active = active_on(context, &offer.parent);
+    if let Some(taken) = active.iter().find(|device| device.vf() == Some(parent)) {
+        return Look::Full(taken_function(parent, taken));
+    }
+    let held = holdings(types_of(&active, &types));
+    let size = offer.vgpu_type.framebuffer_mib();
+    let is_of_other_size = size.is_some_and(|mib| has_other_size(&held, mib));
+    Look::Full(Full {
+        line: format!("{gpu} {}", why_no_room(&held, &offer.vgpu_type)),
+        way_out: match is_of_other_size {
+            true => {
+                format!(": remove those first (vgpuctl list --active --parent {gpu})")
+            }
+            false => String::new(),
+        },
+    })
+}
+
+/// The one function that will do has a vGPU, which may be another VM's.
+fn taken_function(vf: &ParentId, device: &Device) -> Full {
+    let whose = match device.seat {
+        Seat::ForeignVf(_) => "made by another program, and left alone".to_owned(),
+        Seat::Mdev | Seat::OwnVf(_) => format!("which is {}", device.uuid),
+    };
+    Full {
+        line: format!("{vf} holds {} already, {whose}", device.type_id),
+        way_out: String::new(),
+    }
+}
+
+fn what_is_in_the_way(context: &Context<'_>, offer: &Offer) -> String {
+    match look(context, offer) {
+        Look::Room(free) => format!("{} has room for {free}", offer.parent.gpu()),
+        Look::Full(Full { line, way_out }) => line + &way_out,
+    }
+}
+
+/// The devices that are active on a parent's GPU; none where they cannot be listed.
+pub fn active_on(context: &Context<'_>, parent: &Parent) -> Vec<Device> {
+    let mut unrelated = Vec::new();
+    let mut devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
+    let names = context.kernel.sharing(parent);
+    devices.retain(|device| names.contains(&device.parent));
+    devices
+}
+
+/// The types of devices, one a device, as far as the parent lists them.
+pub fn types_of<'t>(devices: &[Device], types: &'t [VgpuType]) -> Vec<&'t VgpuType> {
+    devices
+        .iter()
+        .filter_map(|device| types.iter().find(|t| t.id == device.type_id))
+        .collect()
 }
 
 fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
     let mut unrelated = Vec::new();
     let wanted = &tried[0].vgpu_type.id;
     let parents = context.kernel.parents(&mut unrelated).unwrap_or_default();
+    let devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
     parents
         .iter()
-        .filter(|parent| !tried.iter().any(|offer| offer.parent.id == parent.id))
+        .filter(|parent| !tried.iter().any(|offer| offer.parent.gpu() == parent.gpu()))
         .filter_map(|parent| {
             let framework = context.kernel.serving(parent);
             let found = framework
                 .vgpu_type(&parent.id, wanted, &mut unrelated)
                 .ok()?;
-            let free = found.available.filter(|free| *free > 0)?;
-            Some(format!(
-                "{} has room for {free}: use --parent {0}",
-                parent.id
-            ))
+            let free = Some(found.at_least).filter(|free| *free > 0)?;
+            let names = context.kernel.sharing(parent);
+            let is_idle = !devices.iter().any(|device| names.contains(&device.parent));
+            let state = match is_idle {
+                true => "is free, with room for",
+                false => "has room for",
+            };
+            Some(format!("{} {state} {free}: use --parent {0}", parent.id))
         })
         .collect()
 }

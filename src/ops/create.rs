@@ -4,12 +4,15 @@ use uuid::Uuid;
 
 use super::activate::make;
 use super::capacity::nothing_free;
+use super::cautions::{Ahead, boot_cautions, memory_cautions};
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
+use super::place::{foresee, rooms};
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
-use crate::error::{Error, Kind, Result, if_present};
+use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Attr, Definition, ParentId, StartMode};
+use crate::nvidia::{Placement, Room, choose};
 use crate::store::{Location, Lock};
 
 /// Whether a device outlives the next reboot.
@@ -21,13 +24,19 @@ pub enum Persistence {
     Defined(StartMode),
 }
 
+/// How often the choice of a parent is made anew because others were faster, before the parent that
+/// was chosen last is taken as it is. Each time means that somebody else made or removed a device.
+const CHOICES: usize = 100;
+
 /// What to create.
 #[derive(Debug, Clone)]
 pub struct CreateRequest {
     /// The type's id, full name or short name.
     pub type_name: String,
-    /// On which parent; else the first in order of their names that has room.
+    /// On which parent; else on the one that `placement` chooses.
     pub parent: Option<ParentId>,
+    /// How to choose among several parents that have room.
+    pub placement: Placement,
     /// Under which UUID; else a random one.
     pub uuid: Option<Uuid>,
     /// How many; more than one only without a UUID. All or none are made.
@@ -76,7 +85,38 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
             Err(error) => return Err(take_back(context, &made, error)),
         }
     }
-    Ok(Report::of(made.into_iter().map(|one| one.change).collect()))
+    let mut report = Report::of(made.into_iter().map(|one| one.change).collect());
+    report.cautions = cautions(context, request, &offers, &report.changes);
+    Ok(report)
+}
+
+/// What is to be said of each parent that devices were made on, or would be.
+fn cautions(
+    context: &Context<'_>,
+    request: &CreateRequest,
+    offers: &[Offer],
+    changes: &[Change],
+) -> Warnings {
+    let mut all = Vec::new();
+    for offer in offers {
+        let (parent, vgpu_type) = (&offer.parent, &offer.vgpu_type);
+        let here = changes
+            .iter()
+            .filter(|change| change.parent.as_ref() == Some(&parent.id));
+        let planned: Vec<Ahead> = here
+            .clone()
+            .filter(|change| matches!(change.effect, Effect::Planned(_)))
+            .map(|change| Ahead::new(change.uuid, vgpu_type.id.clone()))
+            .collect();
+        if here.count() == 0 {
+            continue;
+        }
+        all.extend(memory_cautions(context, parent, &planned));
+        if request.persistence == Persistence::Defined(StartMode::Auto) {
+            all.extend(boot_cautions(context, &parent.id, &planned));
+        }
+    }
+    all
 }
 
 /// A device that this command made.
@@ -171,20 +211,25 @@ fn blueprint(request: &CreateRequest, offer: &Offer, uuid: Uuid) -> Definition {
     definition
 }
 
-/// Makes one device on the first parent that has room when looked at under its lock.
+/// Makes one device on the parent that is still the one to choose when looked at under its lock.
+/// Whoever else makes devices only makes the others fuller meanwhile, so that the choice is right
+/// however many do so at once.
 fn create_one(
     context: &Context<'_>,
     request: &CreateRequest,
     offers: &[Offer],
     uuid: Uuid,
 ) -> Result<Made> {
+    let mut left: Vec<&Offer> = offers.iter().collect();
+    let mut choices = CHOICES;
     let mut refusal = None;
-    for offer in offers {
+    while let Some(at) = choose(&rooms(context, &left)?, request.placement) {
+        let offer = left[at];
         let lock = context.store.lock(offer.parent.home())?;
-        let mut unrelated = Vec::new();
-        let framework = context.kernel.serving(&offer.parent);
-        let now = framework.vgpu_type(&offer.parent.id, &offer.vgpu_type.id, &mut unrelated)?;
-        if now.available == Some(0) {
+        let rooms = rooms(context, &left)?;
+        let is_still_right = choices == 0 || choose(&rooms, request.placement) == Some(at);
+        if !is_still_right || !rooms[at].fits() {
+            choices = choices.saturating_sub(1);
             continue;
         }
         match create_here(context, request, offer, uuid, &lock) {
@@ -192,7 +237,10 @@ fn create_one(
                 let change = change(offer, Some(uuid), Effect::Done(Action::Create));
                 return Ok(Made { change, at });
             }
-            Err(error) if error.kind() == Kind::NoCapacity => refusal = Some(error),
+            Err(error) if error.kind() == Kind::NoCapacity => {
+                refusal = Some(error);
+                left.remove(at);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -254,20 +302,16 @@ fn change(offer: &Offer, uuid: Option<Uuid>, effect: Effect) -> Change {
 }
 
 fn plan(context: &Context<'_>, request: &CreateRequest, offers: &[Offer]) -> Result<Report> {
-    let mut changes = Vec::new();
-    for offer in offers {
-        let free = offer.vgpu_type.available.unwrap_or(u32::MAX);
-        for _ in 0..free {
-            if changes.len() == request.count {
-                return Ok(Report::of(changes));
-            }
-            changes.push(change(offer, request.uuid, Effect::Planned(Action::Create)));
-        }
+    let all: Vec<&Offer> = offers.iter().collect();
+    let rooms: Vec<Room> = rooms(context, &all)?;
+    let chosen = foresee(&all, rooms, request.placement, request.count);
+    if chosen.len() < request.count {
+        return Err(nothing_free(context, offers, request.count));
     }
-    match changes.len() == request.count {
-        true => Ok(Report::of(changes)),
-        false => Err(nothing_free(context, offers, request.count)),
-    }
+    let planned = |offer| change(offer, request.uuid, Effect::Planned(Action::Create));
+    let mut report = Report::of(chosen.into_iter().map(planned).collect());
+    report.cautions = cautions(context, request, offers, &report.changes);
+    Ok(report)
 }
 
 /// All or nothing: removes what this command made before one failed.

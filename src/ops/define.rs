@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::callouts::{around, subject};
+use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
 use super::stop::{change, each};
 use super::target::find;
@@ -59,6 +60,13 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     }
     let mut report = Report::of(vec![change]);
     report.notes = notes;
+    if request.start == StartMode::Auto {
+        let planned = match request.dry_run {
+            true => vec![Ahead::new(request.uuid, definition.type_id)],
+            false => Vec::new(),
+        };
+        report.cautions = set_cautions(context, &request.parent, &planned);
+    }
     Ok(report)
 }
 

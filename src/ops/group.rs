@@ -1,7 +1,7 @@
 //! Parents that are virtual functions of one GPU, put together as that GPU.
 
 use super::types::ParentTypes;
-use crate::model::{Device, Parent, VgpuType};
+use crate::model::{Device, VgpuType};
 
 /// Puts the types of a GPU's functions together. What is free on the GPU is what its functions can
 /// still take under the type's most instances, never the sum of each function's one.
@@ -12,7 +12,7 @@ pub fn by_gpu(all: Vec<ParentTypes>, devices: &[Device]) -> Vec<ParentTypes> {
         match last.filter(|last| one.parent.gpu.is_some() && last.parent.id == *one.parent.gpu()) {
             Some(gpu) => gpu.take_in(one),
             None if one.parent.gpu.is_some() => grouped.push(ParentTypes {
-                parent: whole(&one.parent),
+                parent: one.parent.whole(),
                 functions: vec![one.parent.id],
                 types: one.types,
             }),
@@ -23,15 +23,6 @@ pub fn by_gpu(all: Vec<ParentTypes>, devices: &[Device]) -> Vec<ParentTypes> {
         gpu.bound(devices);
     }
     grouped
-}
-
-/// The GPU of a function, as if it were the parent.
-fn whole(function: &Parent) -> Parent {
-    Parent {
-        id: function.gpu().clone(),
-        framework: function.framework,
-        gpu: None,
-    }
 }
 
 impl ParentTypes {

@@ -1,8 +1,11 @@
 //! What users ask for: each a request in, an outcome out. Nothing here prints or exits.
 
 mod activate;
+mod attach;
+mod attach_domain;
 mod callouts;
 mod capacity;
+mod cautions;
 mod choose;
 mod create;
 mod deactivate;
@@ -14,6 +17,7 @@ mod live;
 mod modify;
 mod params;
 mod pick_type;
+mod place;
 mod prepare;
 mod report;
 mod restore;
@@ -34,7 +38,10 @@ use crate::sysfs::Kernel;
 
 pub use crate::scripts::Switch;
 pub use crate::store::FunctionsAtBoot;
+pub use attach::{AttachRequest, Attached, attach};
+pub use attach_domain::{Applied, ApplyRequest, When, attach_to_domain};
 pub use callouts::subject;
+pub use cautions::{Ahead, boot_cautions, set_cautions};
 pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
 pub use gpus::{Gpu, GpusRequest, gpus};

@@ -1,5 +1,6 @@
 //! `modify`: a definition changed; of the device that runs, only the parameters.
 
+use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
 use super::deactivate::held;
 use super::params::{holds_params, params_in, params_now, set_params, with_params};
@@ -8,7 +9,7 @@ use super::stop::change;
 use super::target::find;
 use super::wishes::keep;
 use super::{Action, Context, Effect, Report, Selector};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Attr, Definition, Device, StartMode, TypeId};
 use crate::nvidia::params::{ParamEdit, Params, doubts};
 use crate::store::{Location, Lock};
@@ -117,12 +118,14 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         }
         notes.extend(difference(request, &old, &new, device));
     }
+    let cautions = boot_set_cautions(context, &old, &new);
     let mut change = change(context, &target, effect);
     change.type_name = context.kernel.type_name(&at.parent, &new.type_id);
     change.parent = Some(at.parent);
     change.type_id = Some(new.type_id);
     let mut report = Report::of(vec![change]);
     report.notes = notes;
+    report.cautions = cautions;
     Ok(report)
 }
 
@@ -161,6 +164,18 @@ fn set_or_take_back(
         true => error,
         false => error.and_clean_up(keep(context, lock, old, Action::Modify)),
     })
+}
+
+/// What the change means for the next boot, if anything.
+fn boot_set_cautions(context: &Context<'_>, old: &Definition, new: &Definition) -> Warnings {
+    let is_touched = old.type_id != new.type_id || old.start != new.start;
+    match is_touched && new.start == StartMode::Auto {
+        true => {
+            let ahead = Ahead::new(Some(new.uuid), new.type_id.clone());
+            set_cautions(context, &new.parent, &[ahead])
+        }
+        false => Vec::new(),
+    }
 }
 
 /// The list after all edits.

@@ -112,6 +112,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// Bad data found on the way.
     pub warnings: Warnings,
+    /// What the user should know beforehand: nothing is wrong yet.
+    pub cautions: Warnings,
     /// Sentences for people.
     pub notes: Vec<String>,
 }

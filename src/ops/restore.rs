@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::capacity::{active_on, left_out, left_out_hint, no_room_for, types_of};
 use super::prepare;
 use super::scope::Scope;
-use super::start::{bring_up, told};
+use super::start::{bring_up, offer_of, told};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Definition, ParentId, StartMode};
+use crate::model::{Definition, Parent, ParentId, StartMode};
+use crate::nvidia::Queue;
 use crate::store::GpuSettings;
 
 /// Between two looks at whether a late parent has come.
@@ -33,20 +35,27 @@ pub struct RestoreRequest {
 /// The definitions cannot be listed at all. A bad definition is a warning.
 pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
     let mut warnings = Vec::new();
-    let scope = request.parent.as_ref().map(|name| Scope::of(context, name));
-    let definitions = match &scope {
-        Some(scope) => scope.definitions(context, &mut warnings)?,
-        None => context.store.all(&mut warnings)?,
-    };
     // The functions of one GPU share its memory, so their devices come one after the other.
     let mut by_gpu: BTreeMap<ParentId, Work> = BTreeMap::new();
+    let mut scope = request.parent.as_ref().map(|name| Scope::of(context, name));
     for (gpu, settings) in context.store.gpu_settings(&mut warnings)? {
         if scope.as_ref().is_none_or(|scope| scope.names(&gpu)) {
             by_gpu.entry(gpu).or_default().settings = settings;
         }
     }
-    for job in jobs(definitions.into_iter().filter(at_boot)) {
-        let gpu = context.kernel.gpu_of(&job.definition.parent);
+    let gpu_of = |parent: &ParentId| gpu_of(context, &by_gpu, parent);
+    let definitions = match &mut scope {
+        Some(scope) => {
+            scope.add_functions(context, &gpu_of)?;
+            scope.definitions(context, &mut warnings)?
+        }
+        None => context.store.all(&mut warnings)?,
+    };
+    let jobs: Vec<(ParentId, Job)> = jobs(definitions.into_iter().filter(at_boot))
+        .into_iter()
+        .map(|job| (gpu_of(&job.definition.parent), job))
+        .collect();
+    for (gpu, job) in jobs {
         by_gpu.entry(gpu).or_default().jobs.push(job);
     }
     let deadline = Instant::now() + request.wait;
@@ -73,7 +82,24 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         changes,
         warnings,
         notes,
+        ..Report::default()
     })
+}
+
+/// The GPU of a parent. A function that is not there, because its GPU's functions are still to be
+/// switched on, is known by the bus that it shares with its GPU.
+fn gpu_of(
+    context: &Context<'_>,
+    prepared: &BTreeMap<ParentId, Work>,
+    parent: &ParentId,
+) -> ParentId {
+    let gpu = context.kernel.gpu_of(parent);
+    let bus = |id: &ParentId| id.as_str().rsplit_once(':').map(|(bus, _)| bus.to_owned());
+    if gpu != *parent || !parent.is_pci_address() || prepared.contains_key(parent) {
+        return gpu;
+    }
+    let neighbour = prepared.keys().find(|gpu| bus(gpu) == bus(parent));
+    neighbour.cloned().unwrap_or(gpu)
 }
 
 /// What is to be done on one GPU: first what its settings ask for, then its devices.
@@ -111,18 +137,82 @@ fn one_gpu(
     context: &Context<'_>,
 ) -> Vec<Change> {
     let first = first_of_all(gpu, work.settings, dry_run, deadline, context);
-    let devices = work.jobs.iter().map(|Job { definition, rival }| {
-        let mut definition = definition.clone();
-        let result = match rival {
-            Some(rival) => Err(contested(&definition, rival)),
-            None => until(gpu, deadline, || {
-                bring_up(context, &mut definition, at_boot, dry_run)
-            }),
-        };
-        let effect = result.unwrap_or_else(Effect::Failed);
-        told(context, definition, effect)
-    });
+    let jobs = work.jobs.iter();
+    let mut devices: Vec<Change> = jobs
+        .map(|Job { definition, rival }| {
+            let mut definition = definition.clone();
+            let result = match rival {
+                Some(rival) => Err(contested(&definition, rival)),
+                None => until(gpu, deadline, || {
+                    bring_up(context, &mut definition, at_boot, dry_run)
+                })
+                .map_err(|error| with_reason(context, &definition, error)),
+            };
+            let effect = result.unwrap_or_else(Effect::Failed);
+            told(context, definition, effect)
+        })
+        .collect();
+    if dry_run {
+        foresee(context, gpu, &mut devices);
+    }
     first.into_iter().chain(devices).collect()
+}
+
+/// A lack of room, with what is in the way in its message.
+fn with_reason(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
+    match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+        Some(offer) => {
+            let reason = left_out(context, &offer);
+            let hints = reason.all_hints().into_iter().map(str::to_owned);
+            error.retold(reason.message()).hints(hints)
+        }
+        None => error,
+    }
+}
+
+/// Each device was judged alone by what the parent holds now; here those lose for which the ones
+/// before them leave no room, in the words that the real start will have.
+fn foresee(context: &Context<'_>, gpu: &ParentId, changes: &mut [Change]) {
+    let mut unrelated = Vec::new();
+    let found = context.kernel.parents_named(gpu, &mut unrelated);
+    let Some(parent) = found.ok().and_then(|parents| parents.into_iter().next()) else {
+        return;
+    };
+    let framework = context.kernel.serving(&parent);
+    let types = framework
+        .types(&parent.id, &mut unrelated)
+        .unwrap_or_default();
+    let active = active_on(context, &parent);
+    let mut queue = Queue::now(types_of(&active, &types), &types);
+    for change in changes {
+        let type_id = change.type_id.as_ref();
+        let wanted = types.iter().find(|t| Some(&t.id) == type_id);
+        let is_to_start = match &change.effect {
+            Effect::Planned(_) => true,
+            Effect::Failed(error) => error.kind() == Kind::NoCapacity,
+            _ => false,
+        };
+        let Some(wanted) = wanted.filter(|_| is_to_start) else {
+            continue;
+        };
+        // What one function has free says nothing of its GPU.
+        let free = wanted.available.filter(|_| parent.gpu.is_none());
+        if let Err(why) = queue.admit(wanted, free) {
+            let error = no_room_for(wanted, &format!("{gpu} {why}"));
+            change.effect = Effect::Failed(error.hint(left_out_hint(gpu)));
+        }
+    }
+}
+
+/// What the next boot starts on a parent's GPU, in order. Definitions that cannot be read are left out.
+pub fn at_next_boot(context: &Context<'_>, parent: &Parent) -> Vec<Definition> {
+    let names = context.kernel.sharing(parent);
+    let definitions = context.store.all(&mut Vec::new()).unwrap_or_default();
+    jobs(definitions.into_iter().filter(at_boot))
+        .into_iter()
+        .filter(|job| job.rival.is_none() && names.contains(&job.definition.parent))
+        .map(|job| job.definition)
+        .collect()
 }
 
 /// What the GPU's settings ask for; `None` where that is nothing, or done.

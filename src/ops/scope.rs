@@ -34,6 +34,24 @@ impl Scope {
         }
     }
 
+    /// Adds what has definitions and is a virtual function of the GPU of that name, though it may
+    /// not be there now.
+    ///
+    /// # Errors
+    /// Definitions cannot be listed at all.
+    pub fn add_functions(
+        &mut self,
+        context: &Context<'_>,
+        gpu_of: &impl Fn(&ParentId) -> ParentId,
+    ) -> Result<()> {
+        for at in context.store.index(&mut Vec::new())? {
+            if !self.homes.contains(&at.parent) && gpu_of(&at.parent) == self.name {
+                self.homes.push(at.parent);
+            }
+        }
+        Ok(())
+    }
+
     /// The definitions in it that can be read.
     ///
     /// # Errors

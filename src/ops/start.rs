@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::activate::make;
-use super::capacity::nothing_free_on;
+use super::capacity::{label, nothing_free_on};
 use super::choose::Offer;
 use super::deactivate::clear_unfinished;
 use super::stop::{change, each};
@@ -31,7 +31,8 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
         }
         let at = target.only_definition()?;
         let mut definition = context.store.read(at)?;
-        let effect = bring_up(context, &mut definition, |_| true, request.dry_run)?;
+        let effect = bring_up(context, &mut definition, |_| true, request.dry_run)
+            .map_err(|error| with_what_is_in_the_way(context, &definition, error))?;
         Ok(told(context, definition, effect))
     };
     each(&request.selectors, one)
@@ -79,7 +80,14 @@ pub fn bring_up(
         let id = &definition.type_id;
         let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new())?;
         return match vgpu_type.available {
-            Some(0) => Err(nothing_free_on(context, &Offer { parent, vgpu_type })),
+            Some(0) => Err(Error::new(
+                Kind::NoCapacity,
+                format!(
+                    "no instance of {} is free on {}",
+                    label(&vgpu_type),
+                    parent.id
+                ),
+            )),
             _ => Ok(Effect::Planned(Action::Start)),
         };
     }
@@ -96,17 +104,6 @@ pub fn bring_up(
     }
     match make(context, &lock, &parent, definition) {
         Ok(()) => Ok(Effect::Done(Action::Start)),
-        Err(error) if error.kind() == Kind::NoCapacity => {
-            let framework = context.kernel.serving(&parent);
-            let found = framework.vgpu_type(&parent.id, &definition.type_id, &mut Vec::new());
-            Err(match found {
-                Ok(vgpu_type) => {
-                    let nothing = nothing_free_on(context, &Offer { parent, vgpu_type });
-                    error.hints(nothing.all_hints().into_iter().map(str::to_owned))
-                }
-                Err(_) => error,
-            })
-        }
         // mdevctl and its udev rule know nothing of our lock, and may have been first.
         Err(error) if error.errno() == Some(Errno::EEXIST) => match already_up(context, definition)
         {
@@ -115,6 +112,26 @@ pub fn bring_up(
         },
         Err(error) => Err(error),
     }
+}
+
+fn with_what_is_in_the_way(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
+    match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+        Some(offer) => {
+            let nothing = nothing_free_on(context, &offer);
+            error.hints(nothing.all_hints().into_iter().map(str::to_owned))
+        }
+        None => error,
+    }
+}
+
+/// The parent and the type of a definition, as far as they are there.
+pub fn offer_of(context: &Context<'_>, definition: &Definition) -> Option<Offer> {
+    let parent = context.kernel.place_of(definition).ok()?;
+    let framework = context.kernel.serving(&parent);
+    let vgpu_type = framework
+        .vgpu_type(&parent.id, &definition.type_id, &mut Vec::new())
+        .ok()?;
+    Some(Offer { parent, vgpu_type })
 }
 
 /// Makes a device as it is described here, whatever definitions say; it is gone after a reboot.

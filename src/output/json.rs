@@ -2,27 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::Reply;
+use super::{Reply, attach, doctor};
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
+use crate::nvidia::{Card, Standing};
 use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
     let (key, body) = match reply {
+        Reply::Doctor(diagnosis) => ("diagnosis", doctor::document(diagnosis)),
+        Reply::Checks(checks) => ("checks", doctor::list_document(checks)),
         Reply::Types(answer) | Reply::TypesWide(answer) => ("parents", each(&answer.value, types)),
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::Vfs(answer) => ("gpus", super::vfs::document(&answer.value)),
         Reply::List(answer) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
+        Reply::Attach(answer) => ("attach", attach::document(&answer.value)),
+        Reply::Applied(answer) => ("applied", attach::applied_document(&answer.value)),
         Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
             ("changes", changes(report))
         }
     };
     let mut document = json!({ "version": 1 });
     document[key] = body;
-    document["warnings"] = each(reply.warnings(), error);
+    let warnings = reply.warnings().iter().chain(reply.cautions());
+    document["warnings"] = warnings.map(error).collect();
     document["notes"] = json!(reply.notes());
     document
 }
@@ -89,6 +95,12 @@ fn gpu(gpu: &Gpu) -> Value {
         "framework": gpu.parent.framework.as_str(),
         "card": gpu.card,
         "pci_ids": gpu.pci_ids,
+        "model": gpu.known.map(|card| card.name),
+        "chip": gpu.known.map(|card| card.chip),
+        "memory_mib": gpu.known.map(Card::memory_mib),
+        "memory_sizes_mib": gpu.known.map(|card| card.memory_sizes_mib),
+        "vgpu": gpu.standing.map(Standing::code),
+        "unlocks_as": gpu.standing.and_then(Standing::unlock).map(|unlock| unlock.as_card),
         "driver": gpu.driver,
         "active": gpu.active,
         "holds": gpu.holds,

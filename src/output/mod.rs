@@ -1,5 +1,7 @@
 //! Answers as text for people and as JSON for programs, and the streams that they go to.
 
+mod attach;
+mod doctor;
 mod json;
 mod show;
 mod streams;
@@ -14,8 +16,9 @@ pub use streams::{to_stderr, to_stdout};
 pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 
+use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
-use crate::ops::{Answer, Gpu, GpuVfs, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Answer, Applied, Attached, Gpu, GpuVfs, Listed, ParentTypes, Report, Shown};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -32,6 +35,14 @@ pub enum Reply {
     Vfs(Answer<Vec<GpuVfs>>),
     /// One device.
     Show(Box<Answer<Shown>>),
+    /// What is wrong with the host.
+    Doctor(Diagnosis),
+    /// What can be looked at.
+    Checks(&'static [Check]),
+    /// What to paste for one device.
+    Attach(Box<Answer<Attached>>),
+    /// A device put into a domain: no answer but the exit status.
+    Applied(Box<Answer<Applied>>),
     /// New devices or definitions: their UUIDs are the answer.
     Made(Report),
     /// Changed devices: no answer but the exit status.
@@ -49,9 +60,22 @@ impl Reply {
             Reply::List(answer) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
             Reply::Vfs(answer) => &answer.warnings,
+            Reply::Doctor(_) | Reply::Checks(_) => &[],
+            Reply::Attach(answer) => &answer.warnings,
+            Reply::Applied(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
+        }
+    }
+
+    /// What the user should know beforehand. Unlike bad data, it makes no answer partial.
+    pub fn cautions(&self) -> &[Error] {
+        match self {
+            Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
+                &report.cautions
+            }
+            _ => &[],
         }
     }
 
@@ -63,6 +87,9 @@ impl Reply {
             Reply::List(answer) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
             Reply::Vfs(answer) => &answer.notes,
+            Reply::Doctor(_) | Reply::Checks(_) => &[],
+            Reply::Attach(answer) => &answer.notes,
+            Reply::Applied(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }
@@ -77,6 +104,9 @@ impl Reply {
                 Some(Kind::NotPermitted) => Some(Kind::NotPermitted),
                 failure => failure.map(|_| Kind::Partial),
             },
+            Reply::Doctor(diagnosis) => {
+                (diagnosis.count(Severity::Problem) > 0).then_some(Kind::Failed)
+            }
             _ => None,
         };
         failed.or_else(|| (!self.warnings().is_empty()).then_some(Kind::Partial))

@@ -1,9 +1,9 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style, show, types};
+use super::{Reply, Style, attach, doctor, show, types};
 use crate::error::Error;
-use crate::nvidia::{short_name, size};
+use crate::nvidia::{Card, Standing, short_name, size};
 use crate::ops::{Action, Change, Effect, Gpu, Listed, Report};
 
 /// The answer, for standard output; empty where there is none to give.
@@ -14,7 +14,11 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Gpus(answer) => gpus(&answer.value, style),
         Reply::Vfs(answer) => super::vfs::table(&answer.value, style),
         Reply::List(answer) => list(&answer.value, style),
+        Reply::Doctor(diagnosis) => doctor::text(diagnosis, style),
+        Reply::Checks(checks) => doctor::list_text(checks),
         Reply::Show(answer) => show::lines(&answer.value),
+        Reply::Attach(answer) => attach::text(&answer.value),
+        Reply::Applied(answer) => attach::planned(&answer.value),
         Reply::Made(report) => made(report),
         Reply::Changed(report) => planned(report),
         Reply::Restored(report) => lines(report.changes.iter().map(restored)),
@@ -33,6 +37,9 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
             }
         }
     }
+    if let Reply::Applied(answer) = reply {
+        told.extend(attach::sentence(&answer.value));
+    }
     if let Reply::Restored(report) = reply {
         // The errors themselves are in the answer, a line each; several may share a way out.
         for hint in report
@@ -46,7 +53,7 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
             }
         }
     }
-    for warning in reply.warnings() {
+    for warning in reply.warnings().iter().chain(reply.cautions()) {
         told.extend(problem("warning", warning));
     }
     told.extend(reply.notes().iter().map(|note| format!("note: {note}")));
@@ -185,6 +192,8 @@ fn gpus(gpus: &[Gpu], style: Style) -> String {
     let columns = [
         ids("PARENT"),
         words("CARD"),
+        numbers("MEMORY"),
+        words("VGPU"),
         words("DRIVER"),
         words("FRAMEWORK"),
         numbers("ACTIVE"),
@@ -195,6 +204,8 @@ fn gpus(gpus: &[Gpu], style: Style) -> String {
         cells: vec![
             gpu.parent.id.to_string(),
             or(gpu.card.as_deref(), NONE),
+            or(gpu.known.map(Card::memory), NONE),
+            or(gpu.standing.map(Standing::words), NONE),
             or(gpu.driver.as_deref(), NONE),
             gpu.parent.framework.as_str().to_owned(),
             gpu.active.to_string(),

@@ -1,4 +1,5 @@
-//! mdevctl's callout scripts and notifiers: asked before a change, told afterwards.
+//! Programs of others that are run: mdevctl's callout scripts and notifiers, asked before a change
+//! and told afterwards; and libvirt's `virsh`.
 //!
 //! A script is called as `SCRIPT -t TYPE -e EVENT -a ACTION -s STATE -u UUID -p PARENT`, with the
 //! device's JSON on standard input where a change is what it is about. Exit status 2 says "not my
@@ -8,8 +9,10 @@
 mod answer;
 mod ask;
 mod find;
+mod interrupt;
 mod run;
 mod vendor;
+mod virsh;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -24,6 +27,7 @@ use crate::model::{Attr, ParentId, TypeId};
 use ask::{Call, Verdict};
 
 pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, sriov_manage};
+pub use virsh::{Domain, Lifetime, Virsh};
 
 /// The environment variable that sets the time limit, in seconds.
 pub const LIMIT_VARIABLE: &str = "VGPUCTL_SCRIPT_TIMEOUT";

@@ -131,6 +131,11 @@ impl<'h> Store<'h> {
         self.host.unfinished(uuid).exists()
     }
 
+    /// The directory of a parent's definitions, there or not.
+    pub fn dir(&self, parent: &ParentId) -> std::path::PathBuf {
+        self.host.definitions().join(parent.as_str())
+    }
+
     /// The path of a definition, there or not.
     pub fn path(&self, at: &Location) -> PathBuf {
         let dir = self.shelf(at.framework).join(at.parent.as_str());

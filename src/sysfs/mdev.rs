@@ -366,6 +366,9 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
         Some(Errno::EIO) => error
             .hint("the driver refused: the GPU may be full, hold vGPUs of another size, or have its virtual functions off")
             .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
+        Some(Errno::ETIMEDOUT) => error
+            .hint("the driver waited for its daemon in vain; for NVIDIA: systemctl status nvidia-vgpu-mgr")
+            .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
         Some(Errno::EINVAL) => {
             error.hint("the kernel takes no such UUID here, or the type has just been withdrawn")
         }

@@ -270,6 +270,19 @@ impl<'h> Kernel<'h> {
         })
     }
 
+    /// The names under which devices stand that share a parent's GPU: its own, and those of the
+    /// other virtual functions of that GPU.
+    pub fn sharing(&self, parent: &Parent) -> Vec<ParentId> {
+        match (&parent.gpu, parent.framework) {
+            (Some(gpu), FrameworkKind::Mdev) => {
+                let parents = self.parents(&mut Vec::new()).unwrap_or_default();
+                let on_gpu = parents.into_iter().filter(|other| other.gpu() == gpu);
+                on_gpu.map(|other| other.id).collect()
+            }
+            _ => vec![parent.home().clone()],
+        }
+    }
+
     /// The GPU that a virtual function is one of; anything else is its own.
     pub fn gpu_of(&self, id: &ParentId) -> ParentId {
         let link = Dir::open(self.host.pci_devices())

@@ -13,6 +13,15 @@ pub struct PciIdentity {
     pub modalias: Option<String>,
 }
 
+impl PciIdentity {
+    /// Vendor and device as numbers.
+    pub fn numbers(&self) -> Option<(u16, u16)> {
+        let (vendor, device) = self.ids.split_once(':')?;
+        let number = |text| u16::from_str_radix(text, 16).ok();
+        Some((number(vendor)?, number(device)?))
+    }
+}
+
 /// Reads a PCI device's identity; `None` where the directory is not one of a PCI device.
 pub fn read(parent: &Dir, warnings: &mut Warnings) -> Option<PciIdentity> {
     let mut number = |file: &str| match if_present(parent.read_text(file)) {
@@ -59,6 +68,7 @@ mod tests {
         fs::write(root.path().join("device"), "0x1bb3\n").unwrap();
         let identity = read(&dir, &mut warnings).unwrap();
         assert_eq!(identity.ids, "10de:1bb3");
+        assert_eq!(identity.numbers(), Some((0x10de, 0x1bb3)));
         assert_eq!(identity.modalias, None);
         assert!(warnings.is_empty());
         fs::write(root.path().join("vendor"), [0xff]).unwrap();

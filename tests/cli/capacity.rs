@@ -32,7 +32,7 @@ fn the_gpu_that_has_room_is_named_where_another_was_asked_for() {
     --- stderr
     error: no instance of nvidia-63 (P4-1Q) is free on 0000:81:00.0
     hint: 0000:81:00.0 holds 1 x P4-4Q (4 GiB each); a GPU serves one framebuffer size at a time, and this type needs 1 GiB: remove those first (vgpuctl list --active --parent 0000:81:00.0)
-    hint: 0000:82:00.0 has room for 8: use --parent 0000:82:00.0
+    hint: 0000:82:00.0 is free, with room for 8: use --parent 0000:82:00.0
     ");
 }
 
@@ -90,12 +90,25 @@ fn start_and_restore_say_what_is_in_the_way_too() {
     put_auto(&host, P1, &uuid(1), "nvidia-46");
     host.run(&format!("create -t P40-2Q -u {} --manual", uuid(2)))
         .expect(0);
-    let wanted = "hint: 0000:81:00.0 holds 1 x P40-2Q (2 GiB each); a GPU serves one framebuffer";
-    let run = host.run(&format!("start {}", uuid(1))).expect(4);
-    assert!(run.stderr.contains(wanted), "{run:?}");
-    let run = host.run("restore").expect(7);
-    assert!(run.stderr.contains(wanted), "{run:?}");
-    let run = host.run("restore --dry-run").expect(7);
-    assert!(run.stderr.contains(wanted), "{run:?}");
+    let wanted = "0000:81:00.0 holds 1 x P40-2Q (2 GiB each); a GPU serves one framebuffer size at a \
+                  time, and this type needs 1 GiB";
+    for line in [
+        format!("start {}", uuid(1)),
+        format!("start --dry-run {}", uuid(1)),
+    ] {
+        let run = host.run(&line).expect(4);
+        assert!(run.stderr.contains(&format!("hint: {wanted}")), "{run:?}");
+    }
+    for line in ["restore", "restore --dry-run"] {
+        let run = host.run(line).expect(7);
+        assert!(
+            run.stdout.contains(&format!("is free: {wanted}")),
+            "{run:?}"
+        );
+        assert!(
+            run.stderr.contains("hint: remove what is in the way"),
+            "{run:?}"
+        );
+    }
     assert_eq!(host.active(), [uuid(2)]);
 }

@@ -1,6 +1,6 @@
 //! Many processes at once: nothing is made twice, nothing lost, nothing half.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +72,42 @@ fn sixty_four_creates_without_a_parent_fill_both_gpus() {
     assert_eq!(with_status(&runs, 0).len(), 16, "{runs:#?}");
     assert_eq!(with_status(&runs, 4).len(), 48, "{runs:#?}");
     all_agree(&host, &runs, 16);
+}
+
+/// How many devices are on each parent.
+fn loads(host: &SimHost) -> Vec<usize> {
+    let mut loads = BTreeMap::new();
+    for device in host.status()["devices"].as_array().unwrap() {
+        *loads.entry(device["parent"].to_string()).or_insert(0) += 1;
+    }
+    loads.into_values().collect()
+}
+
+#[test]
+fn creates_at_once_that_pack_open_no_gpu_before_the_last_is_full() {
+    let host = SimHost::start("m10");
+    let runs = at_once(&host, vec!["create --type M10-1Q".to_owned(); 21]);
+    assert_eq!(with_status(&runs, 0).len(), 21, "{runs:#?}");
+    all_agree(&host, &runs, 21);
+    assert_eq!(loads(&host), [8, 8, 5]);
+}
+
+#[test]
+fn creates_at_once_that_spread_leave_the_gpus_even() {
+    let host = SimHost::start("m10");
+    let line = "create --type M10-1Q --placement spread".to_owned();
+    for (processes, loads_after) in [(14, [3, 3, 4, 4]), (40, [8, 8, 8, 8])] {
+        let runs = at_once(&host, vec![line.clone(); processes]);
+        assert!(
+            runs.iter().all(|run| matches!(run.status, 0 | 4)),
+            "{runs:#?}"
+        );
+        let mut loads = loads(&host);
+        loads.sort_unstable();
+        assert_eq!(loads, loads_after);
+    }
+    assert_eq!(host.status()["created"], 32);
+    assert_eq!(host.active(), host.defined());
 }
 
 #[test]

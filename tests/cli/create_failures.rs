@@ -26,6 +26,23 @@ fn the_kernels_refusal_takes_the_definition_back() {
 }
 
 #[test]
+fn a_driver_whose_daemon_does_not_answer_is_told_apart() {
+    let host = SimHost::start("two-p4");
+    host.ctl(&["fail-create", "1", "ETIMEDOUT"]);
+    let run = host.run("create -t P4-1Q").expect(1);
+    assert!(
+        run.stderr.contains("Connection timed out (ETIMEDOUT)"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.contains("systemctl status nvidia-vgpu-mgr"),
+        "{run:?}"
+    );
+    assert_eq!(host.active(), [""; 0]);
+    assert_eq!(host.defined(), [""; 0]);
+}
+
+#[test]
 fn count_is_all_or_nothing() {
     let host = SimHost::start("two-p4");
     host.ctl(&["fail-create", "3", "EIO"]);
@@ -127,11 +144,11 @@ fn a_retry_after_a_failure_works() {
 #[test]
 fn a_driver_that_says_it_is_full_means_no_capacity() {
     let host = SimHost::start("two-p4");
-    for errno in ["ENOSPC", "EUSERS"] {
+    for (errno, taken_by) in [("ENOSPC", "0000:82:00.0"), ("EUSERS", "0000:81:00.0")] {
         host.ctl(&["fail-create", "1", errno]);
-        // Both GPUs are tried; the second one takes it.
+        // Both GPUs are tried, the fuller one first; the other one takes it.
         let run = host.run("create -t P4-1Q").expect(0);
-        assert!(run.stderr.contains("on 0000:82:00.0"), "{run:?}");
+        assert!(run.stderr.contains(&format!("on {taken_by}")), "{run:?}");
         host.ctl(&["fail-create", "1", errno]);
         let run = host.run("create -t P4-1Q -p 0000:81:00.0").expect(4);
         assert!(run.stderr.contains(errno), "{run:?}");

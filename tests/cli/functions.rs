@@ -5,9 +5,9 @@ use std::fs;
 use crate::harness::{HeldOpen, SimHost};
 use crate::helpers::uuid;
 
-const GPU: &str = "0000:c1:00.0";
-const VF0: &str = "0000:c1:00.4";
-const VF1: &str = "0000:c1:00.5";
+const GPU: &str = "0000:41:00.0";
+const VF0: &str = "0000:41:00.4";
+const VF1: &str = "0000:41:00.5";
 
 fn current(host: &SimHost, vf: &str) -> String {
     let path = format!("sys/bus/pci/devices/{vf}/nvidia/current_vgpu_type");
@@ -15,6 +15,14 @@ fn current(host: &SimHost, vf: &str) -> String {
         .unwrap()
         .trim()
         .to_owned()
+}
+
+/// How many functions have a type, as the simulated driver says.
+fn active_functions(host: &SimHost) -> usize {
+    let status = host.status();
+    let functions = status["vendor_vfs"].as_array().unwrap();
+    let holds = |vf: &&serde_json::Value| vf["type"].as_u64().is_some_and(|number| number != 0);
+    functions.iter().filter(holds).count()
 }
 
 fn set(host: &SimHost, vf: &str, number: u32) {
@@ -81,7 +89,7 @@ fn a_reboot_brings_them_back_wherever_a_function_is_free() {
             .expect(0);
     }
     let pinned = format!(
-        "create --type nvidia-1153 --uuid {} --parent 0000:c1:00.7",
+        "create --type nvidia-1153 --uuid {} --parent 0000:41:00.7",
         uuid(4)
     );
     host.run(&pinned).expect(0);
@@ -101,8 +109,8 @@ fn a_reboot_brings_them_back_wherever_a_function_is_free() {
         again.stdout
     );
     let shown = host.run(&format!("show {} --json", uuid(4))).json();
-    assert_eq!(shown["device"]["vf"], "0000:c1:00.7");
-    assert_eq!(host.active().len(), 4);
+    assert_eq!(shown["device"]["vf"], "0000:41:00.7");
+    assert_eq!(active_functions(&host), 4);
 }
 
 #[test]
@@ -117,7 +125,7 @@ fn what_is_free_is_never_the_sum_of_the_functions() {
         let one = types.into_iter().find(|t| t["id"] == id).unwrap();
         (one["available"].clone(), one["available_at_least"].clone())
     };
-    // Four functions list it, and two 24 GB vGPUs fit: the listing cannot tell, so nor can we.
+    // 32 functions list it, and two 24 GB vGPUs fit: the listing cannot tell, so nor can we.
     assert_eq!(free("nvidia-1155"), (serde_json::Value::Null, 1.into()));
     host.run("create --type nvidia-1155 --count 2").expect(0);
     assert_eq!(
@@ -136,7 +144,7 @@ fn what_is_free_is_never_the_sum_of_the_functions() {
     let uuids: Vec<String> = host.defined_functions(GPU);
     host.run(&format!("remove {}", uuids.join(" "))).expect(0);
     host.run("create --type nvidia-1155 --count 3").expect(4);
-    assert_eq!(host.active().len(), 0);
+    assert_eq!(active_functions(&host), 0);
     assert!(host.defined_functions(GPU).is_empty());
 }
 
@@ -210,7 +218,7 @@ fn one_that_is_open_is_left_and_the_holder_named() {
     assert!(definition(&host, &id).exists());
     open.close();
     // NVIDIA's plugin takes a while to leave: that is waited for.
-    host.ctl(&["leave-after", "300"]);
+    host.ctl(&["plugin-exit", "300"]);
     host.run(&format!("remove {id}")).expect(0);
     assert_eq!(current(&host, VF0), "0");
 }
@@ -285,7 +293,8 @@ fn mdevctl_knows_nothing_of_them() {
 
 #[test]
 fn functions_that_are_mdev_parents_are_one_gpu_to_the_user() {
-    let host = SimHost::start("a40-vfs");
+    let host = SimHost::start("a40-vf-mdev");
+    host.run("vfs enable 0000:41:00.0 --at-boot").expect(0);
     let gpu = "0000:41:00.0";
     let free = |parent: &str, id: &str| {
         let types = host
@@ -297,9 +306,9 @@ fn functions_that_are_mdev_parents_are_one_gpu_to_the_user() {
         let types = parents[0]["types"].as_array().unwrap();
         types.iter().find(|t| t["id"] == id).unwrap()["available"].clone()
     };
-    // Four functions have an instance each; the GPU's memory has room for two.
+    // 32 functions have an instance each; the GPU's memory has room for two.
     assert_eq!(free(gpu, "nvidia-565"), 2);
-    assert_eq!(free(gpu, "nvidia-557"), 4);
+    assert_eq!(free(gpu, "nvidia-557"), 32);
     assert_eq!(free("0000:41:00.4", "nvidia-565"), 1);
     host.run(&format!(
         "create --type nvidia-565 --parent {gpu} --count 2"
@@ -321,4 +330,48 @@ fn functions_that_are_mdev_parents_are_one_gpu_to_the_user() {
     host.ctl(&["reboot"]);
     host.run(&format!("restore --parent {gpu}")).expect(0);
     assert_eq!(host.active().len(), 2);
+}
+
+#[test]
+fn what_is_pasted_for_a_function_is_its_pci_address_left_unmanaged() {
+    let host = SimHost::start("l40s");
+    let id = uuid(1);
+    host.run(&format!("create --type nvidia-1153 --uuid {id}"))
+        .expect(0);
+    let xml = host.run(&format!("attach {id}")).expect(0).stdout;
+    for wanted in [
+        "type='pci'",
+        "managed='no'",
+        "domain='0x0000'",
+        "bus='0x41'",
+        "slot='0x00'",
+        "function='0x4'",
+    ] {
+        assert!(xml.contains(wanted), "{wanted}: {xml}");
+    }
+    let qemu = host
+        .run(&format!("attach {id} --format qemu"))
+        .expect(0)
+        .stdout;
+    assert!(qemu.contains(VF0), "{qemu}");
+    host.run(&format!("stop {id}")).expect(0);
+    let refused = host.run(&format!("attach {id}")).expect(1);
+    assert!(
+        refused.stderr.contains(&format!("vgpuctl start {id}")),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn one_line_says_what_is_in_the_way_for_all_functions_of_a_gpu() {
+    let host = SimHost::start("a40-vf-mdev");
+    host.run("vfs enable 0000:41:00.0").expect(0);
+    host.run("create --type nvidia-565 --count 2").expect(0);
+    let refused = host.run("create --type nvidia-557").expect(4).stderr;
+    assert_eq!(refused.matches("holds 2 x A40-24Q").count(), 1, "{refused}");
+    assert!(refused.lines().count() < 5, "{refused}");
+    let gpus = host.run("gpus --json").expect(0).json();
+    assert_eq!(gpus["gpus"].as_array().unwrap().len(), 1);
+    assert_eq!(gpus["gpus"][0]["active"], 2);
 }

@@ -78,6 +78,26 @@ fn gpus() {
 }
 
 #[test]
+fn an_unlocked_card_and_what_it_cannot_hold() {
+    let host = SimHost::start("gtx-1080ti");
+    let line = format!("create --json -t P40-12Q -u {}", uuid(1));
+    answer(&host, "create-memory", &host.run(&line).expect(0));
+    let mut run = host.run("gpus --json").expect(0);
+    let mut document = run.json();
+    document["gpus"][0]["card"] = "[CARD]".into();
+    run.stdout = format!("{document:#}\n");
+    answer(&host, "gpus-unlocked", &run);
+}
+
+#[test]
+fn what_the_next_boot_cannot_start() {
+    let host = SimHost::start("two-p4");
+    put_auto(&host, P1, &uuid(1), "nvidia-63");
+    let line = format!("define --json -t P4-2Q -p {P1} -u {}", uuid(2));
+    answer(&host, "define-boot", &host.run(&line).expect(0));
+}
+
+#[test]
 fn list() {
     let host = SimHost::start("two-p4");
     host.run(&format!("create -t P4-1Q -u {}", uuid(1)))
@@ -113,6 +133,17 @@ fn show_of_a_definition_alone() {
     put_auto(&host, "0000:99:00.0", &uuid(1), "nvidia-63");
     let run = host.run(&format!("show {} --json", uuid(1))).expect(0);
     answer(&host, "show-inactive", &run);
+}
+
+#[test]
+fn attach() {
+    let host = SimHost::start("two-p4");
+    host.run(&format!("create -t P4-1Q -u {}", uuid(1)))
+        .expect(0);
+    let line = format!("attach {} --json", uuid(1));
+    answer(&host, "attach", &host.run(&line).expect(0));
+    let line = format!("{line} --format qemu --licence-server licence.lan");
+    answer(&host, "attach-qemu", &host.run(&line).expect(0));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The command line, run by users' words against simulated hosts (`examples/simhost`).
 
+mod attach;
+mod attach_apply;
+mod attach_schema;
 mod bad_definitions;
 mod bad_types;
 mod capacity;
@@ -15,6 +18,7 @@ mod harness;
 mod held;
 mod helpers;
 mod hostile_names;
+mod interrupt;
 mod json;
 mod list;
 mod main_job;
@@ -23,11 +27,13 @@ mod odd_names;
 mod options;
 mod params;
 mod pick_type;
+mod placement;
 mod remove;
 mod restore;
 mod s390;
 mod second_look;
 mod show;
+mod sriov_hosts;
 mod start_stop;
 mod streams;
 mod types;

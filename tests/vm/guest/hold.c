@@ -1,6 +1,6 @@
 /*
- * hold MODE UUID FIFO: opens a mediated device as a virtual machine monitor does, says "held", and lets go when
- * FIFO can be read (somebody wrote to it) or a signal ends it.
+ * hold MODE NAME FIFO: opens a VFIO device (a mediated device's UUID, or a VF's PCI address) as a virtual machine
+ * monitor does, says "held", and lets go when FIFO can be read (somebody wrote to it) or a signal ends it.
  *
  *   group        only /dev/vfio/<group>
  *   container    the group set into a container, with its IOMMU type
@@ -34,10 +34,11 @@ int main(int argc, char **argv)
 	ssize_t length;
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: hold group|container|device|device-only UUID FIFO\n");
+		fprintf(stderr, "usage: hold group|container|device|device-only NAME FIFO\n");
 		return 2;
 	}
-	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/iommu_group", argv[2]);
+	snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group",
+		 strchr(argv[2], ':') ? "pci" : "mdev", argv[2]);
 	length = check(path, readlink(path, target, sizeof(target) - 1));
 	target[length] = '\0';
 	snprintf(path, sizeof(path), "/dev/vfio/%s", basename(target));

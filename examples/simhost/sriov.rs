@@ -1,0 +1,202 @@
+//! GPUs with virtual functions: a PF, its VFs switched on and off, and what `sriov-manage` says.
+
+use nix::errno::Errno;
+
+use crate::ap::unsigned;
+use crate::build;
+use crate::host::Host;
+use crate::hostfile::{ParentSpec, VfFramework};
+use crate::pci;
+use crate::state::Stage;
+use crate::vf::VendorVf;
+
+/// IOMMU groups of VFs start here, far above those of parents and mediated devices.
+const FIRST_GROUP: u32 = 1000;
+/// Groups set aside for the VFs of one GPU.
+const GROUPS_OF_A_GPU: u32 = 1000;
+
+/// How `sriov-manage` misbehaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SriovManage {
+    /// Not at all.
+    #[default]
+    Works,
+    /// It says that it worked and makes no VF.
+    NoVfs,
+    /// It cannot get the GPU away from an NVML client.
+    UnbindLock,
+}
+
+impl SriovManage {
+    /// The way that `ctl` calls it.
+    pub fn by_name(name: &str) -> Result<Self, String> {
+        match name {
+            "works" => Ok(Self::Works),
+            "no-vfs" => Ok(Self::NoVfs),
+            "unbindLock" => Ok(Self::UnbindLock),
+            _ => Err(format!("\"{name}\" is not works, no-vfs or unbindLock")),
+        }
+    }
+}
+
+impl Host {
+    /// A write to the PF's `sriov_numvfs`.
+    pub fn write_numvfs(&mut self, pf: &str, data: &[u8]) -> Result<(), Errno> {
+        let spec = self.parent(pf)?;
+        let sriov = spec.sriov.as_ref().ok_or(Errno::ENODEV)?;
+        let wanted = unsigned(data).map_err(|_| Errno::EINVAL)?;
+        let wanted = u16::try_from(wanted).map_err(|_| Errno::EINVAL)?;
+        if wanted > sriov.total {
+            return Err(Errno::ERANGE);
+        }
+        let now = self.vfs_of(pf).count();
+        if usize::from(wanted) == now {
+            return Ok(());
+        }
+        // The kernel's answer where the driver offers no way: none is bound, or NVIDIA's.
+        if !self.attached.contains(pf) || !sriov.raw_numvfs {
+            return Err(Errno::ENOENT);
+        }
+        if now > 0 && wanted > 0 {
+            return Err(Errno::EBUSY);
+        }
+        self.set_vfs(&spec, wanted)
+    }
+
+    /// What `sriov-manage -e|-d PF|ALL` says; an error is what it says on failure.
+    pub fn sriov_manage(&mut self, switch: &str, which: &str) -> Result<String, String> {
+        let usage = "Usage: sriov-manage <-e|-d> <ssss:bb:dd.f|ALL>";
+        if !matches!(switch, "-e" | "-d") {
+            return Err(usage.to_owned());
+        }
+        let gpus: Vec<ParentSpec> = self
+            .spec
+            .parents
+            .iter()
+            .filter(|p| p.sriov.is_some() && self.attached.contains(&p.id))
+            .filter(|p| which == "ALL" || p.id == which)
+            .cloned()
+            .collect();
+        if gpus.is_empty() && which != "ALL" {
+            return Err(format!("{which}: no GPU with virtual functions"));
+        }
+        let mut said = String::new();
+        for gpu in gpus {
+            match self.faults.sriov_manage {
+                SriovManage::UnbindLock => {
+                    return Err(format!("Cannot obtain unbindLock for {}", gpu.id));
+                }
+                SriovManage::NoVfs => continue,
+                SriovManage::Works => {}
+            }
+            let (verb, wanted) = match (switch, &gpu.sriov) {
+                ("-e", Some(sriov)) => ("Enabling", sriov.total),
+                _ => ("Disabling", 0),
+            };
+            said.push_str(&format!("{verb} VFs on {}\n", gpu.id));
+            if self.vfs_of(&gpu.id).count() != usize::from(wanted) {
+                self.set_vfs(&gpu, 0)
+                    .and_then(|()| self.set_vfs(&gpu, wanted))
+                    .map_err(|errno| format!("{}: {}", gpu.id, errno.desc()))?;
+            }
+        }
+        Ok(said)
+    }
+
+    /// The framebuffer sizes of all vGPUs on a GPU, its VFs included.
+    pub fn weights_on(&self, gpu: &str) -> Vec<u32> {
+        let on_it = |id: &str| self.parent(id).is_ok_and(|p| p.gpu() == gpu);
+        let devices = self.devices.values().filter(|d| on_it(&d.parent));
+        let set = self.vendor_vfs.iter().filter(|(id, _)| on_it(id));
+        let set = set.filter_map(|(_, vf)| vf.current.as_ref());
+        devices
+            .map(|d| d.weight)
+            .chain(set.map(|c| c.weight))
+            .collect()
+    }
+
+    /// Has this VF its vGPU?
+    pub fn has_vgpu(&self, vf: &str) -> bool {
+        let set = self.vendor_vfs.get(vf).is_some_and(|v| v.current.is_some());
+        set || self.devices_of(vf).next().is_some()
+    }
+
+    /// Serial, group and number of what can be opened: a device that stays, a VF's group, a VF with a type.
+    pub fn vfio_device(&self, name: &str, is_group: bool) -> Result<(u64, u32, u32), Errno> {
+        if let Some(vf) = self.vendor_vfs.get(name) {
+            let there = is_group || vf.current.as_ref().is_some_and(|c| !c.setting);
+            let numbers = (vf.serial, vf.group, vf.group);
+            return there.then_some(numbers).ok_or(Errno::ENODEV);
+        }
+        let device = self.devices.get(name).ok_or(Errno::ENODEV)?;
+        if device.stage == Stage::Removing {
+            return Err(Errno::ENODEV);
+        }
+        Ok((device.serial, device.group, device.vfio))
+    }
+
+    /// The VFs of a PF that are on.
+    pub fn vfs_of<'a>(&'a self, pf: &'a str) -> impl Iterator<Item = &'a ParentSpec> {
+        let mine = move |vf: &&ParentSpec| vf.physfn.as_deref() == Some(pf);
+        self.vfs.iter().filter(mine)
+    }
+
+    /// Switches so many VFs on, or all off; not while one is open.
+    pub fn set_vfs(&mut self, pf: &ParentSpec, wanted: u16) -> Result<(), Errno> {
+        let old: Vec<ParentSpec> = self.vfs_of(&pf.id).cloned().collect();
+        let held = |vf: &ParentSpec| {
+            let own = |uuid: &str| self.devices.get(uuid).is_some_and(|d| d.parent == vf.id);
+            self.opens.values().any(|o| o.uuid == vf.id || own(&o.uuid))
+        };
+        if old.iter().any(held) {
+            return Err(Errno::EBUSY);
+        }
+        for vf in old.iter().rev() {
+            self.drop_vf(vf);
+        }
+        for n in 0..wanted {
+            self.add_vf(pf, n)?;
+        }
+        Ok(())
+    }
+
+    fn add_vf(&mut self, pf: &ParentSpec, n: u16) -> Result<(), Errno> {
+        let sriov = pf.sriov.as_ref().ok_or(Errno::ENODEV)?;
+        let id = pci::vf_address(&pf.id, n).ok_or(Errno::ENODEV)?;
+        let slot = self.spec.parents.iter().position(|p| p.id == pf.id);
+        let group = FIRST_GROUP + GROUPS_OF_A_GPU * slot.unwrap_or(0) as u32 + u32::from(n);
+        let vf = ParentSpec {
+            path: pci::device_path(&id),
+            id,
+            sriov: None,
+            physfn: Some(pf.id.clone()),
+            ..pf.clone()
+        };
+        build::vf(&mut self.sys, pf, &vf, n, group);
+        match sriov.framework {
+            VfFramework::Mdev => self.attach_spec(&vf),
+            VfFramework::Vendor => {
+                build::vendor_vf(&mut self.sys, &mut self.dev, &vf, group);
+                let state = VendorVf::new(group, self.new_serial());
+                self.vendor_vfs.insert(vf.id.clone(), state);
+            }
+        }
+        self.vfs.push(vf);
+        Ok(())
+    }
+
+    fn drop_vf(&mut self, vf: &ParentSpec) {
+        let devices = self.devices.iter().filter(|(_, d)| d.parent == vf.id);
+        for uuid in devices.map(|(u, _)| u.clone()).collect::<Vec<_>>() {
+            self.drop_device(&uuid);
+        }
+        if let Some(state) = self.vendor_vfs.remove(&vf.id) {
+            build::vendor_vf_gone(&mut self.dev, state.group);
+        }
+        self.attached.remove(&vf.id);
+        let n = self.vfs_of(vf.physfn.as_deref().unwrap_or("")).count();
+        self.vfs.retain(|v| v.id != vf.id);
+        // Last in, first out: the number of the last link is how many there were before.
+        build::vf_gone(&mut self.sys, vf, n.saturating_sub(1));
+    }
+}

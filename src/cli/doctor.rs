@@ -1,0 +1,36 @@
+//! `vgpuctl doctor`.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::doctor::{CHECKS, DoctorRequest, examine};
+use crate::error::Result;
+use crate::host::Host;
+use crate::output::Reply;
+
+/// Look for what keeps vGPUs from working, and say what to do about it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads only, and needs root to see all. Exit status: 0 healthy, 1 problems.")]
+pub struct DoctorArgs {
+    /// Only these checks, and what stands in their way
+    #[arg(value_name = "CHECK", value_parser = known(), hide_possible_values = true)]
+    checks: Vec<String>,
+    /// Name all checks
+    #[arg(long, conflicts_with = "checks")]
+    list: bool,
+}
+
+fn known() -> PossibleValuesParser {
+    PossibleValuesParser::new(CHECKS.iter().map(|check| check.id))
+}
+
+impl DoctorArgs {
+    pub fn run(self, host: &Host) -> Result<Reply> {
+        if self.list {
+            return Ok(Reply::Checks(CHECKS));
+        }
+        let request = DoctorRequest { only: self.checks };
+        examine(host, &request).map(Reply::Doctor)
+    }
+}

@@ -1,0 +1,142 @@
+//! The kernel, and the modules that vGPUs need.
+
+use super::facts::driver::branch;
+use super::facts::kernel::{Release, on_disk};
+use super::{Facts, Finding, remedies};
+
+/// The last branch of drivers that needs patches for kernels from 5.10 on.
+const LAST_OLD_BRANCH: u32 = 460;
+const FIRST_PATCHED: (u32, u32) = (5, 10);
+/// No driver of those branches worked with this one, patched or not.
+const UNLUCKY: (u32, u32) = (5, 13);
+/// From here on mediated devices need no module of their own to be opened.
+const NO_VFIO_MDEV: (u32, u32) = (5, 14);
+
+/// The kernel's version, and whether the driver was built for it.
+pub fn kernel(facts: &Facts<'_>) -> Vec<Finding> {
+    let path = facts.look.host.kernel_release();
+    let Some(release) = &facts.release else {
+        return match facts.is_for_vgpus() {
+            true => {
+                vec![Finding::unchecked("the kernel's release cannot be read").seen(path, "absent")]
+            }
+            false => Vec::new(),
+        };
+    };
+    let system = facts.system.as_ref();
+    let system = system.map_or(String::new(), |system| format!(" ({system})"));
+    if facts.driver.module.is_none()
+        && !facts.cards().is_empty()
+        && let Some(finding) = not_built(facts, release)
+    {
+        return vec![finding];
+    }
+    if !facts.is_for_vgpus() {
+        return Vec::new();
+    }
+    let old_driver = facts
+        .driver
+        .branch()
+        .is_some_and(|branch| branch <= LAST_OLD_BRANCH);
+    if release.number == UNLUCKY && old_driver {
+        return vec![
+            Finding::warning(format!(
+                "kernel {} with a driver up to R460: vGPUs did not work with 5.13, patched or not",
+                release.text
+            ))
+            .seen(path, &release.text)
+            .advise("use kernel 5.4, 5.10 or 5.11, or a newer driver"),
+        ];
+    }
+    vec![Finding::ok(format!("kernel {}{system}", release.text)).seen(path, &release.text)]
+}
+
+/// A driver's source is there, and no module of it for the kernel that runs.
+fn not_built(facts: &Facts<'_>, release: &Release) -> Option<Finding> {
+    let source = facts.driver.sources.last()?;
+    let modules = facts.look.host.modules_on_disk(&release.text);
+    if !facts.look.is_there(&modules) || on_disk(facts.look, release, "nvidia").is_some() {
+        return None;
+    }
+    let mut finding = Finding::problem(format!(
+        "NVIDIA's driver {} is not built for the running kernel {}",
+        source.version, release.text
+    ))
+    .seen(&source.dir, "present")
+    .seen(
+        &modules,
+        "no nvidia.ko in updates, extra or kernel/drivers/video",
+    );
+    let is_old = branch(&source.version).is_some_and(|branch| branch <= LAST_OLD_BRANCH);
+    if is_old && release.number >= FIRST_PATCHED {
+        return Some(finding.advise(
+            "drivers up to R460 build on kernels from 5.10 on only with patches: patch the source, \
+             or boot a kernel before 5.10",
+        ));
+    }
+    if !facts.look.is_there(&modules.join("build")) {
+        finding = finding
+            .seen(modules.join("build"), "absent")
+            .then([remedies::headers(facts.distro, &release.text)]);
+    }
+    Some(
+        finding
+            .run(format!(
+                "dkms install nvidia/{} -k {}",
+                source.version, release.text
+            ))
+            .advise(format!(
+                "where that fails, the reason is in /var/lib/dkms/nvidia/{}/build/make.log",
+                source.version
+            )),
+    )
+}
+
+/// The modules that vGPUs need beside NVIDIA's driver.
+pub fn modules(facts: &Facts<'_>) -> Vec<Finding> {
+    if facts.candidates().is_empty() || facts.driver.module.is_none() || !facts.has_manager() {
+        return Vec::new();
+    }
+    let list = facts.look.host.loaded_modules();
+    let modules = match &facts.modules {
+        Ok(modules) if modules.is_known => modules,
+        Ok(_) => {
+            return vec![Finding::unchecked("there is no list of modules").seen(list, "absent")];
+        }
+        Err(error) => return vec![Finding::unreadable(error)],
+    };
+    let missing = |name: &str| !modules.has(name);
+    let lacks = |name: &str| format!("no {name}");
+    if missing("nvidia_vgpu_vfio") {
+        return vec![
+            Finding::problem("nvidia_vgpu_vfio is not loaded: NVIDIA's driver offers no vGPUs without it")
+                .seen(list, lacks("nvidia_vgpu_vfio"))
+                .run("modprobe nvidia-vgpu-vfio")
+                .advise("where there is no such module, the driver is not the vGPU manager, or was built without it"),
+        ];
+    }
+    let is_old = facts
+        .release
+        .as_ref()
+        .is_some_and(|release| release.number < NO_VFIO_MDEV);
+    if is_old && missing("vfio_mdev") {
+        return vec![
+            Finding::problem(
+                "vfio_mdev is not loaded: on kernels before 5.14 vGPUs cannot be opened without it",
+            )
+            .seen(list, lacks("vfio_mdev"))
+            .run("modprobe vfio_mdev"),
+        ];
+    }
+    if missing("vfio_iommu_type1") {
+        return vec![
+            Finding::warning("vfio_iommu_type1 is not loaded: VMs may not be able to open vGPUs")
+                .seen(list, lacks("vfio_iommu_type1"))
+                .run("modprobe vfio_iommu_type1"),
+        ];
+    }
+    vec![
+        Finding::ok("nvidia_vgpu_vfio and VFIO are loaded")
+            .seen(list, "nvidia_vgpu_vfio, vfio_iommu_type1"),
+    ]
+}

@@ -1,0 +1,271 @@
+//! vgpu_unlock in both daemons.
+
+use std::path::{Path, PathBuf};
+
+use super::facts::kinds::title;
+use super::facts::pci::Offer;
+use super::facts::units::{Setting, Unit, words};
+use super::remedies::drop_in;
+use super::{Evidence, Facts, Finding, Step};
+use crate::host::Host;
+
+/// How a daemon is unlocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wire {
+    /// Not at all.
+    None,
+    /// By the original's wrapper in ExecStart.
+    Wrapper(PathBuf, Setting),
+    /// By vgpu_unlock-rs, preloaded.
+    Library(PathBuf, Setting),
+}
+
+/// A daemon that starts anew takes running VMs' vGPUs with it, or leaves them half served.
+pub const QUIET: &str = "do this while no VM has a vGPU";
+
+/// What the names of the wrapper and of the library have in common.
+const MARK: &str = "vgpu_unlock";
+const LIBRARY: &str = "libvgpu_unlock";
+const PRELOAD: &str = "LD_PRELOAD";
+
+fn wire(unit: &Unit) -> Wire {
+    let library = |value: &str| {
+        let mut paths = value.split([':', ' ']);
+        paths.find(|path| path.contains(LIBRARY)).map(PathBuf::from)
+    };
+    if let Some((setting, value)) = unit.variable(PRELOAD)
+        && let Some(path) = library(value)
+    {
+        return Wire::Library(path, setting.clone());
+    }
+    for setting in &unit.exec_start {
+        let words = words(&setting.value);
+        // The last word is the daemon; what stands before it runs it.
+        for word in words.iter().rev().skip(1) {
+            if let Some(value) = word.strip_prefix(PRELOAD).and_then(|w| w.strip_prefix('='))
+                && let Some(path) = library(value)
+            {
+                return Wire::Library(path, setting.clone());
+            }
+            let path = PathBuf::from(word.trim_start_matches(['-', '@', '+', '!', ':']));
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.contains(MARK)) {
+                return Wire::Wrapper(path, setting.clone());
+            }
+        }
+    }
+    Wire::None
+}
+
+impl Wire {
+    fn file(&self) -> Option<(&Path, &Setting)> {
+        match self {
+            Wire::None => None,
+            Wire::Wrapper(path, setting) | Wire::Library(path, setting) => Some((path, setting)),
+        }
+    }
+
+    /// What the unit says, for evidence.
+    fn evidence(&self) -> Option<Evidence> {
+        let (_, setting) = self.file()?;
+        let key = match self {
+            Wire::Library(..) if setting.value.starts_with(PRELOAD) => "Environment",
+            _ => "ExecStart",
+        };
+        Some(Evidence {
+            path: setting.path.clone(),
+            found: format!("{key}={}", setting.value),
+        })
+    }
+
+    /// How another daemon is wired in the same way.
+    fn for_other(&self, host: &Host, unit: &Unit) -> Vec<Step> {
+        let stem = unit.name.trim_end_matches(".service");
+        let lines = match self {
+            Wire::Wrapper(path, _) => {
+                format!("ExecStart=\\nExecStart={} /usr/bin/{stem}", path.display())
+            }
+            Wire::Library(path, _) => format!("Environment=LD_PRELOAD={}", path.display()),
+            Wire::None => "Environment=LD_PRELOAD=PATH/libvgpu_unlock_rs.so".to_owned(),
+        };
+        vec![
+            drop_in(host, &unit.name, "vgpu_unlock.conf", &lines),
+            Step::Run(format!(
+                "systemctl daemon-reload && systemctl restart {stem}"
+            )),
+        ]
+    }
+}
+
+/// Both daemons are unlocked, by something that exists.
+pub fn wiring(facts: &Facts<'_>) -> Vec<Finding> {
+    let units = [&facts.vgpud, &facts.manager];
+    let unlocked = facts.unlocked();
+    let wires = units.map(wire);
+    if !facts.has_manager() || (unlocked.is_empty() && wires.iter().all(|w| *w == Wire::None)) {
+        return Vec::new();
+    }
+    if let Some(unit) = units.iter().find(|unit| !unit.is_startable()) {
+        let file = unit.file.clone().unwrap_or_default();
+        return vec![
+            Finding::unchecked(format!("{} cannot be started at all", unit.name))
+                .seen(file, "absent or masked"),
+        ];
+    }
+    if let Some(error) = units.iter().find_map(|unit| unit.unreadable.as_ref()) {
+        return vec![Finding::unreadable(error)];
+    }
+    let broken: Vec<Finding> = wires
+        .iter()
+        .filter_map(|wire| absent(facts, wire))
+        .take(1)
+        .collect();
+    if !broken.is_empty() {
+        return broken;
+    }
+    let evidence = || wires.iter().filter_map(Wire::evidence);
+    if unlocked.is_empty() {
+        return vec![
+            Finding::note("the daemons are unlocked, and no card here needs that")
+                .seen_all(evidence()),
+        ];
+    }
+    match &wires {
+        [Wire::None, Wire::None] => vec![not_at_all(facts)],
+        [Wire::None, other] => vec![one_only(
+            facts,
+            &facts.vgpud,
+            other,
+            "so it reports no types: \"vGPU is not supported on PCI Id\"",
+        )],
+        [other, Wire::None] => vec![one_only(
+            facts,
+            &facts.manager,
+            other,
+            "so no VM starts: \"vGPU is supported only on VGX capable boards\"",
+        )],
+        _ => match stale(facts, &wires[1]) {
+            Some(finding) => vec![finding],
+            None => [Finding::ok("both daemons are unlocked").seen_all(evidence())]
+                .into_iter()
+                .chain(not_seen(facts, &wires[1]))
+                .collect(),
+        },
+    }
+}
+
+/// The wrapper or library that a daemon needs is not there.
+fn absent(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
+    let (file, _) = wire.file()?;
+    let path = facts.look.host.named(file);
+    if !file.is_absolute() || facts.look.is_there(&path) {
+        return None;
+    }
+    let what = match wire {
+        Wire::Library(..) => "the unlock's library is not there, so the daemons run without it",
+        _ => "the unlock's wrapper is not there, so the daemons do not start",
+    };
+    Some(
+        Finding::problem(what)
+            .seen_all(wire.evidence())
+            .seen(path, "absent")
+            .advise(format!("put it back at {}", file.display()))
+            .advise(QUIET)
+            .run("systemctl restart nvidia-vgpud nvidia-vgpu-mgr"),
+    )
+}
+
+fn one_only(facts: &Facts<'_>, unit: &Unit, other: &Wire, therefore: &str) -> Finding {
+    let file = unit.file.clone().unwrap_or_default();
+    let ignored = unit.ignored.iter().map(|path| Evidence {
+        path: path.clone(),
+        found: "not read: its name does not end in .conf".to_owned(),
+    });
+    Finding::problem(format!(
+        "{} is not unlocked, the other daemon is, {therefore}",
+        unit.name
+    ))
+    .seen(
+        file,
+        "neither a wrapper in ExecStart nor LD_PRELOAD, nor in its drop-ins",
+    )
+    .seen_all(ignored)
+    .seen_all(other.evidence())
+    .advise(QUIET)
+    .then(other.for_other(facts.look.host, unit))
+}
+
+fn not_at_all(facts: &Facts<'_>) -> Finding {
+    let cards = facts.unlocked();
+    let offers = cards
+        .iter()
+        .any(|card| matches!(card.offer, Offer::Mdev(1..)));
+    let names: Vec<String> = cards
+        .iter()
+        .map(|card| format!("{} at {}", title(card), card.address))
+        .collect();
+    let file = facts.vgpud.file.clone().unwrap_or_default();
+    let seen = "neither a wrapper in ExecStart nor LD_PRELOAD, nor in its drop-ins";
+    if offers {
+        return Finding::note(
+            "the daemons are not unlocked by a wrapper or LD_PRELOAD, and yet there are types: it \
+             was done in another way",
+        )
+        .seen(file, seen);
+    }
+    Finding::problem(format!(
+        "{} is no vGPU card, and neither daemon is unlocked",
+        names.join(", ")
+    ))
+    .seen(file, seen)
+    .seen(facts.manager.file.clone().unwrap_or_default(), seen)
+    .advise(QUIET)
+    .advise("build vgpu_unlock-rs, and with PATH where its library lies:")
+    .then(Wire::None.for_other(facts.look.host, &facts.vgpud))
+    .then(Wire::None.for_other(facts.look.host, &facts.manager))
+}
+
+/// The manager was started before its drop-in was written.
+fn stale(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
+    let Wire::Library(..) = wire else {
+        return None;
+    };
+    let process = facts.processes.manager.iter().find(|process| {
+        let maps = process.maps.as_deref();
+        maps.is_some_and(|maps| !maps.is_empty() && !maps.contains(LIBRARY))
+    })?;
+    let maps = facts
+        .look
+        .host
+        .processes()
+        .join(process.pid.to_string())
+        .join("maps");
+    Some(
+        Finding::problem("nvidia-vgpu-mgr is wired, but runs without the unlock: it started before")
+            .seen_all(wire.evidence())
+            .seen(maps, "the library is not in it")
+            .advise("first shut every VM down that has a vGPU: it would lose it")
+.run("systemctl daemon-reload")
+            .run("systemctl stop nvidia-vgpu-mgr; killall nvidia-vgpu-mgr; systemctl start nvidia-vgpu-mgr"),
+    )
+}
+
+/// Whether the manager that runs has the library is for root to see.
+fn not_seen(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
+    let Wire::Library(..) = wire else {
+        return None;
+    };
+    let mut processes = facts.processes.manager.iter();
+    let process = processes.find(|process| process.maps.as_deref().is_none_or(str::is_empty))?;
+    let maps = facts
+        .look
+        .host
+        .processes()
+        .join(process.pid.to_string())
+        .join("maps");
+    Some(
+        Finding::unchecked("whether the nvidia-vgpu-mgr that runs has the unlock in it")
+            .seen(maps, "cannot be read")
+            .advise("only root can see that: run it again with sudo"),
+    )
+}

@@ -1,0 +1,250 @@
+//! NVIDIA's cards: what each is, how much memory it has, and what an unlock makes of it.
+//!
+//! The driver tells nobody how much memory a card has (`/proc/driver/nvidia/gpus/*/information` has
+//! the model, not the size; BAR1 is a window of mostly 256 MiB), and an unlocked driver lists the
+//! types of the card that it takes this one for. So the size comes from a table, by PCI device number.
+
+use super::card_table::{OTHER_CARDS, VGPU_CARDS};
+use super::size;
+
+/// NVIDIA's PCI vendor number.
+pub const NVIDIA: u16 = 0x10de;
+
+/// A card, or one GPU of a board with several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Card {
+    /// PCI device number.
+    pub device: u16,
+    /// The chip: "GP102".
+    pub chip: &'static str,
+    /// The model as people say it: "GTX 1080 Ti".
+    pub name: &'static str,
+    /// The memory sizes, in MiB, smallest first, that are sold under this device number.
+    pub memory_sizes_mib: &'static [u64],
+}
+
+impl Card {
+    /// The memory that this card has at most, in MiB.
+    pub fn memory_mib(&self) -> u64 {
+        self.memory_sizes_mib.last().copied().unwrap_or_default()
+    }
+
+    /// The memory in words: "11 GiB", or "up to 4 GiB" where it is sold with less, too.
+    pub fn memory(&self) -> String {
+        match self.memory_sizes_mib.len() {
+            0 | 1 => size(self.memory_mib()),
+            _ => format!("up to {}", size(self.memory_mib())),
+        }
+    }
+
+    /// "a GTX 1080 Ti", "an RTX 2080".
+    pub fn with_article(&self) -> String {
+        let article = match self.name.get(..3) {
+            Some("RTX" | "NVS") => "an",
+            _ => "a",
+        };
+        format!("{article} {}", self.name)
+    }
+
+    /// The family of chips: "Maxwell 1", "Pascal".
+    pub fn family(&self) -> &'static str {
+        match self.chip.get(..3) {
+            Some("GK1") => "Kepler",
+            Some("GM1") => "Maxwell 1",
+            Some("GM2") => "Maxwell 2",
+            Some("GP1") => "Pascal",
+            Some("GV1") => "Volta",
+            Some("TU1") => "Turing",
+            Some("GA1") => "Ampere",
+            Some("AD1") => "Ada Lovelace",
+            Some("GH1") => "Hopper",
+            _ => "unknown",
+        }
+    }
+}
+
+/// The card that an unlocked driver takes another card for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unlock {
+    /// Its model: "Tesla P40".
+    pub as_card: &'static str,
+    /// Whether guests are known to work.
+    pub outlook: Outlook,
+}
+
+/// What to expect of an unlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Many run it.
+    Works,
+    /// Guests crash: consumer cards with Ampere chips.
+    Unstable,
+}
+
+/// What a card is to the vGPU host driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The driver supports it as it is.
+    VgpuCard,
+    /// The driver has to be unlocked for it, and then takes it for another.
+    Unlockable(Unlock),
+    /// Neither.
+    Neither,
+}
+
+impl Standing {
+    /// In words: "vGPU card", "unlockable as Tesla P40", "no vGPU".
+    pub fn words(self) -> String {
+        match self {
+            Standing::VgpuCard => "vGPU card".to_owned(),
+            Standing::Unlockable(Unlock {
+                as_card,
+                outlook: Outlook::Works,
+                ..
+            }) => format!("unlockable as {as_card}"),
+            Standing::Unlockable(Unlock {
+                outlook: Outlook::Unstable,
+                ..
+            }) => "no stable unlock".to_owned(),
+            Standing::Neither => "no vGPU".to_owned(),
+        }
+    }
+
+    /// The word for programs: "vgpu-card", "unlockable", "unstable-unlock", "neither".
+    pub fn code(self) -> &'static str {
+        match self {
+            Standing::VgpuCard => "vgpu-card",
+            Standing::Unlockable(unlock) if unlock.outlook == Outlook::Works => "unlockable",
+            Standing::Unlockable(_) => "unstable-unlock",
+            Standing::Neither => "neither",
+        }
+    }
+
+    /// The unlock, where one is needed.
+    pub fn unlock(self) -> Option<Unlock> {
+        match self {
+            Standing::Unlockable(unlock) => Some(unlock),
+            Standing::VgpuCard | Standing::Neither => None,
+        }
+    }
+}
+
+/// The card of these PCI numbers, where it is known.
+pub fn card(vendor: u16, device: u16) -> Option<&'static Card> {
+    if vendor != NVIDIA {
+        return None;
+    }
+    find(VGPU_CARDS, device).or_else(|| find(OTHER_CARDS, device))
+}
+
+/// What a card of these PCI numbers is to the vGPU host driver; `None` for another vendor's.
+pub fn standing(vendor: u16, device: u16) -> Option<Standing> {
+    if vendor != NVIDIA {
+        return None;
+    }
+    Some(match (find(VGPU_CARDS, device), unlocks_as(device)) {
+        (Some(_), _) => Standing::VgpuCard,
+        (None, Some(unlock)) => Standing::Unlockable(unlock),
+        (None, None) => Standing::Neither,
+    })
+}
+
+/// What an unlocked driver takes one of NVIDIA's devices for, vGPU cards among them: ranges of
+/// device numbers, whether or not the card is in the table here.
+pub fn unlocks_as(device: u16) -> Option<Unlock> {
+    use Outlook::{Unstable, Works};
+    let (as_card, outlook) = match device {
+        0x1340..=0x13bd | 0x174d..=0x179c => ("Tesla M10", Works),
+        0x13c0..=0x1436 | 0x1617..=0x1667 | 0x17c2..=0x17fd => ("Tesla M60", Works),
+        0x15f0..=0x15f1 | 0x1725..=0x172f | 0x1b00..=0x1d56 => ("Tesla P40", Works),
+        0x1d81 | 0x1dba => ("Tesla V100", Works),
+        0x1e02..=0x1ff9 | 0x2182..=0x21d1 => ("Quadro RTX 6000", Works),
+        0x2200..=0x2600 => ("RTX A6000", Unstable),
+        _ => return None,
+    };
+    Some(Unlock { as_card, outlook })
+}
+
+fn find(cards: &'static [Card], device: u16) -> Option<&'static Card> {
+    let at = cards.binary_search_by_key(&device, |card| card.device);
+    at.ok().and_then(|at| cards.get(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_can_be_searched_and_share_no_number() {
+        for table in [VGPU_CARDS, OTHER_CARDS] {
+            assert!(table.is_sorted_by(|a, b| a.device < b.device));
+            for card in table {
+                assert_ne!(card.family(), "unknown", "{card:?}");
+                assert!(!card.memory_sizes_mib.is_empty(), "{card:?}");
+                let sizes = card.memory_sizes_mib;
+                assert!(sizes.is_sorted_by(|a, b| a < b), "{card:?}");
+                assert!(sizes.iter().all(|mib| mib.is_multiple_of(1024)), "{card:?}");
+            }
+        }
+        for card in OTHER_CARDS {
+            assert_eq!(find(VGPU_CARDS, card.device), None);
+        }
+    }
+
+    #[test]
+    fn every_card_of_the_table_has_the_unlock_that_its_chip_allows() {
+        for card in OTHER_CARDS {
+            let unlock = unlocks_as(card.device);
+            let unlock = unlock.unwrap_or_else(|| panic!("{card:?}"));
+            let is_model = |model: &&Card| model.name.starts_with(unlock.as_card);
+            let model = VGPU_CARDS.iter().find(is_model).unwrap();
+            assert_eq!(model.family(), card.family(), "{card:?}");
+            let is_unstable = unlock.outlook == Outlook::Unstable;
+            assert_eq!(is_unstable, card.family() == "Ampere", "{card:?}");
+        }
+    }
+
+    #[test]
+    fn a_consumer_card_has_its_own_memory_and_anothers_types() {
+        let known = card(NVIDIA, 0x1b06).unwrap();
+        assert_eq!((known.name, known.chip), ("GTX 1080 Ti", "GP102"));
+        assert_eq!(
+            (known.memory_mib(), known.memory()),
+            (11264, "11 GiB".into())
+        );
+        let standing = standing(NVIDIA, 0x1b06).unwrap();
+        assert_eq!(standing.words(), "unlockable as Tesla P40");
+        assert_eq!(standing.code(), "unlockable");
+    }
+
+    #[test]
+    fn a_number_under_which_several_sizes_are_sold_promises_the_largest() {
+        let known = card(NVIDIA, 0x1401).unwrap();
+        assert_eq!(known.memory_mib(), 4096);
+        assert_eq!(known.memory(), "up to 4 GiB");
+    }
+
+    #[test]
+    fn a_vgpu_card_needs_no_unlock_though_its_number_lies_in_an_unlocks_range() {
+        assert_eq!(standing(NVIDIA, 0x1bb3), Some(Standing::VgpuCard));
+        assert_eq!(unlocks_as(0x1bb3).unwrap().as_card, "Tesla P40");
+        assert_eq!(Standing::VgpuCard.unlock(), None);
+    }
+
+    #[test]
+    fn a_card_that_is_not_in_the_table_is_judged_by_its_number_alone() {
+        assert_eq!(card(NVIDIA, 0x1bad), None);
+        assert_eq!(standing(NVIDIA, 0x1bad).unwrap().code(), "unlockable");
+        assert_eq!(standing(NVIDIA, 0x0fff), Some(Standing::Neither));
+        assert_eq!(
+            standing(NVIDIA, 0x2204).unwrap().words(),
+            "no stable unlock"
+        );
+    }
+
+    #[test]
+    fn other_vendors_numbers_mean_nothing_here() {
+        assert_eq!(card(0x8086, 0x1b06), None);
+        assert_eq!(standing(0x1002, 0x1b06), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! What is known beforehand of what will not work: at the next boot, or in the card's real memory.
+
+use uuid::Uuid;
+
+use super::Context;
+use super::capacity::{active_on, no_room_for, types_of};
+use super::restore::at_next_boot;
+use crate::error::{Error, Kind, Warnings};
+use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
+use crate::nvidia::{
+    Card, Held, Queue, Standing, framebuffer_needed, hold_line, holdings, size, standing,
+};
+use crate::sysfs::PciIdentity;
+
+/// A device that a dry run would make or define.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    uuid: Option<Uuid>,
+    type_id: TypeId,
+}
+
+impl Ahead {
+    /// A device of that type, under that UUID or, after all those that are known, a random one.
+    pub fn new(uuid: Option<Uuid>, type_id: TypeId) -> Ahead {
+        Ahead { uuid, type_id }
+    }
+}
+
+/// A caution for each device that is defined to start at boot on this parent, or would be, and for
+/// which those before it leave no room. None where the parent is not there to be asked.
+pub fn boot_cautions(context: &Context<'_>, parent: &ParentId, planned: &[Ahead]) -> Warnings {
+    foresee_boot(context, parent, planned, |_, _| None)
+}
+
+/// As [`boot_cautions`], and one where all that start need more memory than the card has.
+pub fn set_cautions(context: &Context<'_>, parent: &ParentId, planned: &[Ahead]) -> Warnings {
+    foresee_boot(context, parent, planned, |parent, held| {
+        let card = unlocked_card(context, parent)?;
+        let needing = format!("the devices that start at boot, {}, need", hold_line(held));
+        beyond_memory(card, parent, held, &needing)
+    })
+}
+
+/// A caution where what is active on a parent, with what a dry run would add, needs more memory than
+/// its card has. Only of a card that is unlocked, whose types are another card's.
+pub fn memory_cautions(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Warnings {
+    let Some(card) = unlocked_card(context, parent) else {
+        return Vec::new();
+    };
+    let types = types(context, parent);
+    let mut active = types_of(&active_on(context, parent), &types);
+    active.extend(
+        planned
+            .iter()
+            .filter_map(|ahead| find(&types, &ahead.type_id)),
+    );
+    let held = holdings(active);
+    let verb = match held.iter().map(|held| held.count).sum() {
+        1 => "needs",
+        _ => "need",
+    };
+    let needing = format!("{} {verb}", hold_line(&held));
+    beyond_memory(card, parent, &held, &needing)
+        .into_iter()
+        .collect()
+}
+
+fn foresee_boot(
+    context: &Context<'_>,
+    parent: &ParentId,
+    planned: &[Ahead],
+    of_all: impl FnOnce(&Parent, &[Held<'_>]) -> Option<Error>,
+) -> Warnings {
+    let mut unrelated = Vec::new();
+    let Ok(parent) = context.kernel.parent(parent, &mut unrelated) else {
+        return Vec::new();
+    };
+    let types = types(context, &parent);
+    let active = active_on(context, &parent);
+    let mut queue = Queue::after_reboot();
+    let mut cautions = Vec::new();
+    for Ahead { uuid, type_id } in boot_set(context, &parent, planned) {
+        // One whose type is not there fails for that reason, and takes no room.
+        let Some(wanted) = find(&types, &type_id) else {
+            continue;
+        };
+        if let Err(why) = queue.admit(wanted, free_when_empty(wanted, &active)) {
+            let who = uuid.map_or_else(|| "a new device".to_owned(), |uuid| uuid.to_string());
+            let why = no_room_for(wanted, &format!("{} {why}", parent.gpu()));
+            let message = format!("{who} will not start at the next boot: {}", why.message());
+            cautions.push(why.retold(message).hint(
+                "devices of one parent start in order of their UUIDs; change one that is in the \
+                 way: vgpuctl modify UUID --type TYPE, or --manual",
+            ));
+        }
+    }
+    cautions.extend(of_all(&parent, &queue.holdings()));
+    cautions
+}
+
+/// What will be started on a parent, in order; a device that is planned takes the place of the
+/// definition of its UUID.
+fn boot_set(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Vec<Ahead> {
+    let mut set: Vec<Ahead> = at_next_boot(context, parent)
+        .into_iter()
+        .map(|definition| Ahead::new(Some(definition.uuid), definition.type_id))
+        .filter(|defined| planned.iter().all(|ahead| ahead.uuid != defined.uuid))
+        .collect();
+    set.extend(planned.iter().cloned());
+    set.sort_by_key(|ahead| (ahead.uuid.is_none(), ahead.uuid));
+    set
+}
+
+/// How many of a type an empty parent takes: as its description says, else what it has free beside
+/// those that are active; not known where others share the parent with them.
+fn free_when_empty(vgpu_type: &VgpuType, active: &[Device]) -> Option<u32> {
+    if let Some(details) = &vgpu_type.details {
+        return Some(details.max_instances);
+    }
+    let is_alone = active.iter().all(|device| device.type_id == vgpu_type.id);
+    let taken = u32::try_from(active.len()).ok()?;
+    vgpu_type
+        .available
+        .filter(|_| is_alone)
+        .map(|free| free.saturating_add(taken))
+}
+
+fn types(context: &Context<'_>, parent: &Parent) -> Vec<VgpuType> {
+    let framework = context.kernel.serving(parent);
+    framework
+        .types(&parent.id, &mut Vec::new())
+        .unwrap_or_default()
+}
+
+fn find<'t>(types: &'t [VgpuType], id: &TypeId) -> Option<&'t VgpuType> {
+    types.iter().find(|vgpu_type| vgpu_type.id == *id)
+}
+
+/// The card behind a parent, where it is known and needs an unlock.
+fn unlocked_card(context: &Context<'_>, parent: &Parent) -> Option<&'static Card> {
+    let framework = context.kernel.serving(parent);
+    unlocked(&framework.pci(&parent.id, &mut Vec::new())?)
+}
+
+/// As the numbers say: a card whose types are another card's.
+pub fn unlocked(pci: &PciIdentity) -> Option<&'static Card> {
+    let (vendor, device) = pci.numbers()?;
+    let card = crate::nvidia::card(vendor, device)?;
+    matches!(standing(vendor, device)?, Standing::Unlockable(_)).then_some(card)
+}
+
+/// `needing` is who needs the memory, with the verb.
+fn beyond_memory(card: &Card, parent: &Parent, held: &[Held<'_>], needing: &str) -> Option<Error> {
+    let needed = framebuffer_needed(held);
+    let message = format!(
+        "{} is {} with {} of memory; {needing} {}",
+        parent.id,
+        card.with_article(),
+        card.memory(),
+        size(needed)
+    );
+    let hint = "its types are those of the card that the driver takes it for: guests may fail to \
+                start, or fail later";
+    (needed > card.memory_mib()).then(|| Error::new(Kind::NoCapacity, message).hint(hint))
+}

@@ -1,0 +1,105 @@
+//! What to paste, with its places where there are several.
+
+use serde_json::{Value, json};
+
+use super::text::one_line;
+use crate::attach::{Block, Place};
+use crate::nvidia::short_name;
+use crate::ops::{Applied, Attached, When};
+
+/// For people: one piece as it is, several each under a comment that says where it belongs.
+pub fn text(attached: &Attached) -> String {
+    match attached.blocks.as_slice() {
+        [only] => only.text.clone(),
+        several => several
+            .iter()
+            .map(under_its_place)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    }
+}
+
+fn under_its_place(block: &Block) -> String {
+    let Block {
+        place,
+        whereto,
+        text,
+    } = block;
+    match place {
+        Place::DomainDevices | Place::DomainEnd => format!("<!-- {whereto} -->\n{text}"),
+        Place::WindowsGuest => format!("; {whereto}\n{text}"),
+        _ => format!("# {whereto}\n{text}"),
+    }
+}
+
+/// For programs.
+pub fn document(attached: &Attached) -> Value {
+    let blocks: Vec<Value> = attached.blocks.iter().map(block).collect();
+    json!({
+        "uuid": attached.at.uuid.to_string(),
+        "parent": attached.at.parent.as_str(),
+        "type": attached.type_id.as_str(),
+        "type_name": attached.type_name,
+        "active": attached.active,
+        "format": attached.format.as_str(),
+        "blocks": blocks,
+        "arguments": attached.arguments,
+    })
+}
+
+fn block(block: &Block) -> Value {
+    json!({
+        "place": block.place.as_str(),
+        "where": block.whereto,
+        "text": block.text,
+    })
+}
+
+/// What a dry run would do, and the XML that it would add; nothing for what was done.
+pub fn planned(applied: &Applied) -> String {
+    match applied.done {
+        true => String::new(),
+        false => format!(
+            "would {}:\n{}",
+            whole(applied, "attach"),
+            applied.elements.concat()
+        ),
+    }
+}
+
+/// What was done.
+pub fn sentence(applied: &Applied) -> Option<String> {
+    applied.done.then(|| whole(applied, "attached"))
+}
+
+/// "attached 83b8... (P4-1Q) to domain web, from its next start on".
+fn whole(applied: &Applied, verb: &str) -> String {
+    let name = applied.type_name.as_deref().map(short_name);
+    let name = name.unwrap_or(applied.type_id.as_str());
+    let when = match applied.when {
+        When::NextStart => "from its next start on",
+        When::Now => "now and at every start",
+    };
+    let (uuid, domain) = (applied.at.uuid, &applied.domain);
+    one_line(&format!(
+        "{verb} {uuid} ({name}) to domain {domain}, {when}"
+    ))
+}
+
+/// The same for programs.
+pub fn applied_document(applied: &Applied) -> Value {
+    json!({
+        "uuid": applied.at.uuid.to_string(),
+        "parent": applied.at.parent.as_str(),
+        "type": applied.type_id.as_str(),
+        "type_name": applied.type_name,
+        "domain": applied.domain,
+        "domain_uuid": applied.domain_uuid.to_string(),
+        "live": applied.when == When::Now,
+        "xml": applied.elements,
+        "result": match applied.done {
+            true => "attached",
+            false => "would-attach",
+        },
+    })
+}

@@ -1,0 +1,161 @@
+//! A diagnosis, for people and for programs: what is wrong first, what is well in a line each.
+
+use serde_json::{Value, json};
+
+use super::Style;
+use crate::doctor::{Check, Checked, Diagnosis, Finding, Severity, Step};
+
+/// The order in which findings are told.
+const ORDER: [Severity; 5] = [
+    Severity::Problem,
+    Severity::Warning,
+    Severity::Note,
+    Severity::Unchecked,
+    Severity::Ok,
+];
+
+/// The diagnosis as text.
+pub fn text(diagnosis: &Diagnosis, style: Style) -> String {
+    let mut told = String::new();
+    for severity in ORDER {
+        for checked in &diagnosis.checks {
+            let found = checked.findings.iter();
+            for finding in found.filter(|finding| finding.severity == severity) {
+                told += &one(checked.check, finding, style);
+            }
+        }
+    }
+    let idle = diagnosis
+        .checks
+        .iter()
+        .filter(|checked| checked.findings.is_empty());
+    let idle: Vec<&str> = idle.map(|checked| checked.check.id).collect();
+    if !idle.is_empty() {
+        told += &format!("{:<12}{}\n", "not here", idle.join(", "));
+    }
+    told += &format!("\n{}\n", sum(diagnosis));
+    told
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Unchecked => "not checked",
+        other => other.as_str(),
+    }
+}
+
+/// ANSI's colour of a severity; nothing for what needs no eye.
+fn colour(severity: Severity) -> Option<&'static str> {
+    match severity {
+        Severity::Problem => Some("\u{1b}[1;31m"),
+        Severity::Warning => Some("\u{1b}[1;33m"),
+        Severity::Ok => Some("\u{1b}[32m"),
+        Severity::Note | Severity::Unchecked => None,
+    }
+}
+
+fn one(check: &Check, finding: &Finding, style: Style) -> String {
+    let word = format!("{:<12}", word(finding.severity));
+    let word = match (style, colour(finding.severity)) {
+        (Style::Coloured, Some(colour)) => format!("{colour}{word}\u{1b}[0m"),
+        _ => word,
+    };
+    let mut told = format!("{word}{}: {}\n", check.id, one_line(&finding.message));
+    if finding.severity == Severity::Ok {
+        return told;
+    }
+    for evidence in &finding.evidence {
+        let path = one_line(&evidence.path.to_string_lossy());
+        told += &format!("{:<12}  seen  {path}: {}\n", "", one_line(&evidence.found));
+    }
+    for step in &finding.steps {
+        told += &match step {
+            Step::Run(command) => format!("{:<12}  run   {}\n", "", one_line(command)),
+            Step::Do(advice) => format!("{:<12}  do    {}\n", "", one_line(advice)),
+        };
+    }
+    told
+}
+
+fn sum(diagnosis: &Diagnosis) -> String {
+    let count = |severity, one: &str, many: &str| match diagnosis.count(severity) {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    [
+        count(Severity::Problem, "problem", "problems"),
+        count(Severity::Warning, "warning", "warnings"),
+        count(Severity::Unchecked, "not checked", "not checked"),
+        count(Severity::Ok, "in order", "in order"),
+    ]
+    .join(", ")
+}
+
+fn one_line(text: &str) -> String {
+    let shown = text.chars();
+    shown
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The diagnosis for programs.
+pub fn document(diagnosis: &Diagnosis) -> Value {
+    json!({
+        "healthy": diagnosis.count(Severity::Problem) == 0,
+        "problems": diagnosis.count(Severity::Problem),
+        "warnings": diagnosis.count(Severity::Warning),
+        "unchecked": diagnosis.count(Severity::Unchecked),
+        "checks": diagnosis.checks.iter().map(checked).collect::<Value>(),
+    })
+}
+
+fn checked(checked: &Checked) -> Value {
+    json!({
+        "id": checked.check.id,
+        "theme": checked.check.theme.as_str(),
+        // The worst of its findings.
+        "severity": checked.worst().map_or("not-applicable", Severity::as_str),
+        "waits_for": checked.waits_for,
+        "findings": checked.findings.iter().map(finding).collect::<Value>(),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    let evidence = finding.evidence.iter().map(
+        |evidence| json!({ "path": evidence.path.to_string_lossy(), "found": evidence.found }),
+    );
+    let steps = finding.steps.iter().map(|step| match step {
+        Step::Run(command) => json!({ "run": command }),
+        Step::Do(advice) => json!({ "do": advice }),
+    });
+    json!({
+        "severity": finding.severity.as_str(),
+        "message": finding.message,
+        "evidence": evidence.collect::<Value>(),
+        "steps": steps.collect::<Value>(),
+    })
+}
+
+/// The names of all checks, as text.
+pub fn list_text(checks: &[Check]) -> String {
+    let width = checks
+        .iter()
+        .map(|check| check.id.len())
+        .max()
+        .unwrap_or_default();
+    let line = |check: &Check| {
+        format!(
+            "{:<width$}  {:<8}  {}\n",
+            check.id,
+            check.theme.as_str(),
+            check.about
+        )
+    };
+    checks.iter().map(line).collect()
+}
+
+/// The same for programs.
+pub fn list_document(checks: &[Check]) -> Value {
+    let one = |check: &Check| json!({ "id": check.id, "theme": check.theme.as_str(), "about": check.about });
+    checks.iter().map(one).collect()
+}

@@ -1,0 +1,137 @@
+//! Hosts on which all is well: no problem, no warning, and nothing said of other vendors' matters.
+
+use crate::{hosts, pinned, tree::Tree, with};
+
+#[track_caller]
+fn healthy(name: &str, tree: &Tree) -> serde_json::Value {
+    let (status, diagnosis) = pinned(name, tree);
+    assert_eq!(with(&diagnosis, "problem"), [""; 0]);
+    assert_eq!(with(&diagnosis, "warning"), [""; 0]);
+    assert_eq!(status, 0);
+    diagnosis
+}
+
+/// As [`healthy`], where also everything could be looked at.
+#[track_caller]
+fn wholly(name: &str, tree: &Tree) {
+    let diagnosis = healthy(name, tree);
+    assert_eq!(with(&diagnosis, "unchecked"), [""; 0]);
+}
+
+#[test]
+fn p4_with_definitions() {
+    let tree = hosts::p4();
+    for n in 1..=8 {
+        hosts::define(&tree, hosts::CARD.address, n, "nvidia-63");
+    }
+    wholly("p4-definitions", &tree);
+}
+
+#[test]
+fn p4() {
+    wholly("p4", &hosts::p4());
+}
+
+#[test]
+fn gtx_1080_ti_with_the_unlock_in_rust() {
+    let tree = hosts::gtx_1080_ti();
+    tree.edit(
+        "etc/vgpu_unlock/profile_override.toml",
+        "frame_rate_limiter",
+        "frl_enabled",
+    );
+    wholly("gtx-1080-ti", &tree);
+}
+
+#[test]
+fn two_cards_of_one_kind() {
+    let tree = hosts::two_1080_ti();
+    tree.edit(
+        "etc/vgpu_unlock/profile_override.toml",
+        "frame_rate_limiter",
+        "frl_enabled",
+    );
+    wholly("two-1080-ti", &tree);
+}
+
+#[test]
+fn the_original_unlock() {
+    wholly("original-unlock", &hosts::original_unlock());
+}
+
+#[test]
+fn merged_driver() {
+    wholly("merged", &hosts::merged());
+}
+
+#[test]
+fn t4_without_iommu() {
+    wholly("t4", &hosts::t4());
+}
+
+#[test]
+fn l40s_by_vendor_vfio() {
+    wholly("l40s", &hosts::l40s());
+}
+
+/// No word of NVIDIA's driver, daemons or unlock to somebody who has none.
+#[track_caller]
+fn not_accused(diagnosis: &serde_json::Value) {
+    for check in diagnosis["checks"].as_array().unwrap() {
+        let text = check["findings"].to_string();
+        assert!(
+            !text.contains("nvidia") && !text.contains("NVIDIA's"),
+            "{check:#}"
+        );
+    }
+}
+
+#[test]
+fn gvt_g() {
+    let diagnosis = healthy("gvt-g", &hosts::gvt_g());
+    not_accused(&diagnosis);
+}
+
+/// The second GPU of such a laptop is nobody's concern, whoever serves it.
+#[test]
+fn gvt_g_beside_a_geforce_card() {
+    for driver in ["nouveau", "vfio-pci", "nvidia", ""] {
+        let tree = hosts::gvt_g();
+        let card = hosts::Card {
+            device: 0x1c20,
+            class: "0x030200",
+            types: None,
+            driver,
+            ..hosts::CARD
+        };
+        hosts::put(&tree, &card);
+        if driver == "nvidia" {
+            tree.file("proc/driver/nvidia/version", hosts::says("550.107.02"));
+        }
+        healthy("gvt-g-and-geforce", &tree);
+    }
+}
+
+#[test]
+fn s390() {
+    not_accused(&healthy("s390", &hosts::s390()));
+}
+
+#[test]
+fn amd_mxgpu() {
+    not_accused(&healthy("amd", &hosts::amd()));
+}
+
+#[test]
+fn no_gpu() {
+    let diagnosis = healthy("no-gpu", &hosts::server());
+    assert_eq!(with(&diagnosis, "note"), ["cards"]);
+    assert_eq!(with(&diagnosis, "ok"), [""; 0]);
+}
+
+#[test]
+fn an_empty_root_is_not_called_healthy() {
+    let diagnosis = healthy("empty", &Tree::new());
+    assert_eq!(with(&diagnosis, "ok"), [""; 0]);
+    assert_eq!(with(&diagnosis, "unchecked"), ["cards"]);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A stand-in for NVIDIA's vGPU host driver: what user space sees of it, without a GPU. README.md
+ * says what it imitates.
+ *
+ *   main.c   the PCI driver: GPUs and VFs come and go, VFs are switched on, types are published
+ *   gpu.c    what fits on a GPU
+ *   cards.c  which types a card has
+ *   vfio.c   a vGPU as a VFIO device that can be opened
+ *   mdev.c   the mediated-device framework
+ *   vf.c     the vendor-specific framework: VFs with nvidia/
+ */
+#ifndef STANDIN_H
+#define STANDIN_H
+
+#include <linux/bitmap.h>
+#include <linux/list.h>
+#include <linux/mdev.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/vfio.h>
+#include <linux/workqueue.h>
+
+#define MOST_GIB 64
+#define PARAMS_SIZE 1024	/* the longest write to vgpu_params */
+
+struct card_type {
+	u32 id;
+	const char *suffix;	/* "1Q" */
+};
+
+struct card {
+	const char *name;	/* "GRID P4" */
+	unsigned int gib;	/* that the vGPUs share */
+	unsigned int most;	/* vGPUs of any type: the number of VFs, where there are VFs */
+	unsigned int nr_types;
+	const struct card_type *types;
+};
+
+/* A type of one parent, or of one VF. */
+struct vgpu_type {
+	struct mdev_type mdev;
+	u32 id;
+	unsigned int gib;
+	unsigned int most;
+	char sysfs_name[12];
+	char name[40];
+	char description[120];
+};
+
+struct gpu {
+	struct list_head node;
+	struct pci_dev *pdev;
+	const struct card *card;
+	struct list_head functions;
+	struct mutex publish_lock;	/* functions, published, registering parents */
+	bool published;
+	struct delayed_work publish;
+	struct mutex creating;		/* one vGPU at a time */
+	struct mutex lock;		/* what follows, and the functions' and vGPUs' state */
+	unsigned int vgpus;
+	unsigned int gib;		/* of the first one; others of this size only */
+	DECLARE_BITMAP(memory, MOST_GIB);
+};
+
+/* A PCI function that vGPUs are made on: a GPU without VFs, or a VF. */
+struct function {
+	struct list_head node;
+	struct gpu *gpu;
+	struct pci_dev *pdev;
+	struct vgpu_type *types;
+	struct mdev_type **mdev_types;
+	struct mdev_parent parent;
+	bool registered;	/* as a parent */
+	unsigned int vgpus;
+	struct vgpu *vgpu;	/* a VF of the vendor-specific framework always has one */
+};
+
+/* What a virtual machine opens. */
+struct vgpu {
+	struct vfio_device vdev;
+	struct function *function;
+	struct vgpu_type *type;	/* NULL: a VF without a type */
+	unsigned int placement;	/* the first GiB */
+	int wanted_placement;	/* or less than 0 */
+	bool open;
+	bool was_open;
+	bool warm_update;
+	unsigned long closed;	/* jiffies */
+	char params[PARAMS_SIZE + 1];
+	u8 config[PCI_CFG_SPACE_SIZE];
+};
+
+const struct card *card_of(u16 device);
+int types_fill(struct function *function);
+void types_free(struct function *function);
+
+unsigned int gpu_available(struct function *function, const struct vgpu_type *type);
+int gpu_take(struct vgpu *vgpu, struct vgpu_type *type);
+void gpu_give_back(struct vgpu *vgpu);
+
+struct vgpu *vgpu_new(struct device *dev, struct function *function);
+void vgpu_end(struct vgpu *vgpu);
+ssize_t vgpu_params_show(struct vgpu *vgpu, char *buf);
+ssize_t vgpu_params_store(struct vgpu *vgpu, const char *buf, size_t count);
+
+extern struct mdev_driver vgpu_mdev_driver;
+
+int vf_start(struct function *function);
+void vf_stop(struct function *function);
+
+#endif
