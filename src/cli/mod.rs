@@ -2,6 +2,7 @@
 
 mod create;
 mod define;
+mod explain;
 mod gpus;
 mod list;
 mod log;
@@ -70,6 +71,7 @@ enum Verb {
     Start(start::StartArgs),
     Stop(stop::StopArgs),
     Restore(restore::RestoreArgs),
+    Explain(explain::ExplainArgs),
 }
 
 impl Verb {
@@ -87,6 +89,7 @@ impl Verb {
             Verb::Start(args) => args.run(context),
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
+            Verb::Explain(args) => args.run(context),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is known about NVIDIA's vGPU types. Data and pure functions; the kernel is asked elsewhere.
 
 mod details;
+pub mod messages;
 mod placement;
 
 pub use details::{TypeDetails, size};

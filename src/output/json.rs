@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Reply;
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
-use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Change, Effect, Explanation, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
@@ -14,6 +14,9 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::List(answer) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
+        Reply::Explained(answer) | Reply::Topics(answer) => {
+            ("findings", each(&answer.value, explanation))
+        }
         Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
             ("changes", changes(report))
         }
@@ -114,6 +117,15 @@ fn shown(shown: &Shown) -> Value {
         "vfio_device": nodes.and_then(|nodes| nodes.device.as_ref().map(path)),
         "holders": running.map(|running| each(&running.holders.found, holder)),
         "holders_complete": running.map(|running| running.holders.complete),
+    })
+}
+
+fn explanation(explanation: &Explanation) -> Value {
+    json!({
+        "code": explanation.known.code,
+        "cause": explanation.known.cause,
+        "evidence": explanation.evidence,
+        "next": explanation.known.next,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Answers as text for people and as JSON for programs, and the streams that they go to.
 
+mod explain;
 mod json;
 mod streams;
 mod style;
@@ -12,7 +13,7 @@ pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 
 use crate::error::{Error, Kind};
-use crate::ops::{Answer, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Answer, Explanation, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub enum Reply {
     List(Answer<Vec<Listed>>),
     /// One device.
     Show(Box<Answer<Shown>>),
+    /// What a log tells, or one topic.
+    Explained(Answer<Vec<Explanation>>),
+    /// All topics.
+    Topics(Answer<Vec<Explanation>>),
     /// New devices or definitions: their UUIDs are the answer.
     Made(Report),
     /// Changed devices: no answer but the exit status.
@@ -41,6 +46,7 @@ impl Reply {
             Reply::Gpus(answer) => &answer.warnings,
             Reply::List(answer) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
+            Reply::Explained(answer) | Reply::Topics(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
@@ -54,6 +60,7 @@ impl Reply {
             Reply::Gpus(answer) => &answer.notes,
             Reply::List(answer) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
+            Reply::Explained(answer) | Reply::Topics(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }
@@ -68,6 +75,7 @@ impl Reply {
                 Some(Kind::NotPermitted) => Some(Kind::NotPermitted),
                 failure => failure.map(|_| Kind::Partial),
             },
+            Reply::Explained(answer) if answer.value.is_empty() => Some(Kind::NotFound),
             _ => None,
         };
         failed.or_else(|| (!self.warnings().is_empty()).then_some(Kind::Partial))

@@ -1,7 +1,7 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style};
+use super::{Reply, Style, explain};
 use crate::error::Error;
 use crate::model::{Holder, VgpuType};
 use crate::nvidia::{short_name, size};
@@ -14,6 +14,8 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Gpus(answer) => gpus(&answer.value, style),
         Reply::List(answer) => list(&answer.value, style),
         Reply::Show(answer) => show(&answer.value),
+        Reply::Explained(answer) => explain::explained(&answer.value),
+        Reply::Topics(answer) => explain::topics(&answer.value),
         Reply::Made(report) => made(report),
         Reply::Changed(report) => planned(report),
         Reply::Restored(report) => lines(report.changes.iter().map(restored)),

@@ -1,0 +1,114 @@
+//! Failures of vGPU hosts and guests as their logs tell them: what they come from, what to do.
+//!
+//! The knowledge is data, one file a theme. A [`Listener`] hears a log of any length, in pieces of
+//! any size, and remembers little of it; [`Listener::findings`] judges what it heard.
+
+mod automaton;
+mod build;
+mod create;
+mod guest;
+mod gvtg;
+mod install;
+mod judge;
+mod kubernetes;
+mod libvirt;
+mod listen;
+mod pattern;
+mod plugin;
+mod proxmox;
+mod qemu;
+mod rm;
+mod sriov;
+mod text;
+mod topics;
+mod unlock;
+
+pub use listen::Listener;
+
+/// A failure that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Its name, which stays.
+    pub code: &'static str,
+    /// What tells it: any of these patterns, in the form that `pattern.rs` describes.
+    told_by: &'static [&'static str],
+    /// Where not empty, one of these must be in the log too.
+    needs: &'static [&'static str],
+    /// Any of these in the log speaks against it.
+    unless: &'static [&'static str],
+    /// Any of these within a few lines excuses the line.
+    excused: &'static [&'static str],
+    /// Codes that this may follow from; one that ends in `*` means all that begin like it.
+    follows: &'static [&'static str],
+    voice: Voice,
+    /// What is wrong. Where two causes are possible, both and how to tell them apart.
+    pub cause: &'static str,
+    /// What to do next.
+    pub next: &'static str,
+    /// Where its cause was established.
+    pub source: &'static str,
+}
+
+/// When a failure that was recognised is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    /// Always, though after what it follows from.
+    Always,
+    /// Where nothing is found that it follows from: beside that it would say nothing new.
+    Alone,
+    /// Never by a log: it is a topic that can be asked for.
+    Asked,
+}
+
+/// What the others are changes of.
+const PLAIN: Known = Known {
+    code: "",
+    told_by: &[],
+    needs: &[],
+    unless: &[],
+    excused: &[],
+    follows: &[],
+    voice: Voice::Always,
+    cause: "",
+    next: "",
+    source: "",
+};
+
+const THEMES: [&[Known]; 14] = [
+    unlock::KNOWN,
+    plugin::KNOWN,
+    rm::KNOWN,
+    sriov::KNOWN,
+    install::KNOWN,
+    build::KNOWN,
+    create::KNOWN,
+    qemu::KNOWN,
+    libvirt::KNOWN,
+    proxmox::KNOWN,
+    kubernetes::KNOWN,
+    guest::KNOWN,
+    gvtg::KNOWN,
+    topics::KNOWN,
+];
+
+/// All that is known, theme by theme.
+pub fn all_known() -> impl Iterator<Item = &'static Known> {
+    THEMES.into_iter().flatten()
+}
+
+/// What is known under that code.
+pub fn known(code: &str) -> Option<&'static Known> {
+    all_known().find(|known| known.code == code)
+}
+
+/// A failure found in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What is known of it.
+    pub known: &'static Known,
+    /// The line or lines that tell it.
+    pub evidence: String,
+}
+
+#[cfg(test)]
+mod tests;
