@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn bytes_of_no_word_begin_anew() {
-        assert_eq!(found(&["ab"], "a\u{fc}b a\0b ab"), [(10, 0)]);
+        assert_eq!(found(&["ab"], "a\u{fc}b a\0b ab"), [(11, 0)]);
         assert_eq!(found(&[], "anything"), []);
     }
 

@@ -1,6 +1,6 @@
 //! Creating a mediated device: what the kernel answers. The commands of this program say the same.
 
-use super::{Known, PLAIN};
+use super::{Known, PLAIN, Voice};
 
 pub(super) const KNOWN: &[Known] = &[
     Known {
@@ -17,6 +17,7 @@ pub(super) const KNOWN: &[Known] = &[
         needs: &["mdev", "/create", "current_vgpu_type", "EIO"],
         unless: &["current_vgpu_type"],
         follows: &["size-mix", "mig-*", "sriov-*", "rm-*", "unlock-*"],
+        voice: Voice::Alone,
         cause: "the driver refused to create the vGPU: the GPU may be full, hold vGPUs of another size, or \
                 have its virtual functions off",
         next: "see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr; see what the \

@@ -30,13 +30,7 @@ pub(super) const KNOWN: &[Known] = &[
             "ConfigManagerErrorCode * 43~",
         ],
         needs: DEVICE,
-        follows: &[
-            "guest-*",
-            "ampere-*",
-            "vgpu-licence",
-            "override-*",
-            "code-43-*",
-        ],
+        follows: &["guest-*", "ampere-*", "vgpu-licence", "override-*"],
         cause: "the NVIDIA driver in Windows found its device unusable. With a vGPU: the guest driver is of another branch \
                 than the host's (the host's log then speaks of the Guest VGX version), it is the plain and not the grid \
                 driver, the device was made to look like a card that this driver does not serve, or the card is an unlocked \
@@ -81,7 +75,7 @@ pub(super) const KNOWN: &[Known] = &[
             "VIDEO_TDR_FAILURE",
             "VIDEO_TDR_TIMEOUT_DETECTED",
         ],
-        follows: &["guest-driver-branch", "code-43"],
+        follows: &["guest-driver-*", "code-43"],
         cause: "the NVIDIA driver in Windows crashed the guest. On an unlocked Ampere card that is the rule; elsewhere the guest \
                 driver does not fit the host's release or the card that the vGPU claims to be.",
         next: "start Windows in safe mode, remove the driver with DDU, install the grid driver of the host's release; take \
@@ -188,7 +182,7 @@ pub(super) const KNOWN: &[Known] = &[
         ],
         follows: &["licence-*", "vgpu-licence", "grid-on-host"],
         voice: Voice::Alone,
-        excused: &["License acquired successfully"],
+        excused: &["License acquired successfully", "Unlicensed (Unrestricted)"],
         cause: "the vGPU in this guest has no licence: after some minutes the driver slows it down and CUDA stops. There is no \
                 token, the licence server cannot be reached, or the clock is wrong. (vGPU 17 in Windows 10 also needs a VM that boots \
                 by UEFI.)",
@@ -206,6 +200,7 @@ pub(super) const KNOWN: &[Known] = &[
             "cudaErrorDevicesUnavailable",
         ],
         follows: &["licence-*"],
+        voice: Voice::Alone,
         cause: "CUDA gets no use of the device although nvidia-smi shows it. In a guest with a vGPU: it is unlicensed, or its type \
                 has no CUDA (A and B types). Elsewhere: another process has the device for itself (exclusive mode).",
         next: "nvidia-smi -q | grep -i -e licens -e 'compute mode': Unlicensed = the licence (journalctl -u nvidia-gridd); \

@@ -60,10 +60,9 @@ pub fn findings(sightings: Vec<Vec<Sighting>>) -> Vec<Finding> {
                 .iter()
                 .any(|excuse| excuse.line.abs_diff(told.line) <= NEIGHBOURHOOD)
         };
-        let first = told
-            .into_iter()
-            .filter(|told| !is_excused(told))
-            .min_by_key(|told| told.line);
+        let mut told: Vec<Sighting> = told.into_iter().filter(|told| !is_excused(told)).collect();
+        told.sort_by_key(|told| told.line);
+        let first = (known.check)(told);
         recognised.extend(first.map(|told| Recognised {
             line: told.line,
             finding: Finding {
@@ -78,7 +77,13 @@ pub fn findings(sightings: Vec<Vec<Sighting>>) -> Vec<Finding> {
 /// Leaves out what says nothing new, and puts roots before what follows from them.
 fn in_order(recognised: Vec<Recognised>) -> Vec<Finding> {
     let codes: Vec<&str> = recognised.iter().map(|r| r.finding.known.code).collect();
-    let has_root = |known: &Known| codes.iter().any(|code| known.follows_from(code));
+    let has_root = |known: &Known| {
+        let is_other = |code: &&&str| **code != known.code;
+        codes
+            .iter()
+            .filter(is_other)
+            .any(|code| known.follows_from(code))
+    };
     let mut waiting: Vec<Recognised> = recognised
         .into_iter()
         .filter(|r| match r.finding.known.voice {

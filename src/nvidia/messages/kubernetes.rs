@@ -73,7 +73,6 @@ pub(super) const KNOWN: &[Known] = &[
             "vgpu-manager-ready: No such file",
             "validations/vgpu-manager-ready",
             "waiting for nvidia vGPU Manager",
-            "waiting for VFs: 0/",
             "waiting for vGPU manager",
         ],
         follows: &[
@@ -86,11 +85,33 @@ pub(super) const KNOWN: &[Known] = &[
         ],
         cause: "a pod waits for the mark that the sandbox-validator writes once the vGPU manager works. Either the vGPU \
                 manager's pod did not get its driver up, or the validator does not run there (its node labels are not \
-                `true`), or it waits for virtual functions that this card cannot have (no SR-IOV: M10, P4, V100).",
+                `true`).",
         next: "kubectl logs of nvidia-vgpu-manager first. If that is fine: kubectl label node <N> --overwrite \
-               nvidia.com/gpu.deploy.sandbox-validator=true nvidia.com/gpu.deploy.sandbox-device-plugin=true; for a card \
-               without SR-IOV, another operator release",
+               nvidia.com/gpu.deploy.sandbox-validator=true nvidia.com/gpu.deploy.sandbox-device-plugin=true",
         source: "https://github.com/NVIDIA/gpu-driver-container/issues/979",
+        ..PLAIN
+    },
+    Known {
+        code: "k8s-vfs-missing",
+        told_by: &["waiting for VFs: 0/"],
+        unless: &[
+            "VFs enabled on",
+            "waiting for VFs: 1",
+            "waiting for VFs: 2",
+            "waiting for VFs: 3",
+            "waiting for VFs: 4",
+            "waiting for VFs: 5",
+            "waiting for VFs: 6",
+            "waiting for VFs: 7",
+            "waiting for VFs: 8",
+            "waiting for VFs: 9",
+        ],
+        cause: "the validator waits for virtual functions and none appears: this card cannot have any (no SR-IOV: M10, P4, P40, \
+                V100), which some operator releases do not know; or sriov-manage did not make them (it can end with 0 all the \
+                same, above all right after the driver was loaded).",
+        next: "lspci -vv of the GPU shows an SR-IOV capability or not. Without: another operator release. With: on the node, \
+               /usr/lib/nvidia/sriov-manage -e ALL again after some seconds, and the vgpu-manager pod's log",
+        source: "https://github.com/NVIDIA/gpu-operator/issues/2365",
         ..PLAIN
     },
     Known {
@@ -171,6 +192,21 @@ pub(super) const KNOWN: &[Known] = &[
         next: "pciHostDevices and mediatedDevices belong under spec.configuration.permittedHostDevices; the types under \
                mediatedDevicesConfiguration",
         source: "https://github.com/NVIDIA/kubevirt-gpu-device-plugin/issues/51",
+        ..PLAIN
+    },
+    Known {
+        code: "k8s-no-uvm",
+        told_by: &[
+            "failed to load module nvidia-uvm",
+            "Module nvidia-uvm not found",
+            "nvidia_uvm * not found in directory",
+        ],
+        cause: "the module nvidia-uvm is not there, which CUDA in containers needs. The vGPU host (vgpu-kvm) driver has \
+                none: on a node with it, only VMs can use the GPU (`CUDA Version: N/A` in nvidia-smi shows it). With a plain \
+                or guest driver, its installation is incomplete.",
+        next: "node for VMs: label it nvidia.com/gpu.workload.config=vm-vgpu; node for containers: install the data-centre \
+               driver, or in a VM the guest (grid) driver, instead of the host driver",
+        source: "https://github.com/NVIDIA/gpu-operator/issues/1923",
         ..PLAIN
     },
     Known {

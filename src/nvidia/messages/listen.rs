@@ -1,10 +1,11 @@
 //! A log heard piece by piece, in memory that does not grow with it.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use super::automaton::State;
 use super::judge::{self, Sighting};
-use super::pattern::{Patterns, Spot};
+use super::pattern::{Patterns, Progress, Spot};
 use super::text::{Plain, goes_on};
 use super::{Finding, all_known};
 
@@ -20,6 +21,14 @@ const REMEMBERED: usize = 6;
 /// How much of a long line is quoted.
 const LONGEST_QUOTE: usize = 500;
 
+/// The patterns of all that is known, in the order that `judge.rs` expects.
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&texts()));
+
+fn texts() -> Vec<&'static str> {
+    let patterns = all_known().flat_map(|known| known.patterns());
+    patterns.copied().collect()
+}
+
 /// A piece of the log that was heard already.
 #[derive(Debug)]
 struct Heard {
@@ -32,7 +41,7 @@ struct Heard {
 /// Hears a log.
 #[derive(Debug)]
 pub struct Listener {
-    patterns: Patterns,
+    progress: Progress,
     sightings: Vec<Sightings>,
     unfinished: Vec<u8>,
     /// The piece goes on a line that was cut.
@@ -74,13 +83,10 @@ impl Default for Listener {
 impl Listener {
     /// One that has heard nothing yet.
     pub fn new() -> Listener {
-        let texts: Vec<&'static str> = all_known()
-            .flat_map(|known| known.patterns().copied())
-            .collect();
-        let patterns = Patterns::of(&texts);
+        let count = all_known().flat_map(|known| known.patterns()).count();
         Listener {
-            patterns,
-            sightings: texts.iter().map(|_| Sightings::default()).collect(),
+            progress: PATTERNS.progress(),
+            sightings: (0..count).map(|_| Sightings::default()).collect(),
             unfinished: Vec::new(),
             is_rest: false,
             plain: Plain::default(),
@@ -114,7 +120,7 @@ impl Listener {
         self.end_piece();
         self.is_rest = false;
         self.state = State::default();
-        self.patterns.forget();
+        self.progress.forget();
         self.message = self.heard;
     }
 
@@ -162,8 +168,9 @@ impl Listener {
             places: std::mem::take(&mut self.plain.places),
         });
         for index in 0..self.plain.bytes.len() {
-            let automaton = self.patterns.automaton();
-            self.state = automaton.step(self.state, self.plain.bytes[index]);
+            self.state = PATTERNS
+                .automaton()
+                .step(self.state, self.plain.bytes[index]);
             self.heard += 1;
             self.found(index, first);
         }
@@ -171,11 +178,9 @@ impl Listener {
 
     /// Takes note of the words that end with the byte of that index.
     fn found(&mut self, index: usize, first: u64) {
-        let automaton = self.patterns.automaton();
-        let words: Vec<u32> = automaton.found(self.state).collect();
         let end = first + index as u64;
-        for word in words {
-            let begin = (end + 1).saturating_sub(self.patterns.length(word));
+        for word in PATTERNS.automaton().found(self.state) {
+            let begin = (end + 1).saturating_sub(PATTERNS.length(word));
             let begins = begin
                 .checked_sub(first)
                 .is_none_or(|at| self.plain.begins_word(at as usize));
@@ -185,13 +190,18 @@ impl Listener {
                 edges: [begins, self.plain.ends_word(index)],
             };
             let (sightings, recent, line) = (&mut self.sightings, &self.recent, self.line);
-            self.patterns
-                .note(word, spot, self.message, |pattern, begin| {
+            PATTERNS.note(
+                &mut self.progress,
+                word,
+                spot,
+                self.message,
+                |pattern, begin| {
                     sightings[pattern].keep(Sighting {
                         line,
                         quote: quote(recent, begin, end),
                     });
-                });
+                },
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod automaton;
 mod build;
+mod checks;
 mod create;
 mod guest;
 mod gvtg;
@@ -26,7 +27,7 @@ mod unlock;
 pub use listen::Listener;
 
 /// A failure that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Known {
     /// Its name, which stays.
     pub code: &'static str,
@@ -38,6 +39,8 @@ pub struct Known {
     unless: &'static [&'static str],
     /// Any of these within a few lines excuses the line.
     excused: &'static [&'static str],
+    /// What the lines must say besides, where words alone do not decide.
+    check: Check,
     /// Codes that this may follow from; one that ends in `*` means all that begin like it.
     follows: &'static [&'static str],
     voice: Voice,
@@ -48,6 +51,9 @@ pub struct Known {
     /// Where its cause was established.
     pub source: &'static str,
 }
+
+/// Picks the line that tells a failure out of all lines that show its patterns, in their order.
+type Check = fn(Vec<judge::Sighting>) -> Option<judge::Sighting>;
 
 /// When a failure that was recognised is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +73,7 @@ const PLAIN: Known = Known {
     needs: &[],
     unless: &[],
     excused: &[],
+    check: checks::first,
     follows: &[],
     voice: Voice::Always,
     cause: "",
@@ -100,6 +107,15 @@ pub fn all_known() -> impl Iterator<Item = &'static Known> {
 pub fn known(code: &str) -> Option<&'static Known> {
     all_known().find(|known| known.code == code)
 }
+
+impl PartialEq for Known {
+    /// No two have one code.
+    fn eq(&self, other: &Known) -> bool {
+        self.code == other.code
+    }
+}
+
+impl Eq for Known {}
 
 /// A failure found in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]

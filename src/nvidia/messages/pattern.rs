@@ -1,13 +1,14 @@
-//! Patterns: words in an order. `*` stands for anything in between, within one message; `~` for the
-//! edge of a word. Case, blanks, quotes and stars of the log do not count (see `text.rs`).
+//! Patterns: words in an order. `*` stands for anything in between, within one message, `**` for more
+//! of it; `~` for the edge of a word. Case, blanks, quotes and stars of the log do not count (see `text.rs`).
 
 use std::collections::HashMap;
 
 use super::automaton::{Automaton, WordId};
 use super::text::Plain;
 
-/// How many bytes `*` stands for at most.
-const WIDEST: u64 = 400;
+/// How many bytes `*` stands for at most, and `**`: longer paths than the one, whole audit records are
+/// rare.
+const WIDTHS: [u64; 2] = [120, 400];
 
 /// A pattern's number.
 pub type PatternId = usize;
@@ -17,6 +18,8 @@ pub type PatternId = usize;
 struct Part {
     pattern: PatternId,
     index: usize,
+    /// How far the word before may be.
+    width: u64,
     /// Whether the word must begin, and end, where a word of the text does.
     edges: [bool; 2],
 }
@@ -32,20 +35,29 @@ pub struct Spot {
     pub edges: [bool; 2],
 }
 
-/// A pattern's words as far as they have been seen.
-#[derive(Debug, Clone, Default)]
-struct Progress {
-    /// For each word: where the whole began, and where this word ended.
-    seen: Vec<Option<(u64, u64)>>,
+/// How much of each pattern a text has shown. For each word: where the whole began, and where this
+/// word ended.
+#[derive(Debug)]
+pub struct Progress(Vec<Vec<Option<(u64, u64)>>>);
+
+impl Progress {
+    /// Forgets what has been seen.
+    pub fn forget(&mut self) {
+        for seen in &mut self.0 {
+            seen.fill(None);
+        }
+    }
 }
 
-/// All patterns, and how much of each the text has shown.
+/// All patterns.
 #[derive(Debug)]
 pub struct Patterns {
     automaton: Automaton,
     parts: Vec<Vec<Part>>,
+    /// How long each word is.
     lengths: Vec<u64>,
-    progress: Vec<Progress>,
+    /// How many words each pattern has.
+    counts: Vec<usize>,
 }
 
 impl Patterns {
@@ -54,14 +66,16 @@ impl Patterns {
         let mut words: Vec<Vec<u8>> = Vec::new();
         let mut ids: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut parts: Vec<Vec<Part>> = Vec::new();
-        let mut progress = Vec::new();
+        let mut counts = Vec::new();
         for (pattern, text) in texts.iter().enumerate() {
             let mut count = 0;
+            let mut width = WIDTHS[0];
             for piece in text.split('*') {
                 let piece = piece.trim();
                 let edges = [piece.starts_with('~'), piece.ends_with('~')];
                 let word = plain(piece.trim_matches('~'));
                 if word.is_empty() {
+                    width = WIDTHS[1];
                     continue;
                 }
                 let id = *ids.entry(word.clone()).or_insert_with(|| {
@@ -72,22 +86,27 @@ impl Patterns {
                 let part = Part {
                     pattern,
                     index: count,
+                    width,
                     edges,
                 };
+                width = WIDTHS[0];
                 // Later words of a pattern first: one that occurs twice must not answer itself.
                 parts[id].insert(0, part);
                 count += 1;
             }
-            progress.push(Progress {
-                seen: vec![None; count],
-            });
+            counts.push(count);
         }
         Patterns {
             automaton: Automaton::of(words.iter().map(Vec::as_slice)),
             lengths: words.iter().map(|word| word.len() as u64).collect(),
             parts,
-            progress,
+            counts,
         }
+    }
+
+    /// Of a text that has shown nothing yet.
+    pub fn progress(&self) -> Progress {
+        Progress(self.counts.iter().map(|count| vec![None; *count]).collect())
     }
 
     /// What finds the words.
@@ -103,7 +122,8 @@ impl Patterns {
     /// Takes note of a word. Calls `whole` with each pattern that it completes, and where in the
     /// text that began. Words before `message` belong to another message.
     pub fn note(
-        &mut self,
+        &self,
+        progress: &mut Progress,
         word: WordId,
         spot: Spot,
         message: u64,
@@ -113,11 +133,11 @@ impl Patterns {
             if (0..2).any(|edge| part.edges[edge] && !spot.edges[edge]) {
                 continue;
             }
-            let seen = &mut self.progress[part.pattern].seen;
+            let seen = &mut progress.0[part.pattern];
             let before = match part.index {
                 0 => Some((spot.begin, spot.begin)),
                 index => seen[index - 1].filter(|(begin, end)| {
-                    *end <= spot.begin && spot.begin - end <= WIDEST && *begin >= message
+                    *end <= spot.begin && spot.begin - end <= part.width && *begin >= message
                 }),
             };
             let Some((begin, _)) = before else {
@@ -127,13 +147,6 @@ impl Patterns {
             if part.index + 1 == seen.len() {
                 whole(part.pattern, begin);
             }
-        }
-    }
-
-    /// Forgets what has been seen.
-    pub fn forget(&mut self) {
-        for progress in &mut self.progress {
-            progress.seen.fill(None);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! nvidia-vgpu-mgr and its plugin: why a vGPU does not start, or stops.
 
-use super::{Known, PLAIN, Voice};
+use super::{Known, PLAIN, Voice, checks};
 
 /// What else tells why the plugin refused.
 const REASONS: &[&str] = &[
@@ -56,17 +56,44 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "guest-driver-older",
+        told_by: &[
+            "Guest VGX version is older than",
+            "Guest VGX version * is older than the minimum",
+        ],
+        cause: "the NVIDIA driver in the guest is older than the host's vGPU manager accepts: it is of an \
+                earlier vGPU release, beyond the range that `vGPU supported range` in the host's log gives. \
+                In Windows this shows as code 43.",
+        next: "install the guest (grid) driver that came in the same archive as the host driver; \
+               remove the old one first (DDU in Windows)",
+        source: "NVIDIA vGPU release notes, known issues",
+        ..PLAIN
+    },
+    Known {
+        code: "guest-driver-newer",
+        told_by: &[
+            "Guest VGX version is newer than",
+            "Guest * newer than the maximum version supported by the Host",
+        ],
+        cause: "the NVIDIA driver in the guest is newer than the host's vGPU manager accepts: it is of a \
+                later vGPU release than the host's. In Windows this shows as code 43.",
+        next: "install the guest (grid) driver that came in the same archive as the host driver (remove the \
+               newer one first, with DDU in Windows), or bring the host to the guest's release",
+        source: "https://github.com/DualCoder/vgpu_unlock/issues/69",
+        ..PLAIN
+    },
+    Known {
         code: "guest-driver-branch",
         told_by: &[
             "Incompatible Guest/Host drivers",
-            "Guest VGX version is older than the minimum",
-            "Guest VGX version is newer than the maximum",
-            "Guest * version * newer than the maximum version supported by the Host",
-            "guest VGX version not initialized",
+            "Guest VGX version * and Host VGX version * do not match",
             "Guest driver is incompatible with host driver",
-            "VGPU message * failed, guest VGX version",
             "Guest driver version is not supported by the host",
+            "VGPU message * failed, guest VGX version",
+            "guest VGX version not initialized",
         ],
+        follows: &["guest-driver-older", "guest-driver-newer"],
+        voice: Voice::Alone,
         cause: "the NVIDIA driver in the guest is of another branch than the host's vGPU manager. \
                 The host accepts guests of its own vGPU release, and of a range around it that \
                 `vGPU supported range` in its log gives. In Windows this shows as code 43.",
@@ -76,12 +103,38 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "guest-driver-version",
+        told_by: checks::VERSIONS,
+        check: checks::guest_does_not_fit,
+        follows: &["guest-driver-*"],
+        voice: Voice::Alone,
+        cause: "the NVIDIA driver in the guest is of another branch than the host's vGPU manager accepts, \
+                going by the versions that its log gives. In Windows this shows as code 43, in Linux as a \
+                device that nvidia-smi does not find.",
+        next: "install the guest (grid) driver that came in the same archive as the host driver; \
+               remove the other one first (DDU in Windows)",
+        source: "https://github.com/mbilker/vgpu_unlock-rs/issues/10",
+        ..PLAIN
+    },
+    Known {
+        code: "ecc-enabled",
+        told_by: &[
+            "VGX not supported with ECC",
+            "vGPU not supported with ECC",
+            "not supported with ECC Enabled",
+        ],
+        cause: "this card's or release's vGPU does not work while ECC memory is switched on.",
+        next: "nvidia-smi -i <GPU> -e 0, then reboot the host",
+        source: "NVIDIA vGPU release notes, known issues",
+        ..PLAIN
+    },
+    Known {
         code: "guest-plugin-message",
         told_by: &[
             "VGPU message * failed, result code",
             "VGPU message * failed",
         ],
-        follows: &["guest-driver-branch"],
+        follows: &["guest-driver-*"],
         voice: Voice::Alone,
         cause: "the guest's driver asked the vGPU plugin for something that it refused. Most often \
                 the guest driver is of another branch than the host's (the host's log then names \

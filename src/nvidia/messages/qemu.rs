@@ -34,7 +34,7 @@ pub(super) const KNOWN: &[Known] = &[
         follows: &[
             "override-*",
             "unlock-*",
-            "guest-driver-branch",
+            "guest-driver-*",
             "framebuffer-*",
             "plugin-*",
             "ampere-*",

@@ -92,18 +92,49 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "gpu-open-module",
+        told_by: &[
+            "installed in this system is not supported by open",
+            "nvidia.ko because it does not include the required GPU",
+            "are not supported by open nvidia.ko",
+            "not supported by open * because it does not include the required",
+            "Open nvidia.ko is only ready for use on Data Center GPUs",
+        ],
+        cause: "the open kernel modules are installed, and they cannot serve this GPU: they need the GPU \
+                System Processor (GSP), which cards before Turing (Maxwell, Pascal, Volta) lack.",
+        next: "install the proprietary modules of the same release: nvidia-installer -m=kernel, \
+               `kernel` instead of `kernel-open` in /etc/nvidia/kernel.conf, or the distribution's package \
+               without `open` in its name",
+        source: "https://github.com/NVIDIA/open-gpu-kernel-modules/issues/696",
+        ..PLAIN
+    },
+    Known {
+        code: "gpu-closed-module",
+        told_by: &[
+            "requires use of the NVIDIA open kernel modules",
+            "requires use of the open kernel modules",
+        ],
+        cause: "the proprietary kernel modules are installed, and this GPU (Blackwell and newer) works with \
+                the open ones only.",
+        next: "install the open modules of the same release: nvidia-installer -m=kernel-open, or the \
+               distribution's package with `open` in its name",
+        source: "NVIDIA driver README",
+        ..PLAIN
+    },
+    Known {
         code: "gpu-not-in-release",
         told_by: &[
             "installed in this system is not supported by",
             "is not supported by the NVIDIA * driver release",
             "installed in this system is supported through the NVIDIA",
-            "installed in this system requires use of the NVIDIA open kernel modules",
-            "are not supported by open nvidia.ko",
-            "not supported by open * because it does not include the required GPU System Processor",
+        ],
+        unless: &[
+            "not supported by open",
+            "nvidia.ko because it does not include",
         ],
         cause: "this driver release does not support the GPU. On a host: the card is too old for it \
                 (R550 and newer have no vGPU for Maxwell and Pascal, later ones none for Volta), too \
-                new, or the open and the proprietary module were confused. In a guest with a vGPU: \
+                new. In a guest with a vGPU: \
                 the plain driver was installed instead of the guest (grid) driver.",
         next: "host: take the vGPU release that lists the card (16.x, R535, for Maxwell and Pascal); \
                guest: remove the driver and install the grid driver of the host's release",
@@ -156,6 +187,7 @@ pub(super) const KNOWN: &[Known] = &[
             "build-*",
             "module-*",
         ],
+        voice: Voice::Alone,
         cause: "the vGPU daemon cannot talk to NVIDIA's kernel module: it is not loaded (not built \
                 for this kernel, refused by Secure Boot, the GPU held by another driver), or it is \
                 of another version than the daemon.",
@@ -240,7 +272,6 @@ pub(super) const KNOWN: &[Known] = &[
             "firmware load for nvidia/ * gsp * failed",
             "Cannot find GSP firmware",
             "RmFetchGspRmImages",
-            "firmware_class/parameters/path: Read-only file system",
             "failed to load GSP firmware",
             "RM firmware not ready * GSP",
         ],

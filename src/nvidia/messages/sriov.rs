@@ -49,7 +49,6 @@ pub(super) const KNOWN: &[Known] = &[
             "nvidia-gridd",
             "| GRID ",
             "| NVIDIA GRID",
-            "guest",
             "License Status",
             "GRID P4",
             "GRID RTX",
@@ -130,6 +129,7 @@ pub(super) const KNOWN: &[Known] = &[
             "could not set vgpu type to",
         ],
         follows: &["size-mix", "mig-*"],
+        voice: super::Voice::Alone,
         cause: "the virtual function did not take the type. Operation not permitted: it has a type \
                 already (even the same), or a VM has it open; busy: the plugin of a VM that just \
                 ended is still leaving (about 5 s); Input/output error: full, a vGPU of another size on \

@@ -159,6 +159,11 @@ impl Plain {
             }
             (0xe2, [0x80, ..]) if rest.len() >= 2 => self.leave(3),
             (0xef, [0xbb, 0xbf, ..]) => 3,
+            // Full-width forms of ASCII, which Chinese and Japanese texts use for punctuation.
+            (0xef, [0xbc, low @ 0x81..=0xbf, ..]) => {
+                self.keep((low - 0x60).to_ascii_lowercase(), at);
+                3
+            }
             _ => self.keep(byte, at),
         }
     }
@@ -177,15 +182,26 @@ impl Plain {
     }
 }
 
-/// How much of the line's beginning marks a quotation or a table.
+/// How much of the line's beginning marks a quotation, a table, or an item of a list, as pages that
+/// show pasted text number its lines.
 fn quotation(line: &[u8]) -> usize {
     let is_mark = |byte: &&u8| matches!(byte, b'>' | b'|' | b' ' | b'\t');
-    let mut length = line.iter().take_while(is_mark).count();
-    while starts_with(&line[length..], "&gt;") {
-        length += 4;
+    let mut length = 0;
+    loop {
+        let before = length;
         length += line[length..].iter().take_while(is_mark).count();
+        let rest = &line[length..];
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        if starts_with(rest, "&gt;") {
+            length += 4;
+        } else if rest.starts_with(b"- ") {
+            length += 2;
+        } else if (1..=5).contains(&digits) && rest[digits..].starts_with(b". ") {
+            length += digits + 2;
+        } else if length == before {
+            return length;
+        }
     }
-    length
 }
 
 /// Whether this line goes on with the one before: nothing at its beginning says that it is a message
@@ -193,27 +209,56 @@ fn quotation(line: &[u8]) -> usize {
 pub fn goes_on(line: &[u8]) -> bool {
     let begin = quotation(line);
     let head: Vec<u8> = line[begin..].iter().copied().take(40).collect();
-    let mut words = head.split(|byte| byte.is_ascii_whitespace());
-    let first = words.next().unwrap_or_default();
-    let second = words.next().unwrap_or_default();
+    let head = head.to_ascii_lowercase();
+    let words = head.split(|byte| byte.is_ascii_whitespace());
+    let mut words = words.filter(|word| !word.is_empty());
+    let mut next = || words.next().unwrap_or_default();
+    let mut first = next();
+    if DAYS.iter().any(|day| first == day.as_bytes()) {
+        first = next();
+    }
+    let second = next();
     let digits = |word: &[u8]| word.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let is_time = |word: &[u8]| digits(word) >= 4 && word.contains(&b':');
-    let is_date = |word: &[u8]| digits(word) >= 6 && (word.contains(&b'-') || word.contains(&b'/'));
-    let is_month = MONTHS.iter().any(|month| {
-        first.len() <= month.len() + 1 && first.to_ascii_lowercase().starts_with(month.as_bytes())
-    }) && digits(second) > 0;
-    let is_kernel = first.first() == Some(&b'[')
-        && (first.len() == 1
-            || first[1..]
-                .iter()
-                .all(|b| b.is_ascii_digit() || b".]:,".contains(b)))
+    let is_month = MONTHS
+        .iter()
+        .any(|month| first.len() <= month.len() + 1 && first.starts_with(month.as_bytes()));
+    let in_brackets = first.strip_prefix(b"[").unwrap_or_default();
+    let is_kernel = first.starts_with(b"[")
+        && in_brackets
+            .iter()
+            .all(|b| b.is_ascii_digit() || b".]:,-+t".contains(b))
         && digits(first) + digits(second) >= 3;
-    let is_json = first.starts_with(b"{\"");
-    let is_command = matches!(first, b"$" | b"#" | b"+") || first.contains(&b'@');
-    let is_logfmt = first.starts_with(b"time=") || first.starts_with(b"level=");
-    !(first.is_empty() || is_time(first) || is_date(first))
-        && !(is_month || is_kernel || is_json || is_command || is_logfmt)
+    let is_word_of_program = matches!(first, b"$" | b"#" | b"+") || first.contains(&b'@');
+    let is_structured = [&b"{\""[..], b"time=", b"level=", b"ts="]
+        .iter()
+        .any(|begin| first.starts_with(begin));
+    !first.is_empty()
+        && !(is_month && digits(second) > 0)
+        && !(is_time(first) || is_date(first) || is_kernel)
+        && !(is_word_of_program || is_structured)
 }
+
+/// `12:13:14...`, as no PCI address and no UUID begins.
+fn is_time(word: &[u8]) -> bool {
+    let shape = |index: usize, is: fn(&u8) -> bool| word.get(index).is_some_and(is);
+    let colon = |b: &u8| *b == b':';
+    let digit = u8::is_ascii_digit;
+    let short = usize::from(shape(1, colon));
+    shape(0, digit)
+        && (short == 1 || shape(1, digit))
+        && shape(2 - short, colon)
+        && shape(3 - short, digit)
+        && shape(4 - short, digit)
+        && shape(5 - short, colon)
+}
+
+/// `2024-01-31...` or `2024/01/31...`.
+fn is_date(word: &[u8]) -> bool {
+    let separator = |index: usize| word.get(index).is_some_and(|b| matches!(b, b'-' | b'/'));
+    (word.starts_with(b"19") || word.starts_with(b"20")) && separator(4) && separator(7)
+}
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",

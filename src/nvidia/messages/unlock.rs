@@ -1,6 +1,6 @@
 //! vgpu_unlock and vgpu_unlock-rs: the unlock that does not reach a daemon, and its settings.
 
-use super::{Known, PLAIN, Voice};
+use super::{Known, PLAIN, Voice, checks};
 
 pub(super) const KNOWN: &[Known] = &[
     Known {
@@ -94,13 +94,43 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
-        code: "override-size-differs",
-        told_by: &["Parameters size for * was * bytes, expected"],
+        code: "unlock-rs-older",
+        told_by: &[
+            "Parameters size for * was * bytes, expected * bytes",
+            "Parameters size for * was * bytes, expected",
+        ],
+        check: checks::got_more_than_expected,
+        cause: "vgpu_unlock-rs is older than the driver: the driver's structure is larger than the \
+                one it knows, so it leaves it alone, and overrides have no effect.",
+        next: "build the newest vgpu_unlock-rs (or one made for this driver release), then restart \
+               nvidia-vgpud and nvidia-vgpu-mgr",
+        source: "https://github.com/mbilker/vgpu_unlock-rs/issues/51",
+        ..PLAIN
+    },
+    Known {
+        code: "unlock-rs-newer",
+        told_by: &[
+            "Parameters size for * was * bytes, expected * bytes",
+            "Parameters size for * was * bytes, expected",
+        ],
+        check: checks::got_less_than_expected,
+        cause: "the driver is older than this vgpu_unlock-rs: its structure is smaller than the one \
+                that vgpu_unlock-rs knows, so overrides have no effect.",
+        next: "use a newer driver, or build an older vgpu_unlock-rs made for this driver release, \
+               then restart nvidia-vgpud and nvidia-vgpu-mgr",
+        source: "https://github.com/mbilker/vgpu_unlock-rs/issues/26",
+        ..PLAIN
+    },
+    Known {
+        code: "unlock-rs-other",
+        told_by: &["Parameters size for"],
+        needs: &["vgpu"],
+        unless: &["bytes, expected"],
         cause: "vgpu_unlock-rs and the driver are of different ages: they disagree on a structure, \
-                and overrides have no effect. First number larger than the expected one: \
-                vgpu_unlock-rs is older than the driver; smaller: the driver is older.",
-        next: "build the vgpu_unlock-rs that fits the driver's release (newest for a new driver, an \
-               older commit for an old one), then restart nvidia-vgpud and nvidia-vgpu-mgr",
+                and overrides have no effect. Where the first number is larger than the expected \
+                one, vgpu_unlock-rs is older than the driver; where it is smaller, the driver is.",
+        next: "build the vgpu_unlock-rs that fits the driver's release, then restart nvidia-vgpud and \
+               nvidia-vgpu-mgr",
         source: "https://github.com/mbilker/vgpu_unlock-rs/issues/51",
         ..PLAIN
     },
@@ -122,12 +152,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         code: "override-refused",
         told_by: &["error setting vGPU configuration information f"],
-        follows: &[
-            "override-invalid",
-            "override-size-differs",
-            "override-frl",
-            "unlock-*",
-        ],
+        follows: &["override-invalid", "override-frl", "unlock-*"],
         cause: "the driver refuses the vGPU's configuration. Either a value in \
                 profile_override.toml is out of range (most often framebuffer with \
                 framebuffer_reservation, beyond what the type or the card has), or the unlock is \
@@ -210,10 +235,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         code: "unlock-bare-call",
-        told_by: &[
-            "vgpu_unlock * sys.argv[1] * IndexError",
-            "sys.argv[1] != -f * IndexError",
-        ],
+        told_by: &["sys.argv[1] != -f"],
         needs: &["vgpu_unlock"],
         cause: "the script vgpu_unlock was started without a program: it is a wrapper around \
                 nvidia-vgpud and nvidia-vgpu-mgr. This says nothing about the installation.",
