@@ -5,6 +5,7 @@ use std::io::stdin;
 use std::os::fd::AsFd;
 
 use clap::Args;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 
 use crate::error::Result;
@@ -37,7 +38,11 @@ impl ExplainArgs {
             None if is_file_given() => ExplainRequest::StandardInput,
             None => ExplainRequest::Journal,
         };
-        let answer = ops::explain(context, &request)?;
+        let mut answer = ops::explain(context, &request)?;
+        if request == ExplainRequest::Journal && is_pipe_waiting() {
+            let note = "standard input was not read; to explain it: vgpuctl explain -";
+            answer.notes.push(note.to_owned());
+        }
         Ok(match request {
             ExplainRequest::Everything => Reply::Topics(answer),
             _ => Reply::Explained(answer),
@@ -48,6 +53,21 @@ impl ExplainArgs {
 /// Standard input is a file, as in `vgpuctl explain < log`. A pipe must be asked for by `-`: one that
 /// nobody writes to, as under ssh, would be waited for.
 fn is_file_given() -> bool {
-    fstat(stdin().as_fd())
-        .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG)
+    is_input(SFlag::S_IFREG)
+}
+
+fn is_input(kind: SFlag) -> bool {
+    let stat = fstat(stdin().as_fd());
+    stat.is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == kind)
+}
+
+/// Somebody wrote into a pipe, as in `dmesg | vgpuctl explain`.
+fn is_pipe_waiting() -> bool {
+    let input = stdin();
+    let mut polled = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+    is_input(SFlag::S_IFIFO)
+        && poll(&mut polled, PollTimeout::ZERO).is_ok()
+        && polled[0]
+            .revents()
+            .is_some_and(|events| events.contains(PollFlags::POLLIN))
 }

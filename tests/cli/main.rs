@@ -9,6 +9,7 @@ mod create;
 mod create_failures;
 mod define;
 mod empty_hosts;
+mod explain;
 mod gpus;
 mod harness;
 mod held;

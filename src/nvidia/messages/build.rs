@@ -17,6 +17,20 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "build-unlock-hooks",
+        told_by: &[
+            "modpost: strlen",
+            "undefined reference to strlen",
+            "vgpu_unlock_hooks.c: * error:",
+        ],
+        needs: &["nvidia", "vgpu_unlock"],
+        cause: "the original vgpu_unlock's hooks do not build or link with this driver release: they were written \
+                for releases up to R460.",
+        next: "use vgpu_unlock-rs, with the patch for this driver release, instead of the original's source edits",
+        source: "https://github.com/DualCoder/vgpu_unlock/pull/116",
+        ..PLAIN
+    },
+    Known {
         code: "build-kbuild-flags",
         told_by: &[
             "fatal error: os-interface.h",

@@ -7,6 +7,10 @@ pub(super) const KNOWN: &[Known] = &[
         code: "create-refused",
         told_by: &[
             "/create: Input/output error",
+            "/create: Eingabe-/Ausgabefehler",
+            "/create: \u{8f93}\u{5165}/\u{8f93}\u{51fa}\u{9519}\u{8bef}",
+            "write error: Eingabe-/Ausgabefehler",
+            "\u{5199}\u{9519}\u{8bef}: \u{8f93}\u{5165}/\u{8f93}\u{51fa}\u{9519}\u{8bef}",
             "/create * Input/output error",
             "write error: Input/output error",
             "cannot create * Input/output error (EIO)",
@@ -18,10 +22,9 @@ pub(super) const KNOWN: &[Known] = &[
         unless: &["current_vgpu_type"],
         follows: &["size-mix", "mig-*", "sriov-*", "rm-*", "unlock-*"],
         voice: Voice::Alone,
-        cause: "the driver refused to create the vGPU: the GPU may be full, hold vGPUs of another size, or \
-                have its virtual functions off",
-        next: "see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr; see what the \
-               GPU holds: vgpuctl gpus",
+        cause: "the driver refused: the GPU may be full, hold vGPUs of another size, or have its \
+                virtual functions off",
+        next: "see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr",
         source: "observed; NVIDIA vGPU user guide",
         ..PLAIN
     },
@@ -100,8 +103,8 @@ pub(super) const KNOWN: &[Known] = &[
             "mdev_supported_types/*: Datei oder Verzeichnis nicht gefunden",
             "mdev_supported_types: No such file or directory",
             "mdev_supported_types: No such file",
-            "/sys/class/mdev_bus: No such file or directory",
-            "/sys/class/mdev_bus/*: No such file or directory",
+            "class/mdev_bus: No such file or directory",
+            "class/mdev_bus/*: No such file or directory",
         ],
         follows: &[
             "gvt-unsupported",
@@ -119,6 +122,19 @@ pub(super) const KNOWN: &[Known] = &[
         next: "vgpuctl types shows what there is and why not. NVIDIA: systemctl restart nvidia-vgpud; \
                Intel: modprobe kvmgt, then dmesg | grep -i gvt",
         source: "https://github.com/intel/gvt-linux/issues/43",
+        ..PLAIN
+    },
+    Known {
+        code: "remove-in-use",
+        told_by: &[
+            "/remove: Operation not permitted",
+            "/remove: Device or resource busy",
+            "cannot remove * (EPERM)",
+            "cannot remove * (EBUSY)",
+        ],
+        cause: "a VM uses it, or has just ended and the driver is not done",
+        next: "shut the VM down (vgpuctl show names who holds the device), wait some seconds, then repeat",
+        source: "observed; NVIDIA vGPU user guide",
         ..PLAIN
     },
     Known {

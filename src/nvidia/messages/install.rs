@@ -2,6 +2,9 @@
 
 use super::{Known, PLAIN, Voice};
 
+/// Whatever else was found: this adds nothing to it.
+const ANY: &[&str] = &["*"];
+
 pub(super) const KNOWN: &[Known] = &[
     Known {
         code: "host-package-missing",
@@ -185,6 +188,27 @@ pub(super) const KNOWN: &[Known] = &[
         next: "explain /var/log/nvidia-installer.log, and with DKMS \
                /var/lib/dkms/nvidia/<version>/build/make.log",
         source: "https://github.com/ProTechEx/vgpu-proxmox/issues/1",
+        ..PLAIN
+    },
+    Known {
+        code: "vgpu-service-failed",
+        told_by: &[
+            "nvidia-vgpud.service: Failed with result",
+            "nvidia-vgpu-mgr.service: Failed with result",
+            "Failed to start NVIDIA vGPU",
+            "Failed to start nvidia-vgpu",
+            "nvidia-vgpud.service: Main process exited * status=6/NOTCONFIGURED",
+            "nvidia-vgpu* entered failed state",
+            "Job for nvidia-vgpu* failed",
+        ],
+        follows: ANY,
+        voice: Voice::Alone,
+        cause: "a vGPU daemon ended with an error and did not say why here. The usual reasons: the kernel module is \
+                not loaded or of another version, the card is not unlocked (status 6), or the unlock's library or \
+                settings cannot be read.",
+        next: "journalctl -b -u nvidia-vgpud -u nvidia-vgpu-mgr, and dmesg | grep -i -e NVRM -e nvidia: explain \
+               that text",
+        source: "https://github.com/mbilker/vgpu_unlock-rs/issues/29",
         ..PLAIN
     },
     Known {

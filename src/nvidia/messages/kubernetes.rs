@@ -116,7 +116,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         code: "k8s-readonly-sys",
-        told_by: &["/sys/module/firmware_class/parameters/path: Read-only"],
+        told_by: &["firmware_class/parameters/path: Read-only"],
         cause: "the container's /sys is read-only, so the driver container cannot tell the kernel where its GSP firmware is.",
         next: "use GPU operator 24.6 or newer, which mounts that file; or copy the firmware to the host's /lib/firmware/nvidia",
         source: "https://github.com/NVIDIA/gpu-operator/issues/761",

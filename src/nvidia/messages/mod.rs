@@ -117,6 +117,12 @@ impl PartialEq for Known {
 
 impl Eq for Known {}
 
+/// Cause and next step of a failure that a command of our own ran into, as hints.
+pub fn hints(code: &str) -> impl Iterator<Item = String> {
+    let told = known(code).map(|known| [known.cause, known.next]);
+    told.into_iter().flatten().map(str::to_owned)
+}
+
 /// A failure found in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

@@ -72,7 +72,7 @@ pub(super) const KNOWN: &[Known] = &[
             "error opening /dev/vfio/*: Device or resource busy",
             "could not open /dev/vfio/*: Device or resource busy",
             "vfio* Device or resource busy * group",
-            "/dev/vfio/*: Device or resource busy",
+            "/vfio/*: Device or resource busy",
         ],
         cause: "another process has the device open: a VM with the same UUID or device runs already (a \
                 clone, or one that was not shut down cleanly).",
@@ -83,9 +83,9 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         code: "vfio-permission",
         told_by: &[
-            "/dev/vfio/*: Operation not permitted",
-            "/dev/vfio/*: Permission denied",
-            "/dev/vfio/* permission denied",
+            "/vfio/*: Operation not permitted",
+            "/vfio/*: Permission denied",
+            "/vfio/* permission denied",
             "Could not open /dev/vfio/*: Permission denied",
         ],
         cause: "QEMU may not open the VFIO node. Permission denied: its user does not own it (without libvirt, a \
@@ -99,7 +99,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         code: "vfio-node-missing",
         told_by: &[
-            "/dev/vfio/*: No such file or directory",
+            "/vfio/*: No such file or directory",
             "failed to open /dev/vfio/* No such file",
             "open /dev/vfio/*: no such file",
         ],
@@ -199,7 +199,7 @@ pub(super) const KNOWN: &[Known] = &[
         told_by: &[
             "no such host device",
             "mediated device * not found",
-            "/sys/bus/mdev/devices/*: No such file or directory",
+            "bus/mdev/devices/*: No such file or directory",
             "mdev_type/device_api: No such file or directory",
             "vfio * /sys/bus/mdev/devices/* not found",
             "Could not open /sys/bus/mdev/devices",
@@ -296,6 +296,19 @@ pub(super) const KNOWN: &[Known] = &[
         next: "set display='off' (and no ramfb) on all but one vGPU; in KubeVirt, \
                virtualGPUOptions.display.ramFB.enabled: false",
         source: "https://github.com/harvester/harvester/issues/5289",
+        ..PLAIN
+    },
+    Known {
+        code: "vfio-bar-reserved",
+        told_by: &[
+            "vfio-pci * BAR *: can't reserve [mem",
+            "vfio-pci * BAR *: cannot reserve [mem",
+        ],
+        cause: "a card that is passed through whole still shows the host's boot screen: the boot framebuffer (efifb, \
+                simplefb) holds its memory.",
+        next: "make another card the firmware's first, or boot with initcall_blacklist=sysfb_init (older kernels: \
+               video=efifb:off)",
+        source: "kernel, drivers/vfio/pci",
         ..PLAIN
     },
     Known {

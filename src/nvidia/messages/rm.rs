@@ -11,10 +11,13 @@ pub(super) const KNOWN: &[Known] = &[
             "Loading of unsigned module is rejected",
             "Loading of module with unavailable key is rejected",
             "unsigned module loading is restricted",
+            "bad shim signature",
             "PKCS#7 signature not signed with a trusted key",
             "module verification failed * rejected",
         ],
-        needs: &["nvidia", "modprobe", "dkms", "kvmgt", "vgpu", "module"],
+        needs: &[
+            "nvidia", "modprobe", "dkms", "kvmgt", "vgpu", "module", "bad shim",
+        ],
         cause: "the kernel refuses the driver's module because Secure Boot is on and the module is \
                 not signed with a key that the firmware knows.",
         next: "enrol the key that DKMS or the installer signed with (mokutil --import <key>.der, then \

@@ -142,3 +142,10 @@ fn a_flood_of_one_message_is_one_finding_and_does_not_hide_another() {
     let codes: Vec<&str> = findings.iter().map(|finding| finding.known.code).collect();
     assert_eq!(codes, ["several-vgpus"]);
 }
+
+#[test]
+fn our_own_errors_find_their_hints() {
+    for code in ["create-refused", "remove-in-use"] {
+        assert_eq!(hints(code).count(), 2, "{code}");
+    }
+}
