@@ -339,6 +339,14 @@ fn what_the_kernel_does_not_run_is_left_out_with_a_warning() {
     assert_eq!(host.calls()[0], "z pre define none");
 }
 
+/// Lets a group write that is not root's.
+fn share(path: &Path) {
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(path, None, Some(12345)).unwrap();
+    }
+    set_mode(path, 0o775);
+}
+
 #[test]
 fn what_others_may_write_to_is_refused_with_a_warning() {
     let refused = |prepare: &dyn Fn(&Fixture, &Path)| {
@@ -354,9 +362,9 @@ fn what_others_may_write_to_is_refused_with_a_warning() {
         assert_eq!(host.calls(), Vec::<String>::new());
     };
     refused(&|_, path| set_mode(path, 0o757));
-    refused(&|_, path| set_mode(path, 0o775));
+    refused(&|_, path| share(path));
     refused(&|_, path| set_mode(path.parent().unwrap(), 0o777));
-    refused(&|_, path| set_mode(path.parent().unwrap(), 0o775));
+    refused(&|_, path| share(path.parent().unwrap()));
     refused(&|host, path| {
         let open = host.path("open/script");
         host.script(&open, "exit 1");
@@ -371,6 +379,20 @@ fn what_others_may_write_to_is_refused_with_a_warning() {
             std::os::unix::fs::chown(directory, Some(12345), None).unwrap();
         });
     }
+}
+
+#[test]
+fn what_the_group_of_root_may_write_to_is_run() {
+    if nix::unistd::getegid().as_raw() != 0 {
+        return; // only root can give files to that group
+    }
+    let host = Fixture::new();
+    let path = host.callout("a", "exit 1");
+    set_mode(&path, 0o775);
+    set_mode(path.parent().unwrap(), 0o775);
+    let (result, done, warnings) = host.define(&host.scripts(), Refusals::Heeded);
+    assert!(result.is_err() && !done, "a guard's no is not heard");
+    assert_eq!(warnings, Vec::<String>::new());
 }
 
 #[test]

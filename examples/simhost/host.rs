@@ -14,8 +14,8 @@ use crate::hostfile::{HostFile, ParentSpec, Rule};
 use crate::state::{Counters, Device, Faults, Open, RemoveStep, Stage, Ticket, Wait};
 use crate::tree::{Attr, Tree};
 
-/// The longest `vgpu_params` that the driver takes.
-const PARAMS_MAX: usize = 1023;
+/// The longest write to `vgpu_params` that the driver takes.
+const PARAMS_MAX: usize = 1024;
 
 /// The whole host.
 #[derive(Debug)]
@@ -442,8 +442,11 @@ impl Host {
         if self.opens.values().any(|o| o.serial == device.serial) {
             return Err(Errno::EPERM);
         }
-        // The whole string is replaced; a space alone clears it.
-        device.params = text.trim().to_owned();
+        // The whole string is replaced, so a space and a newline clear it. The driver counts on a
+        // newline and drops the last character, whichever it is.
+        let mut kept = text.chars();
+        kept.next_back();
+        device.params = kept.as_str().to_owned();
         Ok(())
     }
 }

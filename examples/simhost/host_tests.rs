@@ -193,7 +193,7 @@ fn the_remover_itself_may_hold_the_group() {
 }
 
 #[test]
-fn params_are_replaced_whole_up_to_1023_bytes() {
+fn params_are_replaced_whole_up_to_1024_bytes_and_lose_the_last() {
     let mut host = host("two-p4.toml");
     create(&mut host, GPU, "nvidia-63", 1).unwrap();
     let attr = Attr::Params(uuid(1));
@@ -205,10 +205,12 @@ fn params_are_replaced_whole_up_to_1023_bytes() {
         write(b"frame_rate_limiter=0, disable_vnc=1\n").as_deref(),
         Ok("frame_rate_limiter=0, disable_vnc=1\n")
     );
-    assert_eq!(write(b"a=1").as_deref(), Ok("a=1\n"));
-    assert_eq!(write(b" ").as_deref(), Ok("\n"));
-    assert_eq!(write(&[b'x'; 1024]), Err(Errno::E2BIG));
-    assert!(write(&[b'x'; 1023]).is_ok());
+    assert_eq!(write(b"a=1\n").as_deref(), Ok("a=1\n"));
+    assert_eq!(write(b"a=1").as_deref(), Ok("a=\n"), "no newline to drop");
+    assert_eq!(write(b" \n").as_deref(), Ok(" \n"));
+    assert_eq!(write(b"a=1\n").as_deref(), Ok("a=1\n"));
+    assert_eq!(write(&[b'x'; 1025]), Err(Errno::E2BIG));
+    assert!(write(&[b'x'; 1024]).is_ok());
     host.faults
         .attr
         .push(("nvidia/vgpu_params".to_owned(), Errno::EIO));

@@ -4,6 +4,8 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::for_clap;
+use super::params::ParamArgs;
+use super::type_choice::TypeChoice;
 use crate::error::Result;
 use crate::model::{Attr, ParentId, StartMode, parse_uuid, proxmox_uuid};
 use crate::ops::{self, Context, CreateRequest, Persistence};
@@ -15,9 +17,8 @@ use crate::output::Reply;
 /// that has room is taken.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// The type: id, name or short name (nvidia-63, "GRID P4-1Q", P4-1Q)
-    #[arg(short, long = "type", value_name = "TYPE")]
-    type_name: String,
+    #[command(flatten)]
+    choice: TypeChoice,
     /// On this parent
     #[arg(short, long, value_name = "PARENT")]
     parent: Option<ParentId>,
@@ -40,6 +41,8 @@ pub struct CreateArgs {
     /// Attribute to set after creation; repeat for more, order is kept
     #[arg(short, long = "attr", value_name = "NAME=VALUE")]
     attrs: Vec<Attr>,
+    #[command(flatten)]
+    params: ParamArgs,
     /// Write no definition: the device is gone after a reboot
     #[arg(long, conflicts_with = "manual")]
     transient: bool,
@@ -58,16 +61,18 @@ impl CreateArgs {
             (_, true) => Persistence::Defined(StartMode::Manual),
             _ => Persistence::Defined(StartMode::Auto),
         };
+        let (attrs, doubts) = self.params.merged(self.attrs)?;
         let request = CreateRequest {
-            type_name: self.type_name,
+            type_name: self.choice.type_name(context, self.parent.as_ref())?,
             parent: self.parent,
             uuid: self.uuid.or(self.vmid),
             count: usize::try_from(self.count).unwrap_or(usize::MAX),
-            attrs: self.attrs,
+            attrs,
             persistence,
             dry_run: self.dry_run,
         };
-        ops::create(context, &request).map(Reply::Made)
+        let report = ops::create(context, &request)?;
+        Ok(Reply::Made(doubts.told_in(report)))
     }
 }
 

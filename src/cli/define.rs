@@ -4,6 +4,8 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::create::whole_uuid;
+use super::params::ParamArgs;
+use super::type_choice::TypeChoice;
 use crate::error::Result;
 use crate::model::{Attr, ParentId, StartMode};
 use crate::ops::{self, Context, DefineRequest};
@@ -14,9 +16,8 @@ use crate::output::Reply;
 /// Prints the UUID. The parent need not be there now.
 #[derive(Debug, Args)]
 pub struct DefineArgs {
-    /// The type: id, name or short name (nvidia-63, "GRID P4-1Q", P4-1Q)
-    #[arg(short, long = "type", value_name = "TYPE")]
-    type_name: String,
+    #[command(flatten)]
+    choice: TypeChoice,
     /// On this parent
     #[arg(short, long, value_name = "PARENT")]
     parent: ParentId,
@@ -29,6 +30,8 @@ pub struct DefineArgs {
     /// Attribute to set after creation; repeat for more, order is kept
     #[arg(short, long = "attr", value_name = "NAME=VALUE")]
     attrs: Vec<Attr>,
+    #[command(flatten)]
+    params: ParamArgs,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -36,17 +39,19 @@ pub struct DefineArgs {
 
 impl DefineArgs {
     pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let (attrs, doubts) = self.params.merged(self.attrs)?;
         let request = DefineRequest {
-            type_name: self.type_name,
+            type_name: self.choice.type_name(context, Some(&self.parent))?,
             parent: self.parent,
             uuid: self.uuid,
             start: match self.manual {
                 true => StartMode::Manual,
                 false => StartMode::Auto,
             },
-            attrs: self.attrs,
+            attrs,
             dry_run: self.dry_run,
         };
-        ops::define(context, &request).map(Reply::Made)
+        let report = ops::define(context, &request)?;
+        Ok(Reply::Made(doubts.told_in(report)))
     }
 }

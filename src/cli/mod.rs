@@ -7,6 +7,7 @@ mod gpus;
 mod list;
 mod log;
 mod modify;
+mod params;
 mod print;
 mod remove;
 mod restore;
@@ -14,6 +15,7 @@ mod selector;
 mod show;
 mod start;
 mod stop;
+mod type_choice;
 mod types;
 mod undefine;
 

@@ -2,13 +2,16 @@
 
 use clap::Args;
 
+use super::params::ParamEditArgs;
 use super::selector::SelectorArgs;
+use super::type_choice::{series, size};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, StartMode};
-use crate::ops::{self, AttrEdit, Context, ModifyRequest, TypeWish};
+use crate::nvidia::Series;
+use crate::ops::{self, AttrEdit, Context, ModifyRequest, TypeWants, TypeWish};
 use crate::output::Reply;
 
-/// Change a definition; a device that runs is left as it is
+/// Change a definition; a device that runs is left as it is, but for its parameters
 #[derive(Debug, Args)]
 pub struct ModifyArgs {
     #[command(flatten)]
@@ -16,6 +19,12 @@ pub struct ModifyArgs {
     /// Another type: id, name or short name
     #[arg(short, long = "type", value_name = "TYPE")]
     type_name: Option<String>,
+    /// In place of --type: exactly this much framebuffer (2G, 2GiB, 2048M), if only one type fits
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "type_name")]
+    framebuffer: Option<u64>,
+    /// In place of --type: of this series (A, B, C, Q or gaming), if only one type fits
+    #[arg(long, value_parser = series, conflicts_with = "type_name")]
+    series: Option<Series>,
     /// Start it at boot
     #[arg(long, conflicts_with = "manual")]
     auto: bool,
@@ -31,6 +40,8 @@ pub struct ModifyArgs {
     /// Take out the attribute of that index (from 0, as before the change); may be repeated
     #[arg(long = "delete-attr", value_name = "INDEX")]
     delete: Vec<usize>,
+    #[command(flatten)]
+    params: ParamEditArgs,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -41,24 +52,52 @@ impl ModifyArgs {
         let mut attrs = replacements(&self.replace)?;
         attrs.extend(self.delete.into_iter().map(AttrEdit::Delete));
         attrs.extend(self.append.into_iter().map(AttrEdit::Append));
+        let params = self.params.edits(attrs.iter().filter_map(put_in))?;
+        let type_wish = type_wish(self.type_name, self.framebuffer, self.series);
         let start = match (self.auto, self.manual) {
             (true, _) => Some(StartMode::Auto),
             (_, true) => Some(StartMode::Manual),
             _ => None,
         };
-        if attrs.is_empty() && start.is_none() && self.type_name.is_none() {
+        if attrs.is_empty() && params.is_empty() && start.is_none() && type_wish.is_none() {
             return Err(Error::new(Kind::Usage, "nothing to modify").hint(
-                "say what to change: --type, --auto, --manual, --attr, --set-attr or --delete-attr",
+                "say what to change: --type, --auto, --manual, --param, --attr, --set-attr or \
+                 --delete-attr",
             ));
         }
         let request = ModifyRequest {
             selector: self.which.selector(),
-            type_wish: self.type_name.map(TypeWish::Named),
+            type_wish,
             start,
             attrs,
+            params,
             dry_run: self.dry_run,
         };
         ops::modify(context, &request).map(Reply::Changed)
+    }
+}
+
+fn type_wish(
+    name: Option<String>,
+    framebuffer_mib: Option<u64>,
+    series: Option<Series>,
+) -> Option<TypeWish> {
+    let is_described = framebuffer_mib.is_some() || series.is_some();
+    let wants = TypeWants {
+        framebuffer_mib,
+        series,
+    };
+    let described = is_described.then_some(TypeWish::Fitting(wants));
+    name.map(TypeWish::Named).or(described)
+}
+
+/// The attribute that an edit puts into the list.
+fn put_in(edit: &AttrEdit) -> Option<&Attr> {
+    match edit {
+        AttrEdit::Append(attr) | AttrEdit::Replace(_, attr) | AttrEdit::Insert(_, attr) => {
+            Some(attr)
+        }
+        AttrEdit::Delete(_) | AttrEdit::DeleteLast | AttrEdit::Clear => None,
     }
 }
 

@@ -1,13 +1,18 @@
 //! `vgpuctl types`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::type_choice::{series, size};
 use crate::error::Result;
 use crate::model::ParentId;
-use crate::ops::{self, Context, TypesRequest};
+use crate::nvidia::Series;
+use crate::ops::{self, Context, TypeFilter, TypesRequest};
 use crate::output::Reply;
 
 /// List the types that each parent can be split into
+///
+/// The series is the letter that ends a type's name: A for virtual applications, B for basic PC
+/// work, C for compute servers, Q for professional workstations.
 #[derive(Debug, Args)]
 pub struct TypesArgs {
     /// Only this parent's types
@@ -16,14 +21,38 @@ pub struct TypesArgs {
     /// Only types that have a free instance
     #[arg(short, long)]
     available: bool,
+    /// Only types of this series: A, B, C, Q or gaming
+    #[arg(long, value_parser = series)]
+    series: Option<Series>,
+    /// Only types with this much framebuffer (2G, 2GiB, 2048M) or more
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    min_framebuffer: Option<u64>,
+    /// With "wide", also what each type is for, its licence, CUDA and OpenGL
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<Form>,
+}
+
+/// How the table looks.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    /// All that is known.
+    Wide,
 }
 
 impl TypesArgs {
     pub fn run(self, context: &Context<'_>) -> Result<Reply> {
         let request = TypesRequest {
             parent: self.parent,
-            available: self.available,
+            filter: TypeFilter {
+                available: self.available,
+                series: self.series,
+                min_framebuffer_mib: self.min_framebuffer,
+            },
         };
-        ops::types(context, &request).map(Reply::Types)
+        let answer = ops::types(context, &request)?;
+        Ok(match self.output {
+            None => Reply::Types(answer),
+            Some(Form::Wide) => Reply::TypesWide(answer),
+        })
     }
 }

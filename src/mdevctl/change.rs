@@ -126,6 +126,7 @@ fn modify_defined(
         type_wish: edits.type_id.map(TypeWish::Exactly),
         start: edits.start,
         attrs: edits.attrs,
+        params: Vec::new(),
         dry_run: false,
     };
     first_error(ops::modify(context, &request)?)?;

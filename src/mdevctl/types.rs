@@ -5,13 +5,13 @@ use serde_json::{Map, Value, json};
 use super::args::TypesArgs;
 use crate::error::Result;
 use crate::model::VgpuType;
-use crate::ops::{self, Context, ParentTypes, TypesRequest};
+use crate::ops::{self, Context, ParentTypes, TypeFilter, TypesRequest};
 
 /// The types of each parent, as text or JSON.
 pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
     let request = TypesRequest {
         parent: None,
-        available: false,
+        filter: TypeFilter::default(),
     };
     let answer = ops::types(context, &request)?;
     for warning in &answer.warnings {

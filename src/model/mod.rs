@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
-use crate::nvidia::TypeDetails;
+use crate::nvidia::{TypeDetails, TypeName};
 
 pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid};
 
@@ -140,6 +140,21 @@ impl VgpuType {
         }
     }
 
+    /// What the name says, of a type of NVIDIA's whose name has the usual form.
+    pub fn name_parts(&self) -> Option<TypeName> {
+        let name = self.name.as_deref()?;
+        let is_nvidias =
+            self.id.as_str().starts_with("nvidia-") || crate::nvidia::short_name(name) != name;
+        is_nvidias.then(|| TypeName::parse(name))?
+    }
+
+    /// Framebuffer of one instance, in MiB: the description's, else the name's.
+    pub fn framebuffer_mib(&self) -> Option<u64> {
+        let details = self.details.as_ref();
+        let described = details.map(|details| details.framebuffer_mib);
+        described.or_else(|| self.name_parts().map(|name| name.framebuffer_mib))
+    }
+
     /// Whether a user who writes `text` may mean this type: its id, full name or short name.
     pub fn answers_to(&self, text: &str) -> bool {
         self.id.as_str() == text || self.name.as_deref() == Some(text) || self.short_name() == text
@@ -227,6 +242,40 @@ impl Definition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn named(id: &str, name: &str, description: &str) -> VgpuType {
+        VgpuType {
+            id: id.parse().unwrap(),
+            name: Some(name.to_owned()),
+            description: None,
+            details: TypeDetails::parse(description),
+            available: None,
+            device_api: None,
+        }
+    }
+
+    #[test]
+    fn only_nvidias_types_are_explained_by_their_names() {
+        for (id, name) in [
+            ("nvidia-63", "GRID P4-1Q"),
+            ("nvidia-63", "P4-1Q"),
+            ("1145", "NVIDIA L40S-1B"),
+        ] {
+            let vgpu_type = named(id, name, "");
+            assert!(vgpu_type.name_parts().is_some(), "{id} {name}");
+            assert_eq!(vgpu_type.framebuffer_mib(), Some(1024), "{id} {name}");
+        }
+        let other = named("acme-1", "P4-1Q", "");
+        assert_eq!(other.name_parts(), None);
+        assert_eq!(other.framebuffer_mib(), None);
+    }
+
+    #[test]
+    fn the_description_knows_the_framebuffer_better_than_the_name() {
+        let text = "num_heads=1, frl_config=60, framebuffer=4864M, max_resolution=4096x2160, max_instance=7";
+        let slice = named("nvidia-474", "GRID A100-1-5C", text);
+        assert_eq!(slice.framebuffer_mib(), Some(4864));
+    }
 
     #[test]
     fn attributes_keep_everything_after_the_first_equals_sign() {

@@ -42,15 +42,6 @@ fn resolution(text: &str) -> Option<String> {
     Some(format!("{width}x{height}"))
 }
 
-/// A framebuffer size for people: "512 MiB", "2 GiB", "1.5 GiB".
-pub fn size(mib: u64) -> String {
-    match mib {
-        _ if mib < 1024 => format!("{mib} MiB"),
-        _ if mib.is_multiple_of(1024) => format!("{} GiB", mib / 1024),
-        _ => format!("{:.1} GiB", mib as f64 / 1024.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,12 +81,5 @@ mod tests {
         ] {
             assert_eq!(TypeDetails::parse(other), None, "{other:?}");
         }
-    }
-
-    #[test]
-    fn sizes_read_as_people_say_them() {
-        assert_eq!(size(512), "512 MiB");
-        assert_eq!(size(2048), "2 GiB");
-        assert_eq!(size(1536), "1.5 GiB");
     }
 }

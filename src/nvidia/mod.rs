@@ -2,10 +2,17 @@
 
 mod details;
 pub mod messages;
+mod name;
+pub mod params;
 mod placement;
+mod series;
+mod size;
 
-pub use details::{TypeDetails, size};
+pub use details::TypeDetails;
+pub use name::TypeName;
 pub use placement::{Held, hold_line, holdings};
+pub use series::Series;
+pub use size::{parse_size, size};
 
 /// A type's name without the product line in front: `GRID P4-1Q` and `NVIDIA A40-1Q` become
 /// `P4-1Q` and `A40-1Q` (NVIDIA dropped "GRID" for newer cards).

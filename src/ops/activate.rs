@@ -1,6 +1,7 @@
 //! Making a device out of what a definition says.
 
 use super::callouts::around;
+use super::params::write_attr;
 use super::{Action, Context};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent};
@@ -55,7 +56,7 @@ fn set_attrs(context: &Context<'_>, parent: &Parent, what: &Definition) -> Resul
         framework: parent.framework,
     };
     for attr in &what.attrs {
-        if let Err(error) = framework.write_attr(&device, attr) {
+        if let Err(error) = write_attr(context, &device, attr) {
             return Err(error.and_clean_up(framework.remove(&device)));
         }
     }

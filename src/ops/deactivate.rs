@@ -13,6 +13,9 @@ use crate::model::{Definition, Device, Nodes, ParentId, StartMode};
 use crate::store::{Location, Lock};
 use crate::sysfs::{Claim, Holders, holders_line};
 
+/// The way out where a command can wait.
+const HOW_TO_WAIT: &str = "shut the VM down, or end the process; to wait for that, add --wait SECS";
+
 /// Between two looks at whether a holder has let go.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -87,7 +90,7 @@ fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()
     let holders = other_holders(context, &nodes)?;
     let is_busy = matches!(claim, Claim::Busy) && !holders.claimed_by_caller;
     if is_busy || !holders.found.is_empty() {
-        return Err(in_use(device, &holders, &nodes));
+        return Err(in_use(device, &holders, &nodes).hint(HOW_TO_WAIT));
     }
     around(
         context,
@@ -130,15 +133,23 @@ pub fn clear_unfinished(context: &Context<'_>, uuid: Uuid) -> Result<()> {
 /// # Errors
 /// [`Kind::InUse`], naming the holders.
 pub fn refuse_held(context: &Context<'_>, device: &Device) -> Result<()> {
+    match held(context, device)? {
+        None => Ok(()),
+        Some(error) => Err(error.hint(HOW_TO_WAIT)),
+    }
+}
+
+/// The error for a device that somebody holds, without a way out; `None` where nobody does.
+///
+/// # Errors
+/// It cannot be told who holds it.
+pub fn held(context: &Context<'_>, device: &Device) -> Result<Option<Error>> {
     let framework = context.kernel.owning(device);
     let Some(nodes) = if_present(framework.nodes(device))? else {
-        return Ok(());
+        return Ok(None);
     };
     let holders = other_holders(context, &nodes)?;
-    match holders.found.is_empty() {
-        true => Ok(()),
-        false => Err(in_use(device, &holders, &nodes)),
-    }
+    Ok((!holders.found.is_empty()).then(|| in_use(device, &holders, &nodes)))
 }
 
 fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Holders> {
@@ -158,9 +169,8 @@ fn in_use(device: &Device, holders: &Holders, nodes: &Nodes) -> Error {
         (true, true) => "a process that cannot be seen from here".to_owned(),
     };
     let error = Error::new(Kind::InUse, format!("{} is in use by {who}", device.uuid));
-    let error = match nodes.group.as_ref().or(nodes.device.as_ref()) {
+    match nodes.group.as_ref().or(nodes.device.as_ref()) {
         Some(node) => error.at(node),
         None => error,
-    };
-    error.hint("shut the VM down, or end the process; to wait for that, add --wait SECS")
+    }
 }

@@ -12,6 +12,8 @@ mod gpus;
 mod list;
 mod live;
 mod modify;
+mod params;
+mod pick_type;
 mod report;
 mod restore;
 mod show;
@@ -35,13 +37,15 @@ pub use gpus::{Gpu, GpusRequest, gpus};
 pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
 pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
+pub use params::{holds_params, with_params};
+pub use pick_type::{TypeWants, pick_type};
 pub use report::{Action, Change, Effect, Report};
 pub use restore::{RestoreRequest, restore};
 pub use show::{ShowRequest, Shown, show};
 pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};
 pub use target::{Selector, UuidGiven};
-pub use types::{ParentTypes, TypesRequest, types};
+pub use types::{ParentTypes, TypeFilter, TypesRequest, types};
 
 /// A host as the operations see it: what the kernel has, and what the user wants.
 pub struct Context<'h> {

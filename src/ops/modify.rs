@@ -1,12 +1,17 @@
-//! `modify`: a definition changed; the device that runs is left alone.
+//! `modify`: a definition changed; of the device that runs, only the parameters.
 
 use super::choose::type_for_definition;
+use super::deactivate::held;
+use super::params::{holds_params, params_in, params_now, set_params, with_params};
+use super::pick_type::{TypeWants, pick_type};
 use super::stop::change;
 use super::target::find;
 use super::wishes::keep;
 use super::{Action, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, Device, StartMode, TypeId};
+use crate::nvidia::params::{ParamEdit, Params, doubts};
+use crate::store::{Location, Lock};
 
 /// A change to the list of attributes. Indexes count from 0 in the list as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub enum TypeWish {
     Named(String),
     /// By its id, whatever the parent offers.
     Exactly(TypeId),
+    /// The one of the parent's that is so.
+    Fitting(TypeWants),
 }
 
 /// What to change about a definition.
@@ -45,6 +52,9 @@ pub struct ModifyRequest {
     pub start: Option<StartMode>,
     /// Changes to the attributes.
     pub attrs: Vec<AttrEdit>,
+    /// Changes to the vGPU's parameters, made after those to the attributes. They are set on the
+    /// running device too.
+    pub params: Vec<ParamEdit>,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -52,16 +62,18 @@ pub struct ModifyRequest {
 /// Changes a definition, as one step that no other change is lost to.
 ///
 /// # Errors
-/// It is not there, cannot be understood, or has no attribute of an index; nothing was written.
+/// It is not there, cannot be understood, or has no attribute of an index; parameters are to change
+/// and somebody uses the device ([`Kind::InUse`]); nothing was written.
 pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> {
     let target = find(context, &request.selector)?;
     let at = target.only_definition()?.clone();
-    let mut notes = Vec::new();
+    let mut notes = doubts(&request.params);
     let type_id = match &request.type_wish {
         Some(TypeWish::Exactly(id)) => Some(id.clone()),
+        Some(TypeWish::Fitting(wants)) => Some(pick_type(context, *wants, Some(&at.parent))?),
         Some(TypeWish::Named(name)) => {
             let (id, said) = type_for_definition(context, name, &at.parent)?;
-            notes = said;
+            notes.extend(said);
             Some(id)
         }
         None => None,
@@ -71,29 +83,39 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
             definition.type_id = id.clone();
         }
         definition.start = request.start.unwrap_or(definition.start);
-        definition.attrs = edited(definition.attrs, &request.attrs)?;
+        let attrs = edited(definition.attrs, &request.attrs)?;
+        definition.attrs = with_params(attrs, &request.params)?;
         Ok(definition)
     };
 
+    let mut is_set = false;
     let (old, new) = if request.dry_run {
         let old = context.store.read(&at)?;
+        idle_device(context, request, &at)?;
         (old.clone(), change_it(old)?)
     } else {
         let lock = context.store.lock(&at.parent)?;
         let old = context.store.read(&at)?;
         let new = change_it(old.clone())?;
+        let device = idle_device(context, request, &at)?;
         if new != old {
             keep(context, &lock, &new, Action::Modify)?;
         }
+        if let Some(device) = device {
+            is_set = set_or_take_back(context, &lock, &device, &old, &new)?;
+        }
         (old, new)
     };
-    let effect = match (new == old, request.dry_run) {
+    let effect = match (new == old && !is_set, request.dry_run) {
         (true, _) => Effect::Already("as wanted"),
         (false, true) => Effect::Planned(Action::Modify),
         (false, false) => Effect::Done(Action::Modify),
     };
     if let Some(device) = &target.device {
-        notes.extend(difference(&old, &new, device));
+        if is_set {
+            notes.push(seen(context, device, &params_in(&new.attrs)));
+        }
+        notes.extend(difference(request, &old, &new, device));
     }
     let mut change = change(context, &target, effect);
     change.type_name = context.kernel.type_name(&at.parent, &new.type_id);
@@ -102,6 +124,43 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     let mut report = Report::of(vec![change]);
     report.notes = notes;
     Ok(report)
+}
+
+/// The device whose parameters are to change with its definition, if it runs.
+///
+/// # Errors
+/// [`Kind::InUse`] where somebody holds it: the driver takes parameters only before.
+fn idle_device(
+    context: &Context<'_>,
+    request: &ModifyRequest,
+    at: &Location,
+) -> Result<Option<Device>> {
+    if request.params.is_empty() {
+        return Ok(None);
+    }
+    let device = context.kernel.device(at.uuid)?;
+    let Some(device) = device.filter(|device| device.parent == at.parent) else {
+        return Ok(None);
+    };
+    match held(context, &device)? {
+        Some(error) => Err(error
+            .hint("vGPU parameters can be changed only while nobody uses the device: shut the VM down, then repeat")),
+        None => Ok(Some(device)),
+    }
+}
+
+/// Sets the running device's parameters; where that fails, the definition is as it was.
+fn set_or_take_back(
+    context: &Context<'_>,
+    lock: &Lock,
+    device: &Device,
+    old: &Definition,
+    new: &Definition,
+) -> Result<bool> {
+    set_params(context, device, &params_in(&new.attrs)).map_err(|error| match new == old {
+        true => error,
+        false => error.and_clean_up(keep(context, lock, old, Action::Modify)),
+    })
 }
 
 /// The list after all edits.
@@ -147,7 +206,21 @@ fn place(places: &mut [Vec<Attr>], index: usize) -> Result<&mut Vec<Attr>> {
     })
 }
 
-fn difference(old: &Definition, new: &Definition, device: &Device) -> Option<String> {
+/// What a look at the running device says after its parameters were set.
+fn seen(context: &Context<'_>, device: &Device, wanted: &Params) -> String {
+    match params_now(context, device) {
+        Ok(Some(now)) if now == *wanted => "the running device has these parameters too".to_owned(),
+        Ok(Some(now)) => format!("the running device took the parameters and shows \"{now}\""),
+        _ => "the running device took the parameters and does not show them".to_owned(),
+    }
+}
+
+fn difference(
+    request: &ModifyRequest,
+    old: &Definition,
+    new: &Definition,
+    device: &Device,
+) -> Option<String> {
     let uuid = device.uuid;
     let again = format!("it takes effect after: vgpuctl stop {uuid} && vgpuctl start {uuid}");
     if device.parent != new.parent {
@@ -162,7 +235,10 @@ fn difference(old: &Definition, new: &Definition, device: &Device) -> Option<Str
             device.type_id
         ));
     }
-    (old.attrs != new.attrs)
+    // Parameters that were asked for by name are set on the device.
+    let is_left = |attr: &&Attr| request.params.is_empty() || !holds_params(attr);
+    let left = |attrs: &'_ [Attr]| -> Vec<Attr> { attrs.iter().filter(is_left).cloned().collect() };
+    (left(&old.attrs) != left(&new.attrs))
         .then(|| format!("the running device still has its old attributes; {again}"))
 }
 

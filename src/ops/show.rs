@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::params::{params_in, params_now};
 use super::target::find;
 use super::{Answer, Context, Selector};
 use crate::error::{Result, if_present};
 use crate::model::{Definition, Device, Nodes, ParentId, TypeId, VgpuType};
+use crate::nvidia::params::Params;
 use crate::store::Location;
 use crate::sysfs::Holders;
 
@@ -31,6 +33,10 @@ pub struct Shown {
     pub definition_path: Option<PathBuf>,
     /// The definition, where it can be read.
     pub definition: Option<Definition>,
+    /// The vGPU parameters that the definition sets.
+    pub params: Params,
+    /// Those that the device has now; `None` where it does not run or takes none.
+    pub params_now: Option<Params>,
     /// Other parents under which the same UUID is defined.
     pub also_defined_on: Vec<ParentId>,
 }
@@ -73,6 +79,13 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
         Some(device) => look(context, device)?,
         None => None,
     };
+    let params_now = match running.as_ref().map(|running| &running.device) {
+        Some(device) => params_now(context, device).unwrap_or_else(|error| {
+            warnings.push(error);
+            None
+        }),
+        None => None,
+    };
     let type_id = match (&running, &definition) {
         (Some(running), _) => Some(running.device.type_id.clone()),
         (None, Some(definition)) => Some(definition.type_id.clone()),
@@ -90,6 +103,8 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
             also_defined_on: others.map(|other| other.parent.clone()).collect(),
             definition_path: is_defined.then(|| context.store.path(&at)),
             at,
+            params: params_in(definition.as_ref().map_or(&[], |d| &d.attrs)),
+            params_now,
             type_id,
             vgpu_type,
             running,

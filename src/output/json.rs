@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use super::Reply;
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
+use crate::nvidia::params::{Param, Params};
 use crate::ops::{Change, Effect, Explanation, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
     let (key, body) = match reply {
-        Reply::Types(answer) => ("parents", each(&answer.value, types)),
+        Reply::Types(answer) | Reply::TypesWide(answer) => ("parents", each(&answer.value, types)),
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::List(answer) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
@@ -57,10 +58,21 @@ fn types(parent: &ParentTypes) -> Value {
 
 fn vgpu_type(vgpu_type: &VgpuType) -> Value {
     let details = vgpu_type.details.as_ref();
+    let name = vgpu_type.name_parts();
+    let name = name.as_ref();
     json!({
         "id": vgpu_type.id.as_str(),
         "name": vgpu_type.name,
-        "framebuffer_mib": details.map(|d| d.framebuffer_mib),
+        "gpu": name.map(|n| n.gpu.as_str()),
+        "slices": name.and_then(|n| n.slices),
+        "series": name.map(|n| n.series.name()),
+        "suffix": name.and_then(|n| n.suffix),
+        "use": name.map(|n| n.series.purpose()),
+        "licence": name.map(|n| n.series.licence()),
+        "licence_today": name.map(|n| n.series.licence_today().unwrap_or(n.series.licence())),
+        "cuda": name.and_then(|n| n.cuda()),
+        "opengl": name.and_then(|n| n.series.opengl()),
+        "framebuffer_mib": vgpu_type.framebuffer_mib(),
         "displays": details.map(|d| d.displays),
         "frame_limit": details.map(|d| d.frame_limit),
         "resolution": details.map(|d| d.resolution.as_str()),
@@ -109,6 +121,8 @@ fn shown(shown: &Shown) -> Value {
         "active": running.is_some(),
         "start": definition.map(|d| d.start.as_str()),
         "attrs": each(definition.map_or(&[], |d| d.attrs.as_slice()), attr),
+        "params": params(&shown.params),
+        "params_now": shown.params_now.as_ref().map(params),
         "definition": shown.definition_path.as_ref().map(path),
         "also_defined_on": shown.also_defined_on.iter().map(|p| p.as_str()).collect::<Vec<_>>(),
         "sysfs": nodes.map(|nodes| path(&nodes.sysfs)),
@@ -131,6 +145,11 @@ fn explanation(explanation: &Explanation) -> Value {
 
 fn attr(attr: &Attr) -> Value {
     json!({ "name": attr.name.as_str(), "value": attr.value })
+}
+
+fn params(params: &Params) -> Value {
+    let one = |param: &Param| json!({ "name": param.name, "value": param.value });
+    each(params.list(), one)
 }
 
 fn holder(holder: &Holder) -> Value {

@@ -2,10 +2,12 @@
 
 mod explain;
 mod json;
+mod show;
 mod streams;
 mod style;
 mod table;
 mod text;
+mod types;
 
 pub use json::{error_document, reply_document};
 pub use streams::{to_stderr, to_stdout};
@@ -20,6 +22,8 @@ use crate::ops::{Answer, Explanation, Gpu, Listed, ParentTypes, Report, Shown};
 pub enum Reply {
     /// The types of each parent.
     Types(Answer<Vec<ParentTypes>>),
+    /// The types of each parent, with what they are made for.
+    TypesWide(Answer<Vec<ParentTypes>>),
     /// The parents.
     Gpus(Answer<Vec<Gpu>>),
     /// The devices.
@@ -42,7 +46,7 @@ impl Reply {
     /// Bad data found on the way.
     pub fn warnings(&self) -> &[Error] {
         match self {
-            Reply::Types(answer) => &answer.warnings,
+            Reply::Types(answer) | Reply::TypesWide(answer) => &answer.warnings,
             Reply::Gpus(answer) => &answer.warnings,
             Reply::List(answer) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
@@ -56,7 +60,7 @@ impl Reply {
     /// Sentences for people.
     pub fn notes(&self) -> &[String] {
         match self {
-            Reply::Types(answer) => &answer.notes,
+            Reply::Types(answer) | Reply::TypesWide(answer) => &answer.notes,
             Reply::Gpus(answer) => &answer.notes,
             Reply::List(answer) => &answer.notes,
             Reply::Show(answer) => &answer.notes,

@@ -13,6 +13,25 @@ pub struct Column {
     /// The heading, in capitals.
     pub name: &'static str,
     kind: ColumnKind,
+    is_spare: bool,
+}
+
+impl Column {
+    /// The same column, left out where the terminal is too narrow; those on the right go first.
+    pub const fn spare(self) -> Column {
+        Column {
+            is_spare: true,
+            ..self
+        }
+    }
+
+    const fn of(name: &'static str, kind: ColumnKind) -> Column {
+        Column {
+            name,
+            kind,
+            is_spare: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,20 +43,17 @@ enum ColumnKind {
 
 /// A column of what users copy: never broken over two lines.
 pub const fn ids(name: &'static str) -> Column {
-    let kind = ColumnKind::Id;
-    Column { name, kind }
+    Column::of(name, ColumnKind::Id)
 }
 
 /// A column of words, which wrap on a narrow terminal.
 pub const fn words(name: &'static str) -> Column {
-    let kind = ColumnKind::Words;
-    Column { name, kind }
+    Column::of(name, ColumnKind::Words)
 }
 
 /// A column of numbers, which stand right so that their digits align.
 pub const fn numbers(name: &'static str) -> Column {
-    let kind = ColumnKind::Number;
-    Column { name, kind }
+    Column::of(name, ColumnKind::Number)
 }
 
 /// A line of a table.
@@ -49,12 +65,21 @@ pub struct Row {
     pub is_live: bool,
 }
 
+/// What a border and its padding add to each column.
+const FRAME: usize = 3;
+
 /// Draws the table; nothing at all where it has no rows. Ends in a newline otherwise.
 pub fn draw(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let mut table = Table::new();
+    let room = match style {
+        Style::Plain => None,
+        Style::Bordered | Style::Coloured => table.width().map(usize::from),
+    };
+    let (columns, rows) = fitting(columns, rows, room);
+    let columns = columns.as_slice();
     match style {
         Style::Plain => {
             table.load_style(NOTHING);
@@ -86,6 +111,35 @@ pub fn draw(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
     format!("{}\n", table.trim_fmt())
 }
 
+/// Leaves spare columns out, from the right, until the lines fit into the room there is.
+fn fitting(columns: &[Column], rows: Vec<Row>, room: Option<usize>) -> (Vec<Column>, Vec<Row>) {
+    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    let width_of = |at: &usize| {
+        let cells = rows.iter().filter_map(|row| row.cells.get(*at));
+        let widths = cells.map(|cell| cell.chars().count());
+        widths
+            .max()
+            .unwrap_or_default()
+            .max(columns[*at].name.len())
+            + FRAME
+    };
+    while kept.iter().map(width_of).sum::<usize>() + 1 > room.unwrap_or(usize::MAX) {
+        let Some(spare) = kept.iter().rposition(|at| columns[*at].is_spare) else {
+            break;
+        };
+        kept.remove(spare);
+    }
+    let taken = |row: &Row| Row {
+        cells: kept
+            .iter()
+            .filter_map(|at| row.cells.get(*at).cloned())
+            .collect(),
+        is_live: row.is_live,
+    };
+    let rows = rows.iter().map(taken).collect();
+    (kept.iter().map(|at| columns[*at]).collect(), rows)
+}
+
 fn heading(column: Column, style: Style) -> Cell {
     let cell = aligned(Cell::new(column.name), column);
     match style {
@@ -112,6 +166,37 @@ fn aligned(cell: Cell, column: Column) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spare_columns_give_way_from_the_right_until_the_rest_fits() {
+        let columns = [
+            words("A"),
+            words("BB").spare(),
+            words("C"),
+            words("DDD").spare(),
+        ];
+        let rows = || {
+            let cells = ["aaaa", "b", "cc", "d"].map(str::to_owned).to_vec();
+            vec![Row {
+                cells,
+                is_live: true,
+            }]
+        };
+        // │ aaaa ┆ BB ┆ cc ┆ DDD │ is 24 wide.
+        for (room, wanted) in [
+            (None, "A BB C DDD: aaaa b cc d"),
+            (Some(24), "A BB C DDD: aaaa b cc d"),
+            (Some(23), "A BB C: aaaa b cc"),
+            (Some(18), "A BB C: aaaa b cc"),
+            (Some(17), "A C: aaaa cc"),
+            (Some(1), "A C: aaaa cc"),
+        ] {
+            let (kept, rows) = fitting(&columns, rows(), room);
+            let names: Vec<&str> = kept.iter().map(|column| column.name).collect();
+            let told = format!("{}: {}", names.join(" "), rows[0].cells.join(" "));
+            assert_eq!(told, wanted, "{room:?}");
+        }
+    }
 
     fn sample(style: Style) -> String {
         let rows = vec![

@@ -1,19 +1,19 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style, explain};
+use super::{Reply, Style, explain, show, types};
 use crate::error::Error;
-use crate::model::{Holder, VgpuType};
 use crate::nvidia::{short_name, size};
-use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Change, Effect, Gpu, Listed, Report};
 
 /// The answer, for standard output; empty where there is none to give.
 pub fn stdout_text(reply: &Reply, style: Style) -> String {
     match reply {
-        Reply::Types(answer) => types(&answer.value, style),
+        Reply::Types(answer) => types::narrow(&answer.value, style),
+        Reply::TypesWide(answer) => types::wide(&answer.value),
         Reply::Gpus(answer) => gpus(&answer.value, style),
         Reply::List(answer) => list(&answer.value, style),
-        Reply::Show(answer) => show(&answer.value),
+        Reply::Show(answer) => show::lines(&answer.value),
         Reply::Explained(answer) => explain::explained(&answer.value),
         Reply::Topics(answer) => explain::topics(&answer.value),
         Reply::Made(report) => made(report),
@@ -73,13 +73,14 @@ fn hints(error: &Error) -> Vec<String> {
 }
 
 /// Text from files and drivers may hold newlines and worse; a message is one line all the same.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
 
-fn lines(lines: impl Iterator<Item = String>) -> String {
+/// One text of several lines.
+pub fn lines(lines: impl Iterator<Item = String>) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
@@ -155,69 +156,14 @@ fn restored(change: &Change) -> String {
     format!("{word:<8} {} {place}{reason}", subject(change))
 }
 
-const UNKNOWN: &str = "?";
-const NONE: &str = "-";
+/// Stands for what could not be read.
+pub const UNKNOWN: &str = "?";
+/// Stands for what is not there.
+pub const NONE: &str = "-";
 
-fn or<T: ToString>(value: Option<T>, other: &str) -> String {
+/// The value, or what stands for none.
+pub fn or<T: ToString>(value: Option<T>, other: &str) -> String {
     value.map_or_else(|| other.to_owned(), |value| value.to_string())
-}
-
-fn types(parents: &[ParentTypes], style: Style) -> String {
-    let all = || parents.iter().flat_map(|parent| &parent.types);
-    let described = all().any(|t| t.details.is_none() && t.description.is_some());
-    let detailed = all().any(|t| t.details.is_some());
-    let mut columns = vec![ids("PARENT"), ids("TYPE"), words("NAME")];
-    if detailed {
-        columns.extend([
-            numbers("FRAMEBUFFER"),
-            numbers("DISPLAYS"),
-            numbers("FPS"),
-            words("RESOLUTION"),
-        ]);
-    }
-    columns.push(numbers("FREE"));
-    if detailed {
-        columns.push(numbers("MAX"));
-    }
-    columns.push(words("API"));
-    if described {
-        columns.push(words("DESCRIPTION"));
-    }
-    let mut rows = Vec::new();
-    for ParentTypes { parent, types } in parents {
-        for t in types {
-            let d = t.details.as_ref();
-            let mut cells = vec![parent.id.to_string(), t.id.to_string()];
-            cells.push(or(t.name.as_deref().map(one_line), NONE));
-            if detailed {
-                cells.push(or(d.map(|d| size(d.framebuffer_mib)), NONE));
-                cells.push(or(d.map(|d| d.displays), NONE));
-                cells.push(or(d.map(|d| d.frame_limit), NONE));
-                cells.push(or(d.map(|d| d.resolution.as_str()), NONE));
-            }
-            cells.push(or(t.available, UNKNOWN));
-            if detailed {
-                cells.push(or(d.map(|d| d.max_instances), NONE));
-            }
-            cells.push(or(t.device_api.as_deref().map(one_line), UNKNOWN));
-            if described {
-                cells.push(or(unknown_description(t), NONE));
-            }
-            rows.push(Row {
-                cells,
-                is_live: t.available != Some(0),
-            });
-        }
-    }
-    draw(&columns, rows, style)
-}
-
-/// A description whose form is not known, on one line.
-fn unknown_description(vgpu_type: &VgpuType) -> Option<String> {
-    match (&vgpu_type.details, &vgpu_type.description) {
-        (None, Some(text)) => Some(one_line(&text.trim().replace('\n', ", "))),
-        _ => None,
-    }
 }
 
 fn gpus(gpus: &[Gpu], style: Style) -> String {
@@ -291,73 +237,11 @@ fn list(devices: &[Listed], style: Style) -> String {
     draw(&columns, rows.collect(), style)
 }
 
-fn state(active: bool) -> &'static str {
+/// Whether a device is there.
+pub fn state(active: bool) -> &'static str {
     match active {
         true => "active",
         false => "inactive",
-    }
-}
-
-fn show(shown: &Shown) -> String {
-    let mut told = vec![("UUID", shown.at.uuid.to_string())];
-    let label = shown.type_id.as_ref().map(|id| {
-        let name = shown.vgpu_type.as_ref().and_then(|t| t.name.as_deref());
-        match name {
-            Some(name) => format!("{id} ({})", one_line(name)),
-            None => id.to_string(),
-        }
-    });
-    told.push(("Type", or(label, UNKNOWN)));
-    if let Some(details) = shown.vgpu_type.as_ref().and_then(|t| t.details.as_ref()) {
-        told.push(("Framebuffer", size(details.framebuffer_mib)));
-        told.push(("Displays", details.displays.to_string()));
-        told.push(("Frame limit", format!("{} FPS", details.frame_limit)));
-        told.push(("Resolution", details.resolution.clone()));
-    }
-    told.push(("Parent", shown.at.parent.to_string()));
-    told.push(("State", state(shown.running.is_some()).to_owned()));
-    let start = match (&shown.definition, &shown.definition_path) {
-        (Some(definition), _) => definition.start.to_string(),
-        (None, Some(_)) => "? (the definition cannot be read)".to_owned(),
-        (None, None) => "- (transient: gone after a reboot)".to_owned(),
-    };
-    told.push(("Start", start));
-    if let Some(running) = &shown.running {
-        let nodes = &running.nodes;
-        let path = |p: &std::path::PathBuf| p.display().to_string();
-        told.push(("IOMMU group", or(nodes.iommu_group.as_deref(), NONE)));
-        told.push(("VFIO group", or(nodes.group.as_ref().map(path), NONE)));
-        told.push(("VFIO device", or(nodes.device.as_ref().map(path), NONE)));
-        told.push(("Sysfs", nodes.sysfs.display().to_string()));
-        told.push((
-            "Held by",
-            held_by(&running.holders.found, running.holders.complete),
-        ));
-    }
-    let path = shown.definition_path.as_ref();
-    told.push(("Definition", or(path.map(|p| p.display()), NONE)));
-    for parent in &shown.also_defined_on {
-        told.push(("Defined on", parent.to_string()));
-    }
-    let attrs = shown.definition.iter().flat_map(|d| &d.attrs);
-    let mut text = lines(told.iter().map(|(key, value)| format!("{key:<12} {value}")));
-    for (index, attr) in attrs.enumerate() {
-        text += &format!(
-            "{:<12} {}\n",
-            format!("Attribute {index}"),
-            one_line(&attr.to_string())
-        );
-    }
-    text
-}
-
-fn held_by(holders: &[Holder], complete: bool) -> String {
-    let names: Vec<String> = holders.iter().map(Holder::to_string).collect();
-    match (names.is_empty(), complete) {
-        (true, true) => "nobody".to_owned(),
-        (true, false) => "? (only root can see other users' processes)".to_owned(),
-        (false, true) => names.join(", "),
-        (false, false) => format!("{}, and maybe others", names.join(", ")),
     }
 }
 

@@ -13,7 +13,8 @@ use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 
 const MAY_RUN: u32 = 0o111;
-const OTHERS_MAY_WRITE: u32 = 0o022;
+const GROUP_MAY_WRITE: u32 = 0o020;
+const OTHERS_MAY_WRITE: u32 = 0o002;
 
 /// What editors and package managers leave beside a script.
 const BACKUPS: [&str; 10] = [
@@ -92,12 +93,13 @@ fn is_trusted_script(script: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Refuses what somebody other than root and the caller could have changed.
+/// Refuses what somebody other than root, its group and the caller could have changed.
 fn check(script: &Path, meta: &fs::Metadata, what: &str) -> Result<()> {
     let caller = nix::unistd::geteuid().as_raw();
+    let shared = meta.mode() & GROUP_MAY_WRITE != 0 && meta.gid() != 0;
     let fault = if meta.uid() != 0 && meta.uid() != caller {
         format!("{what} belongs to user {}", meta.uid())
-    } else if meta.mode() & OTHERS_MAY_WRITE != 0 {
+    } else if shared || meta.mode() & OTHERS_MAY_WRITE != 0 {
         let mode = meta.mode() & 0o7777;
         format!("{what} may be written to by others (mode {mode:04o})")
     } else {

@@ -8,6 +8,7 @@
 mod answer;
 mod ask;
 mod find;
+mod interrupt;
 mod run;
 
 use std::collections::{HashMap, HashSet};

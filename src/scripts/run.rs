@@ -15,6 +15,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, read, write};
 
+use super::interrupt::Running;
+
 /// What is kept of each of a script's outputs; the rest is read and dropped.
 pub(super) const MOST_OUTPUT: usize = 1 << 20;
 
@@ -51,7 +53,8 @@ pub(super) enum Output {
     Dropped,
 }
 
-/// Runs `script` in a process group of its own with `input` on its standard input.
+/// Runs `script` in a process group of its own with `input` on its standard input. Where a signal
+/// ends the program meanwhile, the script is ended first, and this does not return.
 ///
 /// # Errors
 /// It could not be started, or not be waited for.
@@ -63,6 +66,7 @@ pub(super) fn run<A: AsRef<OsStr>>(
     limit: Duration,
 ) -> nix::Result<Ended> {
     let deadline = Instant::now().checked_add(limit);
+    let running = Running::begin();
     let mut child = Command::new(script)
         .args(args)
         .process_group(0)
@@ -76,7 +80,9 @@ pub(super) fn run<A: AsRef<OsStr>>(
         .map_err(errno_of)?;
     let group = group_of(&child);
     let mut talk = Talk::with(&mut child, input);
-    let outcome = talk.unblock().and_then(|()| talk.until(group, deadline));
+    let outcome = talk
+        .unblock()
+        .and_then(|()| talk.until(group, deadline, &running));
     let [stdout, stderr] = talk.heard;
     let overflowed = stdout.overflowed;
     let status = match outcome {
@@ -194,8 +200,13 @@ impl<'i> Talk<'i> {
     }
 
     /// Serves the pipes until the script has ended and said everything: true; or until the
-    /// deadline: false.
-    fn until(&mut self, script: Pid, deadline: Option<Instant>) -> nix::Result<bool> {
+    /// deadline or a signal: false.
+    fn until(
+        &mut self,
+        script: Pid,
+        deadline: Option<Instant>,
+        running: &Running,
+    ) -> nix::Result<bool> {
         let mut tick = TICKS[0];
         let mut ended: Option<Instant> = None;
         loop {
@@ -205,6 +216,9 @@ impl<'i> Talk<'i> {
             let silent = self.heard.iter().all(|heard| heard.pipe.is_none());
             if ended.is_some() && silent {
                 return Ok(true);
+            }
+            if running.is_interrupted() {
+                return Ok(false);
             }
             let until = ended.or(deadline);
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -11,6 +11,7 @@ use nix::unistd::write;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::model::AttrName;
+use crate::nvidia::params;
 
 /// Writes `value` to the file `name` below `dir`. `what` says what it is for.
 pub fn write_value(dir: &Dir, name: &str, value: &str, what: &str) -> Result<()> {
@@ -38,6 +39,8 @@ pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> 
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
     let file = openat(from, last, flags, Mode::empty()).map_err(failed)?;
+    let line = (name.as_str() == params::ATTRIBUTE).then(|| params::line(value));
+    let value = line.as_deref().unwrap_or(value);
     write_once(&file, value).map_err(failed)?;
     debug!("write {}: {value:?}", device.join(name.as_str()).display());
     Ok(())
@@ -84,7 +87,7 @@ mod tests {
         write_beneath(&dir, &name, "disable_vnc=1", "w").unwrap();
         assert_eq!(
             fs::read_to_string(device.join("nvidia/vgpu_params")).unwrap(),
-            "disable_vnc=1"
+            "disable_vnc=1\n"
         );
     }
 

@@ -12,7 +12,8 @@ mod pci;
 
 use uuid::Uuid;
 
-use crate::error::{Error, Kind, Result, Warnings};
+use crate::dir::Dir;
+use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
@@ -218,6 +219,14 @@ impl<'h> Kernel<'h> {
     /// The list of processes could not be read.
     pub fn holders(&self, nodes: &Nodes) -> Result<Holders> {
         holders::find(self.host, nodes)
+    }
+
+    /// What one attribute of a device reads as; `None` where it has no such attribute.
+    ///
+    /// # Errors
+    /// It is there but cannot be read.
+    pub fn attr_text(&self, nodes: &Nodes, name: &str) -> Result<Option<String>> {
+        if_present(Dir::open(&nodes.sysfs).and_then(|device| device.read_text(name)))
     }
 
     /// Tries to keep everybody else from opening the device.

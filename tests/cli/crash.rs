@@ -19,6 +19,7 @@ const UUID: &str = "11111111-2222-3333-4444-555555555555";
 const PARENT: &str = "0000:81:00.0";
 const TYPE: &str = "nvidia-63";
 const ATTRIBUTE: &str = "disable_vnc=1";
+const CHANGED: &str = "disable_vnc=0";
 /// mdevctl's form, so that nothing but a verb's own change can change a byte.
 const BEFORE: &str = r#"{
   "mdev_type": "nvidia-63",
@@ -76,6 +77,21 @@ fn modify_killed_anywhere() {
         line: &format!(
             "modify {UUID} --manual --type nvidia-64 --set-attr 0 nvidia/vgpu_params=x=2"
         ),
+        before: both,
+        after: both,
+        when_done: (0, ""),
+    });
+}
+
+#[test]
+fn parameters_killed_anywhere() {
+    let both = State {
+        defined: true,
+        active: true,
+    };
+    kill_everywhere(Verb {
+        name: "modify",
+        line: &format!("modify {UUID} --param {CHANGED}"),
         before: both,
         after: both,
         when_done: (0, ""),
@@ -187,7 +203,8 @@ fn prepare(host: &SimHost, wanted: State) {
         let types = format!("sys/class/mdev_bus/{PARENT}/mdev_supported_types");
         tell_kernel(host, &format!("{types}/{TYPE}/create"), UUID);
         let device = format!("sys/bus/mdev/devices/{UUID}");
-        tell_kernel(host, &format!("{device}/nvidia/vgpu_params"), ATTRIBUTE);
+        let params = format!("{device}/nvidia/vgpu_params");
+        tell_kernel(host, &params, &format!("{ATTRIBUTE}\n"));
     }
 }
 
@@ -391,6 +408,9 @@ fn the_same_again(host: &SimHost, verb: &Verb, texts: &Texts, at: &str) {
         assert_eq!(attribute(host).as_deref(), wanted, "{at}: {run:#?}");
     } else {
         assert_eq!(is_active(host), found.active, "{at}: {run:#?}");
+    }
+    if verb.line.ends_with(CHANGED) {
+        assert_eq!(attribute(host).as_deref(), Some(CHANGED), "{at}: {run:#?}");
     }
     check_definitions(host, texts, false, at);
 }

@@ -51,7 +51,7 @@ fn verbose_says_what_is_read_and_written() {
         format!("lock {root}/run/vgpuctl/{P1}.lock\n"),
         format!("write {root}/etc/mdevctl.d/{P1}/{}: ", uuid(1)),
         format!("write {types}/nvidia-63/create: \"{}\"\n", uuid(1)),
-        format!("write {device}/nvidia/vgpu_params: \"x\"\n"),
+        format!("write {device}/nvidia/vgpu_params: \"x\\n\"\n"),
         format!("created {}: ", uuid(1)),
     ]
     .iter()

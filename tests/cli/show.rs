@@ -23,6 +23,10 @@ fn an_active_device_is_shown_with_everything_about_it() {
     Displays     4
     Frame limit  60 FPS
     Resolution   5120x2880
+    Use          professional workstation (series Q)
+    Licence      vDWS (today: vWS)
+    CUDA         yes
+    OpenGL       yes
     Parent       0000:81:00.0
     State        active
     Start        auto
@@ -32,6 +36,7 @@ fn an_active_device_is_shown_with_everything_about_it() {
     Sysfs        [ROOT]/sys/bus/mdev/devices/a0000001-0000-4000-8000-000000000000
     Held by      nobody
     Definition   [ROOT]/etc/mdevctl.d/0000:81:00.0/a0000001-0000-4000-8000-000000000000
+    Parameters   frame_rate_limiter=0
     Attribute 0  nvidia/vgpu_params=frame_rate_limiter=0
     --- stderr
     ");
@@ -82,6 +87,10 @@ fn a_definition_alone_is_shown_without_what_only_a_device_has() {
     Displays     4
     Frame limit  60 FPS
     Resolution   7680x4320
+    Use          professional workstation (series Q)
+    Licence      vDWS (today: vWS)
+    CUDA         yes
+    OpenGL       yes
     Parent       0000:82:00.0
     State        inactive
     Start        manual

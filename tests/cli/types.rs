@@ -118,3 +118,190 @@ fn a_parent_that_is_not_there_is_named_with_those_that_are() {
     hint: parents here: 0000:81:00.0, 0000:82:00.0
     ");
 }
+
+/// The short names in the table.
+fn names(run: &crate::harness::Run) -> Vec<String> {
+    let name = |line: &str| line.split_whitespace().nth(3).unwrap().to_owned();
+    run.stdout.lines().skip(1).map(name).collect()
+}
+
+#[test]
+fn series_and_framebuffer_choose_types_and_what_is_free_does_too() {
+    let host = SimHost::start("two-p4");
+    for (options, wanted) in [
+        ("--series Q --min-framebuffer 2G", "P4-2Q P4-4Q P4-8Q"),
+        ("--series q --min-framebuffer 2048M", "P4-2Q P4-4Q P4-8Q"),
+        ("--series B", "P4-1B P4-2B P4-2B4 P4-1B4"),
+        ("--series C", "P4-4C P4-8C"),
+        ("--min-framebuffer 8GiB", "P4-8Q P4-8A P4-8C"),
+        (
+            "--min-framebuffer 512M --series A",
+            "P4-1A P4-2A P4-4A P4-8A",
+        ),
+    ] {
+        let run = host.run(&format!("types -p {P1} {options}")).expect(0);
+        assert_eq!(names(&run).join(" "), wanted, "{options}");
+        assert_eq!(run.stderr, "", "{options}");
+    }
+    host.run(&format!("create -t P4-4A -p {P1}")).expect(0);
+    let line = format!("types -p {P1} --series Q --min-framebuffer 2G --available");
+    let run = host.run(&line).expect(0);
+    assert_eq!(names(&run), ["P4-4Q"]);
+}
+
+#[test]
+fn half_a_gigabyte_is_a_size_too() {
+    let host = SimHost::start("m10");
+    let line = "types -p 0000:86:00.0 --available --min-framebuffer 513M";
+    assert!(!names(&host.run(line).expect(0)).contains(&"M10-0Q".to_owned()));
+    let line = "types -p 0000:86:00.0 --available --min-framebuffer 512M";
+    assert!(names(&host.run(line).expect(0)).contains(&"M10-0Q".to_owned()));
+}
+
+#[test]
+fn a_filter_that_nothing_fits_says_so() {
+    let host = SimHost::start("two-p4");
+    for (options, wanted) in [
+        ("--series gaming", "no type of series gaming; "),
+        ("--min-framebuffer 48G", "no type with 48 GiB or more; "),
+        (
+            "--series C --min-framebuffer 16G --available",
+            "no type of series C with 16 GiB or more has a free instance; ",
+        ),
+    ] {
+        let run = host.run(&format!("types {options}")).expect(0);
+        assert_eq!(run.stdout, "", "{options}");
+        assert!(run.stderr.contains(wanted), "{run:?}");
+    }
+    let host = SimHost::start("gvt-g");
+    for options in ["--series Q", "--min-framebuffer 1M"] {
+        let run = host.run(&format!("types {options}")).expect(0);
+        assert_eq!(run.stdout, "", "other vendors' types have neither: {run:?}");
+    }
+}
+
+#[test]
+fn a_size_or_series_of_another_form_is_refused_with_the_forms_there_are() {
+    let host = SimHost::start("two-p4");
+    for size in [
+        "2",
+        "2GB",
+        "1.5G",
+        "0G",
+        "big",
+        "-1G",
+        "2T",
+        "18446744073709551615G",
+    ] {
+        for line in [
+            format!("types --min-framebuffer={size}"),
+            format!("create --framebuffer={size} --series Q"),
+        ] {
+            let run = host.run(&line).expect(2);
+            assert!(run.stderr.contains("2G, 2GiB, 2048M or 512M"), "{run:?}");
+        }
+    }
+    let run = host.run("types --series X").expect(2);
+    assert!(
+        run.stderr.contains("A (virtual applications), B (basic"),
+        "{run:?}"
+    );
+    assert_eq!(host.active(), [""; 0]);
+}
+
+#[test]
+fn wide_adds_what_each_type_is_for() {
+    let host = SimHost::start("m10");
+    let run = host.run("types -o wide -p 0000:86:00.0").expect(0);
+    let line = |id: &str| {
+        let found = run.stdout.lines().find(|line| line.contains(id));
+        found.unwrap_or_else(|| panic!("{id}: {run:?}")).to_owned()
+    };
+    let ends = |id: &str, wanted: &str| {
+        let line = line(id);
+        let end: Vec<&str> = line.split("vfio-pci").nth(1).unwrap().split("  ").collect();
+        let end: Vec<&str> = end
+            .into_iter()
+            .map(str::trim)
+            .filter(|w| !w.is_empty())
+            .collect();
+        assert_eq!(end.join(", "), wanted, "{line}");
+    };
+    assert!(
+        run.stdout
+            .lines()
+            .next()
+            .unwrap()
+            .ends_with("USE                       LICENCE  CUDA  OPENGL")
+    );
+    ends("nvidia-37 ", "A, virtual applications, vApps, no, yes");
+    ends("nvidia-38 ", "B, basic PC work, vPC, no, yes");
+    ends("nvidia-36 ", "Q, professional workstation, vDWS, no, yes");
+    ends("nvidia-45 ", "Q, professional workstation, vDWS, yes, yes");
+    let host = SimHost::start("mixed");
+    let run = host.run("types -o wide").expect(7);
+    let gvt = run
+        .stdout
+        .lines()
+        .find(|line| line.contains("i915"))
+        .unwrap();
+    let end: Vec<&str> = gvt.split_whitespace().rev().take(5).collect();
+    assert_eq!(end, ["-"; 5], "{gvt}");
+    host.run("types -o nonsense").expect(2);
+}
+
+#[test]
+fn an_unlocked_cards_gaming_types_are_told_apart_and_odd_names_stay_as_they_are() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let host = r#"
+[[parent]]
+id = "0000:01:00.0"
+driver = "nvidia"
+pool = 24
+full = "EIO"
+[[parent.type]]
+id = "328"
+name = "GRID GTX P40-6"
+cost = 6
+[[parent.type]]
+id = "474"
+name = "GRID A100-1-5CME"
+cost = 5
+[[parent.type]]
+id = "900"
+name = "My own - type"
+cost = 1
+"#;
+    std::fs::write(file.path(), host).unwrap();
+    let host = SimHost::start_file(file.path());
+    let document = host.run("types --json").expect(0).json();
+    let types = document["parents"][0]["types"].as_array().unwrap();
+    let find = |id: &str| types.iter().find(|one| one["id"] == id).unwrap();
+    let fields = |id: &str| {
+        [
+            "gpu",
+            "slices",
+            "framebuffer_mib",
+            "series",
+            "suffix",
+            "licence",
+        ]
+        .map(|key| find(id)[key].to_string())
+        .join(" ")
+    };
+    assert_eq!(
+        fields("nvidia-328"),
+        r#""GTX P40" null 6144 "gaming" null "vGaming""#
+    );
+    assert_eq!(fields("nvidia-474"), r#""A100" 1 5120 "C" "ME" "vCS""#);
+    assert_eq!(fields("nvidia-900"), "null null null null null null");
+    let run = host.run("types --series gaming").expect(0);
+    assert_eq!(run.stdout.lines().count(), 2);
+    let run = host.run("types").expect(0);
+    assert!(run.stdout.contains("My own - type"), "{run:?}");
+    let run = host.run("create -t A100-1-5CME").expect(0);
+    let run = host.run(&format!("show {}", run.stdout.trim())).expect(0);
+    let wanted = "Framebuffer  5 GiB\nMIG slices   1\nUse          compute server (series C)\n\
+                  Licence      vCS (today: NVIDIA AI Enterprise)\nCUDA         yes\nOpenGL       no\n";
+    assert!(run.stdout.contains(wanted), "{run:?}");
+}

@@ -40,6 +40,8 @@ pub enum Rule {
     RefusedFirst,
     /// What is as wanted already is left as it is.
     NothingToModify,
+    /// NVIDIA's driver drops the last character of a line of parameters; ours ends it with a newline.
+    WholeParameters,
     /// Ours warns of something that it leaves out, and names it, where mdevctl says nothing.
     Warning,
 }
@@ -131,6 +133,11 @@ fn settle(line: &str, theirs: &mut After, ours: &mut After) -> BTreeSet<Rule> {
         ours.status = 0;
         rules.insert(Rule::BootFailure);
     }
+    let ours_shortened = without_last_of_params(&ours.kernel, &theirs.kernel);
+    if theirs.kernel != ours.kernel && theirs.kernel == ours_shortened {
+        ours.kernel = ours_shortened;
+        rules.insert(Rule::WholeParameters);
+    }
     settle_scripts(line, theirs, ours, &mut rules);
     if line.starts_with("modify ") && theirs.status == 0 && ours.status == 0 && ours.log.is_empty()
     {
@@ -156,6 +163,22 @@ fn settle(line: &str, theirs: &mut After, ours: &mut After) -> BTreeSet<Rule> {
         rules.insert(Rule::Warning);
     }
     rules
+}
+
+/// Our kernel's state with each line of parameters one character shorter, where theirs is so.
+fn without_last_of_params(ours: &str, theirs: &str) -> String {
+    let shortened = |(ours, theirs): (&str, &str)| -> String {
+        let inner = ours.split_once("\"vgpu_params\": \"").map(|(_, rest)| rest);
+        match inner.and_then(|rest| rest.rsplit_once('"')) {
+            Some((value, end)) if ours != theirs && !value.is_empty() => {
+                let kept = &value[..value.len() - value.chars().last().map_or(0, char::len_utf8)];
+                ours.replace(&format!("\"{value}\"{end}"), &format!("\"{kept}\"{end}"))
+            }
+            _ => ours.to_owned(),
+        }
+    };
+    let lines: Vec<String> = ours.lines().zip(theirs.lines()).map(shortened).collect();
+    lines.join("\n")
 }
 
 /// The rules for what scripts are called with.

@@ -91,3 +91,17 @@ no_failed_units() {
 failed_units() { systemctl --failed --no-legend --plain | awk '{ print $1 }' | paste -sd ' '; }
 # no_jobs: systemd has nothing more to start.
 no_jobs() { [[ -z $(systemctl list-jobs --no-legend) ]]; }
+# made_times N UUID...: the kernel tells of each device that is made.
+made_times() {
+    local times=$1 uuid
+    shift
+    for uuid; do
+        expect_equal "how often $uuid was made" "$times" \
+            "$(journalctl -b -k -o cat --no-pager | grep -c "$uuid: Adding to iommu group" || true)"
+    done
+    say "each of the $# was made $times time(s)"
+}
+# errors: what is in the journal of this boot as an error. no_errors_but PATTERN: nothing else is.
+errors() { journalctl -b -p err -o short --no-pager -q | grep -v -- '^-- ' || true; }
+no_errors_but() { expect_equal "errors in the journal but '$1'" "" "$(errors | grep -v "$1" || true)"; }
+said_by() { journalctl -b -t "$1" -o cat --no-pager -q; }

@@ -77,7 +77,11 @@ input=$(cat)
 case "$event $action" in
     "get capabilities") echo '{"supports":{"version":2,"actions":["start","stop","define","undefine","modify","attributes","capabilities"],"events":["pre","post","get","live","notify"]}}' ;;
     "get attributes") printf '[{"power/control":"%s"}]\n' "$(cat "$control")" ;;
-    "live modify") jq -r '.attrs[]["power/control"]' <<<"$input" >"$control" ;;
+    "live modify")
+        unknown=$(jq -r '[.attrs[] | keys[]] - ["power/control"] | first // empty' <<<"$input")
+        [[ -z $unknown ]] || { echo "$unknown cannot be changed" >&2; exit 1; }
+        jq -r '.attrs[]["power/control"]' <<<"$input" >"$control"
+        ;;
 esac
 SCRIPT
     chmod 755 "$scripts/mtty.sh"
@@ -91,18 +95,17 @@ shown() {
 # json FILE FILTER
 json() { jq -r "$2" "$1"; }
 
-session_before_reboot() {
-    local name uuid made
-    # The next Debian's libvirt depends on the package; here vgpuctl is to be the only one.
-    if dpkg-query -W mdevctl >/dev/null 2>&1; then
-        dpkg --force-depends --purge mdevctl 2>/dev/null >&3
-    fi
+# install_for_libvirt: where its daemon runs already, it is told as `make install` says.
+install_for_libvirt() {
     install_drop_in
-    only_ours
     if systemctl --quiet is-active libvirtd.service; then
         grep -F "systemctl restart libvirtd" /tmp/installed
         systemctl restart libvirtd
     fi
+}
+# session_before_reboot: after install_for_libvirt.
+session_before_reboot() {
+    local name uuid made
     install_callout
     load_at_boot mtty
     modprobe mtty

@@ -232,10 +232,9 @@ pub fn goes_on(line: &[u8]) -> bool {
     let is_structured = [&b"{\""[..], b"time=", b"level=", b"ts="]
         .iter()
         .any(|begin| first.starts_with(begin));
-    !first.is_empty()
-        && !(is_month && digits(second) > 0)
-        && !(is_time(first) || is_date(first) || is_kernel)
-        && !(is_word_of_program || is_structured)
+    let is_dated = is_month && digits(second) > 0 || is_time(first) || is_date(first);
+    let begins = first.is_empty() || is_dated || is_kernel || is_word_of_program || is_structured;
+    !begins
 }
 
 /// `12:13:14...`, as no PCI address and no UUID begins.

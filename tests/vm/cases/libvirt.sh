@@ -5,5 +5,9 @@
 # shellcheck source=SCRIPTDIR/../libvirt.sh
 . /src/tests/vm/libvirt.sh
 
-stage_1() { session_before_reboot; }
+stage_1() {
+    install_for_libvirt
+    only_ours
+    session_before_reboot
+}
 stage_2() { session_after_reboot; }

@@ -1,0 +1,209 @@
+//! A type's name, taken apart: `GRID P4-2B4`, `NVIDIA A40-48Q`, `GRID A100-1-5CME`, `GRID GTX P40-6`.
+
+use super::Series;
+
+/// What may stand behind the series' letter: 4 for more than one 4K display (B series), the rest for
+/// what a MIG slice has or lacks (media engines, graphics).
+const SUFFIXES: [&str; 5] = ["4", "ME", "NOME", "MEALL", "GFX"];
+
+/// What the names of gaming types have in common, which end in the size.
+const GAMING_WORDS: [&str; 3] = ["GTX", "RTX", "GeForce"];
+
+/// A type's name in NVIDIA's form: `[GRID |NVIDIA ]<GPU>-[<slices>-]<GB><series>[<suffix>]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeName {
+    /// The GPU, as the driver calls it: `P4`, `RTX6000-Ada`, `RTX Pro 6000 Blackwell DC`.
+    pub gpu: String,
+    /// Slices of the GPU, of a type that is backed by a MIG instance.
+    pub slices: Option<u32>,
+    /// Framebuffer in MiB, as the name has it: whole GiB, and 0 stands for 512 MiB.
+    pub framebuffer_mib: u64,
+    /// What it is made for.
+    pub series: Series,
+    /// What stands behind the series' letter.
+    pub suffix: Option<&'static str>,
+}
+
+impl TypeName {
+    /// Takes a name apart; `None` where it has another form, which is never guessed at.
+    pub fn parse(name: &str) -> Option<TypeName> {
+        let (gpu, end) = super::short_name(name).rsplit_once('-')?;
+        let digits = end.bytes().take_while(u8::is_ascii_digit).count();
+        let (size, kind) = end.split_at(digits);
+        let framebuffer_mib = framebuffer(size)?;
+        let Some(letter) = kind.chars().next() else {
+            let is_gaming = GAMING_WORDS.iter().any(|word| name.contains(word));
+            return (is_gaming && is_gpu(gpu)).then(|| TypeName {
+                gpu: gpu.to_owned(),
+                slices: None,
+                framebuffer_mib,
+                series: Series::Gaming,
+                suffix: None,
+            });
+        };
+        let series = Series::of_letter(letter)?;
+        let suffix = match &kind[letter.len_utf8()..] {
+            "" => None,
+            text => Some(*SUFFIXES.iter().find(|known| **known == text)?),
+        };
+        let (gpu, slices) = match gpu.rsplit_once('-') {
+            Some((gpu, count)) if is_number(count) => (gpu, Some(count.parse().ok()?)),
+            _ => (gpu, None),
+        };
+        is_gpu(gpu).then(|| TypeName {
+            gpu: gpu.to_owned(),
+            slices,
+            framebuffer_mib,
+            series,
+            suffix,
+        })
+    }
+
+    /// Whether CUDA and OpenCL programs run on it; `None` where NVIDIA does not say. On Maxwell
+    /// cards it takes the whole GPU (NVIDIA's vGPU user guide, "CUDA Toolkit and OpenCL support").
+    pub fn cuda(&self) -> Option<bool> {
+        let is_maxwell = ["M6", "M10", "M60"].contains(&self.gpu.as_str());
+        match self.series {
+            Series::Applications | Series::Business => Some(false),
+            Series::Workstation if is_maxwell => Some(self.framebuffer_mib == 8192),
+            Series::Compute | Series::Workstation => Some(true),
+            Series::Gaming => None,
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_gpu(text: &str) -> bool {
+    let is_plain = text.trim() == text && !text.contains(char::is_control);
+    !text.is_empty() && is_plain && !is_number(text)
+}
+
+fn framebuffer(gib: &str) -> Option<u64> {
+    match gib {
+        "0" => Some(512),
+        _ if gib.starts_with('0') || gib.len() > 4 => None,
+        _ => Some(gib.parse::<u64>().ok()? * 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GPU, slices, MiB, series' letter or "gaming", suffix.
+    type Parts = (
+        &'static str,
+        Option<u32>,
+        u64,
+        &'static str,
+        Option<&'static str>,
+    );
+
+    const NAMES: [(&str, Parts); 24] = [
+        ("GRID P4-1Q", ("P4", None, 1024, "Q", None)),
+        ("P4-1Q", ("P4", None, 1024, "Q", None)),
+        ("GRID P40-24A", ("P40", None, 24576, "A", None)),
+        ("GRID M60-0Q", ("M60", None, 512, "Q", None)),
+        ("GRID M10-0B", ("M10", None, 512, "B", None)),
+        ("GRID P4-2B4", ("P4", None, 2048, "B", Some("4"))),
+        ("GRID V100DX-16C", ("V100DX", None, 16384, "C", None)),
+        ("GRID RTX6000P-12Q", ("RTX6000P", None, 12288, "Q", None)),
+        ("NVIDIA A40-48C", ("A40", None, 49152, "C", None)),
+        ("NVIDIA L40S-1B", ("L40S", None, 1024, "B", None)),
+        (
+            "NVIDIA RTX6000-Ada-1Q",
+            ("RTX6000-Ada", None, 1024, "Q", None),
+        ),
+        ("NVIDIA RTXA6000-48Q", ("RTXA6000", None, 49152, "Q", None)),
+        ("GRID A100-40C", ("A100", None, 40960, "C", None)),
+        ("GRID A100-1-5C", ("A100", Some(1), 5120, "C", None)),
+        ("GRID A100-1-5CME", ("A100", Some(1), 5120, "C", Some("ME"))),
+        (
+            "A100D-7-80CNOME",
+            ("A100D", Some(7), 81920, "C", Some("NOME")),
+        ),
+        (
+            "H100-1-10CMEALL",
+            ("H100", Some(1), 10240, "C", Some("MEALL")),
+        ),
+        ("DC-1-24QGFX", ("DC", Some(1), 24576, "Q", Some("GFX"))),
+        ("NVIDIA DC-24QGFX", ("DC", None, 24576, "Q", Some("GFX"))),
+        (
+            "NVIDIA RTX Pro 6000 Blackwell DC-4-96Q",
+            ("RTX Pro 6000 Blackwell DC", Some(4), 98304, "Q", None),
+        ),
+        ("GRID GTX P40-6", ("GTX P40", None, 6144, "gaming", None)),
+        ("GRID RTX T10-16", ("RTX T10", None, 16384, "gaming", None)),
+        ("GRID RTX T4-0", ("RTX T4", None, 512, "gaming", None)),
+        (
+            "GeForce RTX T10x-4",
+            ("GeForce RTX T10x", None, 4096, "gaming", None),
+        ),
+    ];
+
+    #[test]
+    fn names_of_all_kinds_come_apart() {
+        for (name, (gpu, slices, framebuffer_mib, series, suffix)) in NAMES {
+            let parsed = TypeName::parse(name).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(parsed.gpu, gpu, "{name}");
+            assert_eq!(parsed.slices, slices, "{name}");
+            assert_eq!(parsed.framebuffer_mib, framebuffer_mib, "{name}");
+            assert_eq!(parsed.series.name(), series, "{name}");
+            assert_eq!(parsed.suffix, suffix, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_not_guessed_at() {
+        for name in [
+            "",
+            "-",
+            "Dual port serial",
+            "VFIO AP Passthrough Device",
+            "GRID K120Q",
+            "GRID P4",
+            "GRID P4-",
+            "GRID P4-Q",
+            "GRID P4-1",
+            "GRID P4-1q",
+            "GRID P4-1X",
+            "GRID P4-1Q5",
+            "GRID P4-1QX",
+            "GRID P4-01Q",
+            "GRID P4-00Q",
+            "GRID P4-99999Q",
+            "GRID P4-1Q ",
+            "GRID -1Q",
+            "GRID 1-5C",
+            "GRID 1-1-5C",
+            "1Q",
+            "-1Q",
+            "P4--1Q ",
+            "GRID P\n4-1Q",
+            "A100-99999999999-5C",
+            "GRID P4-１Q",
+            "GRID P4-1é",
+        ] {
+            assert_eq!(TypeName::parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn cuda_runs_where_nvidia_says_it_does() {
+        for (name, wanted) in [
+            ("GRID P4-1Q", Some(true)),
+            ("GRID P4-4C", Some(true)),
+            ("GRID P4-8A", Some(false)),
+            ("GRID P4-2B4", Some(false)),
+            ("GRID M60-4Q", Some(false)),
+            ("GRID M10-8Q", Some(true)),
+            ("GRID M6-0Q", Some(false)),
+            ("GRID RTX T10-8", None),
+        ] {
+            assert_eq!(TypeName::parse(name).unwrap().cuda(), wanted, "{name}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The series of NVIDIA's types: what each is made for, and what licence it takes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Kind, Result};
+
+/// What a type is made for; the letter that ends its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Series {
+    /// A: single applications, on session hosts.
+    Applications,
+    /// B: desktops for office work.
+    Business,
+    /// C: computing, without graphics.
+    Compute,
+    /// Q: workstations.
+    Workstation,
+    /// No letter: gaming, with suitable drivers only.
+    Gaming,
+}
+
+impl Series {
+    /// Every series, in order of their names.
+    pub const ALL: [Series; 5] = [
+        Series::Applications,
+        Series::Business,
+        Series::Compute,
+        Series::Workstation,
+        Series::Gaming,
+    ];
+
+    /// The series of a letter, as type names have it.
+    pub fn of_letter(letter: char) -> Option<Series> {
+        match letter {
+            'A' => Some(Series::Applications),
+            'B' => Some(Series::Business),
+            'C' => Some(Series::Compute),
+            'Q' => Some(Series::Workstation),
+            _ => None,
+        }
+    }
+
+    /// The letter, or "gaming" for the series that has none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Series::Applications => "A",
+            Series::Business => "B",
+            Series::Compute => "C",
+            Series::Workstation => "Q",
+            Series::Gaming => "gaming",
+        }
+    }
+
+    /// What it is made for.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Series::Applications => "virtual applications",
+            Series::Business => "basic PC work",
+            Series::Compute => "compute server",
+            Series::Workstation => "professional workstation",
+            Series::Gaming => "gaming",
+        }
+    }
+
+    /// The edition of the licence that a guest needs, by the name in use with GRID drivers. A
+    /// workstation licence serves B types too (NVIDIA's licensing guide).
+    pub fn licence(self) -> &'static str {
+        match self {
+            Series::Applications => "vApps",
+            Series::Business => "vPC",
+            Series::Compute => "vCS",
+            Series::Workstation => "vDWS",
+            Series::Gaming => "vGaming",
+        }
+    }
+
+    /// What NVIDIA calls or sells that edition as today, where that is another name.
+    pub fn licence_today(self) -> Option<&'static str> {
+        match self {
+            Series::Compute => Some("NVIDIA AI Enterprise"),
+            Series::Workstation => Some("vWS"),
+            Series::Applications | Series::Business | Series::Gaming => None,
+        }
+    }
+
+    /// Whether OpenGL is accelerated; `None` where NVIDIA does not say.
+    pub fn opengl(self) -> Option<bool> {
+        match self {
+            Series::Applications | Series::Business | Series::Workstation => Some(true),
+            Series::Compute => Some(false),
+            Series::Gaming => None,
+        }
+    }
+}
+
+impl FromStr for Series {
+    type Err = Error;
+
+    /// Takes the letter in either case, or "gaming".
+    fn from_str(text: &str) -> Result<Series> {
+        let known = |series: &&Series| series.name().eq_ignore_ascii_case(text);
+        Series::ALL.iter().find(known).copied().ok_or_else(|| {
+            let all: Vec<String> = Series::ALL
+                .iter()
+                .map(|series| format!("{series} ({})", series.purpose()))
+                .collect();
+            Error::new(Kind::Usage, format!("{text:?} is no series of types"))
+                .hint(format!("there are: {}", all[..4].join(", ") + ", gaming"))
+        })
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_taken_by_its_letter_in_either_case() {
+        for series in Series::ALL {
+            assert_eq!(series.name().parse(), Ok(series));
+            assert_eq!(series.name().to_lowercase().parse(), Ok(series));
+        }
+        for bad in ["", "X", "AB", "Q ", "workstation"] {
+            let error = bad.parse::<Series>().unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(error.all_hints()[0].contains("Q (professional workstation), gaming"));
+        }
+    }
+
+    #[test]
+    fn each_series_has_its_use_and_its_licence() {
+        let line = |series: Series| {
+            format!(
+                "{series}: {}, {}, {:?}, {:?}",
+                series.purpose(),
+                series.licence(),
+                series.licence_today(),
+                series.opengl()
+            )
+        };
+        assert_eq!(
+            Series::ALL.map(line),
+            [
+                "A: virtual applications, vApps, None, Some(true)",
+                "B: basic PC work, vPC, None, Some(true)",
+                "C: compute server, vCS, Some(\"NVIDIA AI Enterprise\"), Some(false)",
+                "Q: professional workstation, vDWS, Some(\"vWS\"), Some(true)",
+                "gaming: gaming, vGaming, None, None",
+            ]
+        );
+    }
+}
