@@ -19,6 +19,8 @@ pub struct Automaton {
     /// The word that ends in each state, and the nearest shorter one that ends there too.
     ends: Vec<Option<WordId>>,
     shorter: Vec<u32>,
+    /// Whether any word ends in each state.
+    any: Vec<bool>,
 }
 
 /// The state from which every word begins, and also "there is none shorter".
@@ -58,8 +60,13 @@ impl Automaton {
             next: vec![ROOT; trie.len() * width],
             shorter: vec![ROOT; trie.len()],
             ends,
+            any: Vec::new(),
         };
         built.connect(&trie);
+        let states = built.ends.iter().zip(&built.shorter);
+        built.any = states
+            .map(|(end, shorter)| end.is_some() || *shorter != ROOT)
+            .collect();
         built
     }
 
@@ -92,6 +99,11 @@ impl Automaton {
     pub fn step(&self, state: State, byte: u8) -> State {
         let class = usize::from(self.classes[usize::from(byte)]);
         State(self.next[state.0 as usize * self.width + class])
+    }
+
+    /// Whether any word ends in this state.
+    pub fn finds(&self, state: State) -> bool {
+        self.any[state.0 as usize]
     }
 
     /// The words that end in this state, longest first.

@@ -7,6 +7,15 @@ pub(super) fn first(told: Vec<Sighting>) -> Option<Sighting> {
     told.into_iter().next()
 }
 
+/// A line that names a module must name one of those that vGPUs need.
+pub(super) fn module_of_ours(told: Vec<Sighting>) -> Option<Sighting> {
+    const OURS: [&str; 5] = ["nvidia", "kvmgt", "vfio", "mdev", "i915"];
+    told.into_iter().find(|told| {
+        let text = told.quote.to_ascii_lowercase();
+        !text.contains("insert") || OURS.iter().any(|module| text.contains(module))
+    })
+}
+
 /// "was 5424 bytes, expected 4960 bytes": both numbers.
 fn sizes(sighting: &Sighting) -> Option<(u64, u64)> {
     // Broken lines put a number together again.

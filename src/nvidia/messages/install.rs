@@ -2,6 +2,18 @@
 
 use super::{Known, PLAIN, Voice};
 
+/// Other modules that DKMS builds: what fails there is not ours.
+const OTHER_MODULES: &[&str] = &[
+    "dkms install wireguard",
+    "dkms/wireguard",
+    "dkms install zfs",
+    "dkms/zfs",
+    "dkms install virtualbox",
+    "dkms/virtualbox",
+    "dkms install vboxhost",
+    "dkms/vboxhost",
+];
+
 /// Whatever else was found: this adds nothing to it.
 const ANY: &[&str] = &["*"];
 
@@ -63,7 +75,8 @@ pub(super) const KNOWN: &[Known] = &[
             "Unable to locate package * headers-",
             "/lib/modules/*/build: No such file or directory",
         ],
-        needs: &["nvidia", "dkms", "kernel"],
+        needs: &["nvidia", "Resolving Linux kernel version"],
+        excused: OTHER_MODULES,
         cause: "the headers of the running kernel are not installed (or, in a driver container, no \
                 repository that it sees has them), so the module cannot be built.",
         next: "install the headers of `uname -r`: linux-headers-$(uname -r), proxmox-headers-$(uname \

@@ -42,7 +42,7 @@ pub(super) const KNOWN: &[Known] = &[
         told_by: &[
             "Failed to apply vGPU config",
             "unable to apply config * exit status 1",
-            "error setting VGPU config",
+            "error setting VGPU config:",
             "error parsing config file * vgpu",
             "Unable to validate the selected vGPU configuration",
             "is not present in the configuration file",

@@ -86,6 +86,29 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "nova-no-candidates",
+        told_by: &[
+            "Got no allocation candidates from the Placement API",
+            "No valid host was found",
+        ],
+        needs: &[
+            "resources:VGPU",
+            "VGPU:",
+            "VGPU=",
+            "CUSTOM_VGPU",
+            "\"VGPU\"",
+        ],
+        follows: &["nova-no-vgpu"],
+        voice: Voice::Alone,
+        cause: "Placement knows no host with a free vGPU for this flavor (it asks for VGPU): all are in use, or \
+                nova-compute offers none, because its enabled_mdev_types name types that the GPU does not have now, or \
+                a trait that the flavor wants is missing.",
+        next: "openstack resource provider inventory list <provider of the GPU>, and usage show; then nova-compute's log \
+               and enabled_mdev_types on that host, against vgpuctl types",
+        source: "OpenStack Nova, virtual GPU guide",
+        ..PLAIN
+    },
+    Known {
         code: "nodedev-parent",
         told_by: &[
             "Unable to find parent device * mdev",

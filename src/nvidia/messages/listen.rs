@@ -30,9 +30,9 @@ fn texts() -> Vec<&'static str> {
 }
 
 /// A piece of the log that was heard already.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Heard {
-    text: String,
+    bytes: Vec<u8>,
     /// Its bytes without blanks: the number of the first in the log, and where each stood.
     first: u64,
     places: Vec<u32>,
@@ -159,20 +159,24 @@ impl Listener {
         }
         self.plain.read(piece);
         let first = self.heard;
-        if self.recent.len() == REMEMBERED {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(Heard {
-            text: String::from_utf8_lossy(piece).into_owned(),
-            first,
-            places: std::mem::take(&mut self.plain.places),
-        });
+        // What is forgotten lends its space to what is remembered.
+        let mut heard = match self.recent.len() {
+            REMEMBERED => self.recent.pop_front().unwrap_or_default(),
+            _ => Heard::default(),
+        };
+        heard.first = first;
+        heard.bytes.clear();
+        heard.bytes.extend_from_slice(piece);
+        std::mem::swap(&mut heard.places, &mut self.plain.places);
+        self.recent.push_back(heard);
         for index in 0..self.plain.bytes.len() {
             self.state = PATTERNS
                 .automaton()
                 .step(self.state, self.plain.bytes[index]);
             self.heard += 1;
-            self.found(index, first);
+            if PATTERNS.automaton().finds(self.state) {
+                self.found(index, first);
+            }
         }
     }
 
@@ -216,10 +220,11 @@ fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
         if heard.first > end || is_before {
             continue;
         }
-        let text: String = heard.text.chars().filter(|c| !c.is_control()).collect();
+        let whole = String::from_utf8_lossy(&heard.bytes);
+        let text: String = whole.chars().filter(|c| !c.is_control()).collect();
         let text = text.trim();
         lines.push(match text.len() > LONGEST_QUOTE {
-            true => cut(heard, begin),
+            true => cut(heard, &whole, begin),
             false => text.to_owned(),
         });
     }
@@ -227,16 +232,14 @@ fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
 }
 
 /// The part of a long line around the byte of that number.
-fn cut(heard: &Heard, begin: u64) -> String {
+fn cut(heard: &Heard, whole: &str, begin: u64) -> String {
     let index = begin.saturating_sub(heard.first) as usize;
     let place = heard.places.get(index).map_or(0, |place| *place as usize);
-    let mut from = place
-        .saturating_sub(LONGEST_QUOTE / 3)
-        .min(heard.text.len());
-    while !heard.text.is_char_boundary(from) {
+    let mut from = place.saturating_sub(LONGEST_QUOTE / 3).min(whole.len());
+    while !whole.is_char_boundary(from) {
         from -= 1;
     }
-    let text: String = heard.text[from..]
+    let text: String = whole[from..]
         .chars()
         .filter(|c| !c.is_control())
         .take(LONGEST_QUOTE)

@@ -1,6 +1,6 @@
 //! The kernel driver: not loaded, of another version, or without the GPU.
 
-use super::{Known, PLAIN, Voice};
+use super::{Known, PLAIN, Voice, checks};
 
 pub(super) const KNOWN: &[Known] = &[
     Known {
@@ -16,8 +16,14 @@ pub(super) const KNOWN: &[Known] = &[
             "module verification failed * rejected",
         ],
         needs: &[
-            "nvidia", "modprobe", "dkms", "kvmgt", "vgpu", "module", "bad shim",
+            "nvidia",
+            "kvmgt",
+            "vgpu",
+            "mdev",
+            "vfio",
+            "bad shim signature",
         ],
+        check: checks::module_of_ours,
         cause: "the kernel refuses the driver's module because Secure Boot is on and the module is \
                 not signed with a key that the firmware knows.",
         next: "enrol the key that DKMS or the installer signed with (mokutil --import <key>.der, then \
@@ -158,6 +164,8 @@ pub(super) const KNOWN: &[Known] = &[
         follows: &[
             "gpu-owned",
             "nouveau-in-the-way",
+            "gpu-open-module",
+            "gpu-closed-module",
             "gpu-not-in-release",
             "gpu-bar",
             "rm-init-failed",

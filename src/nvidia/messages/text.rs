@@ -69,7 +69,7 @@ impl Plain {
         self.places.clear();
         self.gaps.clear();
         self.gap = true;
-        let is_json = has(line, b"\":") || has(line, b"{\\\"") || has(line, b"\\\":");
+        let is_json = line.contains(&b'"') && (has(line, b"\":") || has(line, b"\\\":"));
         let mut at = quotation(line);
         while let Some(byte) = line.get(at) {
             at += self.take(*byte, at, &line[at + 1..], is_json);
@@ -185,14 +185,16 @@ impl Plain {
 /// How much of the line's beginning marks a quotation, a table, or an item of a list, as pages that
 /// show pasted text number its lines.
 fn quotation(line: &[u8]) -> usize {
-    let is_mark = |byte: &&u8| matches!(byte, b'>' | b'|' | b' ' | b'\t');
+    let is_mark = |byte: &&u8| matches!(byte, b'>' | b'|' | b' ' | b'\t' | 0);
     let mut length = 0;
     loop {
         let before = length;
         length += line[length..].iter().take_while(is_mark).count();
         let rest = &line[length..];
         let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        if starts_with(rest, "&gt;") {
+        if rest.first() == Some(&0x1b) {
+            length += 1 + escape_length(&rest[1..]);
+        } else if starts_with(rest, "&gt;") {
             length += 4;
         } else if rest.starts_with(b"- ") {
             length += 2;
@@ -208,7 +210,10 @@ fn quotation(line: &[u8]) -> usize {
 /// of its own.
 pub fn goes_on(line: &[u8]) -> bool {
     let begin = quotation(line);
-    let head: Vec<u8> = line[begin..].iter().copied().take(40).collect();
+    let text = line[begin..]
+        .iter()
+        .filter(|byte| byte.is_ascii_graphic() || **byte == b' ');
+    let head: Vec<u8> = text.copied().take(40).collect();
     let head = head.to_ascii_lowercase();
     let words = head.split(|byte| byte.is_ascii_whitespace());
     let mut words = words.filter(|word| !word.is_empty());
