@@ -4,6 +4,7 @@ mod attach;
 mod create;
 mod define;
 mod doctor;
+mod explain;
 mod gpus;
 mod list;
 mod log;
@@ -76,6 +77,7 @@ enum Verb {
     Restore(restore::RestoreArgs),
     Doctor(doctor::DoctorArgs),
     Attach(attach::AttachArgs),
+    Explain(explain::ExplainArgs),
 }
 
 impl Verb {
@@ -96,6 +98,7 @@ impl Verb {
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
             Verb::Attach(args) => args.run(context),
+            Verb::Explain(args) => args.run(context),
         }
     }
 }
