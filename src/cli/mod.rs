@@ -4,6 +4,7 @@ mod attach;
 mod create;
 mod define;
 mod doctor;
+mod explain;
 mod gpus;
 mod list;
 mod log;
@@ -78,6 +79,7 @@ enum Verb {
     Vfs(vfs::VfsArgs),
     Doctor(doctor::DoctorArgs),
     Attach(attach::AttachArgs),
+    Explain(explain::ExplainArgs),
 }
 
 impl Verb {
@@ -99,6 +101,7 @@ impl Verb {
             Verb::Restore(args) => args.run(context),
             Verb::Vfs(args) => args.run(context),
             Verb::Attach(args) => args.run(context),
+            Verb::Explain(args) => args.run(context),
         }
     }
 }

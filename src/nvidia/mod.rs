@@ -3,6 +3,7 @@
 mod card_table;
 mod cards;
 mod details;
+pub mod messages;
 mod name;
 pub mod params;
 mod placement;

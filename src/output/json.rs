@@ -7,7 +7,7 @@ use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
 use crate::nvidia::{Card, Standing};
-use crate::ops::{Change, Effect, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{Change, Effect, Explanation, Gpu, Listed, ParentTypes, Report, Shown};
 
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
@@ -21,6 +21,9 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Show(answer) => ("device", shown(&answer.value)),
         Reply::Attach(answer) => ("attach", attach::document(&answer.value)),
         Reply::Applied(answer) => ("applied", attach::applied_document(&answer.value)),
+        Reply::Explained(answer) | Reply::Topics(answer) => {
+            ("findings", each(&answer.value, explanation))
+        }
         Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
             ("changes", changes(report))
         }
@@ -145,6 +148,15 @@ fn shown(shown: &Shown) -> Value {
         "vfio_device": nodes.and_then(|nodes| nodes.device.as_ref().map(path)),
         "holders": running.map(|running| each(&running.holders.found, holder)),
         "holders_complete": running.map(|running| running.holders.complete),
+    })
+}
+
+fn explanation(explanation: &Explanation) -> Value {
+    json!({
+        "code": explanation.known.code,
+        "cause": explanation.known.cause,
+        "evidence": explanation.evidence,
+        "next": explanation.known.next,
     })
 }
 

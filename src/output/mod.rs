@@ -2,6 +2,7 @@
 
 mod attach;
 mod doctor;
+mod explain;
 mod json;
 mod show;
 mod streams;
@@ -18,7 +19,9 @@ pub use text::{problem, sentences, stdout_text};
 
 use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
-use crate::ops::{Answer, Applied, Attached, Gpu, GpuVfs, Listed, ParentTypes, Report, Shown};
+use crate::ops::{
+    Answer, Applied, Attached, Explanation, Gpu, GpuVfs, Listed, ParentTypes, Report, Shown,
+};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -43,6 +46,10 @@ pub enum Reply {
     Attach(Box<Answer<Attached>>),
     /// A device put into a domain: no answer but the exit status.
     Applied(Box<Answer<Applied>>),
+    /// What a log tells, or one topic.
+    Explained(Answer<Vec<Explanation>>),
+    /// All topics.
+    Topics(Answer<Vec<Explanation>>),
     /// New devices or definitions: their UUIDs are the answer.
     Made(Report),
     /// Changed devices: no answer but the exit status.
@@ -63,6 +70,7 @@ impl Reply {
             Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Attach(answer) => &answer.warnings,
             Reply::Applied(answer) => &answer.warnings,
+            Reply::Explained(answer) | Reply::Topics(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
@@ -90,6 +98,7 @@ impl Reply {
             Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Attach(answer) => &answer.notes,
             Reply::Applied(answer) => &answer.notes,
+            Reply::Explained(answer) | Reply::Topics(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }
@@ -107,6 +116,7 @@ impl Reply {
             Reply::Doctor(diagnosis) => {
                 (diagnosis.count(Severity::Problem) > 0).then_some(Kind::Failed)
             }
+            Reply::Explained(answer) if answer.value.is_empty() => Some(Kind::NotFound),
             _ => None,
         };
         failed.or_else(|| (!self.warnings().is_empty()).then_some(Kind::Partial))

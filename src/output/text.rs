@@ -1,7 +1,7 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style, attach, doctor, show, types};
+use super::{Reply, Style, attach, doctor, explain, show, types};
 use crate::error::Error;
 use crate::nvidia::{Card, Standing, short_name, size};
 use crate::ops::{Action, Change, Effect, Gpu, Listed, Report};
@@ -19,6 +19,8 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Show(answer) => show::lines(&answer.value),
         Reply::Attach(answer) => attach::text(&answer.value),
         Reply::Applied(answer) => attach::planned(&answer.value),
+        Reply::Explained(answer) => explain::explained(&answer.value),
+        Reply::Topics(answer) => explain::topics(&answer.value),
         Reply::Made(report) => made(report),
         Reply::Changed(report) => planned(report),
         Reply::Restored(report) => lines(report.changes.iter().map(restored)),

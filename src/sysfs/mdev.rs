@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
 };
-use crate::nvidia::TypeDetails;
+use crate::nvidia::{TypeDetails, messages};
 
 /// How long a removal may take before it counts as blocked. An idle device goes in milliseconds,
 /// NVIDIA's driver may wait a few seconds for its plugin to leave.
@@ -363,9 +363,7 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
         Some(Errno::ENOENT | Errno::ENODEV) => error
             .with_kind(Kind::NotFound)
             .hint(format!("see what is there: vgpuctl types --parent {parent}")),
-        Some(Errno::EIO) => error
-            .hint("the driver refused: the GPU may be full, hold vGPUs of another size, or have its virtual functions off")
-            .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
+        Some(Errno::EIO) => error.hints(messages::hints("create-refused")),
         Some(Errno::ETIMEDOUT) => error
             .hint("the driver waited for its daemon in vain; for NVIDIA: systemctl status nvidia-vgpu-mgr")
             .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
@@ -379,9 +377,9 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
 /// What the kernel means by refusing `remove`: EPERM and EBUSY are NVIDIA's driver saying "in use".
 fn explain_remove(error: Error) -> Error {
     match error.errno() {
-        Some(Errno::EPERM | Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
-            "a VM uses it, or has just ended and the driver is not done: shut it down, then repeat",
-        ),
+        Some(Errno::EPERM | Errno::EBUSY) => error
+            .with_kind(Kind::InUse)
+            .hints(messages::hints("remove-in-use")),
         Some(Errno::EAGAIN) => error.hint("another removal of the same device is under way"),
         Some(Errno::ENOENT | Errno::ENODEV) => error.hint("somebody else has removed it"),
         _ => error,

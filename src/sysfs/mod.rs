@@ -124,6 +124,11 @@ pub struct Kernel<'h> {
 }
 
 impl<'h> Kernel<'h> {
+    /// The host that this is the kernel of.
+    pub fn host(&self) -> &'h Host {
+        self.host
+    }
+
     /// The kernel of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Kernel<'h> {
         Kernel {

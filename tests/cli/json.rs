@@ -64,6 +64,28 @@ fn types_with_warnings_of_several_vendors() {
 }
 
 #[test]
+fn explain() {
+    let host = SimHost::start("empty");
+    let log = host.path("usr/host.log");
+    let text = "[   12.1] NVRM: Failed to add vgpu create request: 0x56\n\
+                [   12.2] [nvidia-vgpu-vfio] vGPU creation failed on device 0x400. -5\n\
+                Failed to decode config: expected `=`\n";
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    std::fs::write(&log, text).unwrap();
+    let run = host
+        .run(&format!("explain {} --json", log.display()))
+        .expect(0);
+    answer(&host, "explain", &run);
+    let run = host.run("explain opengl-q --json").expect(0);
+    answer(&host, "explain-topic", &run);
+    std::fs::write(&log, "all is well\n").unwrap();
+    let run = host
+        .run(&format!("explain {} --json", log.display()))
+        .expect(3);
+    answer(&host, "explain-nothing", &run);
+}
+
+#[test]
 fn gpus() {
     let host = SimHost::start("two-p4");
     host.run("create -t P4-2Q --count 3").expect(0);

@@ -12,6 +12,7 @@ mod create;
 mod create_failures;
 mod define;
 mod empty_hosts;
+mod explain;
 mod functions;
 mod gpus;
 mod harness;

@@ -11,6 +11,7 @@ use super::{CURRENT, current_type};
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result};
 use crate::model::TypeId;
+use crate::nvidia::messages;
 use crate::sysfs::attr;
 
 /// After a VM ends, NVIDIA's plugin takes about 5 s to leave; until then the answer is EBUSY.
@@ -98,9 +99,7 @@ fn explain_set(error: Error, vf: &Dir) -> Error {
         Some(Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
             "NVIDIA's plugin of the VM before has not left: see journalctl -u nvidia-vgpu-mgr",
         ),
-        Some(Errno::EIO) => error
-            .hint("the driver refused: the GPU may be full, hold vGPUs of another size, or be in MIG mode without GPU instances")
-            .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpu-mgr"),
+        Some(Errno::EIO) => error.hints(messages::hints("vf-type-refused")),
         _ => error,
     }
 }

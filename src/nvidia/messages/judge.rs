@@ -1,0 +1,110 @@
+//! What was seen, judged together: what speaks for a failure, what against it, what comes from what.
+
+use super::{Finding, Known, Voice, all_known};
+
+/// How far a line that excuses another may be from it.
+const NEIGHBOURHOOD: u64 = 12;
+
+/// One time that a pattern was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The number of the line.
+    pub line: u64,
+    /// The line.
+    pub quote: String,
+}
+
+impl Known {
+    /// All its patterns, in the order in which [`findings`] expects their sightings.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &&'static str> {
+        let lists = [self.told_by, self.needs, self.unless, self.excused];
+        lists.into_iter().flatten()
+    }
+
+    fn follows_from(&self, code: &str) -> bool {
+        self.follows
+            .iter()
+            .any(|pattern| match pattern.strip_suffix('*') {
+                Some(begin) => code.starts_with(begin),
+                None => *pattern == code,
+            })
+    }
+}
+
+/// A failure that was recognised, and where.
+struct Recognised {
+    finding: Finding,
+    line: u64,
+}
+
+/// The failures that the sightings of all patterns tell, each after what it follows from.
+pub fn findings(sightings: Vec<Vec<Sighting>>) -> Vec<Finding> {
+    let mut sightings = sightings.into_iter();
+    let mut recognised: Vec<Recognised> = Vec::new();
+    for known in all_known() {
+        let mut take = |patterns: &[&str]| -> Vec<Sighting> {
+            let taken: Vec<Vec<Sighting>> = sightings.by_ref().take(patterns.len()).collect();
+            taken.into_iter().flatten().collect()
+        };
+        let (told, needs, unless, excused) = (
+            take(known.told_by),
+            take(known.needs),
+            take(known.unless),
+            take(known.excused),
+        );
+        if (needs.is_empty() && !known.needs.is_empty()) || !unless.is_empty() {
+            continue;
+        }
+        let is_excused = |told: &Sighting| {
+            excused
+                .iter()
+                .any(|excuse| excuse.line.abs_diff(told.line) <= NEIGHBOURHOOD)
+        };
+        let mut told: Vec<Sighting> = told.into_iter().filter(|told| !is_excused(told)).collect();
+        told.sort_by_key(|told| told.line);
+        let first = (known.check)(told);
+        recognised.extend(first.map(|told| Recognised {
+            line: told.line,
+            finding: Finding {
+                known,
+                evidence: told.quote,
+            },
+        }));
+    }
+    in_order(recognised)
+}
+
+/// Leaves out what says nothing new, and puts roots before what follows from them.
+fn in_order(recognised: Vec<Recognised>) -> Vec<Finding> {
+    let codes: Vec<&str> = recognised.iter().map(|r| r.finding.known.code).collect();
+    let has_root = |known: &Known| {
+        let is_other = |code: &&&str| **code != known.code;
+        codes
+            .iter()
+            .filter(is_other)
+            .any(|code| known.follows_from(code))
+    };
+    let mut waiting: Vec<Recognised> = recognised
+        .into_iter()
+        .filter(|r| match r.finding.known.voice {
+            Voice::Always => true,
+            Voice::Alone => !has_root(r.finding.known),
+            Voice::Asked => false,
+        })
+        .collect();
+    waiting.sort_by_key(|r| r.line);
+    let mut told: Vec<Finding> = Vec::new();
+    while !waiting.is_empty() {
+        let is_free = |index: &usize| {
+            let known = waiting[*index].finding.known;
+            !waiting.iter().any(|other| {
+                other.finding.known.code != known.code
+                    && known.follows_from(other.finding.known.code)
+            })
+        };
+        // Where each of several follows from another, the first line decides.
+        let next = (0..waiting.len()).find(is_free).unwrap_or(0);
+        told.push(waiting.remove(next).finding);
+    }
+    told
+}

@@ -1,0 +1,249 @@
+//! A log heard piece by piece, in memory that does not grow with it.
+
+use std::collections::VecDeque;
+use std::sync::LazyLock;
+
+use super::automaton::State;
+use super::judge::{self, Sighting};
+use super::pattern::{Patterns, Progress, Spot};
+use super::text::{Plain, goes_on};
+use super::{Finding, all_known};
+
+/// A line longer than this is heard in several pieces.
+const LONGEST_PIECE: usize = 8 << 10;
+
+/// How many sightings of one pattern are kept: the first, and the last.
+const KEPT: usize = 32;
+
+/// How many pieces a message may stretch over and still be quoted whole.
+const REMEMBERED: usize = 6;
+
+/// How much of a long line is quoted.
+const LONGEST_QUOTE: usize = 500;
+
+/// The patterns of all that is known, in the order that `judge.rs` expects.
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&texts()));
+
+fn texts() -> Vec<&'static str> {
+    let patterns = all_known().flat_map(|known| known.patterns());
+    patterns.copied().collect()
+}
+
+/// A piece of the log that was heard already.
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    /// Its bytes without blanks: the number of the first in the log, and where each stood.
+    first: u64,
+    places: Vec<u32>,
+}
+
+/// Hears a log.
+#[derive(Debug)]
+pub struct Listener {
+    progress: Progress,
+    sightings: Vec<Sightings>,
+    unfinished: Vec<u8>,
+    /// The piece goes on a line that was cut.
+    is_rest: bool,
+    plain: Plain,
+    state: State,
+    /// Bytes without blanks heard so far.
+    heard: u64,
+    line: u64,
+    /// Where the message that goes on now began.
+    message: u64,
+    recent: VecDeque<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Sightings {
+    first: Vec<Sighting>,
+    last: VecDeque<Sighting>,
+}
+
+impl Sightings {
+    fn keep(&mut self, sighting: Sighting) {
+        if self.first.len() < KEPT {
+            return self.first.push(sighting);
+        }
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(sighting);
+    }
+}
+
+impl Default for Listener {
+    fn default() -> Listener {
+        Listener::new()
+    }
+}
+
+impl Listener {
+    /// One that has heard nothing yet.
+    pub fn new() -> Listener {
+        let count = all_known().flat_map(|known| known.patterns()).count();
+        Listener {
+            progress: PATTERNS.progress(),
+            sightings: (0..count).map(|_| Sightings::default()).collect(),
+            unfinished: Vec::new(),
+            is_rest: false,
+            plain: Plain::default(),
+            state: State::default(),
+            heard: 0,
+            line: 0,
+            message: 0,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Hears more of the log, which need not end where a line does.
+    pub fn hear(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = LONGEST_PIECE - self.unfinished.len();
+            let reach = &bytes[..bytes.len().min(room)];
+            let end = reach.iter().position(|b| matches!(b, b'\n' | b'\r'));
+            let taken = end.map_or(reach.len(), |end| end + 1);
+            self.unfinished
+                .extend_from_slice(&reach[..end.unwrap_or(reach.len())]);
+            bytes = &bytes[taken..];
+            if end.is_some() || self.unfinished.len() == LONGEST_PIECE {
+                self.end_piece();
+                self.is_rest = end.is_none();
+            }
+        }
+    }
+
+    /// What was heard is a whole log; what comes next is another.
+    pub fn end(&mut self) {
+        self.end_piece();
+        self.is_rest = false;
+        self.state = State::default();
+        self.progress.forget();
+        self.message = self.heard;
+    }
+
+    /// How many lines were heard.
+    pub fn lines(&self) -> u64 {
+        self.line
+    }
+
+    /// What the log tells: roots first, then what follows from them.
+    pub fn findings(mut self) -> Vec<Finding> {
+        self.end();
+        let sightings = self.sightings.into_iter();
+        judge::findings(
+            sightings
+                .map(|kept| kept.first.into_iter().chain(kept.last).collect())
+                .collect(),
+        )
+    }
+
+    fn end_piece(&mut self) {
+        let piece = std::mem::take(&mut self.unfinished);
+        // Lines without text say nothing, and end no message.
+        if !piece.iter().all(|b| b.is_ascii_whitespace() || *b == 0) {
+            self.piece(&piece);
+        }
+        self.unfinished = piece;
+        self.unfinished.clear();
+    }
+
+    fn piece(&mut self, piece: &[u8]) {
+        if !self.is_rest {
+            self.line += 1;
+            if !goes_on(piece) {
+                self.message = self.heard;
+            }
+        }
+        self.plain.read(piece);
+        let first = self.heard;
+        // What is forgotten lends its space to what is remembered.
+        let mut heard = match self.recent.len() {
+            REMEMBERED => self.recent.pop_front().unwrap_or_default(),
+            _ => Heard::default(),
+        };
+        heard.first = first;
+        heard.bytes.clear();
+        heard.bytes.extend_from_slice(piece);
+        std::mem::swap(&mut heard.places, &mut self.plain.places);
+        self.recent.push_back(heard);
+        for index in 0..self.plain.bytes.len() {
+            self.state = PATTERNS
+                .automaton()
+                .step(self.state, self.plain.bytes[index]);
+            self.heard += 1;
+            if PATTERNS.automaton().finds(self.state) {
+                self.found(index, first);
+            }
+        }
+    }
+
+    /// Takes note of the words that end with the byte of that index.
+    fn found(&mut self, index: usize, first: u64) {
+        let end = first + index as u64;
+        for word in PATTERNS.automaton().found(self.state) {
+            let begin = (end + 1).saturating_sub(PATTERNS.length(word));
+            let begins = begin
+                .checked_sub(first)
+                .is_none_or(|at| self.plain.begins_word(at as usize));
+            let spot = Spot {
+                begin,
+                end,
+                edges: [begins, self.plain.ends_word(index)],
+            };
+            let (sightings, recent, line) = (&mut self.sightings, &self.recent, self.line);
+            PATTERNS.note(
+                &mut self.progress,
+                word,
+                spot,
+                self.message,
+                |pattern, begin| {
+                    sightings[pattern].keep(Sighting {
+                        line,
+                        quote: quote(recent, begin, end),
+                    });
+                },
+            );
+        }
+    }
+}
+
+/// The lines in which the bytes stand, with control characters left out; long lines are cut.
+fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
+    let mut lines = Vec::new();
+    for (index, heard) in recent.iter().enumerate() {
+        let is_before = recent
+            .get(index + 1)
+            .is_some_and(|next| next.first <= begin);
+        if heard.first > end || is_before {
+            continue;
+        }
+        let whole = String::from_utf8_lossy(&heard.bytes);
+        let text: String = whole.chars().filter(|c| !c.is_control()).collect();
+        let text = text.trim();
+        lines.push(match text.len() > LONGEST_QUOTE {
+            true => cut(heard, &whole, begin),
+            false => text.to_owned(),
+        });
+    }
+    lines.join("\n")
+}
+
+/// The part of a long line around the byte of that number.
+fn cut(heard: &Heard, whole: &str, begin: u64) -> String {
+    let index = begin.saturating_sub(heard.first) as usize;
+    let place = heard.places.get(index).map_or(0, |place| *place as usize);
+    let mut from = place.saturating_sub(LONGEST_QUOTE / 3).min(whole.len());
+    while !whole.is_char_boundary(from) {
+        from -= 1;
+    }
+    let text: String = whole[from..]
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_QUOTE)
+        .collect();
+    let before = if from > 0 { "..." } else { "" };
+    format!("{before}{}...", text.trim())
+}

@@ -1,0 +1,153 @@
+//! The messages that `explain` must know, each as it stands in a log, and logs with nothing in them.
+//!
+//! `explain/messages.txt` has the messages, `explain/noise` what stands around them in the logs of
+//! working hosts, `explain/harmless` whole logs in which nothing is wrong.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use vgpuctl::nvidia::messages::{Finding, Listener};
+
+fn data(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/explain")
+        .join(below)
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn files(below: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data(below)).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Code and text of each message.
+fn messages() -> Vec<(String, String)> {
+    let text = read(&data("messages.txt"));
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let split = |line: &str| {
+        let (code, message) = line.split_once(" | ").unwrap_or_else(|| panic!("{line}"));
+        (code.trim().to_owned(), message.replace("\\n", "\n"))
+    };
+    lines.map(split).collect()
+}
+
+fn explain(text: &str) -> Vec<Finding> {
+    let mut listener = Listener::new();
+    listener.hear(text.as_bytes());
+    listener.findings()
+}
+
+fn codes(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().map(|finding| finding.known.code).collect()
+}
+
+/// The message between 15 ordinary lines, which differ from one message to the next.
+fn within_noise(message: &str, nth: usize) -> String {
+    let noise = files("noise");
+    let noise = read(&noise[nth % noise.len()]);
+    let lines: Vec<&str> = noise.lines().collect();
+    let begin = nth % (lines.len() - 15);
+    let (before, after) = lines[begin..begin + 15].split_at(nth % 15);
+    format!("{}\n{message}\n{}\n", before.join("\n"), after.join("\n"))
+}
+
+#[test]
+fn every_message_is_explained_within_ordinary_noise() {
+    let messages = messages();
+    assert!(messages.len() >= 45 + 30, "{}", messages.len());
+    let mut wrong = String::new();
+    for (nth, (code, message)) in messages.iter().enumerate() {
+        let found = explain(&within_noise(message, nth));
+        let told = codes(&found);
+        if told.first() != Some(&code.as_str()) || told.len() > 2 {
+            writeln!(wrong, "{code}: {told:?}: {message}").unwrap();
+            continue;
+        }
+        let evidence = &found[0].evidence;
+        let is_quoted = evidence
+            .lines()
+            .all(|line| message.contains(line.trim_end_matches("...")));
+        if !is_quoted {
+            writeln!(wrong, "{code}: quoted {evidence:?}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn nothing_is_wrong_in_the_logs_of_working_hosts() {
+    let mut count = 0;
+    for path in files("noise").into_iter().chain(files("harmless")) {
+        let found = explain(&read(&path));
+        assert!(found.is_empty(), "{}: {found:#?}", path.display());
+        count += 1;
+    }
+    assert!(count >= 3 + 10, "{count}");
+}
+
+/// Text as other programs, pages and terminals hand it on.
+#[test]
+fn every_message_is_explained_however_it_was_pasted() {
+    type Change = fn(&str) -> String;
+    let changes: [(&str, Change); 8] = [
+        ("upper case", |text| text.to_uppercase()),
+        ("quoted", |text| {
+            text.lines().map(|line| format!("> {line}\r\n")).collect()
+        }),
+        ("HTML", |text| {
+            let text = text
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
+            format!("<pre><code>{}</code></pre>", text.replace('\'', "&#39;"))
+        }),
+        ("numbered", |text| {
+            let numbered = (1..)
+                .zip(text.lines())
+                .map(|(n, line)| format!("  {n}. {line}\n"));
+            numbered.collect()
+        }),
+        ("wide", |text| {
+            text.chars().flat_map(|c| [c, '\0']).collect()
+        }),
+        ("coloured", |text| {
+            text.lines()
+                .map(|line| format!("\x1b[1;31m{line}\x1b[0m\n"))
+                .collect()
+        }),
+        ("JSON", |text| {
+            let line = |line: &str| {
+                format!(
+                    "{{\"log\":{},\"stream\":\"stdout\"}}\n",
+                    serde_json::json!(line)
+                )
+            };
+            text.lines().map(line).collect()
+        }),
+        ("wrapped", |text| text.lines().map(wrapped).collect()),
+    ];
+    let mut wrong = String::new();
+    for (code, message) in messages() {
+        for (name, change) in &changes {
+            let found = explain(&change(&message));
+            if codes(&found).first() != Some(&code.as_str()) {
+                writeln!(wrong, "{name}: {code}: {:?}: {message}", codes(&found)).unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Broken after 80 characters, wherever that is.
+fn wrapped(line: &str) -> String {
+    let chars: Vec<char> = line.chars().collect();
+    chars
+        .chunks(80)
+        .flat_map(|part| part.iter().chain(&['\n']))
+        .collect()
+}
