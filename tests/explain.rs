@@ -90,6 +90,98 @@ fn nothing_is_wrong_in_the_logs_of_working_hosts() {
     assert!(count >= 3 + 10, "{count}");
 }
 
+/// Logs that look like a failure that they do not tell, and the failure.
+const MISTAKEN: [(&str, &str); 12] = [
+    (
+        "level=info msg=\"Waiting for VFs: 0/160 enabled across 8 GPU(s)\"\n\
+         level=info msg=\"Waiting for VFs: 140/160 enabled across 8 GPU(s)\"\n\
+         level=info msg=\"All 160 VFs enabled on 8 NVIDIA GPU(s)\"",
+        "k8s-vfs-missing",
+    ),
+    (
+        "nvidia-nvlink: Nvlink Core is being initialized\n\
+         modprobe: ERROR: could not insert 'vboxdrv': Key was rejected by service",
+        "secure-boot",
+    ),
+    (
+        "dkms status: nvidia/535.129.03, 4.19.0-21-amd64: installed\n# dkms install wireguard/1.0.20210219\n\
+         Error! Your kernel headers for kernel 4.19.0-20-amd64 cannot be found at /lib/modules/4.19.0-20-amd64/build.",
+        "kernel-headers",
+    ),
+    (
+        "nvidia-vgpu-mgr[25539]: error: vmiop_log: (0x0): init_device_instance failed for inst 0 with error 1 \
+         (error setting vGPU configuration information f>",
+        "k8s-vgpu-config",
+    ),
+    (
+        "NVRM: installed in this system is not supported by open\nNVRM: nvidia.ko because it does not include the \
+         required GPU\nNVRM: System Processor (GSP).\nNVRM: None of the NVIDIA devices were initialized.",
+        "gpu-not-found",
+    ),
+    (
+        "  1. Oct 02 08:11:09 pve QEMU[9]: vfio 0000: error getting device from group 27: Input/output error\n  \
+         2. Oct 02 08:11:10 pve postfix/smtp[9921]: connect to mx.example.org[203.0.113.7]:25: Connection timed out",
+        "vgpu-open-timeout",
+    ),
+    (
+        "nova-scheduler: Got no allocation candidates from the Placement API.\nnova.exception: No valid host was found. \
+         resources: MEMORY_MB='4096'",
+        "nova-no-candidates",
+    ),
+    (
+        "nova.exception.InvalidLibvirtMdevConfig: Invalid configuration for mdev-capable devices: duplicate types for PCI ID 0000:84:00.0",
+        "nova-device-address",
+    ),
+    (
+        "nvidia-smi runs\ncgroup v1 is supported through the legacy hierarchy",
+        "gpu-legacy",
+    ),
+    (
+        "Detected non-NVML platform: could not load NVML library: libnvidia-ml.so.1: cannot open shared object file\n\
+         Detected Tegra platform: /sys/devices/soc0/family has 'tegra' prefix",
+        "k8s-no-nvml",
+    ),
+    (
+        "[ 12%] Building CUDA object errors.cu: warning: enumerator cudaErrorInsufficientDriver is not handled in switch",
+        "cuda-driver-older",
+    ),
+    (
+        "nvidia-container-cli: requirement error: unsatisfied condition: brand = tesla",
+        "cuda-driver-older",
+    ),
+];
+
+#[test]
+fn what_looks_like_a_failure_is_not_taken_for_it() {
+    for (nth, (log, wrong)) in MISTAKEN.iter().enumerate() {
+        for text in [(*log).to_owned(), within_noise(log, nth)] {
+            let found = explain(&text);
+            assert!(!codes(&found).contains(wrong), "{wrong}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_branch_that_a_card_needs_is_said_with_its_number() {
+    for branch in ["340", "470", "580"] {
+        let line =
+            format!("NVRM:  supported through the NVIDIA {branch}.xx Legacy drivers. Please");
+        let found = explain(&line);
+        assert_eq!(codes(&found), ["gpu-legacy"]);
+        let (known, evidence) = (found[0].known, Some(line.as_str()));
+        assert!(
+            known
+                .cause_in(evidence)
+                .contains(&format!("serves it is {branch}."))
+        );
+        assert!(
+            known
+                .next_in(evidence)
+                .contains(&format!("branch {branch} "))
+        );
+    }
+}
+
 /// Text as other programs, pages and terminals hand it on.
 #[test]
 fn every_message_is_explained_however_it_was_pasted() {

@@ -12,16 +12,13 @@ pub fn explained(explanations: &[Explanation]) -> String {
 
 fn paragraph(explanation: &Explanation) -> String {
     let known = explanation.known;
-    let mut text = format!("{}: {}\n", known.code, known.cause);
-    for line in explanation
-        .evidence
-        .iter()
-        .flat_map(|quoted| quoted.lines())
-    {
+    let evidence = explanation.evidence.as_deref();
+    let mut text = format!("{}: {}\n", known.code, known.cause_in(evidence));
+    for line in evidence.iter().flat_map(|quoted| quoted.lines()) {
         // Writing to a String does not fail.
         let _ = writeln!(text, "> {line}");
     }
-    let _ = writeln!(text, "next: {}", known.next);
+    let _ = writeln!(text, "next: {}", known.next_in(evidence));
     if explanation.evidence.is_none() {
         let _ = writeln!(text, "source: {}", known.source);
     }

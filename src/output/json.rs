@@ -152,11 +152,12 @@ fn shown(shown: &Shown) -> Value {
 }
 
 fn explanation(explanation: &Explanation) -> Value {
+    let evidence = explanation.evidence.as_deref();
     json!({
         "code": explanation.known.code,
-        "cause": explanation.known.cause,
-        "evidence": explanation.evidence,
-        "next": explanation.known.next,
+        "cause": explanation.known.cause_in(evidence),
+        "evidence": evidence,
+        "next": explanation.known.next_in(evidence),
     })
 }
 

@@ -16,6 +16,19 @@ pub(super) fn module_of_ours(told: Vec<Sighting>) -> Option<Sighting> {
     })
 }
 
+/// The branch that a GPU needs, where a driver says so: 580 in "the NVIDIA 580.xx Legacy drivers".
+pub(super) fn legacy_branch(quote: &str) -> Option<String> {
+    let text = quote.to_ascii_lowercase();
+    let (_, said) = text.split_once("supported")?;
+    let (before, _) = said.split_once("legacy")?;
+    let digits = |word: &str| -> String {
+        let digits = word.chars().take_while(char::is_ascii_digit);
+        digits.collect()
+    };
+    let mut words = before.split_whitespace().rev().map(digits);
+    words.find(|digits| (2..=3).contains(&digits.len()))
+}
+
 /// "was 5424 bytes, expected 4960 bytes": both numbers.
 fn sizes(sighting: &Sighting) -> Option<(u64, u64)> {
     // Broken lines put a number together again.
@@ -136,6 +149,18 @@ mod tests {
         assert!(got_more_than_expected(lines(less)).is_none());
         assert!(got_less_than_expected(lines(less)).is_some());
         assert!(got_less_than_expected(lines(cut)).is_none());
+    }
+
+    #[test]
+    fn the_branch_is_the_one_that_the_driver_names() {
+        let whole = "NVRM: The NVIDIA GeForce GTX 980 GPU installed in this system is\n\
+                     NVRM:  supported through the NVIDIA 580.xx Legacy drivers. Please\n";
+        assert_eq!(legacy_branch(whole).as_deref(), Some("580"));
+        let wrapped = "supported through the NVIDIA\nNVRM:  71.86.xx Legacy drivers";
+        assert_eq!(legacy_branch(wrapped).as_deref(), Some("71"));
+        let nameless =
+            "The NVIDIA GTX 980 GPU installed in this system is supported through the legacy";
+        assert_eq!(legacy_branch(nameless), None);
     }
 
     fn versions(host: &str, range: &str, guest: &str, version: &str) -> Option<String> {

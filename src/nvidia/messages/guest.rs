@@ -209,6 +209,30 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "cuda-driver-older",
+        told_by: &[
+            "CUDA driver version is insufficient for CUDA runtime version",
+            "code=35(cudaErrorInsufficientDriver)",
+            "The NVIDIA driver on your system is too old (found version",
+            "requirement error: unsatisfied condition: cuda",
+        ],
+        follows: &[
+            "smi-no-driver",
+            "driver-library-mismatch",
+            "api-mismatch",
+            "nvml-no-devices",
+            "k8s-no-uvm",
+        ],
+        cause: "the program was built for a newer CUDA release than the driver here can run; in a guest with a vGPU that is the \
+                guest (grid) driver, whose release the host's bounds. CUDA says the same where it finds no driver library \
+                (libcuda) at all: nvidia-smi then shows `CUDA Version: N/A`.",
+        next: "nvidia-smi shows at its top the newest CUDA release that the driver can run. A number = take a program or image for that \
+               release, or a newer driver (in a guest: one that the host's release still serves; else update the host first). \
+               N/A = install the guest driver whole; in a container, NVIDIA_DRIVER_CAPABILITIES must have `compute`",
+        source: "https://github.com/DualCoder/vgpu_unlock/issues/51",
+        ..PLAIN
+    },
+    Known {
         code: "nvml-unknown",
         told_by: &["Failed to initialize NVML: Unknown Error"],
         cause: "inside a container that had the GPU, it lost its access to the device nodes (systemctl daemon-reload with \

@@ -157,6 +157,7 @@ pub(super) const KNOWN: &[Known] = &[
             "gpu-owned",
             "nouveau-*",
             "gpu-not-in-release",
+            "gpu-legacy",
             "gpu-bar",
             "module-missing",
             "module-symbols",

@@ -138,6 +138,37 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "k8s-no-nvml",
+        told_by: &[
+            "Failed to initialize NVML: could not load NVML library",
+            "Failed to start nvml with error: could not load NVML library",
+            "Detected non-NVML platform: could not load NVML library",
+            "NVML not detected: could not load NVML library",
+            "did you set the docker default runtime to nvidia",
+            "did you configure the NVIDIA Container Toolkit",
+            "nvml init failed: ERROR_LIBRARY_NOT_FOUND",
+            "Failed to initialize NVML: ERROR_LIBRARY_NOT_FOUND",
+        ],
+        excused: &["Detected Tegra platform"],
+        follows: &[
+            "k8s-no-runtime",
+            "k8s-driver-conflict",
+            "k8s-validation-stuck",
+            "module-*",
+            "build-*",
+            "secure-boot",
+            "nouveau-*",
+        ],
+        cause: "the device plugin's container has no libnvidia-ml.so.1, which comes from the node's driver. Either the pod was \
+                started by a runtime other than nvidia (not the default, and no runtimeClassName: nvidia), which would have \
+                mounted it; or the node has no driver (and, without a GPU, the pod does not belong there).",
+        next: "on that node: nvidia-smi. It works = the runtime: nvidia-ctk runtime configure --runtime=containerd (or docker) \
+               --set-as-default and restart that runtime, or give the pods runtimeClassName: nvidia (k3s, rke2). It fails or is \
+               missing = the driver: install it there; no GPU = keep the plugin off by a nodeSelector",
+        source: "https://github.com/NVIDIA/k8s-device-plugin/issues/303",
+        ..PLAIN
+    },
+    Known {
         code: "kubevirt-not-permitted",
         told_by: &[
             "is not permitted in permittedHostDevices",

@@ -77,6 +77,30 @@ pub(super) const KNOWN: &[Known] = &[
         ..PLAIN
     },
     Known {
+        code: "nova-duplicate-types",
+        told_by: &["duplicate types for PCI ID"],
+        cause: "nova.conf gives one PCI address to two types of mediated devices: it stands in device_addresses of two \
+                groups [mdev_<type>] (older releases: [vgpu_<type>]), and nova-compute does not start so.",
+        next: "leave the address that the line names in the group of one type only, then restart nova-compute. For two \
+               types on one SR-IOV GPU, list its virtual functions, each under one type; with one framebuffer \
+               size per GPU, other addresses take the other size",
+        source: "OpenStack Nova, virtual GPU guide",
+        ..PLAIN
+    },
+    Known {
+        code: "nova-device-address",
+        told_by: &[
+            "mdev-capable devices: incorrect PCI address",
+            "configuration for GPU devices: incorrect PCI address",
+        ],
+        cause: "an entry of device_addresses in a group [mdev_<type>] of nova.conf is no PCI address, and nova-compute \
+                does not start so.",
+        next: "write it in full, such as 0000:84:00.0 (vgpuctl gpus shows them), several with commas and no quotes; then \
+               restart nova-compute",
+        source: "OpenStack Nova, virtual GPU guide",
+        ..PLAIN
+    },
+    Known {
         code: "nova-no-vgpu",
         told_by: &["vGPU resource is not available"],
         cause: "Nova found no free vGPU on the host: the GPU is full, a vGPU of another type is on it, the types in \
@@ -91,13 +115,7 @@ pub(super) const KNOWN: &[Known] = &[
             "Got no allocation candidates from the Placement API",
             "No valid host was found",
         ],
-        needs: &[
-            "resources:VGPU",
-            "VGPU:",
-            "VGPU=",
-            "CUSTOM_VGPU",
-            "\"VGPU\"",
-        ],
+        needs: &["resources * ~VGPU~", "VGPU%3A", "CUSTOM_VGPU"],
         follows: &["nova-no-vgpu"],
         voice: Voice::Alone,
         cause: "Placement knows no host with a free vGPU for this flavor (it asks for VGPU): all are in use, or \

@@ -44,12 +44,36 @@ pub struct Known {
     /// Codes that this may follow from; one that ends in `*` means all that begin like it.
     follows: &'static [&'static str],
     voice: Voice,
+    /// What of the quoted lines stands for [`BLANK`] in the two texts that follow.
+    blank: fn(&str) -> Option<String>,
     /// What is wrong. Where two causes are possible, both and how to tell them apart.
     pub cause: &'static str,
     /// What to do next.
     pub next: &'static str,
     /// Where its cause was established.
     pub source: &'static str,
+}
+
+/// Stands in a cause or next step for what only the log tells.
+const BLANK: &str = "<N>";
+
+impl Known {
+    /// What is wrong, with what the quoted lines say of it.
+    pub fn cause_in(&self, evidence: Option<&str>) -> String {
+        self.filled(self.cause, evidence)
+    }
+
+    /// What to do next, with what the quoted lines say of it.
+    pub fn next_in(&self, evidence: Option<&str>) -> String {
+        self.filled(self.next, evidence)
+    }
+
+    fn filled(&self, text: &str, evidence: Option<&str>) -> String {
+        match evidence.and_then(self.blank) {
+            Some(value) => text.replace(BLANK, &value),
+            None => text.to_owned(),
+        }
+    }
 }
 
 /// Picks the line that tells a failure out of all lines that show its patterns, in their order.
@@ -76,6 +100,7 @@ const PLAIN: Known = Known {
     check: checks::first,
     follows: &[],
     voice: Voice::Always,
+    blank: |_| None,
     cause: "",
     next: "",
     source: "",

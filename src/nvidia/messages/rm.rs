@@ -1,6 +1,7 @@
 //! The kernel driver: not loaded, of another version, or without the GPU.
 
-use super::{Known, PLAIN, Voice, checks};
+use super::checks::{self, legacy_branch};
+use super::{Known, PLAIN, Voice};
 
 pub(super) const KNOWN: &[Known] = &[
     Known {
@@ -135,7 +136,6 @@ pub(super) const KNOWN: &[Known] = &[
         told_by: &[
             "installed in this system is not supported by",
             "is not supported by the NVIDIA * driver release",
-            "installed in this system is supported through the NVIDIA",
         ],
         unless: &[
             "not supported by open",
@@ -148,6 +148,24 @@ pub(super) const KNOWN: &[Known] = &[
         next: "host: take the vGPU release that lists the card (16.x, R535, for Maxwell and Pascal); \
                guest: remove the driver and install the grid driver of the host's release",
         source: "https://github.com/siderolabs/extensions/issues/227",
+        ..PLAIN
+    },
+    Known {
+        code: "gpu-legacy",
+        told_by: &[
+            "GPU installed in this system is * supported through the NVIDIA * legacy~",
+            "supported through the NVIDIA * legacy~",
+            "only supported up to the * legacy drivers series",
+            "only supported by the * legacy drivers series",
+        ],
+        needs: &["nvidia"],
+        blank: legacy_branch,
+        cause: "this driver release is too new for the GPU that the lines name, and leaves it alone; the last \
+                branch that serves it is <N>. Other GPUs of the host are not concerned. (Whether the branch also makes \
+                vGPUs of it is another question: for Maxwell and Pascal, the last that does is 535, vGPU 16.)",
+        next: "if that GPU is to be used, install a driver of branch <N> in place of this one: for vGPUs, the newest \
+               vGPU release that lists the card; in a guest, the guest driver of the host's release",
+        source: "https://github.com/anomixer/proxmox-vgpu-installer/issues/29",
         ..PLAIN
     },
     Known {
@@ -167,6 +185,7 @@ pub(super) const KNOWN: &[Known] = &[
             "gpu-open-module",
             "gpu-closed-module",
             "gpu-not-in-release",
+            "gpu-legacy",
             "gpu-bar",
             "rm-init-failed",
             "gpu-lost",
