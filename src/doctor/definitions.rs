@@ -97,7 +97,7 @@ fn no_parent(
         ),
         Some(Offer::VendorVfio) => (
             "makes no mediated devices (vendor-specific VFIO)",
-            "its types are set on the virtual functions themselves",
+            "its vGPUs sit on virtual functions: define them anew (vgpuctl define), then undefine these",
         ),
         Some(_) if gpu.is_some_and(|gpu| gpu.vendor == INTEL) => (
             "offers no mediated devices",

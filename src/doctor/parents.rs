@@ -62,8 +62,8 @@ fn functions_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
         false => finding.seen(tool, "absent: it comes with the vGPU manager"),
     };
     finding
-        .run(format!("/usr/lib/nvidia/sriov-manage -e {}", card.address))
-        .advise("they are lost at every reboot: have a unit do this at boot, before guests start")
+        .run(format!("vgpuctl vfs enable {} --at-boot", card.address))
+        .advise("with --at-boot they come back at every reboot, where they are lost otherwise")
 }
 
 fn types_in_words(count: usize) -> String {
