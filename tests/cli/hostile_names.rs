@@ -22,11 +22,14 @@ const UUID: &str = "11111111-2222-3333-4444-555555555555";
 const TYPE: &str = "nvidia-63";
 
 /// Where the program has business below a root.
-const EXPECTED: [&str; 8] = [
+const EXPECTED: [&str; 11] = [
     "sys/class/mdev_bus",
     "sys/bus/mdev/devices",
     "sys/devices",
+    "sys/bus/pci/devices",
+    "sys/bus/pci/drivers/nvidia",
     "etc/mdevctl.d",
+    "etc/vgpuctl.d",
     "run/vgpuctl",
     "usr/lib/mdevctl/scripts.d",
     "dev/vfio",
