@@ -70,9 +70,8 @@ pub fn type_for_definition(
     text: &str,
     parent: &ParentId,
 ) -> Result<(TypeId, Vec<String>)> {
-    let mut warnings = Vec::new();
-    let present = context.kernel.parents(&mut warnings)?;
-    if present.iter().any(|p| p.id == *parent) {
+    let present = context.kernel.parents_named(parent, &mut Vec::new());
+    if present.is_ok() {
         let offers = offers(context, text, Some(parent))?;
         return Ok((offers[0].vgpu_type.id.clone(), Vec::new()));
     }

@@ -195,6 +195,7 @@ fn what_to_do_instead(context: &Context<'_>, at: &Location) -> Vec<String> {
 fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> bool {
     context.store.read(at).is_ok_and(|found| {
         found.type_id == wanted.type_id
+            && found.vf == wanted.vf
             && found.start == wanted.start
             && found.attrs == wanted.attrs
     })

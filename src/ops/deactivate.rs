@@ -61,12 +61,23 @@ pub fn take_away_for_good(context: &Context<'_>, at: &Location) -> Result<()> {
 }
 
 fn take_away_locked(context: &Context<'_>, at: &Location, lock: &Lock) -> Result<()> {
-    let Some(device) = context.kernel.device(at.uuid)? else {
+    context.kernel.settle(&at.parent);
+    let Some(device) = device_at(context, at)? else {
         return Ok(());
     };
     match Location::of_device(&device) == *at {
         true => remove_idle(context, &device, lock),
         false => Ok(()),
+    }
+}
+
+/// The device of that place. One of somebody else is meant only where nothing of ours is defined
+/// there: no definition, whatever its UUID, may reach another's vGPU.
+fn device_at(context: &Context<'_>, at: &Location) -> Result<Option<Device>> {
+    match context.kernel.device(at.uuid)? {
+        Some(device) => Ok(Some(device)),
+        None if context.store.path(at).exists() => Ok(None),
+        None => context.kernel.foreign_device(at.uuid),
     }
 }
 

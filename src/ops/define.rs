@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::callouts::{around, subject};
 use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
+use super::home::home_of;
 use super::stop::{change, each};
 use super::target::find;
 use super::wishes::{forget, keep};
@@ -46,7 +47,8 @@ pub struct UndefineRequest {
 pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> {
     let (type_id, notes) = type_for_definition(context, &request.type_name, &request.parent)?;
     let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
-    let mut definition = Definition::new(uuid, request.parent.clone(), type_id, request.start);
+    let home = home_of(context, &request.parent)?;
+    let mut definition = Definition::on(&home, uuid, type_id, request.start);
     definition.attrs.clone_from(&request.attrs);
     let mut change = match request.dry_run {
         false => record(context, &definition, Action::Define)?,
@@ -132,7 +134,7 @@ fn refuse_defined(context: &Context<'_>, at: &Location) -> Result<()> {
 pub fn undefine(context: &Context<'_>, request: &UndefineRequest) -> Report {
     let one = |selector: &Selector| {
         let target = find(context, selector)?;
-        let at = target.only_definition()?;
+        let at = target.only_definition(context)?;
         if request.dry_run {
             return Ok(change(context, &target, Effect::Planned(Action::Undefine)));
         }

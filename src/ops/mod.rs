@@ -13,6 +13,7 @@ mod define;
 mod explain;
 mod gpus;
 mod group;
+mod home;
 mod list;
 mod live;
 mod modify;

@@ -67,7 +67,7 @@ pub struct ModifyRequest {
 /// and somebody uses the device ([`Kind::InUse`]); nothing was written.
 pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> {
     let target = find(context, &request.selector)?;
-    let at = target.only_definition()?.clone();
+    let at = target.only_definition(context)?.clone();
     let mut notes = doubts(&request.params);
     let type_id = match &request.type_wish {
         Some(TypeWish::Exactly(id)) => Some(id.clone()),

@@ -82,7 +82,7 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
     let target = find(context, &request.selector)?;
     let at = match &target.device {
         Some(device) => Location::of_device(device),
-        None => target.only_definition()?.clone(),
+        None => target.only_definition(context)?.clone(),
     };
     let is_defined = target.defined.contains(&at);
     let definition = match is_defined.then(|| if_present(context.store.read(&at))) {

@@ -10,7 +10,7 @@ use super::stop::{change, each};
 use super::target::find;
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Definition, Device};
+use crate::model::{Definition, Device, ParentId};
 use crate::store::Location;
 
 /// What to start.
@@ -29,7 +29,7 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
         if let (true, Some(_)) = (target.defined.is_empty(), &target.device) {
             return Ok(change(context, &target, Effect::Already("active")));
         }
-        let at = target.only_definition()?;
+        let at = target.only_definition(context)?;
         let mut definition = context.store.read(at)?;
         let effect = bring_up(context, &mut definition, |_| true, request.dry_run)
             .map_err(|error| with_what_is_in_the_way(context, &definition, error))?;
@@ -165,7 +165,11 @@ fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
             Kind::Failed,
             format!(
                 "{} is active as {} on {}, but defined as {} on {}",
-                device.uuid, device.type_id, device.parent, definition.type_id, definition.parent
+                device.uuid,
+                device.type_id,
+                place(&device.parent, device.vf()),
+                definition.type_id,
+                place(&definition.parent, definition.vf.as_ref())
             ),
         )
         .hint(format!(
@@ -176,5 +180,14 @@ fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
 }
 
 fn is_the_one(device: &Device, definition: &Definition) -> bool {
-    device.parent == definition.parent && device.type_id == definition.type_id
+    let sits_right = definition.vf.is_none() || device.vf() == definition.vf.as_ref();
+    device.parent == definition.parent && device.type_id == definition.type_id && sits_right
+}
+
+/// "0000:41:00.0", and the virtual function where one is known.
+fn place(parent: &ParentId, vf: Option<&ParentId>) -> String {
+    match vf {
+        Some(vf) => format!("{vf} of {parent}"),
+        None => parent.to_string(),
+    }
 }

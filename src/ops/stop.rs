@@ -58,7 +58,7 @@ pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
         let target = find(context, selector)?;
         let at = match &target.device {
             Some(device) if target.defined.len() < 2 => Location::of_device(device),
-            _ => target.only_definition()?.clone(),
+            _ => target.only_definition(context)?.clone(),
         };
         if request.dry_run {
             if let Some(device) = &target.device {

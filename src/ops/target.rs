@@ -116,13 +116,26 @@ impl Target {
     /// # Errors
     /// [`Kind::NotFound`] where there is none; [`Kind::Usage`], asking for a parent, where there
     /// are several.
-    pub fn only_definition(&self) -> Result<&Location> {
+    pub fn only_definition(&self, context: &Context<'_>) -> Result<&Location> {
         match self.defined.as_slice() {
             [only] => Ok(only),
             [] => Err(Error::new(
                 Kind::NotFound,
                 format!("{} has no definition", self.uuid),
             )),
+            [one, other] if one.parent == other.parent => Err(Error::new(
+                Kind::Usage,
+                format!(
+                    "{} is defined twice on {}, for each framework once",
+                    self.uuid, one.parent
+                ),
+            )
+            .hint(format!(
+                "see what {} offers now (vgpuctl gpus), and delete the file that is of no use: {} or {}",
+                one.parent,
+                context.store.path(one).display(),
+                context.store.path(other).display()
+            ))),
             several => {
                 let parents: Vec<String> = several.iter().map(|at| at.parent.to_string()).collect();
                 Err(Error::new(

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::deactivate::refuse_held;
 use super::{Answer, Context};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Device, FrameworkKind, ParentId};
 use crate::scripts::{Said, Switch, complaint, sriov_manage};
 use crate::store::{FunctionsAtBoot, Lock};
-use crate::sysfs::SriovGpu;
+use crate::sysfs::{SriovGpu, holders_line};
 
 /// NVIDIA's program cannot have its lock while any NVML client runs, which most do for moments only.
 const ATTEMPTS: u32 = 5;
@@ -137,6 +137,10 @@ pub fn switch_vfs(context: &Context<'_>, request: &SwitchRequest) -> Result<Answ
         true => plan(context, &gpu, request.switch)?,
         false => {
             let lock = context.store.lock(&gpu)?;
+            if request.at_boot.is_some() {
+                // Settings that make no sense could not be changed afterwards.
+                context.store.settings_of(&gpu)?;
+            }
             let outcome = switch(context, &lock, &gpu, request.switch)?;
             if let Some(wanted) = request.at_boot {
                 context.store.set_functions_at_boot(&lock, &gpu, wanted)?;
@@ -193,12 +197,21 @@ pub fn switch(
     if is_as_wanted(&now, switch) {
         return Ok(already(&now));
     }
+    // Mediated devices on functions are made under the functions' own locks.
+    let _held_too: Vec<Lock> = now
+        .functions
+        .iter()
+        .filter(|vf| context.kernel.part(vf).is_none())
+        .map(|vf| context.store.lock(vf))
+        .collect::<Result<_>>()?;
     refuse_used(context, &now)?;
+    context.kernel.settle(gpu);
     let mut last = None;
     for attempt in 1..=ATTEMPTS {
         let said = ask(context, &now, switch)?;
         let then = wait_for(context, gpu, switch, said.as_ref())?;
         if is_as_wanted(&then, switch) {
+            context.kernel.settle(gpu);
             let (count, word) = match switch {
                 Switch::On => (then.functions.len(), "on"),
                 Switch::Off => (now.functions.len(), "off"),
@@ -273,7 +286,8 @@ fn failed(context: &Context<'_>, gpu: &ParentId, switch: Switch, said: Option<Sa
 
 /// Refuses while anything on the GPU would be lost.
 fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
-    let devices = context.kernel.devices(&mut Vec::new())?;
+    let mut doubts = Vec::new();
+    let devices = context.kernel.devices(&mut doubts)?;
     let on_gpu: Vec<&Device> = devices
         .iter()
         .filter(|device| {
@@ -284,7 +298,7 @@ fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
         refuse_held(context, device)?;
     }
     match on_gpu.first() {
-        None => Ok(()),
+        None => refuse_unclear(context, gpu, doubts),
         Some(first) => Err(Error::new(
             Kind::InUse,
             format!(
@@ -298,4 +312,34 @@ fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
             first.name()
         ))),
     }
+}
+
+/// Refuses while a function of the GPU cannot be read, or is open without being a vGPU, as one that
+/// a virtual machine has through vfio-pci.
+fn refuse_unclear(context: &Context<'_>, gpu: &SriovGpu, doubts: Warnings) -> Result<()> {
+    let dir_of = |vf: &ParentId| context.host.pci_devices().join(vf.as_str());
+    let is_here = |doubt: &Error| {
+        let path = doubt.path();
+        path.is_some_and(|path| gpu.functions.iter().any(|vf| path.starts_with(dir_of(vf))))
+    };
+    if let Some(doubt) = doubts.into_iter().find(is_here) {
+        return Err(doubt.hint("it may hold a vGPU, which switching would destroy"));
+    }
+    for vf in &gpu.functions {
+        let Some(nodes) = if_present(context.kernel.pci_nodes(vf))? else {
+            continue;
+        };
+        // Without a node nobody can have it open.
+        let paths = [nodes.group.as_ref(), nodes.device.as_ref()];
+        if !paths.into_iter().flatten().any(|node| node.exists()) {
+            continue;
+        }
+        let holders = context.kernel.holders(&nodes)?.found;
+        if !holders.is_empty() {
+            let who = holders_line(&holders);
+            return Err(Error::new(Kind::InUse, format!("{vf} is in use by {who}"))
+                .hint("shut the VM down, or end the process, then repeat"));
+        }
+    }
+    Ok(())
 }

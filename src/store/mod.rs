@@ -136,6 +136,11 @@ impl<'h> Store<'h> {
         self.host.definitions().join(parent.as_str())
     }
 
+    /// Whether anything is kept for a framework under this name.
+    pub fn keeps(&self, framework: FrameworkKind, parent: &ParentId) -> bool {
+        self.shelf(framework).join(parent.as_str()).is_dir()
+    }
+
     /// The path of a definition, there or not.
     pub fn path(&self, at: &Location) -> PathBuf {
         let dir = self.shelf(at.framework).join(at.parent.as_str());

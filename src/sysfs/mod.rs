@@ -68,11 +68,16 @@ pub trait Framework: Sync {
     /// The list itself could not be read. A single odd device becomes a warning.
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>>;
 
-    /// The active device of that UUID.
+    /// The active device of that UUID; not one that is somebody else's on a virtual function, which
+    /// has none.
     ///
     /// # Errors
     /// It is there but cannot be read.
     fn device(&self, uuid: Uuid) -> Result<Option<Device>>;
+
+    /// Drops what is noted of this parent's instances and says nothing any more. Call it with the
+    /// parent's lock held: who makes an instance notes it first.
+    fn settle(&self, _parent: &ParentId) {}
 
     /// Where the device stands in sysfs and what a process opens to use it.
     ///
@@ -215,8 +220,10 @@ impl<'h> Kernel<'h> {
             None => Err(match self.parent(id, &mut Vec::new()) {
                 Err(error) => error,
                 Ok(_) => no_parent(id).hint(format!(
-                    "it is there, but not in the framework {} that the definition is for",
-                    definition.framework.as_str()
+                    "it is there, but not in the framework {} that the definition is for, as after an \
+                     upgrade of the kernel or the driver: vgpuctl undefine {}, then define it anew",
+                    definition.framework.as_str(),
+                    definition.uuid
                 )),
             }),
         }
@@ -249,6 +256,11 @@ impl<'h> Kernel<'h> {
     /// The driver's devices cannot be listed. A GPU that cannot be read is a warning.
     pub fn sriov_gpus(&self, warnings: &mut Warnings) -> Result<Vec<SriovGpu>> {
         sriov::gpus(self.host, warnings)
+    }
+
+    /// Whether a driver that offers mediated devices is loaded, whatever it has.
+    pub fn has_mediated_devices(&self) -> bool {
+        self.host.mdev_parents().is_dir()
     }
 
     /// One of those; `None` where it is not there or cannot have virtual functions.
@@ -320,6 +332,34 @@ impl<'h> Kernel<'h> {
             }
         }
         Ok(None)
+    }
+
+    /// The vGPU of somebody else that [`Kernel::devices`] told under this made-up UUID.
+    ///
+    /// # Errors
+    /// As [`Kernel::devices`].
+    pub fn foreign_device(&self, uuid: Uuid) -> Result<Option<Device>> {
+        let all = self.devices(&mut Vec::new())?;
+        let is_it = |device: &Device| {
+            device.uuid == uuid && matches!(device.seat, crate::model::Seat::ForeignVf(_))
+        };
+        Ok(all.into_iter().find(is_it))
+    }
+
+    /// As [`Framework::settle`], of all frameworks.
+    pub fn settle(&self, parent: &ParentId) {
+        for framework in &self.frameworks {
+            framework.settle(parent);
+        }
+    }
+
+    /// The nodes of a PCI device, whether or not it holds a vGPU.
+    ///
+    /// # Errors
+    /// It is there but cannot be read.
+    pub fn pci_nodes(&self, id: &ParentId) -> Result<Nodes> {
+        let dir = Dir::open(self.host.pci_devices().join(id.as_str()))?;
+        nodes::of(self.host, &dir)
     }
 
     /// The name of a parent's type, while the parent is there and tells one.

@@ -14,6 +14,7 @@ mod define;
 mod empty_hosts;
 mod explain;
 mod functions;
+mod functions_odd;
 mod gpus;
 mod harness;
 mod held;

@@ -18,16 +18,20 @@ use crate::sysfs::attr;
 const LEAVING_PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Gives a function that holds none its type, and looks whether it has it.
+/// Gives a function that holds none its type.
 ///
 /// # Errors
 /// [`Kind::InUse`] where somebody else has just given it one, or the plugin stays; what the driver
 /// answered.
 pub fn set(vf: &Dir, number: u32, what: &str) -> Result<()> {
-    match write_patiently(vf, number, what) {
-        Ok(()) => {}
-        Err(error) => return Err(explain_set(error, vf)),
-    }
+    write_patiently(vf, number, what).map_err(|error| explain_set(error, vf))
+}
+
+/// Looks whether a function has the type that it was given.
+///
+/// # Errors
+/// It has another one, or none; that cannot be told.
+pub fn confirm(vf: &Dir, number: u32, what: &str) -> Result<()> {
     match current_type(vf)? {
         now if now == number => Ok(()),
         now => Err(Error::new(

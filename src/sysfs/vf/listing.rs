@@ -32,7 +32,7 @@ pub fn number_of(id: &TypeId) -> Option<u32> {
 }
 
 /// Parses `ID : name` lines. The header is optional (some releases print none), and alone it means
-/// that nothing can be created now.
+/// that nothing can be created now. Lines of the form `name   ID` are known too.
 ///
 /// # Errors
 /// A line of another form: the driver speaks another dialect, and guessing would misinform.
@@ -41,7 +41,8 @@ pub fn parse(text: &str) -> Result<Vec<Listed>> {
     lines
         .filter(|line| !line.is_empty() && !is_header(line))
         .map(|line| {
-            let (number, name) = line.split_once(':').unwrap_or_default();
+            let name_first = || line.rsplit_once(char::is_whitespace).map(|(a, b)| (b, a));
+            let (number, name) = line.split_once(':').or_else(name_first).unwrap_or_default();
             let number = number.trim().parse().ok().filter(|number| *number != 0);
             let name = name.trim().to_owned();
             match number {
@@ -132,6 +133,10 @@ mod tests {
         ];
         assert_eq!(listed(TWO), two);
         assert_eq!(listed("1145 : NVIDIA L40S-1B\n1147 : NVIDIA L40S-1Q"), two);
+        assert_eq!(
+            listed("NVIDIA L40S-1B           1145\nNVIDIA L40S-1Q\t1147\n"),
+            two
+        );
         for nothing in ["", "\n", "ID    : vGPU Name\n"] {
             assert_eq!(listed(nothing), []);
         }
@@ -139,7 +144,14 @@ mod tests {
 
     #[test]
     fn a_line_of_another_form_is_said_and_not_guessed_at() {
-        for bad in ["NVIDIA L40S-1B", "x : NVIDIA", "0 : none", "12 :", "-1 : y"] {
+        for bad in [
+            "NVIDIA L40S-1B",
+            "x : NVIDIA",
+            "0 : none",
+            "12 :",
+            "-1 : y",
+            "1147",
+        ] {
             let error = parse(&format!("{TWO}{bad}\n")).unwrap_err();
             assert!(error.message().contains(bad), "{error}");
         }

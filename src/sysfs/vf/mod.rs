@@ -73,7 +73,7 @@ impl<'h> Vf<'h> {
             };
             match self.function(name.parse()?, gpu.parse()?) {
                 Ok(function) => functions.extend(function),
-                Err(error) => warnings.push(error),
+                Err(error) => warn_once(warnings, error),
             }
         }
         functions.sort_by(|a, b| (&a.gpu, &a.vf).cmp(&(&b.gpu, &b.vf)));
@@ -99,7 +99,7 @@ impl<'h> Vf<'h> {
         for vf in pci::virtual_functions(dir)? {
             match self.function(vf, on.clone()) {
                 Ok(function) => functions.extend(function),
-                Err(error) => warnings.push(error),
+                Err(error) => warn_once(warnings, error),
             }
         }
         Ok(functions)
@@ -168,7 +168,7 @@ impl Framework for Vf<'_> {
         for function in &functions {
             match self.creatable(function) {
                 Ok(listed) => offered.add(listed),
-                Err(error) => warnings.push(error),
+                Err(error) => warn_once(warnings, error),
             }
         }
         let gpu = functions.first().map_or(parent, |function| &function.gpu);
@@ -203,8 +203,26 @@ impl Framework for Vf<'_> {
     }
 
     fn device(&self, uuid: Uuid) -> Result<Option<Device>> {
-        let taken = self.devices(&mut Vec::new())?;
-        Ok(taken.into_iter().find(|device| device.uuid == uuid))
+        let mut doubts = Vec::new();
+        let devices = self.devices(&mut doubts)?.into_iter();
+        let is_it = |device: &Device| matches!(device.seat, Seat::OwnVf(_)) && device.uuid == uuid;
+        let mut found: Vec<Device> = devices.filter(is_it).collect();
+        match (found.pop(), found.pop()) {
+            (Some(one), Some(other)) => Err(two_of(&one, &other)),
+            (Some(only), None) => Ok(Some(only)),
+            (None, _) if doubts.is_empty() => Ok(None),
+            // It may be on a function that cannot be read: that is not the same as not being there.
+            (None, _) => self.refuse_unreadable(uuid).map(|()| None),
+        }
+    }
+
+    fn settle(&self, gpu: &ParentId) {
+        let records = self.records();
+        for vf in records.functions() {
+            if self.is_stale(&vf, gpu) {
+                records.forget(&vf);
+            }
+        }
     }
 
     fn nodes(&self, device: &Device) -> Result<Nodes> {
@@ -224,15 +242,21 @@ impl Framework for Vf<'_> {
                 format!("{what}: that is no number of a vGPU type"),
             )
         })?;
-        let functions = self.functions_on(parent, &mut Vec::new())?;
+        let mut odd = Vec::new();
+        let functions = self.functions_on(parent, &mut odd)?;
+        if let Some(one) = functions.first() {
+            self.settle(&one.gpu);
+        }
         let mut refusal = None;
         for function in functions.iter().filter(|function| function.current == 0) {
-            let takes_it = self
-                .creatable(function)?
-                .iter()
-                .any(|one| one.number == number);
-            if !takes_it {
-                continue;
+            match self.creatable(function) {
+                Ok(listed) if listed.iter().any(|one| one.number == number) => {}
+                Ok(_) => continue,
+                // Another one may do.
+                Err(error) => {
+                    odd.push(error);
+                    continue;
+                }
             }
             match self.set(function, number, uuid, &what) {
                 Ok(device) => return Ok(device),
@@ -243,9 +267,14 @@ impl Framework for Vf<'_> {
         }
         let full = || {
             let free = functions.iter().filter(|f| f.current == 0).count();
-            Error::new(Kind::NoCapacity, what).hint(format!(
-                "none of the {free} free virtual functions of {parent} takes it now"
-            ))
+            Error::new(Kind::NoCapacity, what)
+                .hint(format!(
+                    "none of the {free} free virtual functions of {parent} takes it now"
+                ))
+                .hints(
+                    odd.iter()
+                        .map(|error| format!("could not be read: {error}")),
+                )
         };
         Err(refusal.unwrap_or_else(full))
     }
@@ -301,6 +330,34 @@ impl Framework for Vf<'_> {
 }
 
 impl Vf<'_> {
+    /// Whether what is noted of a function of this GPU, or of one that is gone, says nothing any
+    /// more: a note counts only while the function holds its type.
+    fn is_stale(&self, vf: &ParentId, gpu: &ParentId) -> bool {
+        let Some(record) = self.records().read(vf) else {
+            return false;
+        };
+        match self.dir(vf) {
+            Ok(dir) if dir.link_name("physfn").is_ok_and(|own| own == gpu.as_str()) => {
+                current_type(&dir).is_ok_and(|now| Some(now) != number_of(&record.type_id))
+            }
+            Ok(_) => false,
+            Err(error) => error.is_absent(),
+        }
+    }
+
+    /// Fails where a device of ours is noted on a function of which nothing can be read.
+    fn refuse_unreadable(&self, uuid: Uuid) -> Result<()> {
+        let records = self.records();
+        let noted = records.functions().into_iter();
+        let noted = noted.filter(|vf| records.read(vf).is_some_and(|one| one.uuid == uuid));
+        for vf in noted {
+            if let Some(dir) = if_present(self.dir(&vf))? {
+                if_present(current_type(&dir))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a free function its type. What we believe is written first, so that nobody takes our
     /// vGPU for a stranger's.
     fn set(&self, function: &Function, number: u32, uuid: Uuid, what: &str) -> Result<Device> {
@@ -308,7 +365,15 @@ impl Vf<'_> {
         let type_id = type_id(number);
         let record = Record { uuid, type_id };
         records.write(vf, &record)?;
-        change::set(&self.dir(vf)?, number, what).inspect_err(|_| records.forget(vf))?;
+        let dir = self.dir(vf)?;
+        change::set(&dir, number, what).inspect_err(|_| records.forget(vf))?;
+        if let Err(error) = change::confirm(&dir, number, what) {
+            // Where it cannot be told, it may have it: forgotten, it would be nobody's.
+            if current_type(&dir).is_ok_and(|now| now != number) {
+                records.forget(vf);
+            }
+            return Err(error.hint("see what the virtual functions hold: vgpuctl vfs"));
+        }
         Ok(Device {
             uuid,
             parent: function.gpu.clone(),
@@ -318,9 +383,30 @@ impl Vf<'_> {
     }
 }
 
+/// The same file is read for several questions; one warning of it will do.
+fn warn_once(warnings: &mut Warnings, error: Error) {
+    if !warnings.contains(&error) {
+        warnings.push(error);
+    }
+}
+
+fn two_of(one: &Device, other: &Device) -> Error {
+    let (first, second) = (seat_of(other), seat_of(one));
+    Error::new(
+        Kind::Failed,
+        format!(
+            "{} is noted as being on both {first} and {second}",
+            one.uuid
+        ),
+    )
+    .hint(format!(
+        "name one by its virtual function, such as: vgpuctl stop {first}"
+    ))
+}
+
 fn current_type(vf: &Dir) -> Result<u32> {
     let text = vf.read_text(CURRENT)?;
-    text.parse().map_err(|_| {
+    text.trim().parse().map_err(|_| {
         Error::new(
             Kind::Failed,
             format!("{text:?} is no number of a vGPU type"),

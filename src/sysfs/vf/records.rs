@@ -55,6 +55,17 @@ impl<'h> Records<'h> {
         write(&self.host.vf_records(), vf.as_str(), &value)
     }
 
+    /// The functions of which something is written.
+    pub fn functions(&self) -> Vec<ParentId> {
+        let entries = Dir::open(self.host.vf_records()).and_then(|mut dir| dir.entries());
+        let names = entries.unwrap_or_default().into_iter();
+        // A hidden one is the half of a record whose writer died.
+        names
+            .filter_map(|entry| entry.name.to_str()?.parse().ok())
+            .filter(ParentId::is_pci_address)
+            .collect()
+    }
+
     /// Takes back what was noted. A record that stays says nothing once the function is empty.
     pub fn forget(&self, vf: &ParentId) {
         let path = self.host.vf_records().join(vf.as_str());
