@@ -72,7 +72,7 @@ pub fn type_for_definition(
 ) -> Result<(TypeId, Vec<String>)> {
     let mut warnings = Vec::new();
     let present = context.kernel.parents(&mut warnings)?;
-    if present.iter().any(|p| p.id == *parent) {
+    if present.iter().any(|p| p.id == *parent) || context.kernel.part(parent).is_some() {
         let offers = offers(context, text, Some(parent))?;
         return Ok((offers[0].vgpu_type.id.clone(), Vec::new()));
     }

@@ -10,7 +10,7 @@ use super::target::find;
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Attr, Definition, ParentId, StartMode};
+use crate::model::{Attr, Definition, Parent, ParentId, StartMode};
 use crate::store::Location;
 
 /// What to define.
@@ -46,7 +46,10 @@ pub struct UndefineRequest {
 pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> {
     let (type_id, notes) = type_for_definition(context, &request.type_name, &request.parent)?;
     let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
-    let mut definition = Definition::new(uuid, request.parent.clone(), type_id, request.start);
+    let mut definition = match place(context, &request.parent)? {
+        Some(parent) => Definition::on(&parent, uuid, type_id, request.start),
+        None => Definition::new(uuid, request.parent.clone(), type_id, request.start),
+    };
     definition.attrs.clone_from(&request.attrs);
     let mut change = match request.dry_run {
         false => record(context, &definition, Action::Define)?,
@@ -68,6 +71,13 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
         report.cautions = set_cautions(context, &request.parent, &planned);
     }
     Ok(report)
+}
+
+/// The parent, or the virtual function, of that name; `None` where it is not there now.
+fn place(context: &Context<'_>, name: &ParentId) -> Result<Option<Parent>> {
+    let parents = context.kernel.parents(&mut Vec::new())?;
+    let exact = parents.into_iter().find(|parent| parent.id == *name);
+    Ok(exact.or_else(|| context.kernel.part(name)))
 }
 
 /// Writes a new definition as it is, whether or not its parent and type are there. Scripts are told
