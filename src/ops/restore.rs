@@ -17,6 +17,9 @@ use crate::store::GpuSettings;
 /// Between two looks at whether a late parent has come.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long virtual functions that come one by one are waited for: udev tells of the first at once.
+const ALL_FUNCTIONS: Duration = Duration::from_secs(20);
+
 /// What to restore.
 #[derive(Debug, Clone)]
 pub struct RestoreRequest {
@@ -137,13 +140,21 @@ fn one_gpu(
     context: &Context<'_>,
 ) -> Vec<Change> {
     let first = first_of_all(gpu, work.settings, dry_run, deadline, context);
+    let functions_by = Instant::now() + ALL_FUNCTIONS;
+    let still_to_come = |error: &Error| {
+        (error.kind() == Kind::NotFound && Instant::now() < deadline)
+            || (matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)
+                && !dry_run
+                && Instant::now() < functions_by
+                && context.kernel.functions_are_coming(gpu))
+    };
     let jobs = work.jobs.iter();
     let mut devices: Vec<Change> = jobs
         .map(|Job { definition, rival }| {
             let mut definition = definition.clone();
             let result = match rival {
                 Some(rival) => Err(contested(&definition, rival)),
-                None => until(gpu, deadline, || {
+                None => until(gpu, still_to_come, || {
                     bring_up(context, &mut definition, at_boot, dry_run)
                 })
                 .map_err(|error| with_reason(context, &definition, error)),
@@ -226,18 +237,23 @@ fn first_of_all(
     if settings == GpuSettings::default() {
         return None;
     }
-    let prepared = until(gpu, deadline, || match dry_run {
+    let not_there = |error: &Error| error.kind() == Kind::NotFound && Instant::now() < deadline;
+    let prepared = until(gpu, not_there, || match dry_run {
         true => prepare::plan(context, gpu, settings),
         false => prepare::prepare(context, gpu, settings),
     });
     prepared.unwrap_or_else(|error| Some(prepare::told(gpu, Effect::Failed(error))))
 }
 
-/// Does the work, again and again while something it needs is not there and time is left.
-fn until<T>(gpu: &ParentId, deadline: Instant, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+/// Does the work, again and again while what it fails for is still to come.
+fn until<T>(
+    gpu: &ParentId,
+    still_to_come: impl Fn(&Error) -> bool,
+    mut work: impl FnMut() -> Result<T>,
+) -> Result<T> {
     loop {
         match work() {
-            Err(error) if error.kind() == Kind::NotFound && Instant::now() < deadline => {
+            Err(error) if still_to_come(&error) => {
                 log::debug!("waiting for {gpu}: {error}");
                 thread::sleep(PAUSE);
             }

@@ -271,6 +271,27 @@ impl<'h> Kernel<'h> {
         sriov::gpu(self.host, gpu)
     }
 
+    /// Whether virtual functions of a GPU are there, or asked for, and not yet what vGPUs are made
+    /// on: they come one by one. One that another driver has is none of those.
+    pub fn functions_are_coming(&self, gpu: &ParentId) -> bool {
+        let number = sriov::number(self.host, gpu).unwrap_or_default();
+        let Ok(Some(found)) = self.sriov_gpu(gpu) else {
+            return false;
+        };
+        let parents = self.parents(&mut Vec::new()).unwrap_or_default();
+        let is_ready = |vf: &ParentId| {
+            parents.iter().any(|parent| parent.id == *vf) || self.part(vf).is_some()
+        };
+        let has_another_driver = |vf: &ParentId| {
+            let link = Dir::open(self.host.pci_devices().join(vf.as_str()))
+                .and_then(|dir| dir.link_name("driver"));
+            link.is_ok_and(|driver| driver != "nvidia")
+        };
+        let mut functions = found.functions.iter();
+        found.functions.len() < number
+            || functions.any(|vf| !is_ready(vf) && !has_another_driver(vf))
+    }
+
     /// Asks for that many virtual functions, 0 for none: for drivers without a program for it.
     ///
     /// # Errors

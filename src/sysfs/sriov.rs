@@ -69,6 +69,19 @@ pub fn gpu(host: &Host, id: &ParentId) -> Result<Option<SriovGpu>> {
     }))
 }
 
+/// How many functions the GPU is to have now. While they are being switched the kernel answers only
+/// afterwards (it holds the device's lock), so functions that are listed later are all of them.
+///
+/// # Errors
+/// It cannot be read.
+pub fn number(host: &Host, gpu: &ParentId) -> Result<usize> {
+    let dir = Dir::open(host.pci_devices().join(gpu.as_str()))?;
+    let text = dir.read_text(NUMBER)?;
+    text.parse().map_err(|_| {
+        Error::new(Kind::Failed, format!("{text:?} is no number of functions")).at(dir.join(NUMBER))
+    })
+}
+
 /// Asks the kernel for that many functions, 0 for none: for drivers without a program for it.
 ///
 /// # Errors

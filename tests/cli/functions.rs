@@ -375,3 +375,22 @@ fn one_line_says_what_is_in_the_way_for_all_functions_of_a_gpu() {
     assert_eq!(gpus["gpus"].as_array().unwrap().len(), 1);
     assert_eq!(gpus["gpus"][0]["active"], 2);
 }
+
+#[test]
+fn what_is_defined_for_a_gpu_or_one_function_starts_there() {
+    let host = SimHost::start("l40s");
+    let (any, pinned) = (uuid(1), uuid(2));
+    host.run(&format!(
+        "define --type nvidia-1153 --parent {GPU} --uuid {any}"
+    ))
+    .expect(0);
+    host.run(&format!(
+        "define --type L40S-12Q --parent 0000:41:00.7 --uuid {pinned}"
+    ))
+    .expect(0);
+    assert!(definition(&host, &any).exists() && definition(&host, &pinned).exists());
+    assert!(!host.path("etc/mdevctl.d").exists());
+    host.run("restore").expect(0);
+    assert_eq!(current(&host, VF0), "1153");
+    assert_eq!(current(&host, "0000:41:00.7"), "1153");
+}

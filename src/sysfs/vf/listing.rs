@@ -78,12 +78,6 @@ impl Offered {
         }
     }
 
-    /// The names in these listings.
-    pub fn names(&self) -> impl Iterator<Item = (TypeId, &str)> {
-        let types = self.types.iter();
-        types.map(|(number, (name, _))| (type_id(*number), name.as_str()))
-    }
-
     /// The types in natural order; of those that are only `remembered` nothing is free.
     ///
     /// A type that several functions list fits once at least. How often it fits cannot be known:

@@ -173,7 +173,6 @@ impl Framework for Vf<'_> {
         }
         let gpu = functions.first().map_or(parent, |function| &function.gpu);
         let records = self.records();
-        records.remember_names(gpu, offered.names());
         Ok(offered.types(records.names(gpu)))
     }
 
@@ -250,7 +249,13 @@ impl Framework for Vf<'_> {
         let mut refusal = None;
         for function in functions.iter().filter(|function| function.current == 0) {
             match self.creatable(function) {
-                Ok(listed) if listed.iter().any(|one| one.number == number) => {}
+                Ok(listed) if listed.iter().any(|one| one.number == number) => {
+                    // Only here, where something is changed anyway: who only reads writes nothing.
+                    let names = listed
+                        .iter()
+                        .map(|one| (type_id(one.number), one.name.as_str()));
+                    self.records().remember_names(&function.gpu, names);
+                }
                 Ok(_) => continue,
                 // Another one may do.
                 Err(error) => {
