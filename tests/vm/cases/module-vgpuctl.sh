@@ -29,7 +29,7 @@ stage_1() {
     device_is "$id" "$(gpu 1)" nvidia-63
     expect_equal "another size on that GPU" 4 "$(status_of vgpuctl create --type nvidia-64 --parent "$(gpu 1)")"
     said 'holds 1 x P4-1Q'
-    said "$(gpu 2) has room for 4"
+    said "$(gpu 2) is free, with room for 4"
     expect_equal "the same, anywhere" 0 "$(status_of vgpuctl create --type nvidia-64 --uuid "$(uuid 2)")"
     device_is "$(uuid 2)" "$(gpu 2)" nvidia-64
     expect_equal "more than fit" 4 "$(status_of vgpuctl create --type nvidia-63 --count 8)"
