@@ -75,6 +75,11 @@ fn foresee_boot(
     let Ok(parent) = context.kernel.parent(parent, &mut unrelated) else {
         return Vec::new();
     };
+    // What one function has free says nothing of its GPU.
+    let parent = match *parent.home() == parent.id {
+        true => parent,
+        false => parent.whole(),
+    };
     let types = types(context, &parent);
     let active = active_on(context, &parent);
     let mut queue = Queue::after_reboot();

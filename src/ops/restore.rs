@@ -17,8 +17,9 @@ use crate::store::GpuSettings;
 /// Between two looks at whether a late parent has come.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long virtual functions that come one by one are waited for: udev tells of the first at once.
-const ALL_FUNCTIONS: Duration = Duration::from_secs(20);
+/// How long virtual functions that come one by one are waited for, and the types that they list:
+/// udev tells of the first function at once, and of types not at all.
+const ALL_FUNCTIONS: Duration = Duration::from_secs(30);
 
 /// What to restore.
 #[derive(Debug, Clone)]
@@ -140,7 +141,7 @@ fn one_gpu(
     context: &Context<'_>,
 ) -> Vec<Change> {
     let first = first_of_all(gpu, work.settings, dry_run, deadline, context);
-    let functions_by = Instant::now() + ALL_FUNCTIONS;
+    let functions_by = deadline.max(Instant::now() + ALL_FUNCTIONS);
     let still_to_come = |error: &Error| {
         (error.kind() == Kind::NotFound && Instant::now() < deadline)
             || (matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)
@@ -148,16 +149,30 @@ fn one_gpu(
                 && Instant::now() < functions_by
                 && context.kernel.functions_are_coming(gpu))
     };
+    // What was missing may have come between the attempt and the look at what is still to come.
+    let may_have_come = |error: &Error| {
+        matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)
+            && !dry_run
+            && context
+                .kernel
+                .sriov_gpu(gpu)
+                .is_ok_and(|found| found.is_some())
+    };
     let jobs = work.jobs.iter();
     let mut devices: Vec<Change> = jobs
         .map(|Job { definition, rival }| {
             let mut definition = definition.clone();
             let result = match rival {
                 Some(rival) => Err(contested(&definition, rival)),
-                None => until(gpu, still_to_come, || {
-                    bring_up(context, &mut definition, at_boot, dry_run)
-                })
-                .map_err(|error| with_reason(context, &definition, error)),
+                None => {
+                    let mut attempt = || bring_up(context, &mut definition, at_boot, dry_run);
+                    until(gpu, still_to_come, &mut attempt)
+                        .or_else(|error| match may_have_come(&error) {
+                            true => attempt(),
+                            false => Err(error),
+                        })
+                        .map_err(|error| with_reason(context, &definition, error))
+                }
             };
             let effect = result.unwrap_or_else(Effect::Failed);
             told(context, definition, effect)

@@ -272,7 +272,8 @@ impl<'h> Kernel<'h> {
     }
 
     /// Whether virtual functions of a GPU are there, or asked for, and not yet what vGPUs are made
-    /// on: they come one by one. One that another driver has is none of those.
+    /// on: they come one by one, and list their types once the vendor's daemon has run. One that
+    /// another driver has is none of those.
     pub fn functions_are_coming(&self, gpu: &ParentId) -> bool {
         let number = sriov::number(self.host, gpu).unwrap_or_default();
         let Ok(Some(found)) = self.sriov_gpu(gpu) else {
@@ -290,6 +291,22 @@ impl<'h> Kernel<'h> {
         let mut functions = found.functions.iter();
         found.functions.len() < number
             || functions.any(|vf| !is_ready(vf) && !has_another_driver(vf))
+            || self.lists_nothing_yet(gpu)
+    }
+
+    /// Whether the functions of a GPU take types, hold none, and list none. A GPU that is full lists
+    /// none either, but holds some.
+    fn lists_nothing_yet(&self, gpu: &ParentId) -> bool {
+        let mut doubts = Vec::new();
+        let framework = self.framework(FrameworkKind::Vfio);
+        let is_parent = framework
+            .parents(&mut doubts)
+            .is_ok_and(|all| all.iter().any(|parent| parent.id == *gpu));
+        let is_idle = framework
+            .devices(&mut doubts)
+            .is_ok_and(|all| all.iter().all(|device| device.parent != *gpu));
+        let has_types = framework.types(gpu, &mut doubts);
+        is_parent && is_idle && has_types.is_ok_and(|types| types.is_empty()) && doubts.is_empty()
     }
 
     /// Asks for that many virtual functions, 0 for none: for drivers without a program for it.

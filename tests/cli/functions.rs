@@ -394,3 +394,25 @@ fn what_is_defined_for_a_gpu_or_one_function_starts_there() {
     assert_eq!(current(&host, VF0), "1153");
     assert_eq!(current(&host, "0000:41:00.7"), "1153");
 }
+
+#[test]
+fn a_definition_of_one_function_is_counted_with_those_of_its_gpu() {
+    let host = SimHost::start("l40s");
+    host.run(&format!(
+        "define --type nvidia-1153 --parent {GPU} --uuid {}",
+        uuid(1)
+    ))
+    .expect(0);
+    let second = format!(
+        "define --type nvidia-1153 --parent {VF1} --uuid {}",
+        uuid(2)
+    );
+    let run = host.run(&second).expect(0);
+    assert!(!run.stderr.contains("will not start"), "{}", run.stderr);
+    // 24 GB beside 12 GB is another matter.
+    let run = host.run(&format!(
+        "define --type nvidia-1155 --parent {GPU} --uuid {}",
+        uuid(3)
+    ));
+    assert!(run.stderr.contains("will not start"), "{}", run.stderr);
+}
