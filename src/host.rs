@@ -309,6 +309,11 @@ impl Host {
         self.path("etc/pve/qemu-server").join(vmid + ".conf")
     }
 
+    /// The host's identity (machine-id(5)).
+    pub fn machine_id(&self) -> PathBuf {
+        self.path("etc/machine-id")
+    }
+
     /// Whether this is the host that the program runs on, and not a simulated or mounted one.
     pub fn is_this_one(&self) -> bool {
         self.root == Path::new("/")

@@ -2,7 +2,7 @@
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
-//! [`scripts`] -> [`model`], [`nvidia`], [`host`], [`dir`], [`error`]. [`cli`] and [`mdevctl`] do not
+//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`error`]. [`cli`] and [`mdevctl`] do not
 //! know each other.
 
 #![deny(missing_docs, unsafe_code)]
@@ -13,6 +13,7 @@
 
 pub mod attach;
 pub mod cli;
+pub mod declare;
 pub mod dir;
 pub mod doctor;
 pub mod error;

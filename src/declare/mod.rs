@@ -1,0 +1,125 @@
+//! What a host is declared to have: groups of vGPUs, as a file says them. Pure: text in, meaning out.
+//!
+//! A declaration names no device that exists; `ops` compares it with what the host has.
+
+mod identity;
+
+use crate::model::{Attr, ParentId, StartMode, TypeId};
+use crate::nvidia::Placement;
+
+pub use identity::{GroupName, MachineId, Member, MemberKey};
+
+/// What a host is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Declaration {
+    /// The groups, in the order of the file.
+    pub groups: Vec<Group>,
+    /// What becomes of devices and definitions that no group lists.
+    pub unlisted: Unlisted,
+}
+
+/// What becomes of devices and definitions that no group lists.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Unlisted {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They go.
+    Remove,
+    /// Those go that an earlier `apply` made; the others stay.
+    RemoveOwn,
+    /// They go from these GPUs, and stay on others: what other programs' files mean that speak of
+    /// some GPUs only.
+    RemoveOn(Vec<GpuName>),
+}
+
+/// vGPUs of one type that are alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name, which the UUIDs of its members are derived from.
+    pub name: GroupName,
+    /// The type's id, full name or short name.
+    pub type_name: String,
+    /// Which vGPUs it has.
+    pub members: Members,
+    /// The GPUs that they may be on.
+    pub gpus: GpuChoice,
+    /// How to choose among those that have room.
+    pub placement: Placement,
+    /// Whether they are started at boot.
+    pub start: StartMode,
+    /// What is written to each, in order; parameters of NVIDIA's plugin among them.
+    pub attrs: Vec<Attr>,
+    /// Where it stands in its file, from 1, for messages.
+    pub line: usize,
+}
+
+/// Which vGPUs a group has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Members {
+    /// As many in all.
+    Count(u32),
+    /// As many on each of the GPUs.
+    PerGpu(Amount),
+    /// These, each of which has an identity of its own.
+    Listed(Vec<Member>),
+}
+
+/// How many on one GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// So many.
+    Exactly(u32),
+    /// As many as there is room for, but not more than this.
+    UpTo(u32),
+}
+
+/// The GPUs that a group's vGPUs may be on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GpuChoice {
+    /// Any that has the type.
+    Any,
+    /// One of these.
+    These(Vec<GpuName>),
+}
+
+/// How a file names a GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum GpuName {
+    /// Its address (a parent that is no PCI device: its name), or the model of one or several cards,
+    /// such as `Tesla P4` or `10de:1bb3`.
+    Text(String),
+    /// Its place among the host's GPUs in the order of their addresses, from 0.
+    Index(usize),
+}
+
+/// What an importer needs to know of a host's GPUs, whose files speak of "each" and "the second".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuFacts {
+    /// The GPU's address, or the name of another parent.
+    pub id: ParentId,
+    /// Its PCI vendor and device.
+    pub pci_ids: Option<(u16, u16)>,
+    /// What people call the card.
+    pub model: Option<String>,
+    /// The types that it lists, with their short names.
+    pub types: Vec<(TypeId, String)>,
+}
+
+impl GpuName {
+    /// Whether this GPU, which is at `index` among the host's, is one that the name means.
+    pub fn means(&self, gpu: &GpuFacts, index: usize) -> bool {
+        match self {
+            GpuName::Index(wanted) => *wanted == index,
+            GpuName::Text(text) => {
+                let is_same = |known: &str| known.eq_ignore_ascii_case(text);
+                let ids = gpu
+                    .pci_ids
+                    .map(|(vendor, device)| format!("{vendor:04x}:{device:04x}"));
+                is_same(gpu.id.as_str())
+                    || gpu.model.as_deref().is_some_and(is_same)
+                    || ids.as_deref().is_some_and(is_same)
+            }
+        }
+    }
+}
