@@ -2,8 +2,8 @@
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
-//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`error`]. [`cli`] and [`mdevctl`] do not
-//! know each other.
+//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`error`]. [`cli`] and
+//! [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
 // What comes from outside is never unwrapped, and printing must not panic on a closed stream.
@@ -26,3 +26,4 @@ pub mod output;
 pub mod scripts;
 pub mod store;
 pub mod sysfs;
+pub mod text;

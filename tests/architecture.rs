@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 4] = [
     &["cli", "mdevctl"],
     &["output", "ops", "doctor", "attach"],
     &["sysfs", "store", "scripts"],
-    &["model", "nvidia", "declare", "host", "dir", "error"],
+    &["model", "nvidia", "declare", "host", "dir", "text", "error"],
 ];
 
 /// On the ground floor everybody knows everybody: these are words and pure functions.

@@ -5,6 +5,8 @@
 
 use toml::de::DeValue;
 
+use crate::text::{said, whole};
+
 /// What a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
@@ -87,12 +89,6 @@ pub fn fault(takes: Takes, value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-fn whole(value: &DeValue<'_>) -> Option<i64> {
-    let number = value.as_integer()?;
-    let digits = number.as_str().replace('_', "");
-    i64::from_str_radix(&digits, number.radix()).ok()
-}
-
 /// A value that takes bytes.
 pub fn size(value: &DeValue<'_>) -> Option<u64> {
     let Some(text) = value.as_str() else {
@@ -119,50 +115,10 @@ pub fn size(value: &DeValue<'_>) -> Option<u64> {
     Some((number * unit as f64).round() as u64)
 }
 
-fn said(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("{:?}", text.as_ref()),
-        DeValue::Integer(number) => format!("{number}"),
-        DeValue::Float(number) => number.as_str().to_owned(),
-        DeValue::Boolean(truth) => truth.to_string(),
-        other => format!("{} {}", article(other.type_str()), other.type_str()),
-    }
-}
-
-fn article(word: &str) -> &'static str {
-    match word.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        true => "an",
-        false => "a",
-    }
-}
-
-/// The known word that is most like `text`, where one is like it at all.
-pub fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    let lower = text.to_lowercase().replace('-', "_");
-    let near = words.into_iter().map(|word| (distance(&lower, word), word));
-    let (changes, word) = near.min_by_key(|(changes, _)| *changes)?;
-    (changes <= word.len().max(text.len()) / 3).then_some(word)
-}
-
-/// How many letters have to be put in, taken out or changed (Levenshtein's distance).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, letter) in a.chars().enumerate() {
-        let mut next = vec![at + 1];
-        for (column, other) in b.iter().enumerate() {
-            let changed = row[column] + usize::from(letter != *other);
-            let least = changed.min(row[column + 1] + 1).min(next[column] + 1);
-            next.push(least);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::nearest;
     use toml::de::DeTable;
 
     fn faults(text: &str) -> Vec<Option<String>> {

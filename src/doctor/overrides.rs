@@ -6,29 +6,24 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::facts::kinds::title;
-use super::keys::{FRAMEBUFFER, KEYS, RESERVATION, fault, nearest, size};
+use super::keys::{FRAMEBUFFER, KEYS, RESERVATION, fault, size};
 use super::{Facts, Finding, Severity};
 use crate::model::parse_uuid;
 use crate::nvidia;
+use crate::text::{Lines, nearest};
 
 const MIB: u64 = 1 << 20;
 
-/// A file of settings, and where its lines begin.
+/// A file of settings, and its lines.
 struct File<'t> {
     path: &'t Path,
-    text: &'t str,
+    lines: Lines<'t>,
 }
 
 impl File<'_> {
-    fn line(&self, at: usize) -> usize {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        before.matches('\n').count() + 1
-    }
-
     /// What stands in the line of a place.
     fn words(&self, at: usize) -> String {
-        let line = self.line(at);
-        let words = self.text.lines().nth(line - 1).unwrap_or_default().trim();
+        let (line, words) = (self.lines.number(at), self.lines.words(at));
         format!("line {line}: {words}")
     }
 
@@ -69,7 +64,10 @@ fn lint(
             ];
         }
     };
-    let file = File { path, text: &text };
+    let file = File {
+        path,
+        lines: Lines::of(&text),
+    };
     let table = match DeTable::parse(&text) {
         Ok(table) => table,
         Err(error) => {
