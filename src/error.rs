@@ -64,6 +64,7 @@ struct Inner {
     errno: Option<Errno>,
     clean_up: Option<Error>,
     hints: Vec<String>,
+    others: Vec<Error>,
 }
 
 /// A result whose failure is [`Error`].
@@ -82,6 +83,7 @@ impl Error {
             errno: None,
             clean_up: None,
             hints: Vec::new(),
+            others: Vec::new(),
         }))
     }
 
@@ -135,6 +137,17 @@ impl Error {
             self.0.clean_up = Some(error);
         }
         self
+    }
+
+    /// Adds failures of the same kind that were found at once, such as a file's other faults.
+    pub fn and_others(mut self, others: Vec<Error>) -> Error {
+        self.0.others = others;
+        self
+    }
+
+    /// The failures that were found at once with this one.
+    pub fn others(&self) -> &[Error] {
+        &self.0.others
     }
 
     /// What kind of failure this is.

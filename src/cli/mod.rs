@@ -2,6 +2,7 @@
 
 mod attach;
 mod create;
+pub mod declaration;
 mod define;
 mod doctor;
 mod explain;

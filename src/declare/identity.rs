@@ -6,6 +6,7 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::{ParentId, proxmox_uuid};
 
 /// The longest name of a group or member, in bytes.
 const LONGEST: usize = 64;
@@ -53,6 +54,42 @@ pub struct Member {
 }
 
 impl Member {
+    /// One of that name, whose UUID is derived.
+    pub fn named(key: MemberKey) -> Member {
+        Member { key, uuid: None }
+    }
+
+    /// The vGPU of a virtual machine of Proxmox VE's, under the UUID that it gives it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for numbers that have no such UUID.
+    pub fn of_vm(vmid: u64, index: u64) -> Result<Member> {
+        let key = match index {
+            0 => format!("{vmid}"),
+            _ => format!("{vmid}.{index}"),
+        };
+        Ok(Member {
+            uuid: Some(proxmox_uuid(vmid, index)?),
+            key: MemberKey(key),
+        })
+    }
+
+    /// The VM's id and index, of a member that [`Member::of_vm`] made.
+    pub fn vm(&self) -> Option<(u64, u64)> {
+        let (vmid, index) = self.key.0.split_once('.').unwrap_or((&self.key.0, "0"));
+        let (vmid, index) = (vmid.parse().ok()?, index.parse().ok()?);
+        let same = Member::of_vm(vmid, index).ok()?;
+        (same == *self).then_some((vmid, index))
+    }
+
+    /// One that is known by its UUID.
+    pub fn given(uuid: Uuid) -> Member {
+        Member {
+            key: MemberKey(uuid.to_string()),
+            uuid: Some(uuid),
+        }
+    }
+
     /// The UUID that it has on this host.
     pub fn uuid_on(&self, host: &MachineId, group: &GroupName) -> Uuid {
         self.uuid.unwrap_or_else(|| host.uuid_of(group, &self.key))
@@ -75,7 +112,7 @@ impl MemberKey {
     }
 
     /// The key of a member that has no name and belongs to one GPU: its number there, from 0.
-    pub fn on_gpu(gpu: &crate::model::ParentId, index: u32) -> MemberKey {
+    pub fn on_gpu(gpu: &ParentId, index: u32) -> MemberKey {
         MemberKey(format!("{gpu}/{index}"))
     }
 

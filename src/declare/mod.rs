@@ -2,12 +2,22 @@
 //!
 //! A declaration names no device that exists; `ops` compares it with what the host has.
 
+mod fault;
 mod identity;
+mod read;
+mod read_group;
+mod read_members;
+mod read_parts;
+mod table;
+mod write;
 
 use crate::model::{Attr, ParentId, StartMode, TypeId};
 use crate::nvidia::Placement;
 
+pub use fault::Source;
 pub use identity::{GroupName, MachineId, Member, MemberKey};
+pub use read::{LONGEST_FILE, Reading, parse};
+pub use write::write;
 
 /// What a host is to have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,6 +84,11 @@ pub enum Amount {
     UpTo(u32),
 }
 
+impl Amount {
+    /// As many as there is room for.
+    pub const MAX: Amount = Amount::UpTo(u32::MAX);
+}
+
 /// The GPUs that a group's vGPUs may be on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GpuChoice {
@@ -100,13 +115,20 @@ pub struct GpuFacts {
     pub id: ParentId,
     /// Its PCI vendor and device.
     pub pci_ids: Option<(u16, u16)>,
-    /// What people call the card.
-    pub model: Option<String>,
+    /// What people call the card: its model, and what the hardware database calls it.
+    pub models: Vec<String>,
     /// The types that it lists, with their short names.
     pub types: Vec<(TypeId, String)>,
 }
 
 impl GpuName {
+    /// What a text names; an address may leave out the domain, as in 81:00.0.
+    pub fn text(text: &str) -> GpuName {
+        let full = format!("0000:{text}");
+        let is_short = full.parse::<ParentId>().is_ok_and(|id| id.is_pci_address());
+        GpuName::Text(if is_short { full } else { text.to_owned() })
+    }
+
     /// Whether this GPU, which is at `index` among the host's, is one that the name means.
     pub fn means(&self, gpu: &GpuFacts, index: usize) -> bool {
         match self {
@@ -117,7 +139,7 @@ impl GpuName {
                     .pci_ids
                     .map(|(vendor, device)| format!("{vendor:04x}:{device:04x}"));
                 is_same(gpu.id.as_str())
-                    || gpu.model.as_deref().is_some_and(is_same)
+                    || gpu.models.iter().any(|model| is_same(model))
                     || ids.as_deref().is_some_and(is_same)
             }
         }

@@ -46,13 +46,18 @@ fn each<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
 }
 
 fn error(error: &Error) -> Value {
-    json!({
+    let mut document = json!({
         "code": error.kind().code(),
         "message": error.to_string(),
         "path": error.path().map(|path| path.to_string_lossy()),
         "cause": error.errno().map(describe),
         "hints": error.all_hints(),
-    })
+    });
+    if !error.others().is_empty() {
+        let others = error.others().iter().map(Error::to_string);
+        document["others"] = others.collect();
+    }
+    document
 }
 
 fn types(parent: &ParentTypes) -> Value {

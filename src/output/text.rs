@@ -62,9 +62,11 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
     told
 }
 
-/// An error or a warning: one line, then its hints.
+/// An error or a warning: one line, one for each that was found with it, then its hints.
 pub fn problem(severity: &str, error: &Error) -> Vec<String> {
-    let mut told = vec![format!("{severity}: {}", one_line(&error.to_string()))];
+    let line = |error: &Error| format!("{severity}: {}", one_line(&error.to_string()));
+    let mut told = vec![line(error)];
+    told.extend(error.others().iter().map(line));
     told.extend(hints(error));
     told
 }

@@ -1,0 +1,67 @@
+//! The arguments that name what a host is to have.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::declare::{self, GpuFacts, LONGEST_FILE, Reading, Source};
+use crate::error::{Error, Kind, Result, errno_of};
+
+/// One declaration, of a file or several.
+#[derive(Debug, Args)]
+pub struct DeclarationArgs {
+    /// What the host is to have (vgpuctl.toml(5)); `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl DeclarationArgs {
+    /// Reads and understands it, for a host with these GPUs.
+    ///
+    /// # Errors
+    /// A file cannot be read; all that is wrong with the first one that makes no sense.
+    pub fn read(&self, _gpus: &[GpuFacts]) -> Result<Reading> {
+        let files: Vec<Source> = self
+            .files
+            .iter()
+            .map(|path| source(path))
+            .collect::<Result<_>>()?;
+        match files.as_slice() {
+            [file] => declare::parse(file),
+            _ => Err(Error::new(Kind::Usage, "a declaration is one file")),
+        }
+    }
+}
+
+fn source(path: &Path) -> Result<Source> {
+    let (name, read) = match path == Path::new("-") {
+        true => (Path::new("standard input"), bounded(io::stdin().lock())),
+        false => (path, File::open(path).and_then(bounded)),
+    };
+    let bytes = read.map_err(|error| Error::system("cannot read", name, errno_of(&error)))?;
+    let name = name.display().to_string();
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
+        let line = before
+            .unwrap_or_default()
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
+        Error::new(
+            Kind::Failed,
+            format!("{name}:{line}: the file is no text in UTF-8"),
+        )
+    })?;
+    Ok(Source { name, text })
+}
+
+/// Reads enough to see that a file is too long.
+fn bounded(file: impl Read) -> io::Result<Vec<u8>> {
+    let most = u64::try_from(LONGEST_FILE).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,58 @@
+//! What a declaration's file may need to know of the host's GPUs.
+
+use super::{Answer, Context, TypeFilter, TypesRequest, types};
+use crate::declare::GpuFacts;
+use crate::error::Result;
+use crate::nvidia;
+use crate::sysfs::{Cards, PciIdentity};
+
+/// The host's GPUs in the order of their addresses; one whose functions are parents is one GPU.
+///
+/// # Errors
+/// Parents cannot be listed at all.
+pub fn gpu_facts(context: &Context<'_>) -> Result<Answer<Vec<GpuFacts>>> {
+    let request = TypesRequest {
+        parent: None,
+        filter: TypeFilter::default(),
+    };
+    let mut found = types(context, &request)?;
+    let cards = Cards::open();
+    let facts = found.value.into_iter().map(|of_gpu| {
+        let parent = &of_gpu.parent;
+        // The functions of a GPU are what its framework knows.
+        let known = of_gpu.functions.first().unwrap_or(&parent.id);
+        let framework = context.kernel.serving(parent);
+        let pci = framework.pci(known, &mut found.warnings);
+        let types = of_gpu.types.iter();
+        GpuFacts {
+            id: parent.gpu().clone(),
+            pci_ids: pci.as_ref().and_then(PciIdentity::numbers),
+            models: pci.map_or_else(Vec::new, |pci| models(&cards, &pci)),
+            types: types
+                .map(|known| (known.id.clone(), known.short_name().to_owned()))
+                .collect(),
+        }
+    });
+    Ok(Answer {
+        value: facts.collect(),
+        warnings: found.warnings,
+        notes: found.notes,
+    })
+}
+
+/// The model of our table, the hardware database's name, and what that has in brackets:
+/// "GP104GL [Tesla P4]".
+fn models(cards: &Cards, pci: &PciIdentity) -> Vec<String> {
+    let known = pci
+        .numbers()
+        .and_then(|(vendor, device)| nvidia::card(vendor, device));
+    let mut models: Vec<String> = known.map(|card| card.name.to_owned()).into_iter().collect();
+    let named = cards.name(pci);
+    let bracketed = named
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'));
+    models.extend(bracketed.map(|(model, _)| model.to_owned()));
+    models.push(named);
+    models.dedup();
+    models
+}
