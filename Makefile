@@ -10,6 +10,10 @@ MANDIR ?= $(PREFIX)/share/man
 # udev and systemd look in their own directories, whatever the prefix is.
 UDEVDIR ?= $(or $(shell pkg-config --variable=udevdir udev 2>/dev/null),/usr/lib/udev)
 UNITDIR ?= $(or $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null),/usr/lib/systemd/system)
+# Each shell has its own directory. zsh's differs: distributions' packages use another than site-functions.
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR ?=
 
 CARGO ?= cargo
@@ -29,10 +33,12 @@ MDEVCTL ?= no
 NAMES := mdevctl lsmdev
 # libvirt watches this only if it is there when libvirt starts.
 DEFINITIONS := /etc/mdevctl.d
+COMPLETIONS := $(BASHDIR)/vgpuctl $(ZSHDIR)/_vgpuctl $(FISHDIR)/vgpuctl.fish
 MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.8))
 
 # What building, testing and the demo need on Debian, beside Rust.
-PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils libvirt0 libxml2-utils
+PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils libvirt0 libxml2-utils \
+	bash-completion zsh fish
 VM_PACKAGES = $(shell tests/vm/build --packages)
 
 # $(call need,PACKAGE...): installs what is missing when run by root on Debian, says what is missing otherwise.
@@ -61,6 +67,7 @@ help: ## what there is
 	@echo
 	@echo 'Variables: PREFIX=$(PREFIX) BINDIR=$(BINDIR) MANDIR=$(MANDIR)'
 	@echo '           UDEVDIR=$(UDEVDIR) UNITDIR=$(UNITDIR) DESTDIR=$(DESTDIR)'
+	@echo '           BASHDIR=$(BASHDIR) ZSHDIR=$(ZSHDIR) FISHDIR=$(FISHDIR)'
 	@echo '           MDEVCTL=$(MDEVCTL) (yes: install the names mdevctl and lsmdev too)'
 
 setup: ## install the Debian packages that the targets below need (as root; otherwise say which)
@@ -170,6 +177,9 @@ install: ## install what `make build` built, so that the next boot restores save
 		chmod 644 "$(DESTDIR)$(UNITDIR)/$$unit"; \
 	done
 	for page in $(MAN_PAGES); do $(INSTALL) -Dm644 "$$page" "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
+	$(INSTALL) -Dm644 completions/vgpuctl.bash $(DESTDIR)$(BASHDIR)/vgpuctl
+	$(INSTALL) -Dm644 completions/_vgpuctl $(DESTDIR)$(ZSHDIR)/_vgpuctl
+	$(INSTALL) -Dm644 completions/vgpuctl.fish $(DESTDIR)$(FISHDIR)/vgpuctl.fish
 ifeq ($(MDEVCTL),yes)
 	for name in $(NAMES); do \
 		ln -sfn vgpuctl "$(DESTDIR)$(BINDIR)/$$name"; \
@@ -191,6 +201,12 @@ uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and s
 	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
 	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
 	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man8/$(page)')
+	rm -f $(COMPLETIONS:%='$(DESTDIR)%')
+	for dir in $(BASHDIR) $(ZSHDIR) $(FISHDIR); do \
+		for dir in "$(DESTDIR)$$dir" "$(DESTDIR)$${dir%/*}"; do \
+			if [[ -d $$dir ]]; then rmdir --ignore-fail-on-non-empty "$$dir"; fi; \
+		done; \
+	done
 	if [[ -d $(DESTDIR)$(MANDIR)/man8 ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(MANDIR)/man8; fi
 	$(RELOAD)
 

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::complete::Live;
 use super::for_clap;
 use super::selector::SelectorArgs;
 use crate::attach::{Display, Format, Identity, LicenceServer, LookingGlass};
@@ -14,6 +15,7 @@ use crate::output::Reply;
 /// Prints exactly what to paste: XML for libvirt, arguments for QEMU, or lines for Proxmox VE.
 /// The device may be active or only defined.
 #[derive(Debug, Args)]
+#[command(mut_arg("uuid", |argument| argument.add(Live::Device)))]
 pub struct AttachArgs {
     #[command(flatten)]
     which: SelectorArgs,

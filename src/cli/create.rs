@@ -5,6 +5,7 @@ use std::str::FromStr;
 use clap::Args;
 use uuid::Uuid;
 
+use super::complete::Live;
 use super::for_clap;
 use super::params::ParamArgs;
 use super::type_choice::TypeChoice;
@@ -23,10 +24,10 @@ pub struct CreateArgs {
     #[command(flatten)]
     choice: TypeChoice,
     /// On this parent
-    #[arg(short, long, value_name = "PARENT")]
+    #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
     /// Where to put it: pack (fullest GPU that has room), spread (emptiest), or a parent
-    #[arg(long, value_name = "pack|spread|PARENT")]
+    #[arg(long, value_name = "pack|spread|PARENT", add = Live::Placement)]
     placement: Option<PlacementGiven>,
     /// Under this UUID instead of a random one
     #[arg(short, long, value_parser = whole_uuid)]

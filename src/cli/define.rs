@@ -3,6 +3,7 @@
 use clap::Args;
 use uuid::Uuid;
 
+use super::complete::Live;
 use super::create::whole_uuid;
 use super::params::ParamArgs;
 use super::type_choice::TypeChoice;
@@ -19,7 +20,7 @@ pub struct DefineArgs {
     #[command(flatten)]
     choice: TypeChoice,
     /// On this parent
-    #[arg(short, long, value_name = "PARENT")]
+    #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: ParentId,
     /// Under this UUID instead of a random one
     #[arg(short, long, value_parser = whole_uuid)]

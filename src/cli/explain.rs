@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::stdin;
 use std::os::fd::AsFd;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 
@@ -22,7 +22,7 @@ use crate::output::Reply;
 pub struct ExplainArgs {
     /// A file with the log, `-` for standard input, or a topic such as code-43; without it, the
     /// journal of nvidia-vgpud and nvidia-vgpu-mgr and the kernel's log are read
-    #[arg(value_name = "FILE|TOPIC")]
+    #[arg(value_name = "FILE|TOPIC", value_hint = ValueHint::FilePath)]
     subject: Option<OsString>,
     /// List the topics: all failures that are known, by name
     #[arg(long, conflicts_with = "subject")]

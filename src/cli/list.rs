@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::complete::Live;
 use crate::error::Result;
 use crate::model::ParentId;
 use crate::ops::{self, Context, ListRequest, Which};
@@ -17,10 +18,10 @@ pub struct ListArgs {
     #[arg(short, long)]
     defined: bool,
     /// Only devices of this parent
-    #[arg(short, long, value_name = "PARENT")]
+    #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
     /// Only devices of this type: id, name or short name
-    #[arg(short, long = "type", value_name = "TYPE")]
+    #[arg(short, long = "type", value_name = "TYPE", add = Live::Type)]
     type_name: Option<String>,
 }
 

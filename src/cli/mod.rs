@@ -1,6 +1,7 @@
 //! vgpuctl's command line: arguments become requests, outcomes become text or JSON and a status.
 
 mod attach;
+mod complete;
 mod create;
 pub mod declaration;
 mod define;
@@ -27,7 +28,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueHint};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -53,7 +54,7 @@ A UUID may be shortened to its first 8 characters where it is unique.";
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Put every path under DIR, as for a simulated or mounted host [env: VGPUCTL_ROOT]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     root: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long, global = true)]
@@ -110,6 +111,9 @@ impl Verb {
 /// Runs one command line and says how it ended.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
+    if let Some(words) = complete::asked(&arguments) {
+        return complete::answer(words);
+    }
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::complete::Live;
 use super::params::ParamEditArgs;
 use super::selector::SelectorArgs;
 use super::type_choice::{series, size};
@@ -13,17 +14,19 @@ use crate::output::Reply;
 
 /// Change a definition; a device that runs is left as it is, but for its parameters
 #[derive(Debug, Args)]
+#[command(mut_arg("uuid", |argument| argument.add(Live::DefinedDevice)))]
 pub struct ModifyArgs {
     #[command(flatten)]
     which: SelectorArgs,
     /// Another type: id, name or short name
-    #[arg(short, long = "type", value_name = "TYPE")]
+    #[arg(short, long = "type", value_name = "TYPE", add = Live::Type)]
     type_name: Option<String>,
     /// In place of --type: exactly this much framebuffer (2G, 2GiB, 2048M), if only one type fits
-    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "type_name")]
+    #[arg(long, value_name = "SIZE", value_parser = size, add = Live::Framebuffer)]
+    #[arg(conflicts_with = "type_name")]
     framebuffer: Option<u64>,
     /// In place of --type: of this series (A, B, C, Q or gaming), if only one type fits
-    #[arg(long, value_parser = series, conflicts_with = "type_name")]
+    #[arg(long, value_parser = series, add = Live::Series, conflicts_with = "type_name")]
     series: Option<Series>,
     /// Start it at boot
     #[arg(long, conflicts_with = "manual")]

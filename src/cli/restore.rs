@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::complete::Live;
 use crate::error::Result;
 use crate::model::ParentId;
 use crate::ops::{self, Context, RestoreRequest};
@@ -16,7 +17,7 @@ use crate::output::Reply;
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
     /// Only devices of this parent
-    #[arg(short, long, value_name = "PARENT")]
+    #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
     /// Wait for parents that are not there yet, this many seconds at most
     #[arg(

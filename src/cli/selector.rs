@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::complete::Live;
 use crate::model::ParentId;
 use crate::ops::{Selector, UuidGiven};
 
@@ -14,7 +15,7 @@ pub struct SelectorsArgs {
     #[arg(required = true, value_name = "UUID")]
     uuids: Vec<UuidGiven>,
     /// Only on this parent, where a UUID is defined under several
-    #[arg(short, long, value_name = "PARENT")]
+    #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
 }
 
@@ -39,7 +40,7 @@ pub struct SelectorArgs {
     #[arg(value_name = "UUID")]
     uuid: UuidGiven,
     /// Only on this parent, where the UUID is defined under several
-    #[arg(short, long, value_name = "PARENT")]
+    #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
 }
 

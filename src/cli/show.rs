@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::complete::Live;
 use super::selector::SelectorArgs;
 use crate::error::Result;
 use crate::ops::{self, Context, ShowRequest};
@@ -9,6 +10,7 @@ use crate::output::Reply;
 
 /// Show all about one device, and who holds it
 #[derive(Debug, Args)]
+#[command(mut_arg("uuid", |argument| argument.add(Live::Device)))]
 pub struct ShowArgs {
     #[command(flatten)]
     which: SelectorArgs,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::complete::Live;
 use super::selector::SelectorsArgs;
 use crate::error::Result;
 use crate::ops::{self, Context, StartRequest};
@@ -9,6 +10,7 @@ use crate::output::Reply;
 
 /// Start devices from their definitions
 #[derive(Debug, Args)]
+#[command(mut_arg("uuids", |argument| argument.add(Live::InactiveDevice)))]
 pub struct StartArgs {
     #[command(flatten)]
     which: SelectorsArgs,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::complete::Live;
 use super::selector::{SelectorsArgs, WaitArgs};
 use crate::error::Result;
 use crate::ops::{self, Context, StopRequest};
@@ -11,6 +12,7 @@ use crate::output::Reply;
 ///
 /// A device that a process holds open is left alone: the kernel would block until it lets go.
 #[derive(Debug, Args)]
+#[command(mut_arg("uuids", |argument| argument.add(Live::ActiveDevice)))]
 pub struct StopArgs {
     #[command(flatten)]
     which: SelectorsArgs,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::complete::Live;
 use super::for_clap;
 use crate::error::Result;
 use crate::model::ParentId;
@@ -12,15 +13,15 @@ use crate::ops::{Context, TypeWants, pick_type};
 #[derive(Debug, Args)]
 pub struct TypeChoice {
     /// The type: id, name or short name (nvidia-63, "GRID P4-1Q", P4-1Q)
-    #[arg(short, long = "type", value_name = "TYPE")]
+    #[arg(short, long = "type", value_name = "TYPE", add = Live::Type)]
     #[arg(required_unless_present_any = ["framebuffer", "series"])]
     #[arg(conflicts_with_all = ["framebuffer", "series"])]
     type_name: Option<String>,
     /// In place of --type: exactly this much framebuffer (2G, 2GiB, 2048M), if only one type fits
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size, add = Live::Framebuffer)]
     framebuffer: Option<u64>,
     /// In place of --type: of this series (A, B, C, Q or gaming), if only one type fits
-    #[arg(long, value_parser = series)]
+    #[arg(long, value_parser = series, add = Live::Series)]
     series: Option<Series>,
 }
 

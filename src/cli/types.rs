@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::complete::Live;
 use super::type_choice::{series, size};
 use crate::error::Result;
 use crate::model::ParentId;
@@ -16,16 +17,16 @@ use crate::output::Reply;
 #[derive(Debug, Args)]
 pub struct TypesArgs {
     /// Only this parent's types
-    #[arg(short, long, value_name = "PARENT")]
+    #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
     /// Only types that have a free instance
     #[arg(short, long)]
     available: bool,
     /// Only types of this series: A, B, C, Q or gaming
-    #[arg(long, value_parser = series)]
+    #[arg(long, value_parser = series, add = Live::Series)]
     series: Option<Series>,
     /// Only types with this much framebuffer (2G, 2GiB, 2048M) or more
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size, add = Live::Framebuffer)]
     min_framebuffer: Option<u64>,
     /// With "wide", also what each type is for, its licence, CUDA and OpenGL
     #[arg(short, long, value_name = "FORM")]

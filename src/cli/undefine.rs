@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::complete::Live;
 use super::selector::SelectorsArgs;
 use crate::error::Result;
 use crate::ops::{self, Context, UndefineRequest};
@@ -9,6 +10,7 @@ use crate::output::Reply;
 
 /// Delete definitions; active devices stay until the next reboot
 #[derive(Debug, Args)]
+#[command(mut_arg("uuids", |argument| argument.add(Live::DefinedDevice)))]
 pub struct UndefineArgs {
     #[command(flatten)]
     which: SelectorsArgs,

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::complete::Live;
 use crate::error::Result;
 use crate::model::ParentId;
 use crate::ops::{self, Context, FunctionsAtBoot, Switch, SwitchRequest, VfsRequest};
@@ -17,7 +18,7 @@ pub struct VfsArgs {
     #[command(subcommand)]
     word: Option<Word>,
     /// Only of this GPU
-    #[arg(value_name = "GPU")]
+    #[arg(value_name = "GPU", add = Live::SriovGpu)]
     gpu: Option<ParentId>,
 }
 
@@ -32,6 +33,7 @@ enum Word {
 #[derive(Debug, Args)]
 struct EnableArgs {
     /// The GPU
+    #[arg(add = Live::SriovGpu)]
     gpu: ParentId,
     /// Do it again at each boot, before devices are restored
     #[arg(long)]
@@ -44,6 +46,7 @@ struct EnableArgs {
 #[derive(Debug, Args)]
 struct DisableArgs {
     /// The GPU
+    #[arg(add = Live::SriovGpu)]
     gpu: ParentId,
     /// Only say what would be done
     #[arg(long)]

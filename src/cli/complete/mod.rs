@@ -1,0 +1,92 @@
+//! What shells ask when somebody presses Tab: `vgpuctl __complete WORD...`, the last word as far as it is typed.
+//!
+//! The scripts in `completions/` ask it. One line a candidate: the word, and after a tab what it is. Whatever goes
+//! wrong, nothing is said, because the answer goes to where somebody types.
+
+mod live;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Command;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+
+use crate::output::to_stdout;
+use live::Line;
+pub use live::Live;
+
+/// The word that a script puts before those that were typed.
+const ASKED: &str = "__complete";
+
+/// The words that are to be completed, if this is what the command line asks.
+pub fn asked(arguments: &[OsString]) -> Option<&[OsString]> {
+    match arguments {
+        [_, asked, words @ ..] if asked == ASKED => Some(words),
+        _ => None,
+    }
+}
+
+/// Prints what the last of the words may become.
+pub fn answer(words: &[OsString]) -> ExitCode {
+    let text: String = candidates(words).iter().map(line).collect();
+    // Nobody is there who could be told that it failed.
+    let _ = to_stdout(&text);
+    ExitCode::SUCCESS
+}
+
+fn candidates(words: &[OsString]) -> Vec<CompletionCandidate> {
+    let (last, before) = match words {
+        [before @ .., last] => (last.as_os_str(), before),
+        [] => (OsStr::new(""), words),
+    };
+    // A dash may become each of the long options; one of one letter needs no help.
+    let last = if last == "-" { OsStr::new("--") } else { last };
+    let line = Line::of(before);
+    let mut command = with_live_values(super::command(), &line);
+    let mut arguments = vec![OsString::from("vgpuctl")];
+    arguments.extend(before.iter().cloned());
+    arguments.push(last.to_owned());
+    let at = arguments.len() - 1;
+    let here: Option<PathBuf> = std::env::current_dir().ok();
+    let found = clap_complete::engine::complete(&mut command, arguments, at, here.as_deref());
+    let mut found = found.unwrap_or_default();
+    found.retain(|one| is_option(last) || !is_option(one.get_value()));
+    found
+}
+
+fn is_option(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
+}
+
+/// The command with the host's own values for the arguments that are marked with a [`Live`].
+fn with_live_values(command: Command, line: &Line) -> Command {
+    let verbs: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    let command = command.mut_args(|argument| match argument.get::<Live>().copied() {
+        Some(live) => {
+            let line = line.clone();
+            argument.add(ArgValueCandidates::new(move || live.candidates(&line)))
+        }
+        None => argument,
+    });
+    verbs.into_iter().fold(command, |command, verb| {
+        command.mut_subcommand(verb, |verb| with_live_values(verb, line))
+    })
+}
+
+/// One candidate on a line. A name that would not stay on its line is left out.
+fn line(candidate: &CompletionCandidate) -> String {
+    let value = candidate.get_value().to_string_lossy();
+    if value.chars().any(char::is_control) {
+        return String::new();
+    }
+    let help = candidate.get_help().map(ToString::to_string);
+    let help = help.as_deref().and_then(|help| help.lines().next());
+    match help.filter(|help| !help.chars().any(char::is_control)) {
+        Some(help) => format!("{value}\t{help}\n"),
+        None => format!("{value}\n"),
+    }
+}
