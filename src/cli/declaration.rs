@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::declare::{self, GpuFacts, LONGEST_FILE, Reading, Source};
+use crate::declare::{self, LONGEST_FILE, Reading, Source};
 use crate::error::{Error, Kind, Result, errno_of};
+use crate::ops::Context;
 
 /// One declaration, of a file or several.
 #[derive(Debug, Args)]
@@ -18,11 +19,16 @@ pub struct DeclarationArgs {
 }
 
 impl DeclarationArgs {
-    /// Reads and understands it, for a host with these GPUs.
+    /// Whether it comes from standard input, which then cannot answer questions.
+    pub fn is_stdin(&self) -> bool {
+        self.files.iter().any(|path| path == Path::new("-"))
+    }
+
+    /// Reads and understands it, for this host.
     ///
     /// # Errors
     /// A file cannot be read; all that is wrong with the first one that makes no sense.
-    pub fn read(&self, _gpus: &[GpuFacts]) -> Result<Reading> {
+    pub fn read(&self, _context: &Context<'_>) -> Result<Reading> {
         let files: Vec<Source> = self
             .files
             .iter()

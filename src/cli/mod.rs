@@ -1,5 +1,7 @@
 //! vgpuctl's command line: arguments become requests, outcomes become text or JSON and a status.
 
+mod apply;
+mod assert;
 mod attach;
 mod complete;
 mod create;
@@ -7,11 +9,13 @@ pub mod declaration;
 mod define;
 mod doctor;
 mod explain;
+mod export;
 mod gpus;
 mod list;
 mod log;
 mod modify;
 mod params;
+mod plan;
 mod print;
 mod remove;
 mod restore;
@@ -47,7 +51,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 no capacity, 5 in use, 6 not permitted,
-7 partly done.
+7 partly done. plan and assert: 0 as declared, 2 not as declared, 1 any error.
 
 A UUID may be shortened to its first 8 characters where it is unique.";
 
@@ -79,6 +83,10 @@ enum Verb {
     Stop(stop::StopArgs),
     Restore(restore::RestoreArgs),
     Vfs(vfs::VfsArgs),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
+    Assert(assert::AssertArgs),
+    Export(export::ExportArgs),
     Doctor(doctor::DoctorArgs),
     Attach(attach::AttachArgs),
     Explain(explain::ExplainArgs),
@@ -102,6 +110,10 @@ impl Verb {
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
             Verb::Vfs(args) => args.run(context),
+            Verb::Plan(args) => args.run(context),
+            Verb::Apply(args) => args.run(context),
+            Verb::Assert(args) => args.run(context),
+            Verb::Export(args) => args.run(context),
             Verb::Attach(args) => args.run(context),
             Verb::Explain(args) => args.run(context),
         }
@@ -115,9 +127,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return complete::answer(words);
     }
     let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let scale = scale(&arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return print::refused_arguments(&error, wants_json),
+        Err(error) => return print::refused_arguments(&error, wants_json, scale),
     };
     log::start(cli.global.verbose);
     let host = Host::new(root(cli.global.root));
@@ -126,7 +139,20 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         true => print::Form::Json,
         false => print::Form::Text,
     };
-    print::end(result, form)
+    print::end(result, form, scale)
+}
+
+/// What the exit status of a command line means, also of one that cannot be parsed.
+fn scale(arguments: &[OsString]) -> print::Scale {
+    let is = |word: &str| arguments.iter().skip(1).any(|argument| argument == word);
+    let compares = |verb: &str| {
+        let mut words = arguments.iter().skip(1);
+        words.find_map(|word| command().find_subcommand(word).map(|_| word == verb)) == Some(true)
+    };
+    match compares("plan") || compares("assert") || (compares("apply") && is("--dry-run")) {
+        true => print::Scale::Differences,
+        false => print::Scale::Kinds,
+    }
 }
 
 /// The host's root in the one form that the kernel uses when it names open files.

@@ -21,11 +21,29 @@ pub enum Form {
     Json,
 }
 
+/// What an exit status means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Which kind of failure there was.
+    Kinds,
+    /// 2 is a difference, so that every failure is 1.
+    Differences,
+}
+
+impl Scale {
+    fn status(self, kind: Kind) -> ExitCode {
+        ExitCode::from(match self {
+            Scale::Kinds => kind.exit_status(),
+            Scale::Differences => Kind::Failed.exit_status(),
+        })
+    }
+}
+
 /// Prints what came of a command.
-pub fn end(result: Result<Reply>, form: Form) -> ExitCode {
+pub fn end(result: Result<Reply>, form: Form, scale: Scale) -> ExitCode {
     let reply = match result {
         Ok(reply) => reply,
-        Err(error) => return failed(&error, form),
+        Err(error) => return failed(&error, form, scale),
     };
     let answer = match form {
         Form::Json => pretty(&reply_document(&reply)),
@@ -36,21 +54,18 @@ pub fn end(result: Result<Reply>, form: Form) -> ExitCode {
         say(sentences(&reply));
     }
     if let Err(error) = printed {
-        return failed(&error, form);
+        return failed(&error, form, scale);
     }
-    match reply.failure() {
-        Some(kind) => ExitCode::from(kind.exit_status()),
-        None => ExitCode::SUCCESS,
-    }
+    ExitCode::from(reply.status())
 }
 
 /// Answers arguments that make no sense, and `--help` and `--version`.
-pub fn refused_arguments(error: &clap::Error, wants_json: bool) -> ExitCode {
+pub fn refused_arguments(error: &clap::Error, wants_json: bool, scale: Scale) -> ExitCode {
     if !error.use_stderr() {
         let text = error.render();
         return match to_stdout(&text.to_string()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error, Form::Text),
+            Err(error) => failed(&error, Form::Text, scale),
         };
     }
     let text = on_its_lines(error);
@@ -59,10 +74,10 @@ pub fn refused_arguments(error: &clap::Error, wants_json: bool) -> ExitCode {
         let lines: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
         let message = lines.join(" ");
         let message = message.strip_prefix("error: ").unwrap_or(&message);
-        return failed(&Error::new(Kind::Usage, message), Form::Json);
+        return failed(&Error::new(Kind::Usage, message), Form::Json, scale);
     }
     to_stderr(text.trim_end());
-    ExitCode::from(Kind::Usage.exit_status())
+    scale.status(Kind::Usage)
 }
 
 /// clap's message, with control characters in what it quotes from the command line escaped.
@@ -78,12 +93,12 @@ fn on_its_lines(error: &clap::Error) -> String {
     text
 }
 
-fn failed(error: &Error, form: Form) -> ExitCode {
+fn failed(error: &Error, form: Form, scale: Scale) -> ExitCode {
     match form {
         Form::Text => say(problem("error", error)),
         Form::Json => to_stderr(pretty(&error_document(error)).trim_end()),
     }
-    ExitCode::from(error.kind().exit_status())
+    scale.status(error.kind())
 }
 
 fn say(lines: Vec<String>) {

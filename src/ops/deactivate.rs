@@ -1,5 +1,6 @@
 //! Taking a device away from the kernel, only while nobody uses it.
 
+use std::collections::HashMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -81,8 +82,11 @@ fn device_at(context: &Context<'_>, at: &Location) -> Result<Option<Device>> {
     }
 }
 
-/// Removes the device if nobody holds it.
-fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()> {
+/// Removes the device if nobody holds it. Call it with the lock of its parent.
+///
+/// # Errors
+/// As [`take_away`].
+pub fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()> {
     let framework = context.kernel.owning(device);
     let Some(nodes) = if_present(framework.nodes(device))? else {
         return Ok(());
@@ -96,7 +100,7 @@ fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()
     }
     around(
         context,
-        &told_of(device),
+        &as_described(device),
         Action::Stop,
         || match framework.remove(device) {
             Err(error) if !error.is_absent() => Err(error),
@@ -105,8 +109,8 @@ fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()
     )
 }
 
-/// What scripts are told of a device that runs, whatever its definition says.
-fn told_of(device: &Device) -> Definition {
+/// A device that runs as a definition of it would be, whatever its own one says.
+pub fn as_described(device: &Device) -> Definition {
     let (parent, type_id) = (device.parent.clone(), device.type_id.clone());
     Definition {
         framework: device.framework(),
@@ -158,11 +162,41 @@ pub fn held(context: &Context<'_>, device: &Device) -> Result<Option<Error>> {
     Ok((!holders.found.is_empty()).then(|| in_use(device, &holders, &nodes)))
 }
 
+/// The errors for those of these devices that somebody holds, by UUID.
+///
+/// # Errors
+/// It cannot be told who holds them.
+pub fn held_among<'d>(
+    context: &Context<'_>,
+    devices: impl Iterator<Item = &'d Device>,
+) -> Result<HashMap<Uuid, Error>> {
+    let mut looked_at = Vec::new();
+    for device in devices {
+        let nodes = if_present(context.kernel.owning(device).nodes(device))?;
+        looked_at.extend(nodes.map(|nodes| (device, nodes)));
+    }
+    let nodes: Vec<&Nodes> = looked_at.iter().map(|(_, nodes)| nodes).collect();
+    let holders = context.kernel.holders_of_each(&nodes)?;
+    let mut held = HashMap::new();
+    for ((device, nodes), mut holders) in looked_at.iter().zip(holders) {
+        retain_others(&mut holders);
+        if !holders.found.is_empty() {
+            let error = in_use(device, &holders, nodes).hint(HOW_TO_WAIT);
+            held.insert(device.uuid, error);
+        }
+    }
+    Ok(held)
+}
+
 fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Holders> {
     let mut holders = context.kernel.holders(nodes)?;
+    retain_others(&mut holders);
+    Ok(holders)
+}
+
+fn retain_others(holders: &mut Holders) {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     holders.found.retain(|holder| holder.pid != own);
-    Ok(holders)
 }
 
 fn in_use(device: &Device, holders: &Holders, nodes: &Nodes) -> Error {

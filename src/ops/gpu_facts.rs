@@ -1,8 +1,8 @@
 //! What a declaration's file may need to know of the host's GPUs.
 
-use super::{Answer, Context, TypeFilter, TypesRequest, types};
+use super::{Answer, Context, ParentTypes, TypeFilter, TypesRequest, types};
 use crate::declare::GpuFacts;
-use crate::error::Result;
+use crate::error::{Result, Warnings};
 use crate::nvidia;
 use crate::sysfs::{Cards, PciIdentity};
 
@@ -17,27 +17,36 @@ pub fn gpu_facts(context: &Context<'_>) -> Result<Answer<Vec<GpuFacts>>> {
     };
     let mut found = types(context, &request)?;
     let cards = Cards::open();
-    let facts = found.value.into_iter().map(|of_gpu| {
-        let parent = &of_gpu.parent;
-        // The functions of a GPU are what its framework knows.
-        let known = of_gpu.functions.first().unwrap_or(&parent.id);
-        let framework = context.kernel.serving(parent);
-        let pci = framework.pci(known, &mut found.warnings);
-        let types = of_gpu.types.iter();
-        GpuFacts {
-            id: parent.gpu().clone(),
-            pci_ids: pci.as_ref().and_then(PciIdentity::numbers),
-            models: pci.map_or_else(Vec::new, |pci| models(&cards, &pci)),
-            types: types
-                .map(|known| (known.id.clone(), known.short_name().to_owned()))
-                .collect(),
-        }
-    });
+    let warnings = &mut found.warnings;
+    let facts = found.value.iter();
+    let facts = facts.map(|of_gpu| facts_of(context, &cards, of_gpu, warnings));
     Ok(Answer {
         value: facts.collect(),
         warnings: found.warnings,
         notes: found.notes,
     })
+}
+
+/// What is to be known of one GPU, whose types these are.
+pub fn facts_of(
+    context: &Context<'_>,
+    cards: &Cards,
+    of_gpu: &ParentTypes,
+    warnings: &mut Warnings,
+) -> GpuFacts {
+    let parent = &of_gpu.parent;
+    // The functions of a GPU are what its framework knows.
+    let known = of_gpu.functions.first().unwrap_or(&parent.id);
+    let pci = context.kernel.serving(parent).pci(known, warnings);
+    let types = of_gpu.types.iter();
+    GpuFacts {
+        id: parent.gpu().clone(),
+        pci_ids: pci.as_ref().and_then(PciIdentity::numbers),
+        models: pci.map_or_else(Vec::new, |pci| models(cards, &pci)),
+        types: types
+            .map(|known| (known.id.clone(), known.short_name().to_owned()))
+            .collect(),
+    }
 }
 
 /// The model of our table, the hardware database's name, and what that has in brackets:

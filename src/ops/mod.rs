@@ -21,6 +21,7 @@ mod modify;
 mod params;
 mod pick_type;
 mod place;
+mod plan;
 mod prepare;
 mod report;
 mod restore;
@@ -55,6 +56,10 @@ pub use live::modify_live;
 pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
 pub use params::{holds_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
+pub use plan::{
+    ApplyDeclared, Carried, Item, Outcome, Plan, PlanRequest, Progress, Summary, Verdict, apply,
+    export, plan, plan_patiently,
+};
 pub use report::{Action, Change, Effect, Report};
 pub use restore::{RestoreRequest, restore};
 pub use show::{ShowRequest, Shown, show};

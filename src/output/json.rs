@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Reply, attach, doctor};
+use super::{Reply, attach, doctor, plan};
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
@@ -21,6 +21,11 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Show(answer) => ("device", shown(&answer.value)),
         Reply::Attach(answer) => ("attach", attach::document(&answer.value)),
         Reply::Applied(answer) => ("applied", attach::applied_document(&answer.value)),
+        Reply::Planned(answer, _) | Reply::Asserted(answer) => {
+            ("plan", plan::document(&answer.value, error))
+        }
+        Reply::Carried(answer) => ("applied_plan", plan::carried_document(&answer.value, error)),
+        Reply::Exported(answer) => ("file", json!(super::text::declared(answer))),
         Reply::Explained(answer) | Reply::Topics(answer) => {
             ("findings", each(&answer.value, explanation))
         }

@@ -4,6 +4,7 @@ mod attach;
 mod doctor;
 mod explain;
 mod json;
+mod plan;
 mod show;
 mod streams;
 mod style;
@@ -13,15 +14,21 @@ mod types;
 mod vfs;
 
 pub use json::{error_document, reply_document};
+pub use plan::{Lines, summary_line, text as plan_text};
 pub use streams::{to_stderr, to_stdout};
 pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 
+use crate::declare::Declaration;
 use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
 use crate::ops::{
-    Answer, Applied, Attached, Explanation, Gpu, GpuVfs, Listed, ParentTypes, Report, Shown,
+    Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Listed, ParentTypes, Plan,
+    Report, Shown, Verdict,
 };
+
+/// The exit status for a host that is not as declared.
+const DIFFERS: u8 = 2;
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -46,6 +53,14 @@ pub enum Reply {
     Attach(Box<Answer<Attached>>),
     /// A device put into a domain: no answer but the exit status.
     Applied(Box<Answer<Applied>>),
+    /// What there is to do to have a host as declared.
+    Planned(Answer<Plan>, Lines),
+    /// Only whether there is something to do, and what.
+    Asserted(Answer<Plan>),
+    /// What was done to have it so.
+    Carried(Answer<Carried>),
+    /// A host as a file that declares it.
+    Exported(Answer<Declaration>),
     /// What a log tells, or one topic.
     Explained(Answer<Vec<Explanation>>),
     /// All topics.
@@ -70,6 +85,9 @@ impl Reply {
             Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Attach(answer) => &answer.warnings,
             Reply::Applied(answer) => &answer.warnings,
+            Reply::Planned(answer, _) | Reply::Asserted(answer) => &answer.warnings,
+            Reply::Carried(answer) => &answer.warnings,
+            Reply::Exported(answer) => &answer.warnings,
             Reply::Explained(answer) | Reply::Topics(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
@@ -98,8 +116,22 @@ impl Reply {
             Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Attach(answer) => &answer.notes,
             Reply::Applied(answer) => &answer.notes,
+            Reply::Planned(answer, _) | Reply::Asserted(answer) => &answer.notes,
+            Reply::Carried(answer) => &answer.notes,
+            Reply::Exported(answer) => &answer.notes,
             Reply::Explained(answer) | Reply::Topics(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
+        }
+    }
+
+    /// The exit status of this answer: for what compares a host with a file, 2 where they differ.
+    pub fn status(&self) -> u8 {
+        match self {
+            Reply::Planned(answer, _) | Reply::Asserted(answer) => match answer.value.is_empty() {
+                true => 0,
+                false => DIFFERS,
+            },
+            _ => self.failure().map_or(0, Kind::exit_status),
         }
     }
 
@@ -116,9 +148,24 @@ impl Reply {
             Reply::Doctor(diagnosis) => {
                 (diagnosis.count(Severity::Problem) > 0).then_some(Kind::Failed)
             }
+            // What cannot be read elsewhere keeps nobody from being as declared.
+            Reply::Carried(answer) => return blocked(&answer.value.plan),
             Reply::Explained(answer) if answer.value.is_empty() => Some(Kind::NotFound),
             _ => None,
         };
         failed.or_else(|| (!self.warnings().is_empty()).then_some(Kind::Partial))
+    }
+}
+
+/// Whether all that there was to do was blocked, and by what; or only some of it.
+fn blocked(plan: &Plan) -> Option<Kind> {
+    let mut kinds = plan.items.iter().filter_map(|item| match &item.verdict {
+        Verdict::Blocked(error) => Some(error.kind()),
+        _ => None,
+    });
+    let first = kinds.next()?;
+    match !plan.has_work() && kinds.all(|kind| kind == first) {
+        true => Some(first),
+        false => Some(Kind::Partial),
     }
 }

@@ -1,10 +1,11 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style, attach, doctor, explain, show, types};
+use super::{Reply, Style, attach, doctor, explain, plan, show, types};
+use crate::declare::{Declaration, write};
 use crate::error::Error;
 use crate::nvidia::{Card, Standing, short_name, size};
-use crate::ops::{Action, Change, Effect, Gpu, Listed, Report};
+use crate::ops::{Action, Answer, Change, Effect, Gpu, Listed, Report};
 
 /// The answer, for standard output; empty where there is none to give.
 pub fn stdout_text(reply: &Reply, style: Style) -> String {
@@ -19,6 +20,10 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Show(answer) => show::lines(&answer.value),
         Reply::Attach(answer) => attach::text(&answer.value),
         Reply::Applied(answer) => attach::planned(&answer.value),
+        Reply::Planned(answer, lines) => plan::text(&answer.value, *lines),
+        Reply::Asserted(answer) => plan::differences(&answer.value),
+        Reply::Carried(answer) => plan::carried(&answer.value),
+        Reply::Exported(answer) => declared(answer),
         Reply::Explained(answer) => explain::explained(&answer.value),
         Reply::Topics(answer) => explain::topics(&answer.value),
         Reply::Made(report) => made(report),
@@ -41,6 +46,9 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
     }
     if let Reply::Applied(answer) = reply {
         told.extend(attach::sentence(&answer.value));
+    }
+    if let Reply::Carried(answer) = reply {
+        told.push(plan::carried_line(answer.value.plan.summary()));
     }
     if let Reply::Restored(report) = reply {
         // The errors themselves are in the answer, a line each; several may share a way out.
@@ -92,6 +100,11 @@ pub fn one_line(text: &str) -> String {
 /// One text of several lines.
 pub fn lines(lines: impl Iterator<Item = String>) -> String {
     lines.map(|line| line + "\n").collect()
+}
+
+/// A host as a file that declares it.
+pub fn declared(answer: &Answer<Declaration>) -> String {
+    write(&answer.value, &answer.notes)
 }
 
 fn made(report: &Report) -> String {

@@ -98,6 +98,18 @@ pub fn essence(definition: &Definition) -> Value {
 
 /// The text of a definition: what was there before, with our three keys brought up to date.
 pub fn print(definition: &Definition) -> String {
+    format!("{:#}", Value::Object(document_of(definition)))
+}
+
+/// A definition as it is once it is written and read again: with its whole document.
+pub fn as_read(definition: &Definition) -> Definition {
+    Definition {
+        document: document_of(definition),
+        ..definition.clone()
+    }
+}
+
+fn document_of(definition: &Definition) -> Map<String, Value> {
     let mut document = definition.document.clone();
     document.insert(TYPE.into(), json!(definition.type_id.as_str()));
     document.insert(START.into(), json!(definition.start.as_str()));
@@ -105,7 +117,7 @@ pub fn print(definition: &Definition) -> String {
     if let Some(vf) = &definition.vf {
         document.insert(VF.into(), json!(vf.as_str()));
     }
-    format!("{:#}", Value::Object(document))
+    document
 }
 
 fn attrs(attrs: &[Attr]) -> Value {

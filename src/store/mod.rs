@@ -3,8 +3,10 @@
 mod atomic;
 mod format;
 mod lock;
+mod mark;
 mod settings;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -13,13 +15,14 @@ use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use uuid::Uuid;
 
-use crate::dir::{Dir, EntryKind};
+use crate::dir::{Dir, Entry, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, errno_of, if_present};
 use crate::host::Host;
 use crate::model::{Definition, Device, FrameworkKind, ParentId, parse_uuid};
 
-pub use format::{essence, parse as understand};
+pub use format::{as_read, essence, parse as understand};
 pub use lock::Lock;
+pub use mark::Mark;
 pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
 
 /// mdevctl keeps its callout scripts here, between the parents.
@@ -129,6 +132,20 @@ impl<'h> Store<'h> {
     /// Whether a device of that UUID was begun and not finished: its maker is at it, or has died.
     pub fn is_unfinished(&self, uuid: Uuid) -> bool {
         self.host.unfinished(uuid).exists()
+    }
+
+    /// All devices that were begun and not finished; none where that cannot be told.
+    pub fn unfinished(&self) -> HashSet<Uuid> {
+        let mut dir = match Dir::open(self.host.locks()) {
+            Ok(dir) => dir,
+            Err(_) => return HashSet::new(),
+        };
+        let entries = dir.entries().unwrap_or_default();
+        let noted = |entry: &Entry| {
+            let name = entry.name.to_str()?.strip_suffix(".unfinished")?;
+            parse_uuid(name).ok()
+        };
+        entries.iter().filter_map(noted).collect()
     }
 
     /// The directory of a parent's definitions, there or not.

@@ -1,11 +1,12 @@
 //! Who has a device open: found before anything is removed, because the kernel would block until
 //! they let go.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::parent_id;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use log::debug;
 use nix::errno::Errno;
@@ -39,33 +40,58 @@ pub struct Holders {
 
 /// Looks through the open files of all processes for the device's nodes.
 pub fn find(host: &Host, nodes: &Nodes) -> Result<Holders> {
-    let mut holders = Holders {
-        found: Vec::new(),
-        suspects: Vec::new(),
-        complete: true,
-        claimed_by_caller: false,
-    };
-    if nodes.group.is_none() && nodes.device.is_none() {
-        return Ok(holders);
+    let mut all = find_each(host, &[nodes])?;
+    Ok(all.pop().unwrap_or_else(Holders::none))
+}
+
+/// As [`find`], for several devices at one look at the processes.
+pub fn find_each(host: &Host, nodes: &[&Nodes]) -> Result<Vec<Holders>> {
+    let mut all: Vec<Holders> = nodes.iter().map(|_| Holders::none()).collect();
+    if nodes
+        .iter()
+        .all(|one| one.group.is_none() && one.device.is_none())
+    {
+        return Ok(all);
     }
     let mut processes = Dir::open(host.processes())?;
     for entry in processes.entries()? {
         let Some(pid) = entry.name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        match look_into(&processes, pid, nodes) {
-            Ok(Sight::Holder) => holders.found.push(describe(&processes, pid)),
-            Ok(Sight::Suspect) => holders.suspects.push(describe(&processes, pid)),
-            Ok(Sight::Caller) => holders.claimed_by_caller = true,
-            Ok(Sight::Stranger) => {}
-            Err(error) if error.is_absent() || error.errno() == Some(Errno::ESRCH) => {}
-            Err(error) if error.kind() == Kind::NotPermitted => holders.complete = false,
+        let files = match OpenFiles::of(&processes, pid) {
+            Ok(files) => files,
+            Err(error) if error.is_absent() || error.errno() == Some(Errno::ESRCH) => continue,
+            Err(error) if error.kind() == Kind::NotPermitted => {
+                all.iter_mut().for_each(|holders| holders.complete = false);
+                continue;
+            }
             Err(error) => return Err(error),
+        };
+        for (holders, nodes) in all.iter_mut().zip(nodes) {
+            match files.sight_of(nodes) {
+                Sight::Holder => holders.found.push(describe(&processes, pid)),
+                Sight::Suspect => holders.suspects.push(describe(&processes, pid)),
+                Sight::Caller => holders.claimed_by_caller = true,
+                Sight::Stranger => {}
+            }
         }
     }
-    holders.found.sort_by_key(|holder| holder.pid);
-    debug!("holders of {}: {:?}", nodes.sysfs.display(), holders.found);
-    Ok(holders)
+    for (holders, nodes) in all.iter_mut().zip(nodes) {
+        holders.found.sort_by_key(|holder| holder.pid);
+        debug!("holders of {}: {:?}", nodes.sysfs.display(), holders.found);
+    }
+    Ok(all)
+}
+
+impl Holders {
+    fn none() -> Holders {
+        Holders {
+            found: Vec::new(),
+            suspects: Vec::new(),
+            complete: true,
+            claimed_by_caller: false,
+        }
+    }
 }
 
 /// What a process's open files say about it.
@@ -76,30 +102,47 @@ enum Sight {
     Stranger,
 }
 
-fn look_into(processes: &Dir, pid: i32, nodes: &Nodes) -> Result<Sight> {
-    let mut files = processes.open_dir(format!("{pid}/fd"))?;
-    let folder = nodes.group.as_deref().and_then(Path::parent);
-    let (mut has_this_group, mut has_a_group, mut has_a_device) = (false, false, false);
-    for entry in files.entries_unsaid()? {
-        // A file that has just been closed is no longer there.
-        let Ok(target) = readlinkat(&files, entry.name.as_os_str()) else {
-            continue;
-        };
-        let target = Path::new(&target);
-        if Some(target) == nodes.device.as_deref() {
-            return Ok(Sight::Holder);
+/// What one process has open.
+struct OpenFiles {
+    pid: i32,
+    targets: HashSet<PathBuf>,
+}
+
+impl OpenFiles {
+    fn of(processes: &Dir, pid: i32) -> Result<OpenFiles> {
+        let mut files = processes.open_dir(format!("{pid}/fd"))?;
+        let mut targets = HashSet::new();
+        for entry in files.entries_unsaid()? {
+            // A file that has just been closed is no longer there.
+            if let Ok(target) = readlinkat(&files, entry.name.as_os_str()) {
+                targets.insert(PathBuf::from(target));
+            }
         }
-        has_this_group |= Some(target) == nodes.group.as_deref();
-        has_a_group |= target.parent() == folder && !target.ends_with(CONTAINER);
-        has_a_device |= target == Path::new(DEVICE_FILE);
+        Ok(OpenFiles { pid, targets })
     }
-    let is_caller = pid.unsigned_abs() == parent_id();
-    Ok(match (has_this_group, has_a_device) {
-        (true, false) if is_caller => Sight::Caller,
-        (true, _) => Sight::Holder,
-        (false, true) if !has_a_group => Sight::Suspect,
-        (false, _) => Sight::Stranger,
-    })
+
+    fn sight_of(&self, nodes: &Nodes) -> Sight {
+        let has = |node: &Option<PathBuf>| {
+            let node = node.as_ref();
+            node.is_some_and(|node| self.targets.contains(node))
+        };
+        if has(&nodes.device) {
+            return Sight::Holder;
+        }
+        let has_a_device = self.targets.contains(Path::new(DEVICE_FILE));
+        match (has(&nodes.group), has_a_device) {
+            (true, false) if self.pid.unsigned_abs() == parent_id() => Sight::Caller,
+            (true, _) => Sight::Holder,
+            (false, true) if !self.has_a_group(nodes) => Sight::Suspect,
+            (false, _) => Sight::Stranger,
+        }
+    }
+
+    fn has_a_group(&self, nodes: &Nodes) -> bool {
+        let folder = nodes.group.as_deref().and_then(Path::parent);
+        let is_group = |target: &PathBuf| target.parent() == folder && !target.ends_with(CONTAINER);
+        self.targets.iter().any(is_group)
+    }
 }
 
 fn describe(processes: &Dir, pid: i32) -> Holder {

@@ -423,6 +423,14 @@ impl<'h> Kernel<'h> {
         holders::find(self.host, nodes)
     }
 
+    /// As [`Kernel::holders`], of several devices at one look at the processes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn holders_of_each(&self, nodes: &[&Nodes]) -> Result<Vec<Holders>> {
+        holders::find_each(self.host, nodes)
+    }
+
     /// What one attribute of a device reads as; `None` where it has no such attribute.
     ///
     /// # Errors

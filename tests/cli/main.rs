@@ -31,6 +31,7 @@ mod options;
 mod params;
 mod pick_type;
 mod placement;
+mod plan;
 mod remove;
 mod restore;
 mod s390;

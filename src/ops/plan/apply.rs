@@ -1,0 +1,326 @@
+//! A plan carried out: what frees room first, then what takes it; GPUs at the same time, the vGPUs of
+//! one GPU one after the other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::back::{Done, take_back};
+use super::steps::Step;
+use super::{Item, Plan, PlanRequest, Verdict, plan};
+use crate::error::{Error, Kind, Result, if_present};
+use crate::model::{Definition, Device, Parent, ParentId};
+use crate::ops::activate::make;
+use crate::ops::deactivate::{as_described, remove_idle};
+use crate::ops::params::params_now;
+use crate::ops::wishes::{forget, keep};
+use crate::ops::{Action, Answer, Context};
+use crate::store::{Location, Lock, as_read};
+
+/// Between two looks at whether holders have let go.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Told after each vGPU: how many are done, of how many.
+pub type Progress<'p> = &'p (dyn Fn(usize, usize) + Sync);
+
+/// What to make a host into.
+#[derive(Debug, Clone)]
+pub struct ApplyDeclared {
+    /// What is declared.
+    pub plan: PlanRequest,
+    /// How long to wait for holders of what is to change or go.
+    pub wait: Duration,
+}
+
+/// A plan that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// What became of one vGPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is as declared now.
+    Done,
+    /// It was before.
+    Already,
+    /// It is not.
+    Blocked,
+}
+
+impl Item {
+    /// What became of it once its plan was carried out.
+    pub fn outcome(&self) -> Outcome {
+        match self.verdict {
+            Verdict::Keep => Outcome::Already,
+            Verdict::Blocked(_) => Outcome::Blocked,
+            _ => Outcome::Done,
+        }
+    }
+}
+
+/// Makes the plan, once holders have let go of what is to change or the time is up.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_patiently(context: &Context<'_>, request: &ApplyDeclared) -> Result<Answer<Plan>> {
+    let begin = Instant::now();
+    loop {
+        let answer = plan(context, &request.plan)?;
+        let waited = begin.elapsed();
+        if !answer.value.is_held_up() || waited >= request.wait {
+            return Ok(answer);
+        }
+        log::debug!("waiting for holders");
+        thread::sleep(PAUSE.min(request.wait.saturating_sub(waited)));
+    }
+}
+
+/// Does what a plan says. Where that fails, what was done is taken back.
+///
+/// # Errors
+/// Why it failed, and what could not be taken back. What has changed since the plan was made is not
+/// touched: that is a failure too.
+pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Result<Carried> {
+    let run = Run {
+        context,
+        log: Mutex::new(Vec::new()),
+        failure: Mutex::new(None),
+        stopped: AtomicBool::new(false),
+        done: AtomicUsize::new(0),
+        total: plan.items.iter().filter(|i| !i.steps.is_empty()).count(),
+        progress,
+    };
+    let mut gpus = HashMap::new();
+    for frees in [true, false] {
+        run.phase(queues(context, &plan, frees, &mut gpus));
+    }
+    let failure = unlocked(run.failure);
+    match failure {
+        None => Ok(Carried { plan }),
+        Some(error) => Err(take_back(context, unlocked(run.log), error)),
+    }
+}
+
+/// The work of each GPU, in the order of the plan. The last step of an item counts it as done.
+type Queues<'p> = BTreeMap<ParentId, Vec<(Vec<&'p Step>, bool)>>;
+
+fn queues<'p>(
+    context: &Context<'_>,
+    plan: &'p Plan,
+    frees: bool,
+    gpus: &mut HashMap<ParentId, ParentId>,
+) -> Queues<'p> {
+    let mut queues: Queues = BTreeMap::new();
+    for item in &plan.items {
+        let steps: Vec<&Step> = item.steps.iter().filter(|s| s.frees() == frees).collect();
+        let Some(first) = steps.first() else {
+            continue;
+        };
+        let home = first.home();
+        let gpu = gpus
+            .entry(home.clone())
+            .or_insert_with(|| context.kernel.gpu_of(home));
+        let is_all = !frees || item.steps.iter().all(Step::frees);
+        queues.entry(gpu.clone()).or_default().push((steps, is_all));
+    }
+    queues
+}
+
+/// One run of a plan.
+struct Run<'r, 'h> {
+    context: &'r Context<'h>,
+    log: Mutex<Vec<Done>>,
+    failure: Mutex<Option<Error>>,
+    stopped: AtomicBool,
+    done: AtomicUsize,
+    total: usize,
+    progress: Progress<'r>,
+}
+
+impl Run<'_, '_> {
+    fn phase(&self, queues: Queues<'_>) {
+        thread::scope(|scope| {
+            for work in queues.values() {
+                scope.spawn(move || self.one_gpu(work));
+            }
+        });
+    }
+
+    fn one_gpu(&self, work: &[(Vec<&Step>, bool)]) {
+        for (steps, is_last) in work {
+            if self.stopped.load(Ordering::SeqCst) {
+                return;
+            }
+            if let Err(error) = self.one_item(steps) {
+                self.stopped.store(true, Ordering::SeqCst);
+                let mut failure = lock(&self.failure);
+                failure.get_or_insert(error);
+                return;
+            }
+            if *is_last {
+                let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+                (self.progress)(done, self.total);
+            }
+        }
+    }
+
+    /// Steps of one vGPU under one lock, as far as they are about one parent.
+    fn one_item(&self, steps: &[&Step]) -> Result<()> {
+        for steps in steps.chunk_by(|a, b| a.home() == b.home()) {
+            let held = self.context.store.lock(steps[0].home())?;
+            for step in steps {
+                if let Some(done) = take_step(self.context, &held, step)? {
+                    lock(&self.log).push(done);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unlocked<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes one step, if the host is still as it was when the plan was made. `None` where somebody else
+/// has taken it meanwhile.
+fn take_step(context: &Context<'_>, held: &Lock, step: &Step) -> Result<Option<Done>> {
+    match step {
+        Step::Stop(device) => stop(context, held, device),
+        Step::Forget(definition) => {
+            let at = Location::of(definition);
+            match if_present(context.store.read(&at))? {
+                None => Ok(None),
+                Some(now) if is_same(&now, definition) => {
+                    forget(context, held, &at)?;
+                    Ok(Some(Done::Forgot(definition.clone())))
+                }
+                Some(_) => Err(changed(context, definition)),
+            }
+        }
+        Step::Define(new) => match if_present(context.store.read(&Location::of(new)))? {
+            None => {
+                keep(context, held, new, Action::Define)?;
+                Ok(Some(Done::Defined(new.clone())))
+            }
+            Some(now) if is_same(&now, new) => Ok(None),
+            Some(_) => Err(changed(context, new)),
+        },
+        Step::Rewrite(both) => {
+            let (old, new) = both.as_ref();
+            let now = if_present(context.store.read(&Location::of(new)))?;
+            match now {
+                Some(now) if is_same(&now, old) => {
+                    keep(context, held, new, Action::Modify)?;
+                    Ok(Some(Done::Rewrote(both.clone())))
+                }
+                Some(now) if is_same(&now, new) => Ok(None),
+                _ => Err(changed(context, new)),
+            }
+        }
+        Step::Make(what) => make_device(context, held, what),
+    }
+}
+
+fn stop(context: &Context<'_>, held: &Lock, device: &Device) -> Result<Option<Done>> {
+    context.kernel.settle(&device.parent);
+    match context.kernel.device(device.uuid)? {
+        None => Ok(None),
+        Some(now) if now == *device => {
+            let as_it_was = as_it_was(context, device);
+            remove_idle(context, device, held)?;
+            Ok(Some(Done::Stopped(as_it_was)))
+        }
+        Some(now) => Err(Error::new(
+            Kind::Failed,
+            format!(
+                "{} is {} on {} by now: somebody else has made it meanwhile",
+                now.uuid, now.type_id, now.parent
+            ),
+        )
+        .hint(AGAIN)),
+    }
+}
+
+/// How a running device is made again: by its definition if it has one of its type, else with the
+/// parameters that can be read.
+fn as_it_was(context: &Context<'_>, device: &Device) -> Definition {
+    let defined = context.store.read(&Location::of_device(device));
+    if let Ok(defined) = defined
+        && defined.type_id == device.type_id
+    {
+        return defined;
+    }
+    let mut described = as_described(device);
+    if let Ok(Some(params)) = params_now(context, device)
+        && !params.is_empty()
+    {
+        let name = crate::nvidia::params::ATTRIBUTE;
+        let attr = crate::model::Attr::new(name, &params.to_string());
+        described.attrs.extend(attr.ok());
+    }
+    described
+}
+
+fn make_device(context: &Context<'_>, held: &Lock, what: &Definition) -> Result<Option<Done>> {
+    let now = if_present(context.store.read(&Location::of(what)))?;
+    if now.is_none_or(|now| !is_same(&now, what)) {
+        return Err(changed(context, what));
+    }
+    if let Some(device) = context.kernel.device(what.uuid)? {
+        let is_it = device.parent == what.parent && device.type_id == what.type_id;
+        match (is_it, context.store.is_unfinished(device.uuid)) {
+            (true, false) => return Ok(None),
+            (true, true) => remove_idle(context, &device, held)?,
+            (false, _) => {
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!(
+                        "{} is active as {} on {} by now",
+                        device.uuid, device.type_id, device.parent
+                    ),
+                )
+                .hint(AGAIN));
+            }
+        }
+    }
+    make(context, held, &place(what), what)?;
+    Ok(Some(Done::Made(what.clone())))
+}
+
+/// Where a definition's device is made, without looking whether it is there: making it tells.
+pub fn place(what: &Definition) -> Parent {
+    Parent {
+        id: what.vf.clone().unwrap_or_else(|| what.parent.clone()),
+        framework: what.framework,
+        gpu: what.vf.is_some().then(|| what.parent.clone()),
+    }
+}
+
+/// Whether two definitions are the same once they are written.
+pub fn is_same(one: &Definition, other: &Definition) -> bool {
+    as_read(one) == as_read(other)
+}
+
+const AGAIN: &str = "see what there is to do now: vgpuctl plan FILE";
+
+fn changed(context: &Context<'_>, definition: &Definition) -> Error {
+    Error::new(
+        Kind::Failed,
+        format!(
+            "the definition of {} has changed since the plan was made",
+            definition.uuid
+        ),
+    )
+    .at(context.store.path(&Location::of(definition)))
+    .hint(AGAIN)
+}

@@ -1,0 +1,148 @@
+//! `plan`: what a host lacks of what is declared. `apply`: exactly that, done.
+//!
+//! One look at the host ([`observe`]), the declaration in its terms ([`resolve`]), what is there for
+//! each member ([`matching`]), where the others go ([`place`]), and what that takes ([`steps`]).
+
+mod adopt;
+mod apply;
+mod back;
+mod export;
+mod matching;
+mod observe;
+mod place;
+mod resolve;
+mod search;
+mod space;
+mod steps;
+mod tell;
+mod work;
+
+use uuid::Uuid;
+
+use super::{Answer, Context};
+use crate::declare::{Declaration, GroupName, MemberKey};
+use crate::error::{Error, Kind, Result};
+use crate::model::{ParentId, TypeId};
+use crate::store::Mark;
+
+pub use apply::{ApplyDeclared, Carried, Outcome, Progress, apply, plan_patiently};
+pub use export::export;
+use steps::Step;
+
+/// What to compare a host with.
+#[derive(Debug, Clone)]
+pub struct PlanRequest {
+    /// What is declared.
+    pub declaration: Declaration,
+}
+
+/// What there is to do, a line for each vGPU that is declared or is to go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Members in the order of the file, then what no group lists.
+    pub items: Vec<Item>,
+}
+
+/// One vGPU, and what is to become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its UUID.
+    pub uuid: Uuid,
+    /// Whose member it is; `None` for what no group lists.
+    pub member: Option<Mark>,
+    /// Where it is, or is to be, as far as that is known.
+    pub parent: Option<ParentId>,
+    /// The type that it is to have; of what goes, the one that it has.
+    pub type_id: TypeId,
+    /// The type's name for people.
+    pub type_name: Option<String>,
+    /// What is to become of it.
+    pub verdict: Verdict,
+    steps: Vec<Step>,
+}
+
+/// What is to become of a vGPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is made. Why, in words.
+    Create(String),
+    /// It is as declared.
+    Keep,
+    /// Each difference: "start: manual -> auto".
+    Change(Vec<String>),
+    /// It goes. Why, in words.
+    Remove(String),
+    /// It is not as declared, and cannot be made so now.
+    Blocked(Error),
+}
+
+/// How many vGPUs there are of each verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// To be made.
+    pub create: usize,
+    /// As declared.
+    pub keep: usize,
+    /// To be changed.
+    pub change: usize,
+    /// To be removed.
+    pub remove: usize,
+    /// Not possible now.
+    pub blocked: usize,
+}
+
+impl Plan {
+    /// Counts the items.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for item in &self.items {
+            *match &item.verdict {
+                Verdict::Create(_) => &mut summary.create,
+                Verdict::Keep => &mut summary.keep,
+                Verdict::Change(_) => &mut summary.change,
+                Verdict::Remove(_) => &mut summary.remove,
+                Verdict::Blocked(_) => &mut summary.blocked,
+            } += 1;
+        }
+        summary
+    }
+
+    /// Whether the host is as declared.
+    pub fn is_empty(&self) -> bool {
+        self.items.iter().all(|item| item.verdict == Verdict::Keep)
+    }
+
+    /// Whether there is something that can be done.
+    pub fn has_work(&self) -> bool {
+        self.items.iter().any(|item| !item.steps.is_empty())
+    }
+
+    /// Whether a process stands in the way of something.
+    pub fn is_held_up(&self) -> bool {
+        self.items.iter().any(|item| match &item.verdict {
+            Verdict::Blocked(error) => error.kind() == Kind::InUse,
+            _ => false,
+        })
+    }
+}
+
+/// Compares a host with what is declared; changes nothing.
+///
+/// # Errors
+/// The host cannot be listed at all; the declaration names a GPU or type that is not there, or one
+/// UUID twice; UUIDs are to be derived and the host has no machine id.
+pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>> {
+    let world = observe::observe(context)?;
+    let wanted = resolve::resolve(context, &world, &request.declaration)?;
+    let (plan, notes) = work::out(context, &world, &wanted, &request.declaration)?;
+    Ok(Answer {
+        value: plan,
+        warnings: world.warnings,
+        notes,
+    })
+}
+
+/// "desks/3".
+pub fn label(group: &GroupName, key: &MemberKey) -> String {
+    format!("{group}/{key}")
+}

@@ -1,0 +1,188 @@
+//! A host as it is, read once.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::declare::GpuFacts;
+use crate::error::{Result, Warnings};
+use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, TypeId, VgpuType};
+use crate::nvidia;
+use crate::ops::Context;
+use crate::ops::gpu_facts::facts_of;
+use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
+use crate::store::{Location, Sizes};
+use crate::sysfs::Cards;
+
+/// What a host has.
+pub struct World {
+    /// Its GPUs and other parents, by address.
+    pub gpus: Vec<Gpu>,
+    /// All that is active, by UUID.
+    pub devices: Vec<Device>,
+    /// All definitions that can be read, by parent and UUID.
+    pub definitions: Vec<Definition>,
+    /// Definitions that cannot be read.
+    pub unreadable: Vec<Location>,
+    /// Devices whose maker has not finished them.
+    pub unfinished: HashSet<Uuid>,
+    /// What could not be read.
+    pub warnings: Warnings,
+    places: HashMap<ParentId, usize>,
+}
+
+/// A GPU, or another parent.
+pub struct Gpu {
+    /// What its name, model and types are.
+    pub facts: GpuFacts,
+    /// How vGPUs are made on it.
+    pub framework: FrameworkKind,
+    /// Its virtual functions that are parents each; empty where it is a parent itself.
+    pub functions: Vec<ParentId>,
+    /// How many vGPUs it has functions for; `None` where it needs none.
+    pub seats: Option<u32>,
+    /// Its types, in natural order.
+    pub types: Vec<VgpuType>,
+    /// Whether it may have several framebuffer sizes at once.
+    pub mixes_sizes: bool,
+    /// Its memory in MiB, where the model is known.
+    pub memory_mib: Option<u64>,
+}
+
+impl Gpu {
+    /// Its address.
+    pub fn id(&self) -> &ParentId {
+        &self.facts.id
+    }
+
+    /// Which of its types that is.
+    pub fn type_at(&self, id: &TypeId) -> Option<usize> {
+        self.types.iter().position(|vgpu_type| vgpu_type.id == *id)
+    }
+
+    /// The GPU as a parent, or one of its functions that are parents.
+    pub fn as_parent(&self, function: Option<ParentId>) -> Parent {
+        let gpu = function.is_some().then(|| self.id().clone());
+        Parent {
+            id: function.unwrap_or_else(|| self.id().clone()),
+            framework: self.framework,
+            gpu,
+        }
+    }
+}
+
+impl World {
+    /// The GPU of a parent that is there.
+    pub fn gpu_of(&self, parent: &ParentId) -> Option<usize> {
+        self.places.get(parent).copied()
+    }
+}
+
+/// Looks at the host.
+///
+/// # Errors
+/// Parents, devices or definitions cannot be listed at all. What cannot be read singly is a warning.
+pub fn observe(context: &Context<'_>) -> Result<World> {
+    let request = TypesRequest {
+        parent: None,
+        filter: TypeFilter::default(),
+    };
+    let answer = types(context, &request)?;
+    let mut warnings = answer.warnings;
+    let devices = context.kernel.devices(&mut warnings)?;
+    let definitions = context.store.all(&mut warnings)?;
+    let readable: HashSet<Location> = definitions.iter().map(Location::of).collect();
+    let mut unreadable = context.store.index(&mut Vec::new())?;
+    unreadable.retain(|at| !readable.contains(at));
+    let mixed = context.store.gpu_settings(&mut warnings)?;
+    let mixed: HashSet<ParentId> = mixed
+        .into_iter()
+        .filter(|(_, settings)| settings.sizes == Sizes::Mixed)
+        .map(|(gpu, _)| gpu)
+        .collect();
+    let cards = Cards::open();
+    let mut gpus = Vec::new();
+    for one in answer.value {
+        let mixes = mixed.contains(one.parent.gpu());
+        gpus.push(gpu(context, &cards, one, mixes, &mut warnings));
+    }
+    gpus.sort_by(|a, b| a.id().cmp(b.id()));
+    let mut places = HashMap::new();
+    for (at, gpu) in gpus.iter().enumerate() {
+        places.insert(gpu.id().clone(), at);
+        places.extend(gpu.functions.iter().map(|vf| (vf.clone(), at)));
+    }
+    let mut world = World {
+        gpus,
+        devices,
+        definitions,
+        unreadable,
+        unfinished: context.store.unfinished(),
+        warnings,
+        places,
+    };
+    add_types_in_use(context, &mut world);
+    Ok(world)
+}
+
+fn gpu(
+    context: &Context<'_>,
+    cards: &Cards,
+    one: ParentTypes,
+    mixes_sizes: bool,
+    warnings: &mut Warnings,
+) -> Gpu {
+    let facts = facts_of(context, cards, &one, warnings);
+    let card = facts.pci_ids;
+    let card = card.and_then(|(vendor, device)| nvidia::card(vendor, device));
+    let seats = match (one.parent.framework, one.functions.len()) {
+        (FrameworkKind::Vfio, _) => {
+            let found = context.kernel.sriov_gpu(&facts.id).ok().flatten();
+            found.map(|found| found.functions.len())
+        }
+        (FrameworkKind::Mdev, 0) => None,
+        (FrameworkKind::Mdev, functions) => Some(functions),
+    };
+    Gpu {
+        framework: one.parent.framework,
+        functions: one.functions,
+        seats: seats.map(|seats| u32::try_from(seats).unwrap_or(u32::MAX)),
+        mixes_sizes,
+        memory_mib: card.map(|card| card.memory_mib()),
+        facts,
+        types: one.types,
+    }
+}
+
+/// A GPU of virtual functions lists only what fits now, and a full one nothing at all: what it holds
+/// is a type of its all the same.
+fn add_types_in_use(context: &Context<'_>, world: &mut World) {
+    for device in &world.devices {
+        let Some(gpu) = world
+            .places
+            .get(&device.parent)
+            .map(|at| &mut world.gpus[*at])
+        else {
+            continue;
+        };
+        if gpu.type_at(&device.type_id).is_some() {
+            continue;
+        }
+        let name = context.kernel.type_name(&device.parent, &device.type_id);
+        gpu.types.push(VgpuType {
+            id: device.type_id.clone(),
+            name,
+            description: None,
+            details: None,
+            available: Some(0),
+            at_least: 0,
+            device_api: None,
+        });
+        gpu.types.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+}
+
+/// Whether a device is one that this program may touch.
+pub fn is_ours_to_touch(device: &Device) -> bool {
+    !matches!(device.seat, Seat::ForeignVf(_))
+}

@@ -1,0 +1,89 @@
+//! Which GPU each new vGPU goes to, so that the whole set fits.
+
+use super::space::Space;
+use crate::nvidia::{Placement, Room, choose};
+
+/// Members of one group that need a place.
+pub struct Demand {
+    /// Where the group stands among the others.
+    pub group: usize,
+    /// The GPUs that they may be on, in order, each with the place of the type among its types.
+    pub gpus: Vec<(usize, usize)>,
+    /// How to choose.
+    pub placement: Placement,
+    /// Those that need one.
+    pub claims: Vec<Claim>,
+    /// How urgent they are.
+    pub rank: Rank,
+}
+
+/// One that needs a place.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Which of the cases.
+    pub case: usize,
+    /// The GPU where it is now, which it keeps if it can.
+    pub prefers: Option<usize>,
+}
+
+/// In which order demands are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rank {
+    /// They are active in the end.
+    Active,
+    /// As many of them are active in the end as there is room for.
+    IfRoom,
+    /// They are only defined.
+    Defined,
+}
+
+/// The GPU of each case that got one, by case.
+pub type Placed = Vec<(usize, usize)>;
+
+/// Finds places for all demands, which are to be in the order of the file.
+pub fn place<'w>(spaces: &[Space<'w>], demands: &[Demand]) -> (Placed, Vec<Space<'w>>) {
+    let mut order: Vec<&Demand> = demands.iter().collect();
+    // Who has less choice goes first.
+    order.sort_by_key(|demand| (demand.rank, demand.gpus.len(), demand.group));
+    in_order(spaces.to_vec(), &order)
+}
+
+/// As [`place`], in this order.
+pub fn in_order<'w>(mut spaces: Vec<Space<'w>>, order: &[&Demand]) -> (Placed, Vec<Space<'w>>) {
+    let mut placed = Vec::new();
+    for demand in order {
+        place_group(&mut spaces, demand, &mut placed);
+    }
+    (placed, spaces)
+}
+
+fn place_group(spaces: &mut [Space<'_>], demand: &Demand, placed: &mut Placed) {
+    let look = |space: &Space<'_>, at: usize| space.room(at);
+    let mut rooms: Vec<Room> = demand
+        .gpus
+        .iter()
+        .map(|(gpu, at)| look(&spaces[*gpu], *at))
+        .collect();
+    let mut take = |rooms: &mut Vec<Room>, case: usize, choice: usize| {
+        let (gpu, at) = demand.gpus[choice];
+        spaces[gpu].comes(at);
+        rooms[choice] = look(&spaces[gpu], at);
+        placed.push((case, gpu));
+    };
+    let mut others = Vec::new();
+    for claim in &demand.claims {
+        let own = demand
+            .gpus
+            .iter()
+            .position(|(gpu, _)| Some(*gpu) == claim.prefers);
+        match own.filter(|choice| rooms[*choice].fits()) {
+            Some(choice) => take(&mut rooms, claim.case, choice),
+            None => others.push(claim),
+        }
+    }
+    for claim in others {
+        if let Some(choice) = choose(&rooms, demand.placement) {
+            take(&mut rooms, claim.case, choice);
+        }
+    }
+}

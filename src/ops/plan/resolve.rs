@@ -1,0 +1,290 @@
+//! A declaration in a host's terms: which GPUs, which type, which UUIDs.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::label;
+use super::observe::World;
+use crate::declare::{
+    Amount, Declaration, GpuChoice, GpuName, Group, MachineId, MemberKey, Members,
+};
+use crate::error::{Error, Kind, Result};
+use crate::model::{TypeId, VgpuType};
+use crate::ops::Context;
+
+/// A group on this host.
+pub struct Wanted<'d> {
+    /// What is declared.
+    pub group: &'d Group,
+    /// Its type.
+    pub type_id: TypeId,
+    /// The type's name.
+    pub type_name: Option<String>,
+    /// The GPUs that it may be on and that have the type, in order.
+    pub gpus: Vec<usize>,
+    /// Its members, in order.
+    pub members: Vec<Seat>,
+}
+
+/// A member's place in its group.
+pub struct Seat {
+    /// What it is called.
+    pub key: MemberKey,
+    /// The UUID that it has unless another vGPU is taken in for it.
+    pub uuid: Uuid,
+    /// The one GPU that it may be on.
+    pub pin: Option<usize>,
+    /// How much it is wanted.
+    pub need: Need,
+    /// Whether a vGPU of another UUID will do.
+    pub takes_others: bool,
+}
+
+/// How much a member is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It has to be.
+    Must,
+    /// Where there is room.
+    IfRoom,
+}
+
+/// Reads a declaration as this host understands it.
+///
+/// # Errors
+/// A GPU or type that is not there; a UUID twice; no machine id where one is needed. Each with the
+/// group's line.
+pub fn resolve<'d>(
+    context: &Context<'_>,
+    world: &World,
+    declaration: &'d Declaration,
+) -> Result<Vec<Wanted<'d>>> {
+    let mut host = Identity::new(context);
+    let groups = declaration.groups.iter();
+    let wanted: Vec<Wanted> = groups
+        .map(|group| resolve_group(world, &mut host, group))
+        .collect::<Result<_>>()?;
+    refuse_doubles(&wanted)?;
+    Ok(wanted)
+}
+
+/// The host's identity, read once, and only where a UUID is derived from it.
+struct Identity<'c> {
+    context: &'c Context<'c>,
+    known: Option<MachineId>,
+}
+
+impl<'c> Identity<'c> {
+    fn new(context: &'c Context<'_>) -> Identity<'c> {
+        Identity {
+            context,
+            known: None,
+        }
+    }
+
+    fn get(&mut self) -> Result<MachineId> {
+        if let Some(known) = self.known {
+            return Ok(known);
+        }
+        let known = machine_id(self.context)?;
+        self.known = Some(known);
+        Ok(known)
+    }
+}
+
+fn machine_id(context: &Context<'_>) -> Result<MachineId> {
+    let path = context.host.machine_id();
+    let what = "the UUIDs of members without one of their own come from the host's machine id";
+    let hint = "systemd-machine-id-setup makes one; or give each member its uuid";
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let errno = crate::error::errno_of(&error);
+            let message = format!("{what}, which cannot be read");
+            return Err(Error::system(message, path, errno)
+                .with_kind(Kind::Failed)
+                .hint(hint));
+        }
+    };
+    if text.trim() == "uninitialized" {
+        let message = format!("{what}, which is not set yet");
+        return Err(Error::new(Kind::Failed, message).at(path).hint(hint));
+    }
+    text.parse().map_err(|error: Error| error.at(path))
+}
+
+fn resolve_group<'d>(
+    world: &World,
+    host: &mut Identity<'_>,
+    group: &'d Group,
+) -> Result<Wanted<'d>> {
+    let chosen = gpus_of(world, &group.gpus).map_err(|error| in_group(group, error))?;
+    let vgpu_type = type_of(world, group, &chosen).map_err(|error| in_group(group, error))?;
+    let (type_id, type_name) = (vgpu_type.id.clone(), vgpu_type.name.clone());
+    let mut gpus = chosen;
+    gpus.retain(|at| world.gpus[*at].type_at(&type_id).is_some());
+    let members = members(world, host, group, &gpus)?;
+    Ok(Wanted {
+        group,
+        type_id,
+        type_name,
+        gpus,
+        members,
+    })
+}
+
+fn in_group(group: &Group, error: Error) -> Error {
+    let message = format!(
+        "group {} (line {}): {}",
+        group.name,
+        group.line,
+        error.message()
+    );
+    error.retold(message)
+}
+
+/// The GPUs that a name means, in order.
+pub fn gpus_named(world: &World, name: &GpuName) -> Vec<usize> {
+    let all = world.gpus.iter().enumerate();
+    all.filter(|(at, gpu)| name.means(&gpu.facts, *at))
+        .map(|(at, _)| at)
+        .collect()
+}
+
+fn gpus_of(world: &World, choice: &GpuChoice) -> Result<Vec<usize>> {
+    let names = match choice {
+        GpuChoice::Any => return Ok((0..world.gpus.len()).collect()),
+        GpuChoice::These(names) => names,
+    };
+    let mut chosen = Vec::new();
+    for name in names {
+        let named = gpus_named(world, name);
+        if named.is_empty() {
+            return Err(no_gpu(world, name));
+        }
+        chosen.extend(named);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+fn no_gpu(world: &World, name: &GpuName) -> Error {
+    let message = match name {
+        GpuName::Text(text) => format!("there is no GPU {text:?}"),
+        GpuName::Index(index) => format!("there is no GPU of index {index}"),
+    };
+    let known: Vec<String> = world
+        .gpus
+        .iter()
+        .enumerate()
+        .map(|(at, gpu)| match gpu.facts.models.first() {
+            Some(model) => format!("{at}: {} ({model})", gpu.id()),
+            None => format!("{at}: {}", gpu.id()),
+        })
+        .collect();
+    let error = Error::new(Kind::NotFound, message);
+    match known.is_empty() {
+        true => error.hint("this host has no GPU that vGPUs can be made on: vgpuctl doctor"),
+        false => error.hint(format!("GPUs here: {}", known.join(", "))),
+    }
+}
+
+fn type_of<'w>(world: &'w World, group: &Group, gpus: &[usize]) -> Result<&'w VgpuType> {
+    let text = group.type_name.as_str();
+    let all = gpus.iter().flat_map(|at| &world.gpus[*at].types);
+    let mut found: Vec<&VgpuType> = Vec::new();
+    for vgpu_type in all.filter(|vgpu_type| vgpu_type.answers_to(text)) {
+        match found.iter().position(|known| known.id == vgpu_type.id) {
+            // Of the same type, the one whose name is known says more.
+            Some(at) if found[at].name.is_none() => found[at] = vgpu_type,
+            Some(_) => {}
+            None => found.push(vgpu_type),
+        }
+    }
+    if let Some(exact) = found.iter().find(|known| known.id.as_str() == text) {
+        return Ok(exact);
+    }
+    match found.as_slice() {
+        [only] => Ok(only),
+        [] => Err(Error::new(
+            Kind::NotFound,
+            format!("none of its GPUs has a type {text:?}"),
+        )
+        .hint("see what there is: vgpuctl types")),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|one| one.id.as_str()).collect();
+            Err(
+                Error::new(Kind::Usage, format!("{text:?} stands for several types"))
+                    .hint(format!("choose one by its id: {}", ids.join(", "))),
+            )
+        }
+    }
+}
+
+fn members(
+    world: &World,
+    host: &mut Identity<'_>,
+    group: &Group,
+    gpus: &[usize],
+) -> Result<Vec<Seat>> {
+    let seat = |key: MemberKey, uuid, pin, need| Seat {
+        key,
+        uuid,
+        pin,
+        need,
+        takes_others: true,
+    };
+    let mut seats = Vec::new();
+    match &group.members {
+        Members::Count(count) => {
+            for index in 0..*count {
+                let key = MemberKey::index(index);
+                let uuid = host.get()?.uuid_of(&group.name, &key);
+                seats.push(seat(key, uuid, None, Need::Must));
+            }
+        }
+        Members::PerGpu(amount) => {
+            let (count, need) = match amount {
+                Amount::Exactly(count) => (*count, Need::Must),
+                Amount::UpTo(most) => (*most, Need::IfRoom),
+            };
+            for at in gpus {
+                for index in 0..count {
+                    let key = MemberKey::on_gpu(world.gpus[*at].id(), index);
+                    let uuid = host.get()?.uuid_of(&group.name, &key);
+                    seats.push(seat(key, uuid, Some(*at), need));
+                }
+            }
+        }
+        Members::Listed(members) => {
+            for member in members {
+                let uuid = match member.uuid {
+                    Some(uuid) => uuid,
+                    None => member.uuid_on(&host.get()?, &group.name),
+                };
+                seats.push(Seat {
+                    takes_others: false,
+                    ..seat(member.key.clone(), uuid, None, Need::Must)
+                });
+            }
+        }
+    }
+    Ok(seats)
+}
+
+fn refuse_doubles(wanted: &[Wanted<'_>]) -> Result<()> {
+    let mut seen: HashMap<Uuid, String> = HashMap::new();
+    for one in wanted {
+        for seat in &one.members {
+            let here = label(&one.group.name, &seat.key);
+            if let Some(other) = seen.insert(seat.uuid, here.clone()) {
+                let message = format!("{other} and {here} have the same UUID, {}", seat.uuid);
+                return Err(Error::new(Kind::Usage, message)
+                    .hint(format!("see line {} of the file", one.group.line)));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! What a GPU has room for once some of what it holds has gone.
+
+use super::observe::Gpu;
+use crate::model::VgpuType;
+use crate::nvidia::{Held, Room, holdings};
+
+/// A GPU, what stays on it, what leaves it, and what comes.
+#[derive(Clone)]
+pub struct Space<'w> {
+    gpu: &'w Gpu,
+    stays: Vec<u32>,
+    leaves: Vec<u32>,
+    comes: Vec<u32>,
+    /// The only framebuffer size that may come, where that was decided.
+    pub only_size: Option<u64>,
+}
+
+impl<'w> Space<'w> {
+    /// A GPU of which nothing is known to be held.
+    pub fn of(gpu: &'w Gpu) -> Space<'w> {
+        let none = vec![0; gpu.types.len()];
+        Space {
+            gpu,
+            stays: none.clone(),
+            leaves: none.clone(),
+            comes: none,
+            only_size: None,
+        }
+    }
+
+    /// One of that type stays.
+    pub fn stays(&mut self, at: usize) {
+        self.stays[at] += 1;
+    }
+
+    /// One of that type goes.
+    pub fn leaves(&mut self, at: usize) {
+        self.leaves[at] += 1;
+    }
+
+    /// One of that type comes.
+    pub fn comes(&mut self, at: usize) {
+        self.comes[at] += 1;
+    }
+
+    /// The GPU.
+    pub fn gpu(&self) -> &'w Gpu {
+        self.gpu
+    }
+
+    /// What it holds in the end.
+    pub fn holdings(&self) -> Vec<Held<'w>> {
+        let mut held = Vec::new();
+        for (at, vgpu_type) in self.gpu.types.iter().enumerate() {
+            for _ in 0..self.stays[at] + self.comes[at] {
+                held.push(vgpu_type);
+            }
+        }
+        holdings(held)
+    }
+
+    /// Whether nothing is on it or comes to it.
+    pub fn is_idle(&self) -> bool {
+        self.taken() == 0
+    }
+
+    /// What it has left for one type.
+    pub fn room(&self, at: usize) -> Room {
+        Room {
+            taken: self.taken(),
+            free: self.free(at),
+        }
+    }
+
+    fn taken(&self) -> u32 {
+        self.stays.iter().sum::<u32>() + self.comes.iter().sum::<u32>()
+    }
+
+    fn free(&self, at: usize) -> Option<u32> {
+        let seats = self.gpu.seats;
+        let seats = seats.map(|seats| seats.saturating_sub(self.taken()));
+        let size = self.gpu.types[at].framebuffer_mib();
+        let rest = match size {
+            Some(mib) if self.refuses_size(mib) => Some(0),
+            Some(mib) if self.has_several_sizes() => self.free_mixed(at, mib),
+            Some(_) => self.free_of_size(at),
+            None => self.free_unsized(at),
+        };
+        least(seats, rest)
+    }
+
+    /// All vGPUs of one GPU have one size, unless the GPU was told otherwise.
+    fn refuses_size(&self, mib: u64) -> bool {
+        let is_other = |size: u64| size != mib;
+        let is_closed = self.only_size.is_some_and(is_other);
+        let has_other = self
+            .sized()
+            .any(|(size, count)| count > 0 && is_other(size));
+        is_closed || (has_other && !self.has_several_sizes())
+    }
+
+    /// It was told to have several sizes, has them, or offers another than it holds.
+    fn has_several_sizes(&self) -> bool {
+        let types = self.gpu.types.iter().enumerate();
+        let sizes = types.filter_map(|(at, one)| Some((at, one, one.framebuffer_mib()?)));
+        let held: Vec<u64> = sizes
+            .clone()
+            .filter(|(at, ..)| self.stays[*at] + self.leaves[*at] > 0)
+            .map(|(.., mib)| mib)
+            .collect();
+        let differs = |mib: u64| held.iter().any(|other| *other != mib);
+        let offers = |one: &VgpuType| one.available.is_some_and(|free| free > 0);
+        self.gpu.mixes_sizes
+            || held.iter().any(|mib| differs(*mib))
+            || sizes
+                .filter(|(_, one, _)| offers(one))
+                .any(|(.., mib)| differs(mib))
+    }
+
+    /// How many of each size there will be.
+    fn sized(&self) -> impl Iterator<Item = (u64, u32)> {
+        let types = self.gpu.types.iter().enumerate();
+        types.filter_map(|(at, one)| {
+            let count = self.stays[at] + self.comes[at];
+            Some((one.framebuffer_mib()?, count))
+        })
+    }
+
+    /// All sizes are the same here, so that counts will do.
+    fn free_of_size(&self, at: usize) -> Option<u32> {
+        let vgpu_type = &self.gpu.types[at];
+        let count = |counts: &[u32]| self.count_sized(counts);
+        let (stays, comes) = (count(&self.stays), count(&self.comes));
+        let taken = stays + comes;
+        let most = self.most(vgpu_type).map(|most| most.saturating_sub(taken));
+        let is_emptied = stays == 0 && count(&self.leaves) > 0;
+        // Once all has gone, the GPU takes as many as it can; what it says now is of no use.
+        let offered = match is_emptied {
+            true => None,
+            false => vgpu_type
+                .available
+                .map(|free| (free + count(&self.leaves)).saturating_sub(comes)),
+        };
+        least(most, offered)
+    }
+
+    /// The most instances of a type: what its description says, else what fits into the memory.
+    fn most(&self, vgpu_type: &VgpuType) -> Option<u32> {
+        if let Some(details) = &vgpu_type.details {
+            return Some(details.max_instances);
+        }
+        let (memory, mib) = (self.gpu.memory_mib?, vgpu_type.framebuffer_mib()?);
+        u32::try_from(memory / mib.max(1)).ok()
+    }
+
+    fn count_sized(&self, counts: &[u32]) -> u32 {
+        let types = self.gpu.types.iter().zip(counts);
+        types
+            .filter(|(one, _)| one.framebuffer_mib().is_some())
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Sizes are mixed: what is free is memory, which the largest offer tells of best.
+    fn free_mixed(&self, at: usize, mib: u64) -> Option<u32> {
+        let memory = |counts: &[u32]| -> u64 {
+            let types = self.gpu.types.iter().zip(counts);
+            types
+                .filter_map(|(one, count)| Some(one.framebuffer_mib()? * u64::from(*count)))
+                .sum()
+        };
+        let offered = self.gpu.types.iter().filter_map(|one| {
+            let free = u64::from(one.available?);
+            Some(free * one.framebuffer_mib()?)
+        });
+        let free = offered.max()? + memory(&self.leaves);
+        let free = free.saturating_sub(memory(&self.comes)) / mib.max(1);
+        let taken = self.stays[at] + self.comes[at];
+        let most = self.most(&self.gpu.types[at]);
+        let most = most.map(|most| most.saturating_sub(taken));
+        least(u32::try_from(free).ok(), most)
+    }
+
+    /// Nothing is known of such types but what is offered. They share what a parent has, as ports of
+    /// a card: half of what one type has left takes half of what the others have.
+    fn free_unsized(&self, at: usize) -> Option<u32> {
+        let offered = |at: usize| {
+            let free = self.gpu.types[at].available?;
+            Some(free + self.leaves[at])
+        };
+        let own = offered(at)?;
+        let mut left = 1.0;
+        for (other, count) in self
+            .comes
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+        {
+            left -= match offered(other) {
+                Some(free) if free > 0 => f64::from(*count) / f64::from(free),
+                _ => 0.0,
+            };
+        }
+        // A hair more, since thirds do not add up.
+        let free = (f64::from(own) * left + 1e-6).floor().max(0.0);
+        Some(free as u32)
+    }
+}
+
+fn least(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

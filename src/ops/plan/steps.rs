@@ -1,0 +1,263 @@
+//! What has to be done for one vGPU.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::matching::{Case, Have, same_attrs};
+use super::observe::World;
+use super::resolve::Wanted;
+use super::{Item, Verdict};
+use crate::error::Error;
+use crate::model::{Definition, Device, Parent, ParentId, StartMode, TypeId};
+use crate::store::{Location, Mark};
+
+/// One change of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The device is taken away from the kernel.
+    Stop(Device),
+    /// The definition, as it was read, is deleted.
+    Forget(Definition),
+    /// A definition is written where there is none.
+    Define(Definition),
+    /// A definition, as it was read, is replaced.
+    Rewrite(Box<(Definition, Definition)>),
+    /// The device that is defined so is made.
+    Make(Definition),
+}
+
+impl Step {
+    /// Whether it gives room rather than takes it.
+    pub fn frees(&self) -> bool {
+        matches!(self, Step::Stop(_) | Step::Forget(_))
+    }
+
+    /// The parent whose lock it needs.
+    pub fn home(&self) -> &ParentId {
+        match self {
+            Step::Stop(device) => &device.parent,
+            Step::Forget(definition) | Step::Define(definition) | Step::Make(definition) => {
+                &definition.parent
+            }
+            Step::Rewrite(both) => &both.1.parent,
+        }
+    }
+}
+
+/// Which virtual functions are free, where those are parents of one vGPU each.
+pub struct Seats {
+    taken: HashSet<ParentId>,
+    /// Functions that a definition is for, which another vGPU had better not take.
+    spoken_for: HashMap<ParentId, Uuid>,
+}
+
+impl Seats {
+    /// The functions as they are once all has gone that does not stay.
+    pub fn of(world: &World, staying: &HashSet<Uuid>) -> Seats {
+        let devices = world.devices.iter();
+        let devices = devices.filter(|device| staying.contains(&device.uuid));
+        let definitions = world.definitions.iter();
+        Seats {
+            taken: devices.map(|device| device.parent.clone()).collect(),
+            spoken_for: definitions.map(|d| (d.parent.clone(), d.uuid)).collect(),
+        }
+    }
+
+    /// The parent on a GPU that a case's device is made on.
+    pub fn take(&mut self, world: &World, case: &Case<'_>, gpu: usize) -> Parent {
+        let gpu = &world.gpus[gpu];
+        if gpu.functions.is_empty() {
+            return gpu.as_parent(None);
+        }
+        let own = case.have.definition.map(|definition| &definition.parent);
+        let is_free = |vf: &&ParentId| !self.taken.contains(*vf);
+        let is_open = |vf: &&ParentId| {
+            let owner = self.spoken_for.get(*vf);
+            owner.is_none_or(|owner| *owner == case.uuid)
+        };
+        let functions = gpu.functions.iter();
+        let chosen = functions
+            .clone()
+            .filter(is_free)
+            .find(|vf| Some(*vf) == own)
+            .or_else(|| functions.clone().filter(is_free).find(is_open))
+            .or_else(|| functions.clone().find(is_free));
+        let chosen = chosen.or(gpu.functions.first()).cloned();
+        self.taken.extend(chosen.clone());
+        gpu.as_parent(chosen)
+    }
+}
+
+/// A member's item: what it takes to have it on `place`, or where it is.
+pub fn item_of(world: &World, wanted: &Wanted<'_>, case: &Case<'_>, place: Option<Parent>) -> Item {
+    let seat = &wanted.members[case.seat];
+    let mark = Mark::new(&wanted.group.name, &seat.key);
+    let new = definition_for(world, wanted, case, place.as_ref(), &mark);
+    let steps = steps_for(wanted, case, &new);
+    let mut told = case.faults.told.clone();
+    if let Some(now) = case.have.parent().filter(|now| **now != new.parent) {
+        told.insert(0, format!("parent: {now} -> {}", new.parent));
+    }
+    let verdict = if !case.is_there() {
+        Verdict::Create(reason_to_create(wanted, &mark))
+    } else if steps.is_empty() {
+        Verdict::Keep
+    } else {
+        Verdict::Change(told)
+    };
+    Item {
+        uuid: case.uuid,
+        member: Some(mark),
+        parent: Some(new.parent),
+        type_id: wanted.type_id.clone(),
+        type_name: wanted.type_name.clone(),
+        verdict,
+        steps,
+    }
+}
+
+fn reason_to_create(wanted: &Wanted<'_>, mark: &Mark) -> String {
+    match wanted.group.start {
+        StartMode::Auto => format!("{mark} is missing"),
+        StartMode::Manual => format!("{mark} is missing; defined only, since it starts manually"),
+    }
+}
+
+/// The definition that the member is to have; where nothing of it is wrong, the one that it has.
+fn definition_for(
+    world: &World,
+    wanted: &Wanted<'_>,
+    case: &Case<'_>,
+    place: Option<&Parent>,
+    mark: &Mark,
+) -> Definition {
+    let group = wanted.group;
+    let have = &case.have;
+    let place = match (place, have.device, have.definition) {
+        (Some(place), ..) => place.clone(),
+        (None, Some(device), _) => place_of(world, &device.parent, device.framework()),
+        (None, None, Some(definition)) => place_of(world, &definition.parent, definition.framework),
+        // Without either, a place was found for it.
+        (None, None, None) => place_of(
+            world,
+            &world.gpus[wanted.gpus[0]].facts.id,
+            crate::model::FrameworkKind::Mdev,
+        ),
+    };
+    let fresh = Definition::on(&place, case.uuid, wanted.type_id.clone(), group.start);
+    let mut new = match have.definition {
+        Some(old) if Location::of(old) == Location::of(&fresh) => old.clone(),
+        Some(old) => {
+            let mut moved = fresh;
+            moved.document = old.document.clone();
+            moved.document.remove("vf");
+            moved.attrs.clone_from(&old.attrs);
+            moved
+        }
+        None => fresh,
+    };
+    new.type_id = wanted.type_id.clone();
+    new.start = group.start;
+    if !same_attrs(&new.attrs, &group.attrs) {
+        new.attrs.clone_from(&group.attrs);
+    }
+    if Some(&new) != have.definition || case.faults.is_new_here {
+        mark.note_in(&mut new);
+    }
+    new
+}
+
+fn place_of(world: &World, parent: &ParentId, framework: crate::model::FrameworkKind) -> Parent {
+    let gpu = world.gpu_of(parent).map(|at| world.gpus[at].id().clone());
+    Parent {
+        id: parent.clone(),
+        framework,
+        gpu: gpu.filter(|gpu| gpu != parent),
+    }
+}
+
+fn steps_for(wanted: &Wanted<'_>, case: &Case<'_>, new: &Definition) -> Vec<Step> {
+    let have = &case.have;
+    let mut steps = Vec::new();
+    if let Some(device) = have.device.filter(|_| case.faults.needs_stop) {
+        steps.push(Step::Stop(device.clone()));
+    }
+    let at = Location::of(new);
+    let (same, others): (Vec<&Definition>, Vec<&Definition>) =
+        have.definitions().partition(|one| Location::of(one) == at);
+    steps.extend(others.into_iter().cloned().map(Step::Forget));
+    match same.first() {
+        None => steps.push(Step::Define(new.clone())),
+        Some(old) if *old != new => {
+            steps.push(Step::Rewrite(Box::new(((*old).clone(), new.clone()))));
+        }
+        Some(_) => {}
+    }
+    let is_to_run = wanted.group.start == StartMode::Auto || have.device.is_some();
+    let runs = have.device.is_some() && !case.faults.needs_stop;
+    if is_to_run && !runs {
+        steps.push(Step::Make(new.clone()));
+    }
+    steps
+}
+
+/// What has to go of a UUID.
+fn removal_steps(have: &Have<'_>) -> Vec<Step> {
+    let stop = have.device.cloned().map(Step::Stop);
+    let forget = have.definitions().cloned().map(Step::Forget);
+    stop.into_iter().chain(forget).collect()
+}
+
+/// The item of something that is to go; nothing where nothing is there.
+pub fn removal(
+    world: &World,
+    uuid: Uuid,
+    have: &Have<'_>,
+    reason: &str,
+    held: Option<&Error>,
+) -> Option<Item> {
+    let definition = have.definitions().next();
+    let (parent, type_id) = match (have.device, definition) {
+        (Some(device), _) => (&device.parent, &device.type_id),
+        (None, Some(definition)) => (&definition.parent, &definition.type_id),
+        (None, None) => return None,
+    };
+    let (verdict, steps) = match held {
+        Some(error) => {
+            let message = format!("{reason}, but {}", error.message());
+            (Verdict::Blocked(error.clone().retold(message)), Vec::new())
+        }
+        None => (Verdict::Remove(reason.to_owned()), removal_steps(have)),
+    };
+    Some(Item {
+        uuid,
+        member: None,
+        parent: Some(parent.clone()),
+        type_id: type_id.clone(),
+        type_name: type_name(world, parent, type_id),
+        verdict,
+        steps,
+    })
+}
+
+/// What becomes of a member that is only wanted where there is room, and there is none.
+pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
+    let parent = case.have.parent()?.clone();
+    let seat = &wanted.members[case.seat];
+    Some(Item {
+        uuid: case.uuid,
+        member: Some(Mark::new(&wanted.group.name, &seat.key)),
+        parent: Some(parent),
+        type_id: wanted.type_id.clone(),
+        type_name: wanted.type_name.clone(),
+        verdict: Verdict::Remove("there is no room for it as declared".to_owned()),
+        steps: removal_steps(&case.have),
+    })
+}
+
+/// A type's name, where its GPU is there.
+pub fn type_name(world: &World, parent: &ParentId, id: &TypeId) -> Option<String> {
+    let gpu = &world.gpus[world.gpu_of(parent)?];
+    gpu.types[gpu.type_at(id)?].name.clone()
+}

@@ -1,0 +1,111 @@
+//! Why something cannot be as declared, in words.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::adopt::Policy;
+use super::matching::Case;
+use super::observe::{World, is_ours_to_touch};
+use super::resolve::Wanted;
+use super::space::Space;
+use super::{Item, Verdict};
+use crate::declare::{Declaration, Unlisted};
+use crate::error::Error;
+use crate::nvidia::why_no_room;
+use crate::ops::Context;
+use crate::ops::capacity::no_room_for;
+use crate::store::Mark;
+
+/// How many GPUs are told of at most where none has room.
+const TOLD: usize = 4;
+
+/// A member that cannot be as declared now.
+pub fn blocked(_world: &World, wanted: &Wanted<'_>, case: &Case<'_>, error: Error) -> Item {
+    let seat = &wanted.members[case.seat];
+    let error = match case.faults.told.is_empty() {
+        true => error,
+        false => {
+            let message = format!("{}, but {}", case.faults.told.join(", "), error.message());
+            error.retold(message)
+        }
+    };
+    Item {
+        uuid: case.uuid,
+        member: Some(Mark::new(&wanted.group.name, &seat.key)),
+        parent: case.have.parent().cloned(),
+        type_id: wanted.type_id.clone(),
+        type_name: wanted.type_name.clone(),
+        verdict: Verdict::Blocked(error),
+        steps: Vec::new(),
+    }
+}
+
+/// Why no GPU of a group has room for one more.
+pub fn no_room(
+    wanted: &Wanted<'_>,
+    case: &Case<'_>,
+    spaces: &[Space<'_>],
+    _all: &[Wanted<'_>],
+) -> Error {
+    let pin = wanted.members[case.seat].pin;
+    let gpus = wanted.gpus.iter();
+    let gpus = gpus.filter(|gpu| pin.is_none_or(|pin| pin == **gpu));
+    let mut lines = gpus.filter_map(|gpu| {
+        let space = &spaces[*gpu];
+        let vgpu_type = &space.gpu().types[space.gpu().type_at(&wanted.type_id)?];
+        let why = why_no_room(&space.holdings(), vgpu_type);
+        Some((vgpu_type, format!("{} {why}", space.gpu().id())))
+    });
+    let Some((vgpu_type, first)) = lines.next() else {
+        return Error::new(
+            crate::error::Kind::NoCapacity,
+            format!("no GPU has the type {}", wanted.type_id),
+        );
+    };
+    let more: Vec<String> = lines.map(|(_, line)| line).take(TOLD - 1).collect();
+    no_room_for(vgpu_type, &first).hints(more)
+}
+
+/// Definitions that are to go, and cannot be read: whoever wrote them may still want them.
+pub fn unreadable_items(
+    context: &Context<'_>,
+    world: &World,
+    policy: &Policy<'_>,
+    told: &HashSet<Uuid>,
+) -> Vec<Item> {
+    let unreadable = world.unreadable.iter();
+    unreadable
+        .filter(|at| !told.contains(&at.uuid) && policy.removes(world, &at.parent, None))
+        .filter_map(|at| {
+            let error = context.store.read(at).err()?;
+            let unknown = "unknown".parse().ok()?;
+            Some(Item {
+                uuid: at.uuid,
+                member: None,
+                parent: Some(at.parent.clone()),
+                type_id: unknown,
+                type_name: None,
+                verdict: Verdict::Blocked(error),
+                steps: Vec::new(),
+            })
+        })
+        .collect()
+}
+
+/// What is another program's, on virtual functions, is left alone whatever the file says.
+pub fn foreign_notes(world: &World, declaration: &Declaration) -> Vec<String> {
+    if declaration.unlisted == Unlisted::Keep {
+        return Vec::new();
+    }
+    let foreign = world.devices.iter().filter(|d| !is_ours_to_touch(d));
+    foreign
+        .map(|device| {
+            format!(
+                "{} holds {}, made by another program, and is left alone",
+                device.name(),
+                device.type_id
+            )
+        })
+        .collect()
+}
