@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help setup build check test mdevctl-reference demo vm-test install uninstall clean
+.PHONY: help setup build check test mdevctl-reference promtool demo vm-test install uninstall clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -26,8 +26,12 @@ MDEVCTL_VERSION := 1.4.0
 MDEVCTL_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-mdevctl/$(MDEVCTL_VERSION)
 MDEVCTL_REFERENCE ?= $(MDEVCTL_ROOT)/bin/mdevctl
 
+# Prometheus' judge of metrics and rules. Its package would start a server, so only the program is taken out of it.
+PROMTOOL_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-promtool
+PROMTOOL ?= $(or $(shell command -v promtool),$(PROMTOOL_ROOT)/promtool)
+
 RULE := 60-vgpuctl.rules
-UNITS := vgpuctl-restore.service vgpuctl-restore@.service
+UNITS := vgpuctl-restore.service vgpuctl-restore@.service vgpuctl-metrics.service vgpuctl-metrics.timer
 # `make install MDEVCTL=yes`: the same binary under mdevctl's names too.
 MDEVCTL ?= no
 NAMES := mdevctl lsmdev
@@ -86,8 +90,20 @@ mdevctl-reference: setup ## install the real mdevctl, in the user's cache, to co
 		env -u CARGO_TARGET_DIR $(CARGO) install --quiet --locked --root "$(MDEVCTL_ROOT)" --version $(MDEVCTL_VERSION) mdevctl; \
 	}
 
+promtool: ## take promtool out of Debian's package prometheus, into the user's cache
+	@[[ -x "$(PROMTOOL)" ]] || { \
+		command -v apt-get >/dev/null || { echo 'make: promtool is missing; put it in your PATH' >&2; exit 1; }; \
+		echo 'make: taking promtool out of the package prometheus, in $(PROMTOOL_ROOT)'; \
+		folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cd "$$folder"; \
+		fetch=(apt-get -qq -o APT::Sandbox::User=root download prometheus); \
+		"$${fetch[@]}" || { apt-get -qq update && "$${fetch[@]}"; }; \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; \
+		$(INSTALL) -D usr/bin/promtool "$(PROMTOOL)"; \
+	}
+
 test: export MDEVCTL_REFERENCE := $(MDEVCTL_REFERENCE)
-test: setup check mdevctl-reference ## everything that runs without a virtual machine; the last line says how many tests ran
+test: export PROMTOOL := $(PROMTOOL)
+test: setup check mdevctl-reference promtool ## everything that runs without a virtual machine; the last line says how many tests ran
 	$(CARGO) build --examples --locked
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
 	echo '$(CARGO) test --locked --no-fail-fast -- --show-output'; \
@@ -193,6 +209,7 @@ endif
 
 uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and settings in /etc/vgpuctl.d stay
 	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-restore.service ]]; then systemctl disable --now vgpuctl-restore.service; fi
+	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-metrics.timer ]]; then systemctl disable --now vgpuctl-metrics.timer; fi
 	@$(ours); \
 	for name in $(NAMES); do \
 		if ours "$$name"; then (set -x; rm -f "$(DESTDIR)$(BINDIR)/$$name" "$(DESTDIR)$(MANDIR)/man8/$$name.8"); fi; \

@@ -105,6 +105,11 @@ impl Host {
         self.locks().join("types")
     }
 
+    /// What came of the last restore, a file a parent.
+    pub fn restore_results(&self) -> PathBuf {
+        self.locks().join("restores")
+    }
+
     /// NVIDIA's program that switches a GPU's virtual functions.
     pub fn sriov_manage(&self) -> PathBuf {
         self.path("usr/lib/nvidia/sriov-manage")

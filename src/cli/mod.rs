@@ -13,6 +13,7 @@ mod export;
 mod gpus;
 mod list;
 mod log;
+mod metrics;
 mod modify;
 mod params;
 mod plan;
@@ -87,6 +88,7 @@ enum Verb {
     Apply(apply::ApplyArgs),
     Assert(assert::AssertArgs),
     Export(export::ExportArgs),
+    Metrics(metrics::MetricsArgs),
     Doctor(doctor::DoctorArgs),
     Attach(attach::AttachArgs),
     Explain(explain::ExplainArgs),
@@ -114,6 +116,7 @@ impl Verb {
             Verb::Apply(args) => args.run(context),
             Verb::Assert(args) => args.run(context),
             Verb::Export(args) => args.run(context),
+            Verb::Metrics(args) => args.run(context),
             Verb::Attach(args) => args.run(context),
             Verb::Explain(args) => args.run(context),
         }

@@ -114,7 +114,8 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
     })
 }
 
-fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
+/// Puts active devices and definitions of the same device together, by parent and UUID.
+pub fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
     let mut all: HashMap<Location, Listed> = devices
         .into_iter()
         .map(|device| {
@@ -152,7 +153,7 @@ fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
 }
 
 /// Something was unreadable: what seems inactive may be a device that could not be understood.
-fn doubt_unreadable(context: &Context<'_>, all: &mut [Listed]) {
+pub fn doubt_unreadable(context: &Context<'_>, all: &mut [Listed]) {
     let inactive = all.iter_mut().filter(|one| one.active == Some(false));
     for one in inactive {
         if context.kernel.device(one.uuid).is_err() {

@@ -17,6 +17,7 @@ mod group;
 mod home;
 mod list;
 mod live;
+mod metrics;
 mod modify;
 mod params;
 mod pick_type;
@@ -25,6 +26,7 @@ mod plan;
 mod prepare;
 mod report;
 mod restore;
+mod results;
 mod scope;
 mod show;
 mod start;
@@ -53,6 +55,10 @@ pub use gpu_facts::gpu_facts;
 pub use gpus::{Gpu, GpusRequest, gpus};
 pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
+pub use metrics::{
+    Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, RestoreNumbers,
+    TypeNumbers, metrics,
+};
 pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
 pub use params::{holds_params, with_params};
 pub use pick_type::{TypeWants, pick_type};

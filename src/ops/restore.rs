@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::capacity::{active_on, left_out, left_out_hint, no_room_for, types_of};
 use super::prepare;
+use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
 use super::start::{bring_up, offer_of, told};
 use super::{Change, Context, Effect, Report};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode};
 use crate::nvidia::Queue;
 use crate::store::GpuSettings;
@@ -62,22 +63,35 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
     for (gpu, job) in jobs {
         by_gpu.entry(gpu).or_default().jobs.push(job);
     }
-    let deadline = Instant::now() + request.wait;
-    let changes: Vec<Change> = thread::scope(|scope| {
+    let (begin, deadline) = (&Begin::now(), Instant::now() + request.wait);
+    let run = |gpu: &ParentId, work: &Work| {
+        let changes = one_gpu(gpu, work, request.dry_run, deadline, context);
+        let cautions = match request.dry_run {
+            true => Vec::new(),
+            false => keep_results(context, gpu, begin, &changes),
+        };
+        (changes, cautions)
+    };
+    let run = &run;
+    let (changes, cautions): (Vec<Vec<Change>>, Vec<Warnings>) = thread::scope(|scope| {
         let workers: Vec<_> = by_gpu
             .iter()
-            .map(|(gpu, work)| {
-                scope.spawn(move || one_gpu(gpu, work, request.dry_run, deadline, context))
-            })
+            .map(|(gpu, work)| scope.spawn(move || run(gpu, work)))
             .collect();
         workers
             .into_iter()
-            .flat_map(|worker| match worker.join() {
-                Ok(changes) => changes,
+            .map(|worker| match worker.join() {
+                Ok(done) => done,
                 Err(panic) => std::panic::resume_unwind(panic),
             })
             .collect()
     });
+    let changes = changes.concat();
+    if !request.dry_run {
+        drop_results(context, |parent| {
+            scope.as_ref().is_none_or(|scope| scope.names(parent)) && !concerns(&changes, parent)
+        });
+    }
     let notes = match changes.is_empty() {
         true => vec!["no device is defined to start at boot".to_owned()],
         false => Vec::new(),
@@ -86,7 +100,7 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         changes,
         warnings,
         notes,
-        ..Report::default()
+        cautions: cautions.concat(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Reply, attach, doctor, plan};
+use super::{Reply, attach, doctor, metrics, plan};
 use crate::error::{Error, describe};
 use crate::model::{Attr, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
@@ -28,6 +28,9 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Exported(answer) => ("file", json!(super::text::declared(answer))),
         Reply::Explained(answer) | Reply::Topics(answer) => {
             ("findings", each(&answer.value, explanation))
+        }
+        Reply::Metrics(answer) | Reply::MetricsWritten(answer) => {
+            ("metrics", metrics::document(&answer.value))
         }
         Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
             ("changes", changes(report))

@@ -4,6 +4,7 @@ mod attach;
 mod doctor;
 mod explain;
 mod json;
+mod metrics;
 mod plan;
 mod show;
 mod streams;
@@ -14,6 +15,7 @@ mod types;
 mod vfs;
 
 pub use json::{error_document, reply_document};
+pub use metrics::text as metrics_text;
 pub use plan::{Lines, summary_line, text as plan_text};
 pub use streams::{to_stderr, to_stdout};
 pub use style::Style;
@@ -23,8 +25,8 @@ use crate::declare::Declaration;
 use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
 use crate::ops::{
-    Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Listed, ParentTypes, Plan,
-    Report, Shown, Verdict,
+    Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Listed, Metrics, ParentTypes,
+    Plan, Report, Shown, Verdict,
 };
 
 /// The exit status for a host that is not as declared.
@@ -65,6 +67,10 @@ pub enum Reply {
     Explained(Answer<Vec<Explanation>>),
     /// All topics.
     Topics(Answer<Vec<Explanation>>),
+    /// The host in numbers.
+    Metrics(Answer<Metrics>),
+    /// The same, written to a file: no answer for people but the exit status.
+    MetricsWritten(Answer<Metrics>),
     /// New devices or definitions: their UUIDs are the answer.
     Made(Report),
     /// Changed devices: no answer but the exit status.
@@ -89,6 +95,7 @@ impl Reply {
             Reply::Carried(answer) => &answer.warnings,
             Reply::Exported(answer) => &answer.warnings,
             Reply::Explained(answer) | Reply::Topics(answer) => &answer.warnings,
+            Reply::Metrics(answer) | Reply::MetricsWritten(answer) => &answer.warnings,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.warnings
             }
@@ -120,6 +127,7 @@ impl Reply {
             Reply::Carried(answer) => &answer.notes,
             Reply::Exported(answer) => &answer.notes,
             Reply::Explained(answer) | Reply::Topics(answer) => &answer.notes,
+            Reply::Metrics(answer) | Reply::MetricsWritten(answer) => &answer.notes,
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => &report.notes,
         }
     }

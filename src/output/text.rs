@@ -1,7 +1,7 @@
 //! Answers and sentences for people.
 
 use super::table::{Row, draw, ids, numbers, words};
-use super::{Reply, Style, attach, doctor, explain, plan, show, types};
+use super::{Reply, Style, attach, doctor, explain, metrics, plan, show, types};
 use crate::declare::{Declaration, write};
 use crate::error::Error;
 use crate::nvidia::{Card, Standing, short_name, size};
@@ -26,6 +26,8 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Exported(answer) => declared(answer),
         Reply::Explained(answer) => explain::explained(&answer.value),
         Reply::Topics(answer) => explain::topics(&answer.value),
+        Reply::Metrics(answer) => metrics::text(&answer.value),
+        Reply::MetricsWritten(_) => String::new(),
         Reply::Made(report) => made(report),
         Reply::Changed(report) => planned(report),
         Reply::Restored(report) => lines(report.changes.iter().map(restored)),

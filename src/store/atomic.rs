@@ -70,7 +70,8 @@ fn write_beside(dir: &Dir, name: &str, content: &[u8]) -> nix::Result<()> {
     fsync(&file)
 }
 
-fn write_all(file: &OwnedFd, mut content: &[u8]) -> nix::Result<()> {
+/// Writes all of it, however many writes that takes.
+pub fn write_all(file: &OwnedFd, mut content: &[u8]) -> nix::Result<()> {
     while !content.is_empty() {
         match write(file, content) {
             Ok(count) => content = &content[count..],

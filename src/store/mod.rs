@@ -2,8 +2,11 @@
 
 mod atomic;
 mod format;
+mod location;
 mod lock;
 mod mark;
+mod publish;
+mod results;
 mod settings;
 
 use std::collections::HashSet;
@@ -18,11 +21,14 @@ use uuid::Uuid;
 use crate::dir::{Dir, Entry, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, errno_of, if_present};
 use crate::host::Host;
-use crate::model::{Definition, Device, FrameworkKind, ParentId, parse_uuid};
+use crate::model::{Definition, FrameworkKind, ParentId, parse_uuid};
 
 pub use format::{as_read, essence, parse as understand};
+pub use location::Location;
 pub use lock::Lock;
 pub use mark::Mark;
+pub use publish::publish;
+pub use results::{RestoreResult, RestoreResults};
 pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
 
 /// mdevctl keeps its callout scripts here, between the parents.
@@ -30,37 +36,6 @@ const NOT_A_PARENT: &str = "scripts.d";
 
 /// A GPU's own settings, beside the definitions of its vGPUs.
 pub const GPU_SETTINGS: &str = "gpu.conf";
-
-/// Where a definition is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Location {
-    /// For which framework: each has a directory of its own.
-    pub framework: FrameworkKind,
-    /// Under which parent.
-    pub parent: ParentId,
-    /// Of which device.
-    pub uuid: Uuid,
-}
-
-impl Location {
-    /// Where the definition is, or is to be.
-    pub fn of(definition: &Definition) -> Location {
-        Location {
-            framework: definition.framework,
-            parent: definition.parent.clone(),
-            uuid: definition.uuid,
-        }
-    }
-
-    /// Where a device's definition is, if it has one.
-    pub fn of_device(device: &Device) -> Location {
-        Location {
-            framework: device.framework(),
-            parent: device.parent.clone(),
-            uuid: device.uuid,
-        }
-    }
-}
 
 /// The definitions of one host.
 #[derive(Debug, Clone, Copy)]

@@ -93,6 +93,8 @@ impl Watched {
         let create = format!("create --type {TYPE} --parent {PARENT} --uuid {UUID}");
         let attr = "--attr nvidia/vgpu_params=a=1";
         watched.host.run(&format!("{create} {attr}")).expect(0);
+        // Makes the folder of its notes.
+        watched.host.run("restore").expect(0);
         watched
     }
 
@@ -110,6 +112,8 @@ impl Watched {
                 let of_root = path.strip_prefix(self.host.root()).ok();
                 if of_root.is_some_and(|p| ["sys", "dev", "proc"].iter().any(|d| p == Path::new(d)))
                     || of_root.is_some_and(|p| p.starts_with("run/simhost"))
+                    // What a restore came to is noted anew each time.
+                    || of_root.is_some_and(|p| p.starts_with("run/vgpuctl/restores"))
                 {
                     continue;
                 }

@@ -120,6 +120,17 @@ fn what_the_next_boot_cannot_start() {
 }
 
 #[test]
+fn metrics() {
+    let host = SimHost::start("s390-matrix");
+    let line = "define -t vfio_ap-passthrough -p matrix";
+    host.run(&format!("{line} -u {}", uuid(1))).expect(0);
+    put(&host, "matrix", &uuid(2), "{");
+    let mut run = host.run("metrics --json").expect(7);
+    run.stdout = run.stdout.replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
+    answer(&host, "metrics", &run);
+}
+
+#[test]
 fn list() {
     let host = SimHost::start("two-p4");
     host.run(&format!("create -t P4-1Q -u {}", uuid(1)))

@@ -25,6 +25,8 @@ mod interrupt;
 mod json;
 mod list;
 mod main_job;
+mod metrics;
+mod metrics_prometheus;
 mod modify;
 mod odd_names;
 mod options;

@@ -1,0 +1,54 @@
+//! `vgpuctl metrics`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use nix::errno::Errno;
+
+use crate::error::{Error, Result};
+use crate::ops::{self, Context, MetricsRequest};
+use crate::output::{Reply, metrics_text};
+use crate::store::publish;
+
+/// The only files that node_exporter reads.
+const ENDING: &str = "prom";
+
+/// Print what the host has as metrics for Prometheus
+///
+/// Free and most instances by type, framebuffer, devices by state, devices in use, and what the last
+/// restore came to. What cannot be told is left out; what cannot be read is counted.
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    /// Write them to FILE, for node_exporter's textfile collector; readers see the old or the new one
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl MetricsArgs {
+    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
+        let mut answer = ops::metrics(context, &MetricsRequest::default());
+        let Some(file) = self.output else {
+            return Ok(Reply::Metrics(answer));
+        };
+        publish(&file, metrics_text(&answer.value).as_bytes()).map_err(with_way_out)?;
+        if file.extension().is_none_or(|ending| ending != ENDING) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            answer.notes.push(format!(
+                "node_exporter reads only files that end in .{ENDING}, so not {name}"
+            ));
+        }
+        Ok(Reply::MetricsWritten(answer))
+    }
+}
+
+fn with_way_out(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::ENOENT) => error.hint(
+            "the folder is the one that node_exporter has as --collector.textfile.directory; make it first",
+        ),
+        Some(Errno::EROFS) => error.hint(
+            "a systemd unit may write only where its ReadWritePaths= says: see vgpuctl-metrics.service",
+        ),
+        _ => error,
+    }
+}
