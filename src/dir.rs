@@ -1,21 +1,30 @@
 //! A directory held open: everything in it is reached by descriptor, each file opened and read once.
 
 use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use log::debug;
-use nix::dir::Type;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
-use nix::sys::stat::Mode;
-use nix::unistd::read;
+use nix::fcntl::OFlag;
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::{self, read};
 
 use crate::error::{Error, Result};
 
 /// Files larger than this are refused: sysfs shows a page at most, definitions are a few lines.
 const LARGEST_FILE: usize = 1 << 20;
+
+/// Nearly every file read here is shorter than this.
+const USUAL_FILE: usize = 1024;
+
+/// What one look into a directory can tell: some hundred names.
+const NAMES: usize = 1 << 15;
+
+/// The kernel's limit for a path, and so for where a link points (PATH_MAX).
+const LONGEST_PATH: usize = 4096;
 
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +49,7 @@ pub enum EntryKind {
 /// An open directory and the path it was opened by, for messages.
 #[derive(Debug)]
 pub struct Dir {
-    handle: nix::dir::Dir,
+    handle: OwnedFd,
     path: PathBuf,
 }
 
@@ -51,7 +60,7 @@ impl Dir {
     /// What the kernel answered, with the path.
     pub fn open(path: impl Into<PathBuf>) -> Result<Dir> {
         let path = path.into();
-        Self::open_from(AT_FDCWD, &path.clone(), path, OFlag::empty())
+        Self::open_from(CWD, &path.clone(), path, OFlags::empty())
     }
 
     /// Opens a directory below this one, following links.
@@ -60,7 +69,7 @@ impl Dir {
     /// What the kernel answered, with the path.
     pub fn open_dir(&self, name: impl AsRef<Path>) -> Result<Dir> {
         let name = name.as_ref();
-        Self::open_from(self.as_fd(), name, self.path.join(name), OFlag::empty())
+        Self::open_from(self.as_fd(), name, self.path.join(name), OFlags::empty())
     }
 
     /// Opens a directory below this one, unless the name is a link.
@@ -69,14 +78,14 @@ impl Dir {
     /// What the kernel answered, with the path; ENOTDIR for a link.
     pub fn open_real_dir(&self, name: impl AsRef<Path>) -> Result<Dir> {
         let name = name.as_ref();
-        Self::open_from(self.as_fd(), name, self.path.join(name), OFlag::O_NOFOLLOW)
+        Self::open_from(self.as_fd(), name, self.path.join(name), OFlags::NOFOLLOW)
     }
 
-    fn open_from(at: BorrowedFd<'_>, name: &Path, path: PathBuf, more: OFlag) -> Result<Dir> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | more;
-        match nix::dir::Dir::openat(at, name, flags, Mode::empty()) {
+    fn open_from(at: BorrowedFd<'_>, name: &Path, path: PathBuf, more: OFlags) -> Result<Dir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more;
+        match openat(at, name, flags, Mode::empty()) {
             Ok(handle) => Ok(Dir { handle, path }),
-            Err(errno) => Err(Error::system("cannot open the directory", path, errno)),
+            Err(error) => Err(refused("cannot open the directory", path, error)),
         }
     }
 
@@ -90,7 +99,8 @@ impl Dir {
         self.path.join(name)
     }
 
-    /// Everything in the directory but `.` and `..`, sorted by name.
+    /// Everything in the directory but `.` and `..`, sorted by name. It can be asked for once: what
+    /// is there later takes a new [`Dir`].
     ///
     /// # Errors
     /// What the kernel answered, with the path.
@@ -105,23 +115,25 @@ impl Dir {
     /// # Errors
     /// As [`Dir::entries`].
     pub fn entries_unsaid(&mut self) -> Result<Vec<Entry>> {
+        let mut names = [MaybeUninit::uninit(); NAMES];
+        let mut listed = RawDir::new(&self.handle, &mut names);
         let mut entries = Vec::new();
-        for entry in self.handle.iter() {
-            let entry = entry
-                .map_err(|errno| Error::system("cannot list the directory", &self.path, errno))?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name != "." && name != ".." {
+        while let Some(entry) = listed.next() {
+            let entry =
+                entry.map_err(|error| refused("cannot list the directory", &self.path, error))?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
                 entries.push(Entry {
-                    name: name.to_owned(),
+                    name: OsStr::from_bytes(name).to_owned(),
                     kind: match entry.file_type() {
-                        None | Some(Type::Directory) => EntryKind::Directory,
-                        Some(Type::Symlink) => EntryKind::Link,
-                        Some(_) => EntryKind::Other,
+                        FileType::Unknown | FileType::Directory => EntryKind::Directory,
+                        FileType::Symlink => EntryKind::Link,
+                        _ => EntryKind::Other,
                     },
                 });
             }
         }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
 
@@ -132,7 +144,7 @@ impl Dir {
     pub fn open_file(&self, name: impl AsRef<Path>, flags: OFlag) -> Result<OwnedFd> {
         let name = name.as_ref();
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        openat(self.as_fd(), name, flags, Mode::empty())
+        nix::fcntl::openat(self.as_fd(), name, flags, nix::sys::stat::Mode::empty())
             .map_err(|errno| Error::system("cannot open", self.join(name), errno))
     }
 
@@ -142,14 +154,10 @@ impl Dir {
     /// What the kernel answered, or that the file is larger than anything expected here.
     pub fn read_bytes(&self, name: impl AsRef<Path>) -> Result<Vec<u8>> {
         let name = name.as_ref();
-        let file = openat(
-            self.as_fd(),
-            name,
-            OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK,
-            Mode::empty(),
-        )
-        .map_err(|errno| Error::system("cannot read", self.join(name), errno))?;
-        read_whole(&file).map_err(|errno| Error::system("cannot read", self.join(name), errno))
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        openat(self.as_fd(), name, flags, Mode::empty())
+            .and_then(|file| read_whole(&file))
+            .map_err(|error| refused("cannot read", self.join(name), error))
     }
 
     /// A file's text, without its one last newline.
@@ -174,9 +182,11 @@ impl Dir {
     /// What the kernel answered, with the path.
     pub fn read_link(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
         let name = name.as_ref();
-        let target = readlinkat(self.as_fd(), name)
-            .map(PathBuf::from)
-            .map_err(|errno| Error::system("cannot read the link", self.join(name), errno))?;
+        let mut place = [MaybeUninit::uninit(); LONGEST_PATH];
+        let target = match readlinkat_raw(self.as_fd(), name, &mut place) {
+            Ok((target, _)) => PathBuf::from(OsStr::from_bytes(target)),
+            Err(error) => return Err(refused("cannot read the link", self.join(name), error)),
+        };
         debug!("link {} -> {}", self.join(name).display(), target.display());
         Ok(target)
     }
@@ -203,24 +213,29 @@ impl AsFd for Dir {
 }
 
 /// Reads until a read comes back short: one read for what sysfs shows, and no more for a small file.
-fn read_whole(file: &OwnedFd) -> nix::Result<Vec<u8>> {
-    let mut content = vec![0; 4097];
-    let mut filled = 0;
+/// What is kept is as large as the content.
+fn read_whole(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    let mut place = [MaybeUninit::uninit(); USUAL_FILE];
+    let mut content = Vec::new();
     loop {
-        match read(file, &mut content[filled..]) {
-            Ok(count) => filled += count,
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno),
-        }
-        if filled < content.len() {
-            content.truncate(filled);
+        let part = match read(file, &mut place) {
+            Ok((part, _)) => &*part,
+            Err(io::Errno::INTR) => continue,
+            Err(error) => return Err(error),
+        };
+        content.reserve_exact(part.len());
+        content.extend_from_slice(part);
+        if part.len() < USUAL_FILE {
             return Ok(content);
         }
-        if filled > LARGEST_FILE {
-            return Err(Errno::EFBIG);
+        if content.len() > LARGEST_FILE {
+            return Err(io::Errno::FBIG);
         }
-        content.resize(content.len() * 2, 0);
     }
+}
+
+fn refused(what: &str, path: impl Into<PathBuf>, error: io::Errno) -> Error {
+    Error::system(what, path, Errno::from_raw(error.raw_os_error()))
 }
 
 #[cfg(test)]
@@ -245,7 +260,7 @@ mod tests {
     fn files_of_every_size_around_the_buffer_are_read_whole_and_giants_refused() {
         let root = tempfile::tempdir().unwrap();
         let dir = Dir::open(root.path()).unwrap();
-        for size in [0, 1, 4095, 4096, 4097, 4098, 8194, 100_000] {
+        for size in [0, 1, 1023, 1024, 1025, 2048, 4096, 100_000] {
             fs::write(root.path().join("f"), vec![b'x'; size]).unwrap();
             assert_eq!(dir.read_bytes("f").unwrap().len(), size);
         }
@@ -254,9 +269,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_the_kernel_hands_out_record_by_record_is_read_to_its_end() {
+        let last_mapping = |text: &str| {
+            let is_head = |line: &&str| {
+                let address = line.split('-').next().unwrap_or_default();
+                u64::from_str_radix(address, 16).is_ok()
+            };
+            text.lines().rfind(is_head).unwrap().to_owned()
+        };
+        let whole = fs::read_to_string("/proc/self/smaps").unwrap();
+        assert!(whole.len() > 8192);
+        let text = Dir::open("/proc/self").unwrap().read_text("smaps").unwrap();
+        assert_eq!(last_mapping(&text), last_mapping(&whole));
+    }
+
+    #[test]
     fn a_fifo_is_not_waited_for() {
         let root = tempfile::tempdir().unwrap();
-        nix::unistd::mkfifo(&root.path().join("fifo"), Mode::S_IRUSR).unwrap();
+        nix::unistd::mkfifo(&root.path().join("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         let dir = Dir::open(root.path()).unwrap();
         assert_eq!(dir.read_bytes("fifo").unwrap(), b"");
     }
