@@ -28,8 +28,8 @@ pub fn list(context: &Context<'_>, args: &ListArgs) -> Result<String> {
                 .is_none_or(|p| *p == line.described.parent)
     });
     lines.sort_by(|a, b| {
-        let key = |line: &Line| (line.described.parent.clone(), line.described.uuid);
-        key(a).cmp(&key(b))
+        let (a, b) = (&a.described, &b.described);
+        (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid))
     });
     Ok(match (args.dumpjson, lines.as_slice()) {
         (true, [one]) if args.uuid.is_some() => format!("{:#}", essence(&one.described)),
@@ -48,11 +48,12 @@ fn defined(context: &Context<'_>) -> Result<Vec<Line>> {
     for warning in &warnings {
         log::warn!("{warning}");
     }
-    let is_active = |definition: &Definition| {
-        devices.iter().any(|device| {
-            device.uuid == definition.uuid
-                && device.parent == definition.parent
-                && device.type_id == definition.type_id
+    let is_active = |wanted: &Definition| {
+        // They are sorted by UUID.
+        let found = devices.binary_search_by_key(&wanted.uuid, |device| device.uuid);
+        found.is_ok_and(|at| {
+            let device = &devices[at];
+            device.parent == wanted.parent && device.type_id == wanted.type_id
         })
     };
     Ok(definitions
@@ -70,27 +71,30 @@ fn defined(context: &Context<'_>) -> Result<Vec<Line>> {
 
 fn active(context: &Context<'_>, args: &ListArgs) -> Result<Vec<Line>> {
     let mut warnings = Vec::new();
-    let devices = context.kernel.devices(&mut warnings)?;
+    let mut devices = context.kernel.devices(&mut warnings)?;
     for warning in &warnings {
         log::warn!("{warning}");
     }
+    devices.retain(|device| {
+        args.uuid.is_none_or(|uuid| uuid == device.uuid)
+            && args.parent.as_ref().is_none_or(|p| *p == device.parent)
+    });
+    // Neighbours share their parent's directory of definitions.
+    devices.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+    let places: Vec<Location> = devices.iter().map(Location::of_device).collect();
+    let persisted = context.store.read_each(&places);
     Ok(devices
         .into_iter()
-        .filter(|device| {
-            args.uuid.is_none_or(|uuid| uuid == device.uuid)
-                && args.parent.as_ref().is_none_or(|p| *p == device.parent)
-        })
-        .map(|device| describe(context, device))
+        .zip(persisted)
+        .map(|(device, persisted)| describe(context, device, &persisted))
         .collect())
 }
 
 /// An active device: what runs, with the start mode of its definition.
-fn describe(context: &Context<'_>, device: Device) -> Line {
-    let at = Location::of_device(&device);
-    let persisted = context.store.read(&at);
+fn describe(context: &Context<'_>, device: Device, persisted: &Result<Definition>) -> Line {
     let start = persisted.as_ref().map_or(StartMode::Manual, |d| d.start);
     // One that cannot be read is there all the same.
-    let is_defined = !matches!(&persisted, Err(error) if error.is_absent());
+    let is_defined = !matches!(persisted, Err(error) if error.is_absent());
     let mut described = Definition::new(device.uuid, device.parent, device.type_id, start);
     described.attrs = told_by_script(context, &described).unwrap_or_else(|error| {
         log::warn!("{error}");
@@ -107,7 +111,10 @@ fn describe(context: &Context<'_>, device: Device) -> Line {
 /// # Errors
 /// A script was asked and failed, or gave no sensible answer.
 pub fn told_by_script(context: &Context<'_>, described: &Definition) -> Result<Vec<Attr>> {
-    let told = context.scripts.attributes(&subject(described));
+    let told = match context.scripts.has_callouts() {
+        true => context.scripts.attributes(&subject(described)),
+        false => Ok(None),
+    };
     for warning in context.scripts.take_warnings() {
         log::warn!("{warning}");
     }
@@ -123,7 +130,9 @@ fn as_text(line: &Line, verbose: bool) -> String {
         attrs,
         ..
     } = &line.described;
-    let mut text = format!("{uuid} {parent} {type_id} {start}{}\n", line.mark);
+    let uuid = uuid.to_string();
+    let words = [&uuid, parent.as_str(), type_id.as_str(), start.as_str()];
+    let mut text = words.join(" ") + line.mark + "\n";
     if verbose && !attrs.is_empty() {
         text += "  Attrs:\n";
         for (index, attr) in attrs.iter().enumerate() {

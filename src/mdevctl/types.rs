@@ -28,18 +28,24 @@ pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
 }
 
 fn as_text(one: &ParentTypes) -> String {
-    let mut text = format!("{}\n", one.parent.id);
+    let mut text = String::new();
+    let mut line = |before: &str, value: &str| {
+        for part in [before, value, "\n"] {
+            text.push_str(part);
+        }
+    };
+    line("", one.parent.id.as_str());
     for vgpu_type in &one.types {
-        text += &format!("  {}\n", vgpu_type.id);
+        line("  ", vgpu_type.id.as_str());
         let available = vgpu_type.available.unwrap_or_default();
-        text += &format!("    Available instances: {available}\n");
+        line("    Available instances: ", &available.to_string());
         let api = vgpu_type.device_api.as_deref().unwrap_or_default();
-        text += &format!("    Device API: {api}\n");
-        if let Some(name) = vgpu_type.name.as_deref().map(str::trim) {
-            text += &format!("    Name: {name}\n");
+        line("    Device API: ", api);
+        if let Some(name) = vgpu_type.name.as_deref() {
+            line("    Name: ", name.trim());
         }
         if let Some(description) = description(vgpu_type) {
-            text += &format!("    Description: {description}\n");
+            line("    Description: ", &description);
         }
     }
     text

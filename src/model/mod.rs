@@ -154,8 +154,6 @@ pub struct VgpuType {
     pub name: Option<String>,
     /// The driver's description; optional, and may span lines.
     pub description: Option<String>,
-    /// What the description says, where its form is known.
-    pub details: Option<TypeDetails>,
     /// Instances that can be created now; `None` where the kernel's answer could not be
     /// read, or where it cannot be told (several virtual functions share what is left).
     pub available: Option<u32>,
@@ -174,6 +172,11 @@ impl VgpuType {
         }
     }
 
+    /// What the description says, where its form is known. It is understood anew at each call.
+    pub fn details(&self) -> Option<TypeDetails> {
+        TypeDetails::parse(self.description.as_deref()?)
+    }
+
     /// What the name says, of a type of NVIDIA's whose name has the usual form.
     pub fn name_parts(&self) -> Option<TypeName> {
         let name = self.name.as_deref()?;
@@ -184,8 +187,7 @@ impl VgpuType {
 
     /// Framebuffer of one instance, in MiB: the description's, else the name's.
     pub fn framebuffer_mib(&self) -> Option<u64> {
-        let details = self.details.as_ref();
-        let described = details.map(|details| details.framebuffer_mib);
+        let described = self.details().map(|details| details.framebuffer_mib);
         described.or_else(|| self.name_parts().map(|name| name.framebuffer_mib))
     }
 
@@ -344,8 +346,7 @@ mod tests {
         VgpuType {
             id: id.parse().unwrap(),
             name: Some(name.to_owned()),
-            description: None,
-            details: TypeDetails::parse(description),
+            description: Some(description.to_owned()),
             available: None,
             at_least: 0,
             device_api: None,

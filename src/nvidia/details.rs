@@ -1,5 +1,14 @@
 //! A type's `description` file in NVIDIA's form.
 
+/// The keys that count, in the order of the fields of [`TypeDetails`].
+const KEYS: [&str; 5] = [
+    "framebuffer",
+    "num_heads",
+    "frl_config",
+    "max_resolution",
+    "max_instance",
+];
+
 /// What NVIDIA's description of a type says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeDetails {
@@ -20,26 +29,37 @@ impl TypeDetails {
     /// max_instance=8` (NVIDIA's vGPU user guide; keys in any order, unknown ones skipped).
     /// `None` where a key is missing or a value has another form.
     pub fn parse(description: &str) -> Option<TypeDetails> {
-        let field = |wanted: &str| {
-            description
-                .split(',')
-                .filter_map(|field| field.trim().split_once('='))
-                .find_map(|(key, value)| (key.trim() == wanted).then_some(value.trim()))
-        };
+        let mut values = [None; KEYS.len()];
+        for field in description.split(',') {
+            let Some((key, value)) = field.split_once('=') else {
+                continue;
+            };
+            if let Some(place) = KEYS.iter().position(|known| *known == key.trim_ascii()) {
+                // The first of several counts.
+                values[place].get_or_insert(value.trim_ascii());
+            }
+        }
+        let [
+            framebuffer,
+            displays,
+            frame_limit,
+            resolution,
+            max_instances,
+        ] = values;
         Some(TypeDetails {
-            framebuffer_mib: field("framebuffer")?.strip_suffix('M')?.parse().ok()?,
-            displays: field("num_heads")?.parse().ok()?,
-            frame_limit: field("frl_config")?.parse().ok()?,
-            resolution: resolution(field("max_resolution")?)?,
-            max_instances: field("max_instance")?.parse().ok()?,
+            framebuffer_mib: framebuffer?.strip_suffix('M')?.parse().ok()?,
+            displays: displays?.parse().ok()?,
+            frame_limit: frame_limit?.parse().ok()?,
+            resolution: checked_resolution(resolution?)?,
+            max_instances: max_instances?.parse().ok()?,
         })
     }
 }
 
-fn resolution(text: &str) -> Option<String> {
+fn checked_resolution(text: &str) -> Option<String> {
     let (width, height) = text.split_once('x')?;
-    let (width, height): (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
-    Some(format!("{width}x{height}"))
+    let (_, _): (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
+    Some(text.to_owned())
 }
 
 #[cfg(test)]

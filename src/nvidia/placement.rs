@@ -194,14 +194,12 @@ impl<'a> Queue<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nvidia::TypeDetails;
 
     fn vgpu_type(id: &str, name: &str, description: &str) -> VgpuType {
         VgpuType {
             id: id.parse().unwrap(),
             name: Some(name.into()),
             description: Some(description.into()),
-            details: TypeDetails::parse(description),
             available: Some(0),
             at_least: 0,
             device_api: Some("vfio-pci".into()),

@@ -119,7 +119,7 @@ fn boot_set(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Vec<Ah
 /// How many of a type an empty parent takes: as its description says, else what it has free beside
 /// those that are active; not known where others share the parent with them.
 fn free_when_empty(vgpu_type: &VgpuType, active: &[Device]) -> Option<u32> {
-    if let Some(details) = &vgpu_type.details {
+    if let Some(details) = vgpu_type.details() {
         return Some(details.max_instances);
     }
     let is_alone = active.iter().all(|device| device.type_id == vgpu_type.id);

@@ -122,15 +122,14 @@ fn promises_too_much(
 
 /// Taken and total MiB. The total is what the type that fills the GPU best promises.
 fn framebuffer(types: &[VgpuType], active: &[&VgpuType]) -> Option<(u64, u64)> {
-    let details = |vgpu_type: &&VgpuType| vgpu_type.details.clone();
     let total = types
         .iter()
-        .filter_map(|vgpu_type| details(&vgpu_type))
+        .filter_map(VgpuType::details)
         .map(|details| details.framebuffer_mib * u64::from(details.max_instances))
         .max()?;
     let taken = active
         .iter()
-        .filter_map(details)
+        .filter_map(|vgpu_type| vgpu_type.details())
         .map(|details| details.framebuffer_mib)
         .sum();
     Some((taken, total))

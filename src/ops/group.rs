@@ -43,10 +43,7 @@ impl ParentTypes {
             .filter(|d| self.functions.contains(&d.parent));
         let active = u32::try_from(on_gpu.count()).unwrap_or(u32::MAX);
         for vgpu_type in &mut self.types {
-            let most = vgpu_type
-                .details
-                .as_ref()
-                .map(|details| details.max_instances);
+            let most = vgpu_type.details().map(|details| details.max_instances);
             let left = most.map_or(u32::MAX, |most| most.saturating_sub(active));
             vgpu_type.available = vgpu_type.available.map(|free| free.min(left));
             vgpu_type.at_least = vgpu_type.at_least.min(left);

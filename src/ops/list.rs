@@ -164,13 +164,17 @@ pub fn doubt_unreadable(context: &Context<'_>, all: &mut [Listed]) {
 
 /// Asks each parent once for the name of each type that is in the list.
 fn name_types(context: &Context<'_>, all: &mut [Listed]) {
-    let mut names: HashMap<(ParentId, TypeId), Option<String>> = HashMap::new();
-    for one in all {
-        let key = (one.parent.clone(), one.type_id.clone());
-        let name = names
-            .entry(key)
-            .or_insert_with(|| context.kernel.type_name(&one.parent, &one.type_id));
-        one.type_name.clone_from(name);
+    let mut known: HashMap<(&ParentId, &TypeId), Option<String>> = HashMap::new();
+    let mut names = Vec::with_capacity(all.len());
+    for Listed {
+        parent, type_id, ..
+    } in all.iter()
+    {
+        let ask = || context.kernel.type_name(parent, type_id);
+        names.push(known.entry((parent, type_id)).or_insert_with(ask).clone());
+    }
+    for (one, name) in all.iter_mut().zip(names) {
+        one.type_name = name;
     }
 }
 

@@ -78,7 +78,8 @@ fn types(parent: &ParentTypes) -> Value {
 }
 
 fn vgpu_type(vgpu_type: &VgpuType) -> Value {
-    let details = vgpu_type.details.as_ref();
+    let details = vgpu_type.details();
+    let details = details.as_ref();
     let name = vgpu_type.name_parts();
     let name = name.as_ref();
     json!({

@@ -105,10 +105,10 @@ fn about_type(vgpu_type: &VgpuType) -> Vec<(&'static str, String)> {
     if let Some(mib) = vgpu_type.framebuffer_mib() {
         told.push(("Framebuffer", size(mib)));
     }
-    if let Some(details) = &vgpu_type.details {
+    if let Some(details) = vgpu_type.details() {
         told.push(("Displays", details.displays.to_string()));
         told.push(("Frame limit", format!("{} FPS", details.frame_limit)));
-        told.push(("Resolution", details.resolution.clone()));
+        told.push(("Resolution", details.resolution));
     }
     if let Some(name) = vgpu_type.name_parts() {
         let series = name.series;

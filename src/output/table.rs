@@ -1,9 +1,13 @@
 //! Tables: bordered at a terminal, plain columns elsewhere.
 
-use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
+use std::iter::repeat_n;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table,
 };
+
+use unicode_width::UnicodeWidthStr;
 
 use super::Style;
 
@@ -70,26 +74,58 @@ const FRAME: usize = 3;
 
 /// Draws the table; nothing at all where it has no rows. Ends in a newline otherwise.
 pub fn draw(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::new();
-    let room = match style {
-        Style::Plain => None,
-        Style::Bordered | Style::Coloured => table.width().map(usize::from),
-    };
-    let (columns, rows) = fitting(columns, rows, room);
-    let columns = columns.as_slice();
     match style {
-        Style::Plain => {
-            table.load_style(NOTHING);
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
-        Style::Bordered | Style::Coloured => {
-            table.load_style(UTF8_FULL_CONDENSED);
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+        _ if rows.is_empty() => String::new(),
+        Style::Plain => plain(columns, &rows),
+        Style::Bordered | Style::Coloured => bordered(columns, rows, style),
+    }
+}
+
+/// Columns that are as wide as their widest text, with two spaces between them.
+fn plain(columns: &[Column], rows: &[Row]) -> String {
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.name.len()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(&row.cells) {
+            *width = width_of(cell).max(*width);
         }
     }
+    let mut text = String::new();
+    let mut add_line = |cells: &mut dyn Iterator<Item = &str>| {
+        for ((column, width), cell) in columns.iter().zip(&widths).zip(cells) {
+            let gap = width.saturating_sub(width_of(cell));
+            let (before, after) = match column.kind {
+                ColumnKind::Number => (gap, 0),
+                ColumnKind::Id | ColumnKind::Words => (0, gap),
+            };
+            text.extend(repeat_n(' ', before));
+            text.push_str(cell);
+            text.extend(repeat_n(' ', after + 2));
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    };
+    add_line(&mut columns.iter().map(|column| column.name));
+    for row in rows {
+        add_line(&mut row.cells.iter().map(String::as_str));
+    }
+    text
+}
+
+/// The room that a text takes at a terminal.
+fn width_of(text: &str) -> usize {
+    match text.is_ascii() {
+        true => text.len(),
+        false => text.width(),
+    }
+}
+
+/// A table with borders, as wide as the terminal at most.
+fn bordered(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
+    let mut table = Table::new();
+    let (columns, rows) = fitting(columns, rows, table.width().map(usize::from));
+    let columns = columns.as_slice();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     if style == Style::Coloured {
         table.enforce_styling();
     }
@@ -103,27 +139,22 @@ pub fn draw(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
             drawn.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
-    if style == Style::Plain {
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-    }
     format!("{}\n", table.trim_fmt())
 }
 
 /// Leaves spare columns out, from the right, until the lines fit into the room there is.
 fn fitting(columns: &[Column], rows: Vec<Row>, room: Option<usize>) -> (Vec<Column>, Vec<Row>) {
     let mut kept: Vec<usize> = (0..columns.len()).collect();
-    let width_of = |at: &usize| {
+    let width = |at: &usize| {
         let cells = rows.iter().filter_map(|row| row.cells.get(*at));
-        let widths = cells.map(|cell| cell.chars().count());
+        let widths = cells.map(|cell| width_of(cell));
         widths
             .max()
             .unwrap_or_default()
             .max(columns[*at].name.len())
             + FRAME
     };
-    while kept.iter().map(width_of).sum::<usize>() + 1 > room.unwrap_or(usize::MAX) {
+    while kept.iter().map(width).sum::<usize>() + 1 > room.unwrap_or(usize::MAX) {
         let Some(spare) = kept.iter().rposition(|at| columns[*at].is_spare) else {
             break;
         };
@@ -219,6 +250,20 @@ mod tests {
         nvidia-63      8
         nvidia-105    16
         ");
+    }
+
+    #[test]
+    fn columns_stay_straight_behind_wide_letters() {
+        let row = |name: &str| Row {
+            cells: vec![name.into(), "x".into()],
+            is_live: true,
+        };
+        let drawn = draw(
+            &[words("A"), words("B")],
+            vec![row("日本"), row("ab")],
+            Style::Plain,
+        );
+        assert_eq!(drawn, "A     B\n日本  x\nab    x\n");
     }
 
     #[test]

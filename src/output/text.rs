@@ -94,9 +94,7 @@ fn hints(error: &Error) -> Vec<String> {
 
 /// Text from files and drivers may hold newlines and worse; a message is one line all the same.
 pub fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.replace(char::is_control, " ")
 }
 
 /// One text of several lines.

@@ -4,42 +4,67 @@ use super::Style;
 use super::table::{Column, Row, draw, ids, numbers, words};
 use super::text::{NONE, UNKNOWN, one_line, or};
 use crate::model::{Parent, VgpuType};
-use crate::nvidia::size;
+use crate::nvidia::{TypeDetails, size};
 use crate::ops::ParentTypes;
+
+/// A line of a table of types.
+struct Line<'a> {
+    parent: &'a Parent,
+    vgpu_type: &'a VgpuType,
+    /// What its description says.
+    details: Option<TypeDetails>,
+}
+
+impl Line<'_> {
+    fn framebuffer_mib(&self) -> Option<u64> {
+        match &self.details {
+            Some(details) => Some(details.framebuffer_mib),
+            None => self.vgpu_type.framebuffer_mib(),
+        }
+    }
+}
 
 /// A column of a table of types: its heading, and what stands in it.
 struct Field {
     column: Column,
-    cell: fn(&Parent, &VgpuType) -> String,
+    cell: fn(&Line<'_>) -> String,
 }
 
 /// What the driver says of each type, as much of it as the terminal has room for.
 pub fn narrow(parents: &[ParentTypes], style: Style) -> String {
-    table(parents, &known(parents), style)
+    let lines = lines(parents);
+    table(&lines, &known(&lines), style)
 }
 
 /// As [`narrow`], and what each type is made for. Nothing is left out or broken over lines, however
 /// narrow the terminal is.
 pub fn wide(parents: &[ParentTypes]) -> String {
-    let mut fields = known(parents);
+    let lines = lines(parents);
+    let mut fields = known(&lines);
     fields.extend([
-        field(words("SERIES"), |_, t| {
-            or(t.name_parts().map(|n| n.series), NONE)
+        field(words("SERIES"), |line| {
+            or(line.vgpu_type.name_parts().map(|n| n.series), NONE)
         }),
-        field(words("USE"), |_, t| {
-            or(t.name_parts().map(|n| n.series.purpose()), NONE)
+        field(words("USE"), |line| {
+            or(
+                line.vgpu_type.name_parts().map(|n| n.series.purpose()),
+                NONE,
+            )
         }),
-        field(words("LICENCE"), |_, t| {
-            or(t.name_parts().map(|n| n.series.licence()), NONE)
+        field(words("LICENCE"), |line| {
+            or(
+                line.vgpu_type.name_parts().map(|n| n.series.licence()),
+                NONE,
+            )
         }),
-        field(words("CUDA"), |_, t| {
-            yes_or_no(t.name_parts().and_then(|n| n.cuda()))
+        field(words("CUDA"), |line| {
+            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.cuda()))
         }),
-        field(words("OPENGL"), |_, t| {
-            yes_or_no(t.name_parts().and_then(|n| n.series.opengl()))
+        field(words("OPENGL"), |line| {
+            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.series.opengl()))
         }),
     ]);
-    table(parents, &fields, Style::Plain)
+    table(&lines, &fields, Style::Plain)
 }
 
 /// "yes", "no", or what stands for what nobody says.
@@ -51,76 +76,83 @@ pub fn yes_or_no(answer: Option<bool>) -> String {
     }
 }
 
-fn field(column: Column, cell: fn(&Parent, &VgpuType) -> String) -> Field {
+fn field(column: Column, cell: fn(&Line<'_>) -> String) -> Field {
     Field { column, cell }
 }
 
-fn table(parents: &[ParentTypes], fields: &[Field], style: Style) -> String {
+fn lines(parents: &[ParentTypes]) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    for ParentTypes { parent, types, .. } in parents {
+        lines.extend(types.iter().map(|vgpu_type| Line {
+            parent,
+            vgpu_type,
+            details: vgpu_type.details(),
+        }));
+    }
+    lines
+}
+
+fn table(lines: &[Line<'_>], fields: &[Field], style: Style) -> String {
     let columns: Vec<Column> = fields.iter().map(|field| field.column).collect();
-    let row = |parent: &Parent, vgpu_type: &VgpuType| Row {
-        cells: fields.iter().map(|f| (f.cell)(parent, vgpu_type)).collect(),
-        is_live: vgpu_type.available != Some(0),
+    let row = |line: &Line<'_>| Row {
+        cells: fields.iter().map(|field| (field.cell)(line)).collect(),
+        is_live: line.vgpu_type.available != Some(0),
     };
-    let of_parent =
-        |one: &ParentTypes| -> Vec<Row> { one.types.iter().map(|t| row(&one.parent, t)).collect() };
-    draw(
-        &columns,
-        parents.iter().flat_map(of_parent).collect(),
-        style,
-    )
+    draw(&columns, lines.iter().map(row).collect(), style)
 }
 
 /// The columns in which any type has something.
-fn known(parents: &[ParentTypes]) -> Vec<Field> {
-    let all = || parents.iter().flat_map(|parent| &parent.types);
-    let is_described = all().any(|t| t.details.is_none() && t.description.is_some());
-    let is_detailed = all().any(|t| t.details.is_some());
-    let is_sized = all().any(|t| t.framebuffer_mib().is_some());
+fn known(lines: &[Line<'_>]) -> Vec<Field> {
+    let has_other_form =
+        |line: &Line<'_>| line.details.is_none() && line.vgpu_type.description.is_some();
+    let is_described = lines.iter().any(has_other_form);
+    let is_detailed = lines.iter().any(|line| line.details.is_some());
+    let is_sized = lines.iter().any(|line| line.framebuffer_mib().is_some());
     let mut fields = vec![
-        field(ids("PARENT"), |parent, _| parent.id.to_string()),
-        field(ids("TYPE"), |_, t| t.id.to_string()),
-        field(words("NAME"), |_, t| {
-            or(t.name.as_deref().map(one_line), NONE)
+        field(ids("PARENT"), |line| line.parent.id.as_str().to_owned()),
+        field(ids("TYPE"), |line| line.vgpu_type.id.as_str().to_owned()),
+        field(words("NAME"), |line| {
+            or(line.vgpu_type.name.as_deref().map(one_line), NONE)
         }),
     ];
     if is_sized {
-        fields.push(field(numbers("FRAMEBUFFER"), |_, t| {
-            or(t.framebuffer_mib().map(size), NONE)
+        fields.push(field(numbers("FRAMEBUFFER"), |line| {
+            or(line.framebuffer_mib().map(size), NONE)
         }));
     }
     if is_detailed {
         fields.extend([
-            field(numbers("DISPLAYS").spare(), |_, t| {
-                or(t.details.as_ref().map(|d| d.displays), NONE)
+            field(numbers("DISPLAYS").spare(), |line| {
+                or(line.details.as_ref().map(|d| d.displays), NONE)
             }),
-            field(numbers("FPS").spare(), |_, t| {
-                or(t.details.as_ref().map(|d| d.frame_limit), NONE)
+            field(numbers("FPS").spare(), |line| {
+                or(line.details.as_ref().map(|d| d.frame_limit), NONE)
             }),
-            field(words("RESOLUTION").spare(), |_, t| {
-                or(t.details.as_ref().map(|d| d.resolution.as_str()), NONE)
+            field(words("RESOLUTION").spare(), |line| {
+                or(line.details.as_ref().map(|d| d.resolution.as_str()), NONE)
             }),
         ]);
     }
-    fields.push(field(numbers("FREE"), |_, t| free(t)));
+    fields.push(field(numbers("FREE"), |line| free(line.vgpu_type)));
     if is_detailed {
-        fields.push(field(numbers("MAX"), |_, t| {
-            or(t.details.as_ref().map(|d| d.max_instances), NONE)
+        fields.push(field(numbers("MAX"), |line| {
+            or(line.details.as_ref().map(|d| d.max_instances), NONE)
         }));
     }
-    fields.push(field(words("API").spare(), |_, t| {
-        or(t.device_api.as_deref().map(one_line), UNKNOWN)
+    fields.push(field(words("API").spare(), |line| {
+        or(line.vgpu_type.device_api.as_deref().map(one_line), UNKNOWN)
     }));
     if is_described {
-        fields.push(field(words("DESCRIPTION"), |_, t| {
-            or(unknown_description(t), NONE)
+        fields.push(field(words("DESCRIPTION"), |line| {
+            or(unknown_description(line), NONE)
         }));
     }
     fields
 }
 
 /// A description whose form is not known, on one line.
-fn unknown_description(vgpu_type: &VgpuType) -> Option<String> {
-    match (&vgpu_type.details, &vgpu_type.description) {
+fn unknown_description(line: &Line<'_>) -> Option<String> {
+    match (&line.details, &line.vgpu_type.description) {
         (None, Some(text)) => Some(one_line(&text.trim().replace('\n', ", "))),
         _ => None,
     }

@@ -325,16 +325,24 @@ impl<'h> Scripts<'h> {
         warnings.extend(self.take_warnings());
     }
 
+    /// Whether there is anybody to ask about a device.
+    pub fn has_callouts(&self) -> bool {
+        !self.callouts().is_empty()
+    }
+
+    fn callouts(&self) -> &[PathBuf] {
+        self.callouts
+            .get_or_init(|| find::scripts(&self.host.callouts(), &mut lock(&self.warnings)))
+    }
+
     /// Who is asked about the subject's type. Asks every script for its capabilities, the first
     /// time, until one knows the answer.
     fn team(&self, subject: &Subject<'_>) -> Result<Team> {
         if let Some(team) = lock(&self.teams).get(subject.type_id) {
             return Ok(team.clone());
         }
-        let scripts = self
-            .callouts
-            .get_or_init(|| find::scripts(&self.host.callouts(), &mut lock(&self.warnings)));
-        let mut team = Team::Each(scripts.clone());
+        let scripts = self.callouts();
+        let mut team = Team::Each(scripts.to_vec());
         for script in scripts {
             if let Some(can) = self.capabilities(script, subject)? {
                 team = Team::One(script.clone(), can);

@@ -5,6 +5,7 @@ mod format;
 mod location;
 mod lock;
 mod mark;
+mod names;
 mod publish;
 mod results;
 mod settings;
@@ -18,10 +19,11 @@ use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use uuid::Uuid;
 
-use crate::dir::{Dir, Entry, EntryKind};
-use crate::error::{Error, Kind, Result, Warnings, errno_of, if_present};
+use crate::dir::{Dir, Entry};
+use crate::error::{Error, Result, Warnings, errno_of, if_present};
 use crate::host::Host;
 use crate::model::{Definition, FrameworkKind, ParentId, parse_uuid};
+use names::{parents_in, uuids_in};
 
 pub use format::{as_read, essence, parse as understand};
 pub use location::Location;
@@ -30,9 +32,6 @@ pub use mark::Mark;
 pub use publish::publish;
 pub use results::{RestoreResult, RestoreResults};
 pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
-
-/// mdevctl keeps its callout scripts here, between the parents.
-const NOT_A_PARENT: &str = "scripts.d";
 
 /// A GPU's own settings, beside the definitions of its vGPUs.
 pub const GPU_SETTINGS: &str = "gpu.conf";
@@ -71,7 +70,7 @@ impl<'h> Store<'h> {
     /// Keeps other programs of ours from changing this parent's definitions and devices.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] without root; somebody else has held it too long.
+    /// [`NotPermitted`](crate::error::Kind::NotPermitted) without root; somebody else has held it too long.
     pub fn lock(&self, parent: &ParentId) -> Result<Lock> {
         Lock::take(&self.host.locks(), &self.host.parent_lock(parent))
     }
@@ -235,10 +234,29 @@ impl<'h> Store<'h> {
     /// # Errors
     /// It is absent ([`Error::is_absent`]), or cannot be understood; the path is named.
     pub fn read(&self, at: &Location) -> Result<Definition> {
-        let dir = Dir::open(self.shelf(at.framework))?
+        read_one(&self.open_parent(at)?, at.clone())
+    }
+
+    /// As [`Store::read`], of each of these, in their order. The directory of a parent is opened once
+    /// for those of it that stand together.
+    pub fn read_each(&self, places: &[Location]) -> Vec<Result<Definition>> {
+        let are_neighbours =
+            |a: &Location, b: &Location| (a.framework, &a.parent) == (b.framework, &b.parent);
+        let mut all = Vec::with_capacity(places.len());
+        for of_parent in places.chunk_by(are_neighbours) {
+            let dir = self.open_parent(&of_parent[0]);
+            all.extend(of_parent.iter().map(|at| match &dir {
+                Ok(dir) => read_one(dir, at.clone()),
+                Err(error) => Err(error.clone()),
+            }));
+        }
+        all
+    }
+
+    fn open_parent(&self, at: &Location) -> Result<Dir> {
+        Dir::open(self.shelf(at.framework))?
             .open_real_dir(at.parent.as_str())
-            .map_err(told_of_link)?;
-        read_one(&dir, at.clone())
+            .map_err(told_of_link)
     }
 
     /// Writes a definition, replacing the old one whole. Call it with the parent's lock held.
@@ -306,62 +324,6 @@ fn told_of_link(error: Error) -> Error {
     }
 }
 
-fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
-    let mut parents = Vec::new();
-    for entry in top.entries()? {
-        // A stray file beside the parents' directories is nobody's definition.
-        if entry.kind == EntryKind::Other || entry.name == NOT_A_PARENT {
-            continue;
-        }
-        match entry.name.to_str() {
-            Some(name) if name.starts_with('.') => {}
-            Some(name) => match name.parse() {
-                Ok(parent) => parents.push(parent),
-                Err(error) => warnings.push(Error::at(error, top.join(&entry.name))),
-            },
-            None => warnings.push(
-                Error::new(Kind::Failed, "a directory with an odd name is left out")
-                    .at(top.join(&entry.name)),
-            ),
-        }
-    }
-    Ok(parents)
-}
-
-/// The definitions in a parent's directory, by name. A name that was meant to be a UUID and is none
-/// would never be started: that is worth a warning. Hidden files and backups are not.
-fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
-    let mut uuids = Vec::new();
-    for entry in dir.entries()? {
-        let name = entry.name.to_string_lossy();
-        match parse_uuid(&name) {
-            Ok(uuid) if *uuid.to_string() == *name => uuids.push(uuid),
-            _ if is_side_file(&name) => {}
-            Ok(_) => warnings.push(
-                Error::new(
-                    Kind::Failed,
-                    "the name of a definition must be in lower case",
-                )
-                .at(dir.join(&entry.name)),
-            ),
-            Err(_) => warnings.push(
-                Error::new(Kind::Failed, "the name of a definition must be a UUID")
-                    .at(dir.join(&entry.name)),
-            ),
-        }
-    }
-    Ok(uuids)
-}
-
-/// Hidden files and what editors and package managers leave beside a definition.
-fn is_side_file(name: &str) -> bool {
-    let stem = name.get(..36).unwrap_or_default();
-    name == GPU_SETTINGS
-        || name.starts_with('.')
-        || name.ends_with('~')
-        || name.len() > 36 && parse_uuid(stem).is_ok()
-}
-
 fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
     let name = at.uuid.to_string();
     let bytes = dir
@@ -407,6 +369,13 @@ mod tests {
         assert_eq!(all[0].type_id, wanted.type_id);
         let at = Location::of(&wanted);
         assert_eq!(store.read(&at).unwrap(), all[0]);
+        let elsewhere = Location {
+            parent: "0000:82:00.0".parse().unwrap(),
+            ..at.clone()
+        };
+        let both = store.read_each(&[at.clone(), elsewhere]);
+        assert_eq!(both[0].as_ref(), Ok(&all[0]));
+        assert!(both[1].as_ref().unwrap_err().is_absent());
 
         store.delete(&lock, &at).unwrap();
         store.delete(&lock, &at).unwrap();

@@ -4,7 +4,8 @@ use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::ParentId;
 
-use super::{GPU_SETTINGS, Lock, Store, atomic, parents_in};
+use super::names::parents_in;
+use super::{GPU_SETTINGS, Lock, Store, atomic};
 use crate::model::FrameworkKind;
 
 /// Whether boot switches a GPU's virtual functions on.

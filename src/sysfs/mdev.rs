@@ -3,7 +3,6 @@
 //! Layout and errnos: kernel Documentation/driver-api/vfio-mediated-device.rst, and observed on
 //! Debian's 6.1 with mtty, mdpy and mbochs.
 
-use std::ffi::OsStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
 };
-use crate::nvidia::{TypeDetails, messages};
+use crate::nvidia::messages;
 
 /// How long a removal may take before it counts as blocked. An idle device goes in milliseconds,
 /// NVIDIA's driver may wait a few seconds for its plugin to leave.
@@ -57,12 +56,10 @@ impl<'h> Mdev<'h> {
         let name = uuid.to_string();
         let target = devices.read_link(&name)?;
         let parent = target
-            .parent()
-            .and_then(|parent| parent.file_name())
-            .and_then(OsStr::to_str)
-            .ok_or_else(|| Error::system("odd link target", devices.join(&name), Errno::EINVAL))?
-            .parse()?;
-        let type_link = format!("{name}/mdev_type");
+            .to_str()
+            .and_then(|target| target.rsplit('/').nth(1)?.parse().ok())
+            .ok_or_else(|| Error::system("odd link target", devices.join(&name), Errno::EINVAL))?;
+        let type_link = name + "/mdev_type";
         let type_id = devices
             .link_name(&type_link)?
             .parse()
@@ -300,7 +297,8 @@ fn gpu_of(parents: &Dir, id: &ParentId) -> Option<ParentId> {
 
 /// Reads one type; what cannot be read of it becomes a warning and stays unknown.
 fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
-    let mut optional = |file: &str| match if_present(types.read_text(format!("{id}/{file}"))) {
+    let path = |file: &str| [id.as_str(), "/", file].concat();
+    let mut optional = |file: &str| match if_present(types.read_text(path(file))) {
         Ok(text) => text.filter(|text| !text.is_empty()),
         Err(error) => {
             warnings.push(error);
@@ -308,12 +306,11 @@ fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
         }
     };
     let (name, description) = (optional("name"), optional("description"));
-    let details = description.as_deref().and_then(TypeDetails::parse);
     let mut required = |file: &str| -> Option<String> {
-        let path = format!("{id}/{file}");
-        match types.read_text(&path) {
+        match types.read_text(path(file)) {
             Ok(text) if text.is_empty() => {
-                warnings.push(Error::new(Kind::Failed, "the file is empty").at(types.join(path)));
+                let empty = Error::new(Kind::Failed, "the file is empty");
+                warnings.push(empty.at(types.join(path(file))));
                 None
             }
             Ok(text) => Some(text),
@@ -332,7 +329,7 @@ fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
                     Kind::Failed,
                     format!("{text:?} is not a number of instances"),
                 )
-                .at(types.join(format!("{id}/available_instances"))),
+                .at(types.join(path("available_instances"))),
             );
             None
         }
@@ -341,7 +338,6 @@ fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
         id,
         name,
         description,
-        details,
         available,
         at_least: available.unwrap_or_default(),
         device_api,

@@ -153,7 +153,7 @@ fn type_numbers(
             .map(|_| vgpu_type.short_name().to_owned()),
         free,
         free_at_least: at_least.filter(|_| is_bounded),
-        most: vgpu_type.details.as_ref().map(|d| d.max_instances),
+        most: vgpu_type.details().map(|d| d.max_instances),
         framebuffer_mib: vgpu_type.framebuffer_mib(),
         active,
     }

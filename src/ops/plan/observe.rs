@@ -173,7 +173,6 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
             id: device.type_id.clone(),
             name,
             description: None,
-            details: None,
             available: Some(0),
             at_least: 0,
             device_api: None,

@@ -146,7 +146,7 @@ impl<'w> Space<'w> {
 
     /// The most instances of a type: what its description says, else what fits into the memory.
     fn most(&self, vgpu_type: &VgpuType) -> Option<u32> {
-        if let Some(details) = &vgpu_type.details {
+        if let Some(details) = vgpu_type.details() {
             return Some(details.max_instances);
         }
         let (memory, mib) = (self.gpu.memory_mib?, vgpu_type.framebuffer_mib()?);

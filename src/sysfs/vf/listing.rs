@@ -101,7 +101,6 @@ fn vgpu_type(id: TypeId, name: String, available: Option<u32>) -> VgpuType {
         id,
         name: Some(name),
         description: None,
-        details: None,
         available,
         at_least: available.unwrap_or(1),
         device_api: Some(DEVICE_API.to_owned()),

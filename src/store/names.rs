@@ -1,0 +1,71 @@
+//! Which names in the directories of definitions mean something.
+
+use uuid::Uuid;
+
+use super::GPU_SETTINGS;
+use crate::dir::{Dir, EntryKind};
+use crate::error::{Error, Kind, Result, Warnings};
+use crate::model::{ParentId, parse_uuid};
+
+/// mdevctl keeps its callout scripts here, between the parents.
+const NOT_A_PARENT: &str = "scripts.d";
+
+/// The parents that have a directory of definitions.
+///
+/// # Errors
+/// What the kernel answered. A name that cannot be a parent's is a warning.
+pub fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
+    let mut parents = Vec::new();
+    for entry in top.entries()? {
+        // A stray file beside the parents' directories is nobody's definition.
+        if entry.kind == EntryKind::Other || entry.name == NOT_A_PARENT {
+            continue;
+        }
+        match entry.name.to_str() {
+            Some(name) if name.starts_with('.') => {}
+            Some(name) => match name.parse() {
+                Ok(parent) => parents.push(parent),
+                Err(error) => warnings.push(Error::at(error, top.join(&entry.name))),
+            },
+            None => warnings.push(
+                Error::new(Kind::Failed, "a directory with an odd name is left out")
+                    .at(top.join(&entry.name)),
+            ),
+        }
+    }
+    Ok(parents)
+}
+
+/// The definitions in a parent's directory, by name. A name that was meant to be a UUID and is none
+/// would never be started: that is worth a warning. Hidden files and backups are not.
+pub fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
+    let mut uuids = Vec::new();
+    for entry in dir.entries()? {
+        let name = entry.name.to_string_lossy();
+        match parse_uuid(&name) {
+            Ok(uuid) if !name.bytes().any(|byte| byte.is_ascii_uppercase()) => uuids.push(uuid),
+            _ if is_side_file(&name) => {}
+            Ok(_) => warnings.push(
+                Error::new(
+                    Kind::Failed,
+                    "the name of a definition must be in lower case",
+                )
+                .at(dir.join(&entry.name)),
+            ),
+            Err(_) => warnings.push(
+                Error::new(Kind::Failed, "the name of a definition must be a UUID")
+                    .at(dir.join(&entry.name)),
+            ),
+        }
+    }
+    Ok(uuids)
+}
+
+/// Hidden files and what editors and package managers leave beside a definition.
+fn is_side_file(name: &str) -> bool {
+    let stem = name.get(..36).unwrap_or_default();
+    name == GPU_SETTINGS
+        || name.starts_with('.')
+        || name.ends_with('~')
+        || name.len() > 36 && parse_uuid(stem).is_ok()
+}
