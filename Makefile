@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help setup build check test mdevctl-reference promtool demo vm-test install uninstall clean
+.PHONY: help setup build check test mdevctl-reference promtool bench demo vm-test install uninstall clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -43,6 +43,7 @@ MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.8))
 # What building, testing and the demo need on Debian, beside Rust.
 PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils libvirt0 libxml2-utils \
 	bash-completion zsh fish
+BENCH_PACKAGES := binutils time valgrind
 VM_PACKAGES = $(shell tests/vm/build --packages)
 
 # $(call need,PACKAGE...): installs what is missing when run by root on Debian, says what is missing otherwise.
@@ -111,6 +112,14 @@ test: setup check mdevctl-reference promtool ## everything that runs without a v
 	awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($$i ~ /^passed/) p += $$(i - 1); if ($$i ~ /^failed/) f += $$(i - 1) } } \
 		END { printf "%d passed, %d failed\n", p, f }' "$$log"; \
 	exit $$status
+
+bench: setup mdevctl-reference ## counts and times beside mdevctl and the least that any program needs (a few minutes)
+	$(call need,$(BENCH_PACKAGES))
+	$(CARGO) build --release --locked
+	$(CARGO) build --locked --example simhost
+	rustc --edition 2024 -O -o $(CARGO_TARGET_DIR)/floor benches/floor.rs
+	VGPUCTL=$(abspath $(BINARY)) FLOOR=$(abspath $(CARGO_TARGET_DIR))/floor MDEVCTL_REFERENCE=$(MDEVCTL_REFERENCE) \
+		SIMHOST=$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost $(CARGO) bench --quiet --locked --profile dev --bench compare
 
 demo: setup ## a simulated host, and vgpuctl on it
 	$(CARGO) build --locked --bin vgpuctl --example simhost
