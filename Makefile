@@ -38,7 +38,7 @@ NAMES := mdevctl lsmdev
 # libvirt watches this only if it is there when libvirt starts.
 DEFINITIONS := /etc/mdevctl.d
 COMPLETIONS := $(BASHDIR)/vgpuctl $(ZSHDIR)/_vgpuctl $(FISHDIR)/vgpuctl.fish
-MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.8))
+MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.[58]))
 
 # What building, testing and the demo need on Debian, beside Rust.
 PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils libvirt0 libxml2-utils \
@@ -201,7 +201,7 @@ install: ## install what `make build` built, so that the next boot restores save
 		sed 's|^ExecStart=vgpuctl |ExecStart=$(EXEC_START) |' "systemd/$$unit" >"$(DESTDIR)$(UNITDIR)/$$unit"; \
 		chmod 644 "$(DESTDIR)$(UNITDIR)/$$unit"; \
 	done
-	for page in $(MAN_PAGES); do $(INSTALL) -Dm644 "$$page" "$(DESTDIR)$(MANDIR)/man8/$${page##*/}"; done
+	for page in $(MAN_PAGES); do $(INSTALL) -Dm644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
 	$(INSTALL) -Dm644 completions/vgpuctl.bash $(DESTDIR)$(BASHDIR)/vgpuctl
 	$(INSTALL) -Dm644 completions/_vgpuctl $(DESTDIR)$(ZSHDIR)/_vgpuctl
 	$(INSTALL) -Dm644 completions/vgpuctl.fish $(DESTDIR)$(FISHDIR)/vgpuctl.fish
@@ -226,14 +226,16 @@ uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and s
 	if [[ -d $(DESTDIR)$(DEFINITIONS) ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DEFINITIONS); fi
 	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
 	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
-	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man8/$(page)')
+	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page)')
 	rm -f $(COMPLETIONS:%='$(DESTDIR)%')
 	for dir in $(BASHDIR) $(ZSHDIR) $(FISHDIR); do \
 		for dir in "$(DESTDIR)$$dir" "$(DESTDIR)$${dir%/*}"; do \
 			if [[ -d $$dir ]]; then rmdir --ignore-fail-on-non-empty "$$dir"; fi; \
 		done; \
 	done
-	if [[ -d $(DESTDIR)$(MANDIR)/man8 ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(MANDIR)/man8; fi
+	for section in 5 8; do \
+		if [[ -d $(DESTDIR)$(MANDIR)/man$$section ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(MANDIR)/man$$section; fi; \
+	done
 	$(RELOAD)
 
 clean: ## remove what was built

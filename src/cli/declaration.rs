@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::declare::{self, LONGEST_FILE, Reading, Source};
 use crate::error::{Error, Kind, Result, errno_of};
-use crate::ops::Context;
+use crate::ops::{Context, gpu_facts};
 
 /// One declaration, of a file or several.
 #[derive(Debug, Args)]
@@ -16,6 +16,34 @@ pub struct DeclarationArgs {
     /// What the host is to have (vgpuctl.toml(5)); `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// The file is another program's. nova: nova.conf; proxmox: machines' files, named as 100.conf,
+    /// and mapping/pci.cfg where they name mappings
+    #[arg(long, value_name = "FORMAT")]
+    from: Option<Format>,
+    /// What such a file leaves open: the configuration's label, or KubeVirt's node labels, as
+    /// KEY=VALUE,...
+    #[arg(long, value_name = "LABEL", requires = "from")]
+    select: Option<String>,
+}
+
+/// Whose file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    NvidiaVgpuDeviceManager,
+    Kubevirt,
+    Nova,
+    Proxmox,
+}
+
+impl From<Format> for declare::Format {
+    fn from(format: Format) -> declare::Format {
+        match format {
+            Format::NvidiaVgpuDeviceManager => declare::Format::VgpuDeviceManager,
+            Format::Kubevirt => declare::Format::KubeVirt,
+            Format::Nova => declare::Format::Nova,
+            Format::Proxmox => declare::Format::Proxmox,
+        }
+    }
 }
 
 impl DeclarationArgs {
@@ -28,15 +56,21 @@ impl DeclarationArgs {
     ///
     /// # Errors
     /// A file cannot be read; all that is wrong with the first one that makes no sense.
-    pub fn read(&self, _context: &Context<'_>) -> Result<Reading> {
+    pub fn read(&self, context: &Context<'_>) -> Result<Reading> {
         let files: Vec<Source> = self
             .files
             .iter()
             .map(|path| source(path))
             .collect::<Result<_>>()?;
-        match files.as_slice() {
-            [file] => declare::parse(file),
-            _ => Err(Error::new(Kind::Usage, "a declaration is one file")),
+        match (self.from, files.as_slice()) {
+            (Some(format), files) => {
+                // What could not be read is told by what compares the host with it.
+                let gpus = gpu_facts(context)?.value;
+                declare::import(format.into(), files, self.select.as_deref(), &gpus)
+            }
+            (None, [file]) => declare::parse(file),
+            (None, _) => Err(Error::new(Kind::Usage, "a declaration is one file")
+                .hint("several files are those of a host of Proxmox VE: --from proxmox")),
         }
     }
 }

@@ -5,7 +5,7 @@ mod assert;
 mod attach;
 mod complete;
 mod create;
-pub mod declaration;
+mod declaration;
 mod define;
 mod doctor;
 mod explain;

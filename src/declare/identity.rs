@@ -123,6 +123,11 @@ impl MemberKey {
 }
 
 impl GroupName {
+    /// The name of a group that has none of its own.
+    pub fn numbered(number: usize) -> GroupName {
+        GroupName(format!("group.{number}"))
+    }
+
     /// The name as the file has it.
     pub fn as_str(&self) -> &str {
         &self.0

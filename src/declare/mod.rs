@@ -4,18 +4,21 @@
 
 mod fault;
 mod identity;
+mod import;
 mod read;
 mod read_group;
 mod read_members;
 mod read_parts;
 mod table;
 mod write;
+mod yaml;
 
 use crate::model::{Attr, ParentId, StartMode, TypeId};
 use crate::nvidia::Placement;
 
 pub use fault::Source;
 pub use identity::{GroupName, MachineId, Member, MemberKey};
+pub use import::{Format, import};
 pub use read::{LONGEST_FILE, Reading, parse};
 pub use write::write;
 
@@ -84,9 +87,12 @@ pub enum Amount {
     UpTo(u32),
 }
 
+/// The most that a group may count, on one GPU or in all.
+pub const LARGEST: u32 = 4096;
+
 impl Amount {
-    /// As many as there is room for.
-    pub const MAX: Amount = Amount::UpTo(u32::MAX);
+    /// As many as there is room for: no GPU has room for so many.
+    pub const MAX: Amount = Amount::UpTo(LARGEST);
 }
 
 /// The GPUs that a group's vGPUs may be on.
@@ -113,12 +119,22 @@ pub enum GpuName {
 pub struct GpuFacts {
     /// The GPU's address, or the name of another parent.
     pub id: ParentId,
+    /// The parents that are virtual functions of it.
+    pub functions: Vec<ParentId>,
     /// Its PCI vendor and device.
     pub pci_ids: Option<(u16, u16)>,
     /// What people call the card: its model, and what the hardware database calls it.
     pub models: Vec<String>,
     /// The types that it lists, with their short names.
     pub types: Vec<(TypeId, String)>,
+}
+
+impl GpuFacts {
+    /// Whether this is the GPU's address, or that of a function of it.
+    pub fn is_at(&self, address: &str) -> bool {
+        let mut ids = std::iter::once(&self.id).chain(&self.functions);
+        ids.any(|id| id.as_str().eq_ignore_ascii_case(address))
+    }
 }
 
 impl GpuName {

@@ -7,13 +7,10 @@ use toml::de::DeTable;
 
 use super::identity::{Member, MemberKey};
 use super::table::{Reader, Value, get, shown};
-use super::{Amount, Members};
+use super::{Amount, LARGEST, Members};
 use crate::error::{Error, Result};
 use crate::model::parse_uuid;
 use crate::text::whole;
-
-/// The most that one group may count.
-const MOST: u32 = 4096;
 
 const WAYS: [&str; 5] = ["count", "per-gpu", "names", "vms", "uuids"];
 
@@ -42,7 +39,7 @@ pub fn members<'t>(
         }
     };
     match way {
-        "count" => reader.number("count", value, MOST).map(Members::Count),
+        "count" => reader.number("count", value, LARGEST).map(Members::Count),
         "per-gpu" => per_gpu(reader, value).map(Members::PerGpu),
         "names" => listed(reader, way, "[\"alice\", \"bob\"]", value, named),
         "vms" => listed(reader, way, "[100, \"101:1\"]", value, of_vm),
@@ -66,7 +63,7 @@ fn per_gpu<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Amount> {
             reader.fault(value.span(), "per-gpu does not say its max: { max = 4 }");
             return None;
         };
-        return reader.number("max", most, MOST).map(Amount::UpTo);
+        return reader.number("max", most, LARGEST).map(Amount::UpTo);
     }
     if !value.get_ref().is_integer() {
         let message = format!(
@@ -76,7 +73,9 @@ fn per_gpu<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Amount> {
         reader.fault(value.span(), message);
         return None;
     }
-    reader.number("per-gpu", value, MOST).map(Amount::Exactly)
+    reader
+        .number("per-gpu", value, LARGEST)
+        .map(Amount::Exactly)
 }
 
 /// How one item of a list is read; nothing for a value of the wrong kind.

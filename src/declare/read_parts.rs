@@ -1,5 +1,7 @@
 //! The GPUs, parameters and attributes of a group of a declaration's text.
 
+use std::collections::HashSet;
+
 use toml::de::DeTable;
 
 use super::table::{Reader, Value, get, shown};
@@ -37,12 +39,12 @@ pub fn gpu_names<'t>(
     if items.is_empty() {
         reader.fault(value.span(), format!("{what} lists no GPU"));
     }
-    let mut names = Vec::new();
+    let (mut names, mut seen) = (Vec::new(), HashSet::new());
     for item in items {
         let Some(name) = gpu_name(reader, what, item) else {
             continue;
         };
-        match names.contains(&name) {
+        match !seen.insert(name.clone()) {
             true => reader.fault(item.span(), format!("{what} has {} twice", shown(item))),
             false => names.push(name),
         }

@@ -41,6 +41,7 @@ pub fn facts_of(
     let types = of_gpu.types.iter();
     GpuFacts {
         id: parent.gpu().clone(),
+        functions: of_gpu.functions.clone(),
         pci_ids: pci.as_ref().and_then(PciIdentity::numbers),
         models: pci.map_or_else(Vec::new, |pci| models(cards, &pci)),
         types: types

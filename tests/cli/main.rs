@@ -11,6 +11,7 @@ mod concurrency;
 mod crash;
 mod create;
 mod create_failures;
+mod declared_files;
 mod define;
 mod empty_hosts;
 mod explain;

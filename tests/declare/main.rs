@@ -1,8 +1,17 @@
 //! What files declare: vgpuctl's own form and other programs'.
 
+mod any_text;
+mod documents;
+mod kubevirt;
+mod nova;
+mod proxmox;
 mod toml;
+mod vgpu_device_manager;
 
-use vgpuctl::declare::{Declaration, Source};
+use vgpuctl::declare::{
+    Amount, Declaration, Format, GpuChoice, GpuFacts, GpuName, Members, Reading, Source, Unlisted,
+    import,
+};
 use vgpuctl::error::Error;
 
 fn source(text: &str) -> Source {
@@ -25,4 +34,76 @@ fn without_lines(mut declaration: Declaration) -> Declaration {
         .iter_mut()
         .for_each(|group| group.line = 0);
     declaration
+}
+
+/// Two T4s, an A40 whose functions are parents, and Intel's graphics.
+fn gpus() -> Vec<GpuFacts> {
+    let types = |list: &[(&str, &str)]| {
+        let list = list.iter();
+        list.map(|(id, name)| (id.parse().unwrap(), (*name).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let gpu = |id: &str, device, types| GpuFacts {
+        id: id.parse().unwrap(),
+        functions: Vec::new(),
+        pci_ids: Some(device),
+        models: Vec::new(),
+        types,
+    };
+    let t4 = types(&[
+        ("nvidia-222", "T4-1B"),
+        ("nvidia-230", "T4-1Q"),
+        ("nvidia-231", "T4-2Q"),
+    ]);
+    let a40 = types(&[("nvidia-557", "A40-1Q"), ("nvidia-558", "A40-2Q")]);
+    let intel = types(&[("i915-GVTg_V5_4", "i915-GVTg_V5_4")]);
+    let functions = ["0000:83:00.4", "0000:83:00.5", "0000:83:00.6"];
+    vec![
+        gpu("0000:00:02.0", (0x8086, 0x5912), intel),
+        gpu("0000:81:00.0", (0x10de, 0x1eb8), t4.clone()),
+        gpu("0000:82:00.0", (0x10de, 0x1eb8), t4),
+        GpuFacts {
+            functions: functions.map(|id| id.parse().unwrap()).to_vec(),
+            ..gpu("0000:83:00.0", (0x10de, 0x2235), a40)
+        },
+    ]
+}
+
+fn read(format: Format, text: &str, select: Option<&str>) -> Result<Reading, Vec<String>> {
+    import(format, &[source(text)], select, &gpus()).map_err(|error| told(&error))
+}
+
+/// A declaration in short: its groups, a line each, and what becomes of the rest.
+fn in_short(declaration: &Declaration) -> Vec<String> {
+    let name = |name: &GpuName| match name {
+        GpuName::Text(text) => text.trim_start_matches("0000:").to_owned(),
+        GpuName::Index(index) => index.to_string(),
+    };
+    let names = |names: &[GpuName]| names.iter().map(name).collect::<Vec<_>>().join(" ");
+    let group = |group: &vgpuctl::declare::Group| {
+        let members = match &group.members {
+            Members::Count(count) => format!("{count}"),
+            Members::PerGpu(Amount::Exactly(count)) => format!("{count} each"),
+            Members::PerGpu(Amount::MAX) => "max each".to_owned(),
+            Members::PerGpu(Amount::UpTo(most)) => format!("up to {most} each"),
+            Members::Listed(members) => {
+                let keys = members.iter().map(|member| member.key.to_string());
+                keys.collect::<Vec<_>>().join(" ")
+            }
+        };
+        let on = match &group.gpus {
+            GpuChoice::Any => "any".to_owned(),
+            GpuChoice::These(these) => names(these),
+        };
+        format!(
+            "{}: {} {members} on {on}, {}",
+            group.name, group.type_name, group.start
+        )
+    };
+    let mut lines: Vec<String> = declaration.groups.iter().map(group).collect();
+    lines.push(match &declaration.unlisted {
+        Unlisted::RemoveOn(on) => format!("others go from {}", names(on)),
+        other => format!("{other:?}"),
+    });
+    lines
 }

@@ -1,0 +1,151 @@
+//! NVIDIA's vGPU device manager.
+
+use vgpuctl::declare::{Format, Reading};
+
+use super::in_short;
+
+const FILE: &str = r#"version: v1
+vgpu-configs:
+  T4-small:
+    - device-filter: ["0x1EB810DE"]
+      devices: all
+      vgpu-devices:
+        T4-1Q: 16
+  mixed:
+    - devices: [0, 1]
+      vgpu-devices: {"T4-1Q": 16}
+    - device-filter: "0x1EB810DE"
+      devices: [1]
+      vgpu-devices:
+        "T4-2Q": 4
+        "T4-1B": 0
+    - devices: [7]
+      vgpu-devices: {"T4-2Q": 8}
+"#;
+
+fn read(text: &str, select: Option<&str>) -> Result<Reading, Vec<String>> {
+    super::read(Format::VgpuDeviceManager, text, select)
+}
+
+#[test]
+fn a_configuration_means_its_gpus_and_nothing_else_there() {
+    let reading = read(FILE, Some("T4-small")).unwrap();
+    assert_eq!(
+        in_short(&reading.declaration),
+        [
+            "T4-1Q: T4-1Q 16 each on 81:00.0 82:00.0, auto",
+            "others go from 81:00.0 82:00.0",
+        ]
+    );
+    assert_eq!(
+        reading.notes,
+        ["0000:83:00.0 is not in T4-small and stays as it is"]
+    );
+}
+
+#[test]
+fn of_two_entries_for_one_gpu_the_later_one_counts() {
+    let reading = read(FILE, Some("mixed")).unwrap();
+    assert_eq!(
+        in_short(&reading.declaration),
+        [
+            "T4-1Q: T4-1Q 16 each on 81:00.0, auto",
+            "T4-2Q: T4-2Q 4 each on 82:00.0, auto",
+            "others go from 81:00.0 82:00.0",
+        ]
+    );
+    assert_eq!(
+        reading.notes,
+        [
+            "0000:83:00.0 is not in mixed and stays as it is",
+            "line 16: no GPU of this host is meant",
+        ]
+    );
+}
+
+#[test]
+fn a_label_that_is_not_there_leads_to_those_that_are() {
+    assert_eq!(
+        read(FILE, Some("T4-smal")).unwrap_err(),
+        ["f:1: no configuration \"T4-smal\"; did you mean T4-small? There are T4-small, mixed"]
+    );
+    assert_eq!(
+        read(FILE, None).unwrap_err(),
+        ["f:1: say which configuration with --select LABEL; there are T4-small, mixed"]
+    );
+    let one = "version: v1\nvgpu-configs: {a: [{devices: all, vgpu-devices: {A40-1Q: 2}}]}";
+    assert_eq!(
+        in_short(&read(one, None).unwrap().declaration)[0],
+        "A40-1Q: A40-1Q 2 each on 81:00.0 82:00.0 83:00.0, auto"
+    );
+}
+
+#[test]
+fn it_is_as_strict_as_theirs_and_tells_all_at_once() {
+    let text = "version: v2\nvgpu-config: {}\nvgpu-configs:\n  a:\n  - device: all\n    vgpu-devices: []\n  - devices: some\n    vgpu-devices: {T4-1Q: many}\n    device-filter: [T4]\n  b: {}\n";
+    assert_eq!(
+        read(text, Some("a")).unwrap_err(),
+        [
+            "f:1: version v2 is not known here: v1 is",
+            "f:2: the file has no key \"vgpu-config\"; did you mean vgpu-configs?",
+            "f:5: an entry of a has no key \"device\"; did you mean devices?",
+            "f:5: an entry of a has no devices",
+            "f:7: devices takes all or a list such as [0, 1], not some",
+            "f:8: T4-1Q takes a count from 0 to 4096, not many",
+            "f:9: device-filter takes numbers such as 0x1EB810DE, not T4",
+            "f:10: b must be a list with an entry in it, not a mapping",
+        ]
+    );
+    for (text, wanted) in [
+        ("", "f:1: the file holds nothing"),
+        ("a: [", "f:2: not YAML: "),
+        (
+            "version: v1\n",
+            "f:1: vgpu-configs must be a mapping with a configuration in it",
+        ),
+        (
+            "version: v1\nversion: v1\n",
+            "f:2: the key \"version\" is there twice",
+        ),
+        (
+            "--- 1\n--- 2\n",
+            "f:2: a second document, where one is expected",
+        ),
+        ("a: !foo 1", "f:1: the tag !foo is not known here"),
+        ("? [a]\n: b", "f:1: a key that is no text"),
+    ] {
+        let found = read(text, None).unwrap_err();
+        assert!(
+            found.iter().any(|line| line.starts_with(wanted)),
+            "{text:?}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn aliases_are_read_and_cannot_blow_up() {
+    let text = "version: v1\nvgpu-configs:\n  a: &a\n  - {devices: all, vgpu-devices: {A40-1Q: 2}}\n  b: *a\n";
+    assert_eq!(
+        read(text, Some("a")),
+        read(text, Some("b")).map(|mut reading| {
+            reading.notes.clear();
+            reading
+        })
+    );
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..30 {
+        let last = format!("*a{}, ", n - 1).repeat(10);
+        text += &format!("a{n}: &a{n} [{last}]\n");
+    }
+    let found = read(&text, None).unwrap_err();
+    assert!(
+        found[0].contains("its aliases repeat too much"),
+        "{found:?}"
+    );
+    let deep = "[".repeat(100);
+    let found = read(&deep, None).unwrap_err();
+    assert!(
+        found[0].contains("nested deeper than 64 levels"),
+        "{found:?}"
+    );
+}
