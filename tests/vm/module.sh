@@ -65,3 +65,7 @@ let_go() {
     echo >"/tmp/hold-$1"
     wait "${holders[$1]}"
 }
+# said PATTERN: in the last answer of status_of.
+said() { grep -qE -- "$1" /tmp/output || fail "not said: $1"; }
+# seconds_of PATTERN: when the kernel first said it, in this boot.
+seconds_of() { dmesg | sed -n "s/^\[ *\([0-9]*\)\..*$1.*/\1/p" | head -n 1; }

@@ -1,7 +1,8 @@
-# shellcheck shell=bash
+# shellcheck shell=bash source=tests/vm/module.sh
 # expect: 240 seconds a stage
 # guest: libvirt-qemu
 # What vgpuctl attach prints, given to those it is for: QEMU opens the device, libvirt takes the XML and starts the domain.
+. /src/tests/vm/module.sh
 
 # monitor COMMANDS QEMU-ARGUMENTS: QEMU with a machine of nothing else, stopped; what its monitor answered to the commands, a
 # line each. The arguments are given to a shell, as a user would paste them.
@@ -102,6 +103,29 @@ libvirt_takes_it() {
     virt-xml-validate "$file" domain >&3
 }
 
+libvirt_takes_a_function() {
+    local id glass identity file count=0
+    say "--- virsh define --validate, a virtual function"
+    host l40s framework=vfio
+    vgpuctl vfs enable "$(gpu 1)"
+    id=$(vgpuctl create --type L40S-12Q)
+    for glass in "" "--looking-glass nvfbc"; do
+        for identity in "" "--present-as 10de:1bb1"; do
+            # shellcheck disable=SC2086 # words
+            file=$(domain function "$(block domain-devices "$id" $glass $identity)" "$(block domain-end "$id" $glass $identity)")
+            vir define --validate "$file" >/tmp/define 2>&1 || fail "$glass $identity: $(cat /tmp/define "$file")"
+            vir dumpxml --inactive function >/tmp/dumped
+            has "$(cat /tmp/dumped)" "<hostdev mode='subsystem' type='pci' managed='no'>"
+            has "$(cat /tmp/dumped)" "<address domain='0x0001' bus='0x81' slot='0x00' function='0x4'/>"
+            virt-xml-validate "$file" domain >&3
+            vir undefine function >/dev/null
+            count=$((count + 1))
+        done
+    done
+    say "$count combinations"
+    vgpuctl remove "$id"
+}
+
 libvirt_starts_it() {
     local answer end
     say "--- a domain with another identity runs"
@@ -168,6 +192,7 @@ stage_1() {
     virsh --version=short >&3
     qemu_opens_it
     libvirt_takes_it
+    libvirt_takes_a_function
     libvirt_starts_it
     apply_adds_it
 }

@@ -5,8 +5,6 @@
 . /src/tests/vm/module.sh
 
 pf=$(gpu 1)
-# said PATTERN: in the last answer of status_of.
-said() { grep -qE -- "$1" /tmp/output || fail "not said: $1"; }
 field() { vgpuctl show "$1" --json | jq -r ".device.$2"; }
 # starts: how often each device was started by a unit of this kind since the last mark, by name.
 mark() { journalctl --sync; from=$(date '+%Y-%m-%d %H:%M:%S.%6N'); }

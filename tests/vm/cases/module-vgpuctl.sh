@@ -4,8 +4,6 @@
 # definitions after reboots where the types come late: 15 s after the driver, or when nvidia-vgpud has run.
 . /src/tests/vm/module.sh
 
-# said PATTERN: in the last answer of status_of.
-said() { grep -qE -- "$1" /tmp/output || fail "not said: $1"; }
 defined() { find /etc/mdevctl.d -type f -name '*-*' | wc -l; }
 
 stage_1() {
@@ -37,6 +35,26 @@ stage_1() {
     expect_equal "a P40 type" 0 "$(status_of vgpuctl create --type P40-12Q --parent "$(gpu 4)" --uuid "$(uuid 4)")"
     device_is "$(uuid 4)" "$(gpu 4)" nvidia-52
     expect_equal "listed" 10 "$(vgpuctl list --active --json | jq '.devices | length')"
+
+    say "--- stop, start, show, modify, define, restore, undefine, attach"
+    expect_equal "stop" 0 "$(status_of vgpuctl stop "$id")"
+    ! active "$id" || fail "it is still there"
+    expect_equal "modify" 0 "$(status_of vgpuctl modify "$id" --manual)"
+    expect_equal "restore" 0 "$(status_of vgpuctl restore)"
+    ! active "$id" || fail "a manual one was restored"
+    expect_equal "start" 0 "$(status_of vgpuctl start "$id")"
+    device_is "$id" "$(gpu 1)" nvidia-63
+    expect_equal "show" "GRID P4-1Q true manual" \
+        "$(vgpuctl show "$id" --json | jq -r '.device | "\(.type_details.name) \(.active) \(.start)"')"
+    expect_equal "attach" 0 "$(status_of vgpuctl attach "$id")"
+    said "type='mdev' managed='no'"
+    expect_equal "modify again" 0 "$(status_of vgpuctl modify "$id" --auto)"
+    expect_equal "define" 0 "$(status_of vgpuctl define --type P4-2Q --parent "$(gpu 2)" --uuid "$(uuid 6)")"
+    expect_equal "restore" 0 "$(status_of vgpuctl restore)"
+    device_is "$(uuid 6)" "$(gpu 2)" nvidia-64
+    expect_equal "undefine" 0 "$(status_of vgpuctl undefine "$(uuid 6)")"
+    device_is "$(uuid 6)" "$(gpu 2)" nvidia-64
+    expect_equal "remove" 0 "$(status_of vgpuctl remove "$(uuid 6)")"
 
     say "--- the driver refuses, is slow"
     knob fail_creates 1
@@ -78,8 +96,6 @@ all_back() {
     expect_equal "P4-1Q" 0 "$(available "$(gpu 1)" nvidia-63)"
     no_failed_units
 }
-# seconds_of PATTERN: when the kernel first said it, in this boot.
-seconds_of() { dmesg | sed -n "s/^\[ *\([0-9]*\)\..*$1.*/\1/p" | head -n 1; }
 stage_2() {
     local bound published
     bound=$(seconds_of "$(gpu 1): \[10de:1bb3\]")
