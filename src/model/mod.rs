@@ -164,6 +164,15 @@ pub struct VgpuType {
 }
 
 impl VgpuType {
+    /// The same type where another number of instances is free.
+    pub fn with_free(&self, available: Option<u32>) -> VgpuType {
+        VgpuType {
+            available,
+            at_least: available.unwrap_or_default(),
+            ..self.clone()
+        }
+    }
+
     /// The name for people: the driver's, without its marketing prefix; else the id.
     pub fn short_name(&self) -> &str {
         match &self.name {

@@ -1,7 +1,8 @@
 //! Why nothing is free, and where something is.
 
 use super::Context;
-use super::choose::Offer;
+use super::choose::{Offer, with_type};
+use super::place::{by_gpu, room_on_gpu};
 use crate::error::{Error, Kind};
 use crate::model::{Device, Parent, ParentId, Seat, VgpuType};
 use crate::nvidia::{has_other_size, holdings, why_no_room};
@@ -11,8 +12,8 @@ use crate::nvidia::{has_other_size, holdings, why_no_room};
 pub fn nothing_free(context: &Context<'_>, offers: &[Offer], wanted: usize) -> Error {
     let vgpu_type = &offers[0].vgpu_type;
     let label = label(vgpu_type);
-    let offers = &one_a_gpu(offers);
-    let places: Vec<&str> = offers.iter().map(|o| o.parent.gpu().as_str()).collect();
+    let groups = by_gpu(offers);
+    let places: Vec<&str> = groups.iter().map(|g| g[0].parent.gpu().as_str()).collect();
     let message = match wanted {
         1 => format!("no instance of {label} is free on {}", places.join(", ")),
         _ => format!(
@@ -21,10 +22,18 @@ pub fn nothing_free(context: &Context<'_>, offers: &[Offer], wanted: usize) -> E
         ),
     };
     let mut error = Error::new(Kind::NoCapacity, message);
-    for offer in offers {
-        error = error.hint(what_is_in_the_way(context, offer));
+    for group in &groups {
+        error = error.hint(what_is_in_the_way_of(context, group));
     }
     error.hints(room_elsewhere(context, offers))
+}
+
+/// The functions of a GPU are all in the same way, so one stands for them.
+fn what_is_in_the_way_of(context: &Context<'_>, group: &[&Offer]) -> String {
+    match room_on_gpu(context, group) {
+        0 => what_is_in_the_way(context, group[0]),
+        free => format!("{} has room for {free}", group[0].parent.gpu()),
+    }
 }
 
 /// As [`nothing_free`], for a device that is to be on this parent and no other.
@@ -32,20 +41,6 @@ pub fn nothing_free_on(context: &Context<'_>, offer: &Offer) -> Error {
     let label = label(&offer.vgpu_type);
     let message = format!("no instance of {label} is free on {}", offer.parent.id);
     Error::new(Kind::NoCapacity, message).hint(what_is_in_the_way(context, offer))
-}
-
-/// The functions of a GPU are all in the same way, so one stands for them.
-fn one_a_gpu(offers: &[Offer]) -> Vec<Offer> {
-    let mut kept: Vec<Offer> = Vec::new();
-    for offer in offers {
-        if !kept
-            .iter()
-            .any(|known| known.parent.gpu() == offer.parent.gpu())
-        {
-            kept.push(offer.clone());
-        }
-    }
-    kept
 }
 
 /// "nvidia-63 (P4-1Q)".
@@ -144,8 +139,7 @@ fn what_is_in_the_way(context: &Context<'_>, offer: &Offer) -> String {
 pub fn active_on(context: &Context<'_>, parent: &Parent) -> Vec<Device> {
     let mut unrelated = Vec::new();
     let mut devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
-    let names = context.kernel.sharing(parent);
-    devices.retain(|device| names.contains(&device.parent));
+    devices.retain(|device| context.kernel.shares_gpu(parent, &device.parent));
     devices
 }
 
@@ -160,24 +154,22 @@ pub fn types_of<'t>(devices: &[Device], types: &'t [VgpuType]) -> Vec<&'t VgpuTy
 fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
     let mut unrelated = Vec::new();
     let wanted = &tried[0].vgpu_type.id;
-    let parents = context.kernel.parents(&mut unrelated).unwrap_or_default();
+    let mut parents = context.kernel.parents(&mut unrelated).unwrap_or_default();
+    parents.retain(|parent| !tried.iter().any(|offer| offer.parent.gpu() == parent.gpu()));
     let devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
-    parents
+    let used: Vec<ParentId> = devices
         .iter()
-        .filter(|parent| !tried.iter().any(|offer| offer.parent.gpu() == parent.gpu()))
-        .filter_map(|parent| {
-            let framework = context.kernel.serving(parent);
-            let found = framework
-                .vgpu_type(&parent.id, wanted, &mut unrelated)
-                .ok()?;
-            let free = Some(found.at_least).filter(|free| *free > 0)?;
-            let names = context.kernel.sharing(parent);
-            let is_idle = !devices.iter().any(|device| names.contains(&device.parent));
-            let state = match is_idle {
-                true => "is free, with room for",
-                false => "has room for",
-            };
-            Some(format!("{} {state} {free}: use --parent {0}", parent.id))
-        })
-        .collect()
+        .map(|device| context.kernel.gpu_of(&device.parent))
+        .collect();
+    let others = with_type(context, wanted, &parents);
+    let told = by_gpu(&others).into_iter().filter_map(|group| {
+        let gpu = group[0].parent.gpu();
+        let free = Some(room_on_gpu(context, &group)).filter(|free| *free > 0)?;
+        let state = match used.contains(gpu) {
+            false => "is free, with room for",
+            true => "has room for",
+        };
+        Some(format!("{gpu} {state} {free}: use --parent {gpu}"))
+    });
+    told.collect()
 }

@@ -25,13 +25,16 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
         Some(parent) => context.kernel.parents_named(parent, &mut warnings)?,
         None => context.kernel.parents(&mut warnings)?,
     };
+    // An id stands before all names, and needs none of them.
+    let id = text.parse::<TypeId>().ok();
+    let fitting = id.map(|id| with_type(context, &id, &parents));
+    let fitting = fitting.unwrap_or_default();
+    if !fitting.is_empty() {
+        return Ok(fitting);
+    }
     let mut all = Vec::new();
-    for parent in parents {
-        match context
-            .kernel
-            .serving(&parent)
-            .types(&parent.id, &mut warnings)
-        {
+    for (parent, types) in context.kernel.types_of_all(parents, &mut warnings) {
+        match types {
             Ok(types) => all.extend(types.into_iter().map(|vgpu_type| Offer {
                 parent: parent.clone(),
                 vgpu_type,
@@ -40,12 +43,9 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
             Err(error) => warnings.push(error),
         }
     }
-    let (mut fitting, others): (Vec<Offer>, Vec<Offer>) = all
+    let (fitting, others): (Vec<Offer>, Vec<Offer>) = all
         .into_iter()
         .partition(|offer| offer.vgpu_type.answers_to(text));
-    if fitting.iter().any(|o| o.vgpu_type.id.as_str() == text) {
-        fitting.retain(|offer| offer.vgpu_type.id.as_str() == text);
-    }
     match distinct(&fitting).as_slice() {
         [] => Err(unknown_type(context, text, only, &others).hints(
             warnings
@@ -58,6 +58,19 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
                 .hint(format!("choose one by its id: {}", several.join(", "))),
         ),
     }
+}
+
+/// Those of the parents that have the type of that id.
+pub fn with_type(context: &Context<'_>, id: &TypeId, parents: &[Parent]) -> Vec<Offer> {
+    let offer = |parent: &Parent| {
+        let framework = context.kernel.serving(parent);
+        let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new()).ok()?;
+        Some(Offer {
+            parent: parent.clone(),
+            vgpu_type,
+        })
+    };
+    parents.iter().filter_map(offer).collect()
 }
 
 /// As [`offers`], where the parent need not be there: a type on an absent parent is taken at its
@@ -123,6 +136,10 @@ fn unknown_type(
             None => error.hints(context.kernel.why_no_parents()),
         };
     }
+    let error = match only {
+        Some(_) => error,
+        None => error.hints(types_to_come(context)),
+    };
     let lower = text.to_lowercase();
     let near: Vec<&Offer> = others
         .iter()
@@ -140,6 +157,18 @@ fn unknown_type(
             error.hint(format!("did you mean: {}", distinct(&near).join(", ")))
         }
     }
+}
+
+/// Where there may be types that nobody lists yet: one sentence a GPU.
+pub fn types_to_come(context: &Context<'_>) -> Vec<String> {
+    let gpus = context.kernel.gpus_without_functions().into_iter();
+    gpus.map(|gpu| {
+        format!(
+            "the virtual functions of {gpu} are off, so its types are not known; to switch them \
+             on: vgpuctl vfs enable {gpu}"
+        )
+    })
+    .collect()
 }
 
 /// What an empty list of types means, for NVIDIA's driver above all.

@@ -12,7 +12,7 @@ use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Attr, Definition, ParentId, StartMode};
-use crate::nvidia::{Placement, Room, choose};
+use crate::nvidia::{Placement, choose};
 use crate::store::{Location, Lock};
 
 /// Whether a device outlives the next reboot.
@@ -55,6 +55,31 @@ pub struct CreateRequest {
 /// Nothing was made, or all that was made was taken back (where even that failed, the error says
 /// so). [`Kind::NoCapacity`] says what is in the way.
 pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> {
+    loop {
+        let mut begun = None;
+        match attempt(context, request, &mut begun) {
+            // What seemed to be begun was being removed, so its parent is no longer the only one.
+            Err(error) if error.kind() == Kind::NoCapacity && is_gone(context, begun) => {}
+            result => return result,
+        }
+    }
+}
+
+fn is_gone(context: &Context<'_>, begun: Option<Location>) -> bool {
+    begun.is_some_and(|at| {
+        context
+            .store
+            .read(&at)
+            .is_err_and(|error| error.is_absent())
+    })
+}
+
+/// Creates devices; on the parent of the definition that was `begun`, where there is one.
+fn attempt(
+    context: &Context<'_>,
+    request: &CreateRequest,
+    begun: &mut Option<Location>,
+) -> Result<Report> {
     if let (Some(uuid), false) = (request.uuid, request.dry_run) {
         clear_unfinished(context, uuid)?;
     }
@@ -67,15 +92,23 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
             ));
         }
         refuse_active(context, uuid)?;
-        if let Some(begun) = refuse_defined(context, request, &offers, uuid)? {
+        *begun = refuse_defined(context, request, &offers, uuid)?;
+        if let Some(begun) = begun {
             offers.retain(|offer| *offer.parent.home() == begun.parent);
         }
     }
-    if free_now(&offers) < request.count {
+    let all: Vec<&Offer> = offers.iter().collect();
+    let foreseen = foresee(
+        &all,
+        rooms(context, &all)?,
+        request.placement,
+        request.count,
+    );
+    if foreseen.len() < request.count {
         return Err(nothing_free(context, &offers, request.count));
     }
     if request.dry_run {
-        return plan(context, request, &offers);
+        return Ok(plan(context, request, &offers, foreseen));
     }
     let mut made: Vec<Made> = Vec::new();
     for _ in 0..request.count {
@@ -123,15 +156,6 @@ fn cautions(
 struct Made {
     change: Change,
     at: Location,
-}
-
-/// How many instances the parents say are free; those that do not say count as able.
-fn free_now(offers: &[Offer]) -> usize {
-    let free = |offer: &Offer| match offer.vgpu_type.available {
-        Some(free) => usize::try_from(free).unwrap_or(usize::MAX),
-        None => usize::MAX,
-    };
-    offers.iter().map(free).fold(0, usize::saturating_add)
 }
 
 fn refuse_active(context: &Context<'_>, uuid: Uuid) -> Result<()> {
@@ -302,17 +326,16 @@ fn change(offer: &Offer, uuid: Option<Uuid>, effect: Effect) -> Change {
     }
 }
 
-fn plan(context: &Context<'_>, request: &CreateRequest, offers: &[Offer]) -> Result<Report> {
-    let all: Vec<&Offer> = offers.iter().collect();
-    let rooms: Vec<Room> = rooms(context, &all)?;
-    let chosen = foresee(&all, rooms, request.placement, request.count);
-    if chosen.len() < request.count {
-        return Err(nothing_free(context, offers, request.count));
-    }
+fn plan(
+    context: &Context<'_>,
+    request: &CreateRequest,
+    offers: &[Offer],
+    foreseen: Vec<&Offer>,
+) -> Report {
     let planned = |offer| change(offer, request.uuid, Effect::Planned(Action::Create));
-    let mut report = Report::of(chosen.into_iter().map(planned).collect());
+    let mut report = Report::of(foreseen.into_iter().map(planned).collect());
     report.cautions = cautions(context, request, offers, &report.changes);
-    Ok(report)
+    report
 }
 
 /// All or nothing: removes what this command made before one failed.

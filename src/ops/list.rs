@@ -42,6 +42,8 @@ pub struct Listed {
     pub uuid: Uuid,
     /// Where it sits, while it is active.
     pub seat: Option<Seat>,
+    /// The one function that its definition names, where it names one.
+    pub defined_vf: Option<ParentId>,
     /// Its parent.
     pub parent: ParentId,
     /// Its type: the active device's, else the definition's.
@@ -124,6 +126,7 @@ pub fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> 
                 framework: device.framework(),
                 uuid: device.uuid,
                 seat: Some(device.seat),
+                defined_vf: None,
                 parent: device.parent,
                 type_id: device.type_id,
                 type_name: None,
@@ -134,18 +137,21 @@ pub fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> 
         })
         .collect();
     for definition in definitions {
-        all.entry(Location::of(&definition))
+        let one = all
+            .entry(Location::of(&definition))
             .or_insert_with(|| Listed {
                 framework: definition.framework,
                 uuid: definition.uuid,
                 seat: None,
+                defined_vf: None,
                 parent: definition.parent,
                 type_id: definition.type_id,
                 type_name: None,
                 active: Some(false),
                 start: None,
-            })
-            .start = Some(definition.start);
+            });
+        one.start = Some(definition.start);
+        one.defined_vf = definition.vf;
     }
     let mut all: Vec<Listed> = all.into_values().collect();
     all.sort_by(|a, b| (&a.parent, &a.vf(), a.uuid).cmp(&(&b.parent, &b.vf(), b.uuid)));

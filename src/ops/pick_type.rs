@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::capacity::label;
+use super::choose::types_to_come;
 use super::types::{ParentTypes, TypeFilter, TypesRequest, types};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ParentId, TypeId, VgpuType};
@@ -72,7 +73,12 @@ pub fn pick_type(
                 .warnings
                 .iter()
                 .map(|w| format!("could not be read: {w}"));
-            Err(none(wants, &all, only).hints(unread).hints(answer.notes))
+            let to_come = match (only, all.is_empty()) {
+                (None, false) => types_to_come(context),
+                _ => Vec::new(),
+            };
+            let error = none(wants, &all, only).hints(to_come);
+            Err(error.hints(unread).hints(answer.notes))
         }
     }
 }

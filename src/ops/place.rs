@@ -3,7 +3,7 @@
 use super::Context;
 use super::choose::Offer;
 use crate::error::{Kind, Result};
-use crate::model::Parent;
+use crate::model::{Parent, ParentId};
 use crate::nvidia::{Placement, Room, choose};
 
 /// What each of the offers has left, as the kernel says now.
@@ -18,20 +18,19 @@ pub fn rooms(context: &Context<'_>, offers: &[&Offer]) -> Result<Vec<Room>> {
         [_] => Vec::new(),
         _ => context.kernel.devices(&mut unrelated)?,
     };
+    let gpus: Vec<ParentId> = devices
+        .iter()
+        .map(|device| context.kernel.gpu_of(&device.parent))
+        .collect();
     let taken = |parent: &Parent| {
-        if devices.is_empty() {
-            return 0;
-        }
-        let names = context.kernel.sharing(parent);
-        let here = devices.iter().filter(|d| names.contains(&d.parent));
+        let here = gpus.iter().filter(|gpu| *gpu == parent.gpu());
         u32::try_from(here.count()).unwrap_or(u32::MAX)
     };
     let room = |offer: &&Offer| {
         let (parent, id) = (&offer.parent.id, &offer.vgpu_type.id);
         let framework = context.kernel.serving(&offer.parent);
-        let vgpu_type = framework.vgpu_type(parent, id, &mut Vec::new());
-        let free = match vgpu_type {
-            Ok(found) => found.available,
+        let free = match framework.free(parent, id) {
+            Ok(free) => free,
             // Where the only parent has gone, that is the answer.
             Err(error) if error.kind() == Kind::NotFound && offers.len() > 1 => Some(0),
             Err(error) => return Err(error),
@@ -49,12 +48,55 @@ pub fn foresee<'o>(
     placement: Placement,
     count: usize,
 ) -> Vec<&'o Offer> {
-    let mut chosen = Vec::new();
+    let mut chosen: Vec<&Offer> = Vec::new();
+    for (room, offer) in rooms.iter_mut().zip(offers) {
+        close_if_full(room, offer);
+    }
     while chosen.len() < count
         && let Some(at) = choose(&rooms, placement)
     {
+        rooms[at].free = rooms[at].free.map(|free| free.saturating_sub(1));
+        for (room, offer) in rooms.iter_mut().zip(offers) {
+            if offer.parent.gpu() == offers[at].parent.gpu() {
+                room.taken = room.taken.saturating_add(1);
+                close_if_full(room, offer);
+            }
+        }
         chosen.push(offers[at]);
-        rooms[at] = rooms[at].with_one_more();
     }
     chosen
+}
+
+/// A function has its one instance free until the kernel is asked again, though its GPU is full.
+fn close_if_full(room: &mut Room, offer: &Offer) {
+    let details = offer.vgpu_type.details();
+    let most = details.filter(|_| offer.parent.gpu.is_some());
+    if most.is_some_and(|details| details.max_instances <= room.taken) {
+        room.free = Some(0);
+    }
+}
+
+/// The offers in groups, one a GPU, whose functions share what is free.
+pub fn by_gpu(offers: &[Offer]) -> Vec<Vec<&Offer>> {
+    let mut groups: Vec<Vec<&Offer>> = Vec::new();
+    for offer in offers {
+        let same = |group: &&mut Vec<&Offer>| group[0].parent.gpu() == offer.parent.gpu();
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(offer),
+            None => groups.push(vec![offer]),
+        }
+    }
+    groups
+}
+
+/// How many instances one GPU surely has room for, on the offers of a group.
+pub fn room_on_gpu(context: &Context<'_>, group: &[&Offer]) -> u32 {
+    let rooms = rooms(context, group).unwrap_or_default();
+    // A parent that does not say how many has room for one, if any.
+    let told = rooms.into_iter().map(|room| Room {
+        free: Some(room.free.unwrap_or(1)),
+        ..room
+    });
+    let all = foresee(group, told.collect(), Placement::Pack, usize::MAX);
+    u32::try_from(all.len()).unwrap_or(u32::MAX)
 }

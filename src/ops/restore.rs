@@ -246,12 +246,12 @@ fn foresee(context: &Context<'_>, gpu: &ParentId, changes: &mut [Change]) {
 
 /// What the next boot starts on a parent's GPU, in order. Definitions that cannot be read are left out.
 pub fn at_next_boot(context: &Context<'_>, parent: &Parent) -> Vec<Definition> {
-    let names = context.kernel.sharing(parent);
     let definitions = context.store.all(&mut Vec::new()).unwrap_or_default();
     jobs(definitions.into_iter().filter(at_boot))
         .into_iter()
-        .filter(|job| job.rival.is_none() && names.contains(&job.definition.parent))
+        .filter(|job| job.rival.is_none())
         .map(|job| job.definition)
+        .filter(|definition| context.kernel.shares_gpu(parent, &definition.parent))
         .collect()
 }
 

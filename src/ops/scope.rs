@@ -52,7 +52,7 @@ impl Scope {
         Ok(())
     }
 
-    /// The definitions in it that can be read.
+    /// The definitions in it that can be read. On one function those may be that name no other.
     ///
     /// # Errors
     /// They cannot be listed at all.
@@ -65,6 +65,10 @@ impl Scope {
         for home in &self.homes {
             all.extend(context.store.of_parent(home, warnings)?);
         }
+        if self.is_one_function {
+            let may_be_here = |vf: &ParentId| *vf == self.name;
+            all.retain(|definition| definition.vf.as_ref().is_none_or(may_be_here));
+        }
         Ok(all)
     }
 
@@ -76,7 +80,10 @@ impl Scope {
     /// Whether it has this device.
     pub fn has(&self, one: &Listed) -> bool {
         match self.is_one_function {
-            true => one.vf() == Some(&self.name) || one.parent == self.name,
+            true => {
+                let names = [one.vf(), one.defined_vf.as_ref(), Some(&one.parent)];
+                names.contains(&Some(&self.name))
+            }
             false => self.names(&one.parent),
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Context;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Device, ParentId, Seat, parse_uuid};
+use crate::model::{Device, FrameworkKind, ParentId, Seat, parse_uuid};
 use crate::store::Location;
 
 /// The fewest characters of a UUID that may stand for all of it.
@@ -104,7 +104,7 @@ pub struct Selector {
 pub struct Target {
     /// The UUID.
     pub uuid: Uuid,
-    /// The active device, on the selector's parent if it names one.
+    /// The active device, on the selector's parent (or function) if it names one.
     pub device: Option<Device>,
     /// The definitions, under the selector's parent if it names one.
     pub defined: Vec<Location>,
@@ -155,16 +155,19 @@ impl Target {
 pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
     // What is odd elsewhere does not matter to the one device that is asked for.
     let mut unrelated = Vec::new();
-    let on_parent = |parent: &ParentId| selector.parent.as_ref().is_none_or(|p| p == parent);
+    let is_here = |device: &Device| covers(context, selector, &device.parent, device.vf());
     let mut devices = match &selector.uuid {
         UuidGiven::Whole(uuid) => context.kernel.device(*uuid)?.into_iter().collect(),
         UuidGiven::Prefix(_) | UuidGiven::Vf(_) => context.kernel.devices(&mut unrelated)?,
     };
-    devices.retain(|device| selector.uuid.fits_device(device) && on_parent(&device.parent));
+    devices.retain(|device| selector.uuid.fits_device(device) && is_here(device));
     let mut defined = context.store.index(&mut unrelated)?;
     let is_meant =
         |uuid: &Uuid| selector.uuid.fits(uuid) || devices.iter().any(|d| d.uuid == *uuid);
-    defined.retain(|at| is_meant(&at.uuid) && on_parent(&at.parent));
+    let is_of_device = |at: &Location| devices.iter().any(|d| Location::of_device(d) == *at);
+    defined.retain(|at| {
+        is_meant(&at.uuid) && (is_of_device(at) || is_defined_on(context, selector, at))
+    });
 
     let mut uuids: Vec<Uuid> = defined.iter().map(|at| at.uuid).collect();
     uuids.extend(devices.iter().map(|device| device.uuid));
@@ -186,6 +189,26 @@ pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
             .hint(format!("give more of it: {}", several.join(", "))))
         }
     }
+}
+
+/// Whether the selector's parent, where it names one, is this parent, its GPU, or this function.
+fn covers(
+    context: &Context<'_>,
+    selector: &Selector,
+    parent: &ParentId,
+    vf: Option<&ParentId>,
+) -> bool {
+    selector.parent.as_ref().is_none_or(|wanted| {
+        wanted == parent || vf == Some(wanted) || context.kernel.gpu_of(parent) == *wanted
+    })
+}
+
+/// As [`covers`], of a definition, which is read only for the function that it may name.
+fn is_defined_on(context: &Context<'_>, selector: &Selector, at: &Location) -> bool {
+    let vf = || context.store.read(at).ok()?.vf;
+    covers(context, selector, &at.parent, None)
+        || at.framework == FrameworkKind::Vfio
+            && covers(context, selector, &at.parent, vf().as_ref())
 }
 
 fn not_found(selector: &Selector) -> Error {

@@ -113,9 +113,8 @@ pub fn types_of_parents(
         notes.extend(context.kernel.why_no_parents());
     }
     let mut all = Vec::new();
-    for parent in parents {
-        let framework = context.kernel.serving(&parent);
-        let types = match framework.types(&parent.id, &mut warnings) {
+    for (parent, types) in context.kernel.types_of_all(parents, &mut warnings) {
+        let types = match types {
             Ok(types) => types,
             Err(error) => {
                 warnings.push(no_types(error, &parent.id));

@@ -127,13 +127,25 @@ impl Framework for Mdev<'_> {
     }
 
     fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
+        self.types_beside(parent, &[], warnings)
+    }
+
+    fn types_beside(
+        &self,
+        parent: &ParentId,
+        siblings: &[VgpuType],
+        warnings: &mut Warnings,
+    ) -> Result<Vec<VgpuType>> {
         let mut dir = self.types_dir(parent)?;
         let mut types = Vec::new();
         // A stray file is no type; links and directories may be.
         let entries = dir.entries()?.into_iter();
         for entry in entries.filter(|entry| entry.kind != EntryKind::Other) {
             match entry.name.to_str().map(str::parse) {
-                Some(Ok(id)) => types.push(read_type(&dir, id, warnings)),
+                Some(Ok(id)) => types.push(match siblings.iter().find(|t| t.id == id) {
+                    Some(sibling) => sibling.with_free(read_free(&dir, &id, warnings)),
+                    None => read_type(&dir, id, warnings),
+                }),
                 _ => warnings.push(
                     Error::new(Kind::Failed, "a type with an odd name is left out")
                         .at(dir.join(&entry.name)),
@@ -150,13 +162,20 @@ impl Framework for Mdev<'_> {
         id: &TypeId,
         warnings: &mut Warnings,
     ) -> Result<VgpuType> {
-        let absent = || {
-            Error::new(Kind::NotFound, format!("{parent} has no type {id}"))
-                .hint(format!("see: vgpuctl types --parent {parent}"))
-        };
+        let absent = || no_type(parent, id);
         let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
         if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
         Ok(read_type(&dir, id.clone(), warnings))
+    }
+
+    fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>> {
+        let absent = || no_type(parent, id);
+        let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
+        let free = read_free(&dir, id, &mut Vec::new());
+        if free.is_none() {
+            if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
+        }
+        Ok(free)
     }
 
     fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
@@ -306,34 +325,8 @@ fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
         }
     };
     let (name, description) = (optional("name"), optional("description"));
-    let mut required = |file: &str| -> Option<String> {
-        match types.read_text(path(file)) {
-            Ok(text) if text.is_empty() => {
-                let empty = Error::new(Kind::Failed, "the file is empty");
-                warnings.push(empty.at(types.join(path(file))));
-                None
-            }
-            Ok(text) => Some(text),
-            Err(error) => {
-                warnings.push(error);
-                None
-            }
-        }
-    };
-    let device_api = required("device_api");
-    let available = required("available_instances").and_then(|text| match text.trim().parse() {
-        Ok(number) => Some(number),
-        Err(_) => {
-            warnings.push(
-                Error::new(
-                    Kind::Failed,
-                    format!("{text:?} is not a number of instances"),
-                )
-                .at(types.join(path("available_instances"))),
-            );
-            None
-        }
-    });
+    let device_api = required(types, &id, "device_api", warnings);
+    let available = read_free(types, &id, warnings);
     VgpuType {
         id,
         name,
@@ -342,6 +335,39 @@ fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
         at_least: available.unwrap_or_default(),
         device_api,
     }
+}
+
+/// A file that every type has.
+fn required(types: &Dir, id: &TypeId, file: &str, warnings: &mut Warnings) -> Option<String> {
+    let path = format!("{id}/{file}");
+    match types.read_text(&path) {
+        Ok(text) if text.is_empty() => {
+            warnings.push(Error::new(Kind::Failed, "the file is empty").at(types.join(path)));
+            None
+        }
+        Ok(text) => Some(text),
+        Err(error) => {
+            warnings.push(error);
+            None
+        }
+    }
+}
+
+/// How many instances of a type can be made now.
+fn read_free(types: &Dir, id: &TypeId, warnings: &mut Warnings) -> Option<u32> {
+    const FILE: &str = "available_instances";
+    let text = required(types, id, FILE, warnings)?;
+    let free = text.trim().parse().ok();
+    if free.is_none() {
+        let message = format!("{text:?} is not a number of instances");
+        warnings.push(Error::new(Kind::Failed, message).at(types.join(format!("{id}/{FILE}"))));
+    }
+    free
+}
+
+fn no_type(parent: &ParentId, id: &TypeId) -> Error {
+    Error::new(Kind::NotFound, format!("{parent} has no type {id}"))
+        .hint(format!("see: vgpuctl types --parent {parent}"))
 }
 
 /// What the kernel means by refusing `create` (errnos observed; EIO is NVIDIA's driver refusing).

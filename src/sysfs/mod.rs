@@ -6,6 +6,7 @@
 mod attr;
 mod blocking;
 mod card;
+mod framework;
 mod holders;
 mod mdev;
 mod nodes;
@@ -19,108 +20,14 @@ use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::{
-    Attr, Definition, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
+    Definition, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
 
 pub use card::Cards;
+pub use framework::Framework;
 pub use holders::{Claim, Holders};
 pub use pci::PciIdentity;
 pub use sriov::SriovGpu;
-
-/// One way in which kernels offer parents, types and devices.
-pub trait Framework: Sync {
-    /// Which one this is.
-    fn kind(&self) -> FrameworkKind;
-
-    /// The parents present, sorted by name. None at all is not an error.
-    ///
-    /// # Errors
-    /// The list itself could not be read. A single odd name becomes a warning.
-    fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>>;
-
-    /// The virtual function of that address, where it is not listed as a parent, but something can
-    /// be made on it alone.
-    fn part(&self, id: &ParentId) -> Option<Parent>;
-
-    /// The types that a parent lists, in natural order.
-    ///
-    /// # Errors
-    /// The parent or its list is not there or not readable. A type's bad file becomes a warning.
-    fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>>;
-
-    /// One type of a parent, read anew.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] where the parent has no such type.
-    fn vgpu_type(
-        &self,
-        parent: &ParentId,
-        id: &TypeId,
-        warnings: &mut Warnings,
-    ) -> Result<VgpuType>;
-
-    /// The name of one type, and nothing else of it; `None` where it has none or is not there.
-    fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String>;
-
-    /// The active devices, sorted by UUID.
-    ///
-    /// # Errors
-    /// The list itself could not be read. A single odd device becomes a warning.
-    fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>>;
-
-    /// The active device of that UUID; not one that is somebody else's on a virtual function, which
-    /// has none.
-    ///
-    /// # Errors
-    /// It is there but cannot be read.
-    fn device(&self, uuid: Uuid) -> Result<Option<Device>>;
-
-    /// Drops what is noted of this parent's instances and says nothing any more. Call it with the
-    /// parent's lock held: who makes an instance notes it first.
-    fn settle(&self, _parent: &ParentId) {}
-
-    /// Where the device stands in sysfs and what a process opens to use it.
-    ///
-    /// # Errors
-    /// It is there but cannot be read.
-    fn nodes(&self, device: &Device) -> Result<Nodes>;
-
-    /// Tries to keep everybody else from opening the device while it is removed.
-    ///
-    /// # Errors
-    /// The node is there and neither free nor busy.
-    fn claim(&self, nodes: &Nodes) -> Result<Claim>;
-
-    /// Makes an instance. It is there when this returns.
-    ///
-    /// `parent` may be one that [`Framework::part`] tells.
-    ///
-    /// # Errors
-    /// [`Kind::NoCapacity`] where the kernel says so, [`Kind::NotFound`] where the type is not
-    /// there, else what the kernel answered.
-    fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<Device>;
-
-    /// Takes an instance away. It is gone when this returns.
-    ///
-    /// # Errors
-    /// [`Kind::InUse`] where the kernel does not let go of it, else what the kernel answered.
-    fn remove(&self, device: &Device) -> Result<()>;
-
-    /// Writes one attribute of a device, in one write of the whole value.
-    ///
-    /// # Errors
-    /// What the kernel answered; a name that leads out of the device's directory.
-    fn write_attr(&self, device: &Device, attr: &Attr) -> Result<()>;
-
-    /// What the parent is as a PCI device; `None` where it is none.
-    fn pci(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<PciIdentity>;
-
-    /// The name of the driver that serves the parent.
-    fn driver(&self, parent: &ParentId) -> Option<String>;
-
-    /// Why a host may have no parents in this framework, and what to do about it.
-    fn why_no_parents(&self) -> Option<String>;
-}
 
 /// All frameworks of one host.
 pub struct Kernel<'h> {
@@ -317,6 +224,18 @@ impl<'h> Kernel<'h> {
         sriov::write_number(self.host, gpu, number)
     }
 
+    /// The GPUs on which nothing can be made before their virtual functions are switched on.
+    pub fn gpus_without_functions(&self) -> Vec<ParentId> {
+        let mut unrelated = Vec::new();
+        let gpus = self.sriov_gpus(&mut unrelated).unwrap_or_default();
+        let parents = self.parents(&mut unrelated).unwrap_or_default();
+        let off = gpus.into_iter().filter(|gpu| gpu.functions.is_empty());
+        // A T4 has SR-IOV, and makes mediated devices without it.
+        off.map(|gpu| gpu.gpu)
+            .filter(|gpu| parents.iter().all(|parent| parent.id != *gpu))
+            .collect()
+    }
+
     /// What to do where a name is that of a GPU whose virtual functions are off.
     fn switched_off(&self, id: &ParentId) -> Option<String> {
         let gpu = self.sriov_gpu(id).ok()??;
@@ -325,17 +244,27 @@ impl<'h> Kernel<'h> {
         })
     }
 
-    /// The names under which devices stand that share a parent's GPU: its own, and those of the
-    /// other virtual functions of that GPU.
-    pub fn sharing(&self, parent: &Parent) -> Vec<ParentId> {
-        match (&parent.gpu, parent.framework) {
-            (Some(gpu), FrameworkKind::Mdev) => {
-                let parents = self.parents(&mut Vec::new()).unwrap_or_default();
-                let on_gpu = parents.into_iter().filter(|other| other.gpu() == gpu);
-                on_gpu.map(|other| other.id).collect()
-            }
-            _ => vec![parent.home().clone()],
+    /// Whether devices that stand under this name share the parent's GPU.
+    pub fn shares_gpu(&self, parent: &Parent, name: &ParentId) -> bool {
+        *name == parent.id || self.gpu_of(name) == *parent.gpu()
+    }
+
+    /// The types of each of these parents.
+    pub fn types_of_all(
+        &self,
+        parents: Vec<Parent>,
+        warnings: &mut Warnings,
+    ) -> Vec<(Parent, Result<Vec<VgpuType>>)> {
+        let mut all: Vec<(Parent, Result<Vec<VgpuType>>)> = Vec::new();
+        for parent in parents {
+            let before = all.last().filter(|(last, _)| last.gpu() == parent.gpu());
+            let siblings = before.and_then(|(_, types)| types.as_deref().ok());
+            let siblings = siblings.unwrap_or_default();
+            let framework = self.serving(&parent);
+            let types = framework.types_beside(&parent.id, siblings, warnings);
+            all.push((parent, types));
         }
+        all
     }
 
     /// The GPU that a virtual function is one of; anything else is its own.

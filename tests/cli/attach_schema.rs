@@ -58,6 +58,10 @@ fn every_combination_of_settings_is_valid() {
     let pci = SimHost::start("two-p4");
     pci.run(&format!("create -t P4-1Q -u {}", uuid(1)))
         .expect(0);
+    let functions = SimHost::start("l40s");
+    functions
+        .run(&format!("create -t L40S-12Q -u {}", uuid(1)))
+        .expect(0);
     let s390 = SimHost::start("s390-matrix");
     s390.run(&format!("create -t vfio_ap-passthrough -u {}", uuid(1)))
         .expect(0);
@@ -85,6 +89,11 @@ fn every_combination_of_settings_is_valid() {
             }
         }
     }
+    for glass in ["", "--looking-glass nvfbc", "--looking-glass 1920x1080"] {
+        for identity in ["", "--present-as 10de:1bb1", "--present-as 10de:1bb1:0:ff"] {
+            check(&functions, &format!("{glass} {identity}"));
+        }
+    }
     check(&s390, "");
-    assert_eq!(tried, 37);
+    assert_eq!(tried, 46);
 }

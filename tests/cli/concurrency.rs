@@ -52,6 +52,102 @@ fn all_agree(host: &SimHost, runs: &[Run], count: usize) {
     assert_eq!(host.status()["created"], count);
 }
 
+/// The functions that hold a type, as the simulated driver says: address and number.
+fn taken(host: &SimHost) -> BTreeMap<String, u64> {
+    let status = host.status();
+    let all = status["vendor_vfs"].as_array().unwrap().iter();
+    let taken = all.filter(|vf| vf["type"] != 0);
+    taken
+        .map(|vf| {
+            let number = vf["type"].as_u64().unwrap();
+            (vf["id"].as_str().unwrap().to_owned(), number)
+        })
+        .collect()
+}
+
+/// The functions' own devices, as `list` tells: UUID and function; and that nothing else of that
+/// type is on a function, and all have definitions.
+#[track_caller]
+fn own_on_functions(host: &SimHost, gpus: &[&str], number: u64) -> BTreeMap<String, String> {
+    let list = host.run("list --json --active").expect(0).json();
+    let devices = list["devices"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let own: BTreeMap<String, String> = devices
+        .filter(|device| !device["uuid"].is_null())
+        .map(|device| (text(&device["uuid"]), text(&device["vf"])))
+        .collect();
+    let mut on: Vec<&String> = own.values().collect();
+    on.sort();
+    let taken = taken(host);
+    let of_type = taken.iter().filter(|(_, found)| **found == number);
+    let of_type: Vec<&String> = of_type.map(|(vf, _)| vf).collect();
+    assert_eq!(
+        on, of_type,
+        "each on a function of its own, and none is lost"
+    );
+    let mut defined: Vec<String> = gpus
+        .iter()
+        .flat_map(|gpu| host.defined_functions(gpu))
+        .collect();
+    defined.sort();
+    assert_eq!(own.keys().cloned().collect::<Vec<_>>(), defined);
+    own
+}
+
+const GPUS: [&str; 4] = [
+    "0000:41:00.0",
+    "0000:42:00.0",
+    "0000:43:00.0",
+    "0000:44:00.0",
+];
+/// Four L40S-12Q fit on a GPU.
+const L40S_12Q: u64 = 1153;
+/// Of the same size, and given by another program to the first function of the first GPU.
+const L40S_12A: u64 = 1163;
+const ANOTHERS: &str = "0000:41:00.4";
+
+fn four_gpus_with_anothers() -> SimHost {
+    let host = SimHost::with_l40s(4, 8);
+    let file = format!("sys/bus/pci/devices/{ANOTHERS}/nvidia/current_vgpu_type");
+    fs::write(host.path(&file), L40S_12A.to_string()).unwrap();
+    host
+}
+
+#[test]
+fn sixty_four_creates_share_the_functions_of_four_gpus() {
+    let host = four_gpus_with_anothers();
+    let runs = at_once(&host, vec!["create --type L40S-12Q".to_owned(); 64]);
+    assert_eq!(with_status(&runs, 0).len(), 15, "{runs:#?}");
+    assert_eq!(with_status(&runs, 4).len(), 49, "{runs:#?}");
+    let own = own_on_functions(&host, &GPUS, L40S_12Q);
+    let mut printed: Vec<&str> = runs.iter().flat_map(|run| run.stdout.lines()).collect();
+    printed.sort_unstable();
+    assert_eq!(own.keys().collect::<Vec<_>>(), printed);
+    assert_eq!(taken(&host)[ANOTHERS], L40S_12A, "it is another VM's");
+}
+
+#[test]
+fn restores_at_once_make_every_device_on_functions_once() {
+    let host = SimHost::with_l40s(4, 8);
+    host.run("create --type L40S-12Q --count 16").expect(0);
+    let wanted = own_on_functions(&host, &GPUS, L40S_12Q);
+    assert_eq!(wanted.len(), 16);
+    for round in 1..=2 {
+        host.ctl(&["reboot"]);
+        restores_make_each_once(&host, &GPUS, 16, round);
+        let restored = own_on_functions(&host, &GPUS, L40S_12Q);
+        assert!(restored.keys().eq(wanted.keys()), "round {round}");
+    }
+}
+
+#[test]
+fn creates_and_removes_on_functions_in_a_race_leave_devices_and_definitions_in_agreement() {
+    let host = four_gpus_with_anothers();
+    create_and_remove_in_a_race(&host, "L40S-12Q");
+    own_on_functions(&host, &GPUS, L40S_12Q);
+    assert_eq!(taken(&host)[ANOTHERS], L40S_12A, "it is another VM's");
+}
+
 #[test]
 fn sixty_four_creates_share_the_eight_that_are_free() {
     let host = SimHost::start("two-p4");
@@ -210,35 +306,52 @@ fn restores_at_once_make_every_device_once() {
     let wanted = host.defined();
     for round in 1..=3 {
         host.ctl(&["reboot"]);
-        let before = host.status()["created"].as_u64().unwrap();
-        // As boot and udev do: for all, and for each parent that appears.
-        let mut lines = vec!["restore".to_owned(); 4];
-        lines.extend(vec![format!("restore --parent {PARENT}"); 2]);
-        lines.extend(vec!["restore --parent 0000:82:00.0".to_owned(); 2]);
-        let runs = at_once(&host, lines);
-        assert_eq!(with_status(&runs, 0).len(), 8, "round {round}: {runs:#?}");
+        restores_make_each_once(&host, &[PARENT, "0000:82:00.0"], 16, round);
         assert_eq!(host.active(), wanted);
-        let status = host.status();
-        assert_eq!(status["created"].as_u64().unwrap() - before, 16);
-        assert_eq!(status["create_writes"], status["created"], "none in vain");
-        let started: usize = runs
-            .iter()
-            .map(|run| run.stdout.matches("started ").count())
-            .sum();
-        assert_eq!(started, 16, "each is told as started by one of them");
     }
+}
+
+/// As boot and udev do: for all, and for each parent that appears.
+#[track_caller]
+fn restores_make_each_once(host: &SimHost, parents: &[&str], devices: u64, round: u32) {
+    let before = host.status()["created"].as_u64().unwrap();
+    let mut lines = vec!["restore".to_owned(); 4];
+    for parent in parents {
+        lines.extend(vec![format!("restore --parent {parent}"); 2]);
+    }
+    let count = lines.len();
+    let runs = at_once(host, lines);
+    assert_eq!(
+        with_status(&runs, 0).len(),
+        count,
+        "round {round}: {runs:#?}"
+    );
+    let status = host.status();
+    assert_eq!(status["created"].as_u64().unwrap() - before, devices);
+    assert_eq!(status["create_writes"], status["created"], "none in vain");
+    let started: usize = runs
+        .iter()
+        .map(|run| run.stdout.matches("started ").count())
+        .sum();
+    assert_eq!(started as u64, devices, "each is told as started by one");
 }
 
 #[test]
 fn creates_and_removes_in_a_race_leave_devices_and_definitions_in_agreement() {
+    let host = SimHost::start("two-p4");
+    create_and_remove_in_a_race(&host, "nvidia-63");
+    assert_eq!(host.active(), host.defined());
+}
+
+/// One process creates and one removes each of twelve devices, again and again.
+fn create_and_remove_in_a_race(host: &SimHost, type_name: &str) {
     const UUIDS: usize = 12;
     const ROUNDS: usize = 6;
-    let host = SimHost::start("two-p4");
     let uuid = |n: usize| format!("{n:08}-0000-4000-8000-000000000000");
     let barrier = Barrier::new(2 * UUIDS);
     let statuses = thread::scope(|scope| {
         let race = |line: String, allowed: &'static [i32]| {
-            let (host, barrier) = (&host, &barrier);
+            let barrier = &barrier;
             scope.spawn(move || {
                 barrier.wait();
                 let mut statuses = BTreeSet::new();
@@ -252,7 +365,7 @@ fn creates_and_removes_in_a_race_leave_devices_and_definitions_in_agreement() {
         };
         let mut racers = Vec::new();
         for n in 0..UUIDS {
-            let create = format!("create --type nvidia-63 --uuid {}", uuid(n));
+            let create = format!("create --type {type_name} --uuid {}", uuid(n));
             racers.push(race(create, &[0, 1]));
             racers.push(race(format!("remove {}", uuid(n)), &[0, 3]));
         }
@@ -261,8 +374,6 @@ fn creates_and_removes_in_a_race_leave_devices_and_definitions_in_agreement() {
             .map(|racer| racer.join())
             .collect::<Vec<_>>()
     });
-    // The state first: it says more than how one of them ended.
-    assert_eq!(host.active(), host.defined());
     let seen: BTreeSet<i32> = statuses.into_iter().flat_map(Result::unwrap).collect();
     assert!(seen.contains(&0), "{seen:?}");
 }

@@ -62,6 +62,19 @@ impl SimHost {
         Self::start_file_in(file, &std::env::temp_dir())
     }
 
+    /// Starts a host with that many L40S at 0000:41:00.0, 0000:42:00.0 and so on, each with so many
+    /// functions that take types.
+    #[track_caller]
+    pub fn with_l40s(count: u8, functions: u8) -> SimHost {
+        let text = format!(
+            "mdev = false\n[[parent]]\nid = \"0000:41:00.0\"\ncard = \"l40s\"\ncount = {count}\n\
+             vfs = {functions}\nenabled_vfs = {functions}\nvf_framework = \"vendor\"\n"
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Self::start_file(file.path())
+    }
+
     /// As [`SimHost::start`], with its root in the directory `outside`, which the caller watches.
     #[track_caller]
     pub fn start_in(name: &str, outside: &Path) -> SimHost {

@@ -17,6 +17,7 @@ mod empty_hosts;
 mod explain;
 mod functions;
 mod functions_odd;
+mod functions_selected;
 mod gpus;
 mod harness;
 mod held;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use log::debug;
 use nix::errno::Errno;
 
+use super::functions::{CURRENT, current_type};
 use super::listing::{number_of, type_id};
-use super::{CURRENT, current_type};
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result};
 use crate::model::TypeId;

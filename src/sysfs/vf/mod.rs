@@ -4,6 +4,7 @@
 //! a GPU that supports SR-IOV with vendor-specific VFIO.
 
 mod change;
+mod functions;
 mod listing;
 mod records;
 
@@ -16,13 +17,10 @@ use crate::host::Host;
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, vf_uuid,
 };
-use listing::{Listed, number_of, type_id};
+use functions::{Bus, Function, Place, current_type, warn_once};
+use listing::{number_of, type_id};
 use records::{Record, Records};
 
-/// Beneath a VF's directory: what can be created on it now, one line a type.
-const CREATABLE: &str = "nvidia/creatable_vgpu_types";
-/// The number of the VF's type; 0 for none.
-const CURRENT: &str = "nvidia/current_vgpu_type";
 /// The attributes beneath a VF's directory that describe a vGPU. The others there reset the
 /// device, unbind it, or change what this program decides.
 const ATTRIBUTES: [&str; 4] = [
@@ -35,14 +33,6 @@ const ATTRIBUTES: [&str; 4] = [
 /// Virtual functions of one host that take a type.
 pub struct Vf<'h> {
     host: &'h Host,
-}
-
-/// A virtual function and the number of its type, 0 for none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Function {
-    vf: ParentId,
-    gpu: ParentId,
-    current: u32,
 }
 
 impl<'h> Vf<'h> {
@@ -58,61 +48,8 @@ impl<'h> Vf<'h> {
         Dir::open(self.host.pci_devices().join(function.as_str()))
     }
 
-    /// The functions of all GPUs, by GPU and address. Those bound to another driver take no type.
-    fn functions(&self, warnings: &mut Warnings) -> Result<Vec<Function>> {
-        let Some(mut bound) = if_present(Dir::open(self.host.nvidia_driver()))? else {
-            return Ok(Vec::new());
-        };
-        let mut functions = Vec::new();
-        for entry in bound.entries()? {
-            let Some(name) = entry.name.to_str().filter(|name| name.contains(':')) else {
-                continue;
-            };
-            let Ok(gpu) = bound.link_name(format!("{name}/physfn")) else {
-                continue;
-            };
-            match self.function(name.parse()?, gpu.parse()?) {
-                Ok(function) => functions.extend(function),
-                Err(error) => warn_once(warnings, error),
-            }
-        }
-        functions.sort_by(|a, b| (&a.gpu, &a.vf).cmp(&(&b.gpu, &b.vf)));
-        Ok(functions)
-    }
-
-    /// The function as it is now; `None` where it takes no type, as a VF that is an mdev parent.
-    fn function(&self, vf: ParentId, gpu: ParentId) -> Result<Option<Function>> {
-        let Some(dir) = if_present(self.dir(&vf))? else {
-            return Ok(None);
-        };
-        let current = if_present(current_type(&dir))?;
-        Ok(current.map(|current| Function { vf, gpu, current }))
-    }
-
-    /// The functions that `on` stands for: itself, or those of the GPU.
-    fn functions_on(&self, on: &ParentId, warnings: &mut Warnings) -> Result<Vec<Function>> {
-        let dir = self.dir(on)?;
-        if let Some(gpu) = if_present(dir.link_name("physfn"))? {
-            return Ok(Vec::from_iter(self.function(on.clone(), gpu.parse()?)?));
-        }
-        let mut functions = Vec::new();
-        for vf in pci::virtual_functions(dir)? {
-            match self.function(vf, on.clone()) {
-                Ok(function) => functions.extend(function),
-                Err(error) => warn_once(warnings, error),
-            }
-        }
-        Ok(functions)
-    }
-
-    /// What the function can take now; nothing where it holds a type already.
-    fn creatable(&self, function: &Function) -> Result<Vec<Listed>> {
-        if function.current != 0 {
-            return Ok(Vec::new());
-        }
-        let dir = self.dir(&function.vf)?;
-        let text = dir.read_text(CREATABLE)?;
-        listing::parse(&text).map_err(|error| error.at(dir.join(CREATABLE)))
+    fn bus(&self) -> Result<Bus> {
+        Bus::open(self.host)
     }
 
     /// The device on a function that holds a type.
@@ -138,11 +75,8 @@ impl Framework for Vf<'_> {
     }
 
     fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>> {
-        let mut gpus: Vec<ParentId> = self
-            .functions(warnings)?
-            .into_iter()
-            .map(|f| f.gpu)
-            .collect();
+        let all = functions::all(self.host, warnings)?.into_iter();
+        let mut gpus: Vec<ParentId> = all.map(|function| function.gpu).collect();
         gpus.dedup();
         let whole = |id| Parent {
             id,
@@ -153,8 +87,9 @@ impl Framework for Vf<'_> {
     }
 
     fn part(&self, id: &ParentId) -> Option<Parent> {
-        let gpu = self.dir(id).ok()?.link_name("physfn").ok()?.parse().ok()?;
-        let function = self.function(id.clone(), gpu).ok()??;
+        let bus = self.bus().ok()?;
+        let gpu = bus.gpu_of(id).ok()??;
+        let function = bus.function(id.clone(), gpu).ok()??;
         Some(Parent {
             id: function.vf,
             framework: FrameworkKind::Vfio,
@@ -163,15 +98,16 @@ impl Framework for Vf<'_> {
     }
 
     fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
-        let functions = self.functions_on(parent, warnings)?;
+        let bus = self.bus()?;
+        let places = bus.places_on(parent)?;
         let mut offered = listing::Offered::default();
-        for function in &functions {
-            match self.creatable(function) {
-                Ok(listed) => offered.add(listed),
+        for place in &places {
+            match bus.listed_on(place) {
+                Ok(listed) => listed.into_iter().for_each(|listed| offered.add(listed)),
                 Err(error) => warn_once(warnings, error),
             }
         }
-        let gpu = functions.first().map_or(parent, |function| &function.gpu);
+        let gpu = places.first().map_or(parent, |place| &place.gpu);
         let records = self.records();
         Ok(offered.types(records.names(gpu)))
     }
@@ -182,12 +118,28 @@ impl Framework for Vf<'_> {
         id: &TypeId,
         warnings: &mut Warnings,
     ) -> Result<VgpuType> {
+        number_of(id).ok_or_else(|| no_type(parent, id))?;
         let types = self.types(parent, warnings)?;
         let found = types.into_iter().find(|vgpu_type| vgpu_type.id == *id);
-        found.ok_or_else(|| {
-            Error::new(Kind::NotFound, format!("{parent} offers no type {id} now"))
-                .hint(format!("see: vgpuctl types --parent {parent}"))
-        })
+        found.ok_or_else(|| no_type(parent, id))
+    }
+
+    /// Two functions that list the type say as much as all of them would.
+    fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>> {
+        let number = number_of(id).ok_or_else(|| no_type(parent, id))?;
+        let bus = self.bus()?;
+        let places = bus.places_on(parent)?;
+        let gpu = places.first().map_or(parent, |place| &place.gpu);
+        let lists_it = |place: &&Place| {
+            let listed = bus.listed_on(place).ok().flatten().unwrap_or_default();
+            listed.iter().any(|one| one.number == number)
+        };
+        match places.iter().filter(lists_it).take(2).count() {
+            0 if self.records().names(gpu).contains_key(id) => Ok(Some(0)),
+            0 => Err(no_type(parent, id)),
+            1 => Ok(Some(1)),
+            _ => Ok(None),
+        }
     }
 
     fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
@@ -196,22 +148,27 @@ impl Framework for Vf<'_> {
     }
 
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
-        let functions = self.functions(warnings)?.into_iter();
+        let functions = functions::all(self.host, warnings)?.into_iter();
         let taken = functions.filter(|function| function.current != 0);
         Ok(taken.map(|function| self.device_on(function)).collect())
     }
 
+    /// Only where one of ours is noted it can be.
     fn device(&self, uuid: Uuid) -> Result<Option<Device>> {
-        let mut doubts = Vec::new();
-        let devices = self.devices(&mut doubts)?.into_iter();
-        let is_it = |device: &Device| matches!(device.seat, Seat::OwnVf(_)) && device.uuid == uuid;
-        let mut found: Vec<Device> = devices.filter(is_it).collect();
+        let (records, bus) = (self.records(), if_present(self.bus())?);
+        let (mut found, mut doubt) = (Vec::new(), Ok(()));
+        for (vf, record) in records.of_uuid(uuid) {
+            match bus.as_ref().map(|bus| noted_on(bus, vf, record)) {
+                Some(Ok(device)) => found.extend(device),
+                Some(Err(error)) => doubt = Err(error),
+                None => {}
+            }
+        }
         match (found.pop(), found.pop()) {
             (Some(one), Some(other)) => Err(two_of(&one, &other)),
             (Some(only), None) => Ok(Some(only)),
-            (None, _) if doubts.is_empty() => Ok(None),
             // It may be on a function that cannot be read: that is not the same as not being there.
-            (None, _) => self.refuse_unreadable(uuid).map(|()| None),
+            (None, _) => doubt.map(|()| None),
         }
     }
 
@@ -241,29 +198,33 @@ impl Framework for Vf<'_> {
                 format!("{what}: that is no number of a vGPU type"),
             )
         })?;
-        let mut odd = Vec::new();
-        let functions = self.functions_on(parent, &mut odd)?;
-        if let Some(one) = functions.first() {
+        let bus = self.bus()?;
+        let places = bus.places_on(parent)?;
+        if let Some(one) = places.first() {
             self.settle(&one.gpu);
         }
-        let mut refusal = None;
-        for function in functions.iter().filter(|function| function.current == 0) {
-            match self.creatable(function) {
-                Ok(listed) if listed.iter().any(|one| one.number == number) => {
+        let (mut odd, mut refusal, mut free) = (Vec::new(), None, 0);
+        for place in &places {
+            match bus.listed_on(place) {
+                Ok(Some(listed)) => {
+                    free += 1;
+                    if listed.iter().all(|one| one.number != number) {
+                        continue;
+                    }
                     // Only here, where something is changed anyway: who only reads writes nothing.
                     let names = listed
                         .iter()
                         .map(|one| (type_id(one.number), one.name.as_str()));
-                    self.records().remember_names(&function.gpu, names);
+                    self.records().remember_names(&place.gpu, names);
                 }
-                Ok(_) => continue,
+                Ok(None) => continue,
                 // Another one may do.
                 Err(error) => {
                     odd.push(error);
                     continue;
                 }
             }
-            match self.set(function, number, uuid, &what) {
+            match self.set(place, number, uuid, &what) {
                 Ok(device) => return Ok(device),
                 // Somebody was faster on this one.
                 Err(error) if error.kind() == Kind::InUse => refusal = Some(error),
@@ -271,7 +232,6 @@ impl Framework for Vf<'_> {
             }
         }
         let full = || {
-            let free = functions.iter().filter(|f| f.current == 0).count();
             Error::new(Kind::NoCapacity, what)
                 .hint(format!(
                     "none of the {free} free virtual functions of {parent} takes it now"
@@ -324,13 +284,12 @@ impl Framework for Vf<'_> {
             })
             .map(str::to_owned)
             .collect();
-        (!off.is_empty()).then(|| {
-            format!(
-                "{} can have virtual functions and has none: if its vGPUs are to live on them, \
-                 see: vgpuctl vfs",
-                off.join(", ")
-            )
-        })
+        let first = off.first()?;
+        Some(format!(
+            "{} can have virtual functions and has none: if its vGPUs are to live on them: \
+             vgpuctl vfs enable {first}",
+            off.join(", ")
+        ))
     }
 }
 
@@ -350,23 +309,10 @@ impl Vf<'_> {
         }
     }
 
-    /// Fails where a device of ours is noted on a function of which nothing can be read.
-    fn refuse_unreadable(&self, uuid: Uuid) -> Result<()> {
-        let records = self.records();
-        let noted = records.functions().into_iter();
-        let noted = noted.filter(|vf| records.read(vf).is_some_and(|one| one.uuid == uuid));
-        for vf in noted {
-            if let Some(dir) = if_present(self.dir(&vf))? {
-                if_present(current_type(&dir))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Gives a free function its type. What we believe is written first, so that nobody takes our
     /// vGPU for a stranger's.
-    fn set(&self, function: &Function, number: u32, uuid: Uuid, what: &str) -> Result<Device> {
-        let (records, vf) = (self.records(), &function.vf);
+    fn set(&self, place: &Place, number: u32, uuid: Uuid, what: &str) -> Result<Device> {
+        let (records, vf) = (self.records(), &place.vf);
         let type_id = type_id(number);
         let record = Record { uuid, type_id };
         records.write(vf, &record)?;
@@ -381,18 +327,33 @@ impl Vf<'_> {
         }
         Ok(Device {
             uuid,
-            parent: function.gpu.clone(),
+            parent: place.gpu.clone(),
             type_id: record.type_id,
             seat: Seat::OwnVf(vf.clone()),
         })
     }
 }
 
-/// The same file is read for several questions; one warning of it will do.
-fn warn_once(warnings: &mut Warnings, error: Error) {
-    if !warnings.contains(&error) {
-        warnings.push(error);
-    }
+/// The device that is noted on a function, while that holds the type which we gave it.
+fn noted_on(bus: &Bus, vf: ParentId, record: Record) -> Result<Option<Device>> {
+    let Some(gpu) = bus.gpu_of(&vf)? else {
+        return Ok(None);
+    };
+    let Some(function) = bus.function(vf, gpu)? else {
+        return Ok(None);
+    };
+    let holds_it = number_of(&record.type_id) == Some(function.current);
+    Ok(holds_it.then_some(Device {
+        uuid: record.uuid,
+        parent: function.gpu,
+        type_id: record.type_id,
+        seat: Seat::OwnVf(function.vf),
+    }))
+}
+
+fn no_type(parent: &ParentId, id: &TypeId) -> Error {
+    Error::new(Kind::NotFound, format!("{parent} offers no type {id} now"))
+        .hint(format!("see: vgpuctl types --parent {parent}"))
 }
 
 fn two_of(one: &Device, other: &Device) -> Error {
@@ -407,17 +368,6 @@ fn two_of(one: &Device, other: &Device) -> Error {
     .hint(format!(
         "name one by its virtual function, such as: vgpuctl stop {first}"
     ))
-}
-
-fn current_type(vf: &Dir) -> Result<u32> {
-    let text = vf.read_text(CURRENT)?;
-    text.trim().parse().map_err(|_| {
-        Error::new(
-            Kind::Failed,
-            format!("{text:?} is no number of a vGPU type"),
-        )
-        .at(vf.join(CURRENT))
-    })
 }
 
 /// The function's address; a mediated device is never asked for here.

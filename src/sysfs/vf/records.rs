@@ -66,6 +66,16 @@ impl<'h> Records<'h> {
             .collect()
     }
 
+    /// Where a device is noted, in the order of the functions' addresses.
+    pub fn of_uuid(&self, uuid: Uuid) -> Vec<(ParentId, Record)> {
+        let functions = self.functions().into_iter();
+        let noted = functions.filter_map(|vf| Some((self.read(&vf)?, vf)));
+        noted
+            .filter(|(record, _)| record.uuid == uuid)
+            .map(|(record, vf)| (vf, record))
+            .collect()
+    }
+
     /// Takes back what was noted. A record that stays says nothing once the function is empty.
     pub fn forget(&self, vf: &ParentId) {
         let path = self.host.vf_records().join(vf.as_str());

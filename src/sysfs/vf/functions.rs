@@ -1,0 +1,127 @@
+//! The virtual functions of a host: where they are, and what each holds and lists.
+
+use super::listing::{self, Listed};
+use crate::dir::Dir;
+use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::host::Host;
+use crate::model::ParentId;
+use crate::sysfs::pci;
+
+/// Beneath a VF's directory: what can be created on it now, one line a type.
+const CREATABLE: &str = "nvidia/creatable_vgpu_types";
+/// The number of the VF's type; 0 for none.
+pub const CURRENT: &str = "nvidia/current_vgpu_type";
+
+/// A virtual function and its GPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub vf: ParentId,
+    pub gpu: ParentId,
+}
+
+/// A virtual function and the number of its type, 0 for none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    pub vf: ParentId,
+    pub gpu: ParentId,
+    pub current: u32,
+}
+
+/// The PCI devices, held open: a GPU has many functions, of which few files are read each.
+pub struct Bus(Dir);
+
+impl Bus {
+    /// # Errors
+    /// There is none, as on a host without PCI.
+    pub fn open(host: &Host) -> Result<Bus> {
+        Dir::open(host.pci_devices()).map(Bus)
+    }
+
+    /// The GPU that a device is a virtual function of; `None` where it is none, or not there.
+    pub fn gpu_of(&self, vf: &ParentId) -> Result<Option<ParentId>> {
+        let link = if_present(self.0.link_name(format!("{vf}/physfn")))?;
+        link.map(|gpu| gpu.parse()).transpose()
+    }
+
+    /// The function as it is now; `None` where it takes no type, as a VF that is an mdev parent.
+    pub fn function(&self, vf: ParentId, gpu: ParentId) -> Result<Option<Function>> {
+        let current = if_present(number_in(&self.0, &format!("{vf}/{CURRENT}")))?;
+        Ok(current.map(|current| Function { vf, gpu, current }))
+    }
+
+    /// Where `on` stands for: itself, or the functions of the GPU.
+    pub fn places_on(&self, on: &ParentId) -> Result<Vec<Place>> {
+        if let Some(gpu) = self.gpu_of(on)? {
+            let vf = on.clone();
+            return Ok(vec![Place { vf, gpu }]);
+        }
+        let functions = pci::virtual_functions(self.0.open_dir(on.as_str())?)?;
+        let place = |vf| Place {
+            vf,
+            gpu: on.clone(),
+        };
+        Ok(functions.into_iter().map(place).collect())
+    }
+
+    /// What a function can take now; `None` where it takes nothing or holds a type already.
+    pub fn listed_on(&self, place: &Place) -> Result<Option<Vec<Listed>>> {
+        let function = self.function(place.vf.clone(), place.gpu.clone())?;
+        if function.is_none_or(|function| function.current != 0) {
+            return Ok(None);
+        }
+        let path = format!("{}/{CREATABLE}", place.vf);
+        let text = self.0.read_text(&path)?;
+        let listed = listing::parse(&text).map_err(|error| error.at(self.0.join(&path)))?;
+        Ok(Some(listed))
+    }
+}
+
+/// The functions of all GPUs, by GPU and address. Those bound to another driver take no type.
+///
+/// # Errors
+/// The driver's devices cannot be listed. One that cannot be read is a warning.
+pub fn all(host: &Host, warnings: &mut Warnings) -> Result<Vec<Function>> {
+    let Some(mut bound) = if_present(Dir::open(host.nvidia_driver()))? else {
+        return Ok(Vec::new());
+    };
+    let bus = Bus::open(host)?;
+    let mut functions = Vec::new();
+    for entry in bound.entries()? {
+        let Some(name) = entry.name.to_str().filter(|name| name.contains(':')) else {
+            continue;
+        };
+        let vf: ParentId = name.parse()?;
+        let Ok(Some(gpu)) = bus.gpu_of(&vf) else {
+            continue;
+        };
+        match bus.function(vf, gpu) {
+            Ok(function) => functions.extend(function),
+            Err(error) => warn_once(warnings, error),
+        }
+    }
+    functions.sort_by(|a, b| (&a.gpu, &a.vf).cmp(&(&b.gpu, &b.vf)));
+    Ok(functions)
+}
+
+/// The number of a function's type, by its own directory.
+pub fn current_type(vf: &Dir) -> Result<u32> {
+    number_in(vf, CURRENT)
+}
+
+fn number_in(dir: &Dir, path: &str) -> Result<u32> {
+    let text = dir.read_text(path)?;
+    text.trim().parse().map_err(|_| {
+        Error::new(
+            Kind::Failed,
+            format!("{text:?} is no number of a vGPU type"),
+        )
+        .at(dir.join(path))
+    })
+}
+
+/// The same file is read for several questions; one warning of it will do.
+pub fn warn_once(warnings: &mut Warnings, error: Error) {
+    if !warnings.contains(&error) {
+        warnings.push(error);
+    }
+}
