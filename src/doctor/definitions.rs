@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::pci::{INTEL, Offer};
-use super::{Evidence, Facts, Finding};
+use super::facts::pci::{Gpu, INTEL, Offer};
+use super::{Evidence, Facts, Finding, functions};
 use crate::error::Error;
-use crate::model::{Definition, Parent, ParentId, StartMode};
-use crate::ops::{Context, boot_cautions, set_cautions};
+use crate::model::{Definition, FrameworkKind, Parent, ParentId, StartMode};
+use crate::ops::{Context, active_on, boot_cautions, set_cautions};
 use crate::store::Location;
 
 /// More paths than this say no more.
@@ -23,6 +23,7 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
         Err(error) => return vec![Finding::unreadable(&error)],
     };
     let mut found: Vec<Finding> = unreadable.iter().map(told).collect();
+    found.extend(functions::settings(facts, &context, &all));
     if all.is_empty() && found.is_empty() {
         return Vec::new();
     }
@@ -31,29 +32,42 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
         Err(error) => return vec![Finding::unreadable(error)],
     };
     let count = all.len();
-    let mut by_parent: BTreeMap<ParentId, Vec<Definition>> = BTreeMap::new();
+    found.extend(functions::crowded(&context, &all));
+    let mut by_place: BTreeMap<(FrameworkKind, ParentId), Vec<Definition>> = BTreeMap::new();
     for definition in all {
-        let parent = definition.parent.clone();
-        by_parent.entry(parent).or_default().push(definition);
+        let place = (definition.framework, definition.parent.clone());
+        by_place.entry(place).or_default().push(definition);
     }
-    for (id, definitions) in &by_parent {
-        match parents.iter().find(|parent| parent.id == *id) {
-            None => found.push(no_parent(facts, &context, id, definitions)),
-            Some(parent) => {
-                found.extend(no_type(&context, parent, definitions));
-                found.extend(no_room(&context, parent));
-            }
+    let mut judged: Vec<&ParentId> = Vec::new();
+    for ((framework, id), definitions) in &by_place {
+        let is_it = |parent: &&Parent| parent.id == *id && parent.framework == *framework;
+        let Some(parent) = parents.iter().find(is_it) else {
+            found.push(no_parent(facts, &context, (*framework, id), definitions));
+            continue;
+        };
+        found.extend(no_type(&context, parent, definitions));
+        found.extend(functions::no_function(&context, parent, definitions));
+        // The functions of one GPU share its room, which is told once.
+        if !judged.contains(&parent.gpu()) {
+            judged.push(parent.gpu());
+            found.extend(no_room(&context, parent));
         }
     }
     if found.is_empty() {
         let message = format!("parent and type of {count} are there");
-        found.push(Finding::ok(message).seen(facts.look.host.definitions(), "read"));
+        let mut places: Vec<FrameworkKind> = by_place.into_keys().map(|(kind, _)| kind).collect();
+        places.dedup();
+        let shelves = places.into_iter().map(|kind| Evidence {
+            path: context.store.shelf(kind),
+            found: "read".to_owned(),
+        });
+        found.push(Finding::ok(message).seen_all(shelves));
     }
     found
 }
 
 /// What the operations say, as a finding.
-fn told(error: &Error) -> Finding {
+pub fn told(error: &Error) -> Finding {
     let mut finding = Finding::problem(error.message());
     if let Some(path) = error.path() {
         let cause = error.errno().map(crate::error::describe);
@@ -67,44 +81,27 @@ fn told(error: &Error) -> Finding {
 }
 
 /// What does not come back at boot is a problem; what nobody asked for yet may become one.
-fn finding(definitions: &[&Definition], message: String) -> Finding {
+pub fn finding(definitions: &[&Definition], message: String) -> Finding {
     match definitions.iter().any(|d| d.start == StartMode::Auto) {
         true => Finding::problem(message),
         false => Finding::warning(message),
     }
 }
 
-fn path(context: &Context<'_>, definition: &Definition) -> std::path::PathBuf {
+pub fn path(context: &Context<'_>, definition: &Definition) -> std::path::PathBuf {
     context.store.path(&Location::of(definition))
 }
 
 fn no_parent(
     facts: &Facts<'_>,
     context: &Context<'_>,
-    id: &ParentId,
+    (framework, id): (FrameworkKind, &ParentId),
     definitions: &[Definition],
 ) -> Finding {
     let definitions: Vec<&Definition> = definitions.iter().collect();
-    let gpu = facts
-        .gpus
-        .iter()
-        .flatten()
-        .find(|gpu| gpu.address == id.as_str());
-    let (why, advice) = match gpu.map(|gpu| gpu.offer) {
-        None => (
-            "is not on this host",
-            "where the card moved to another slot, define them anew there and undefine these",
-        ),
-        Some(Offer::VendorVfio) => (
-            "makes no mediated devices (vendor-specific VFIO)",
-            "its vGPUs sit on virtual functions: define them anew (vgpuctl define), then undefine these",
-        ),
-        Some(_) if gpu.is_some_and(|gpu| gpu.vendor == INTEL) => (
-            "offers no mediated devices",
-            "start the kernel with i915.enable_gvt=1, and load kvmgt: modprobe kvmgt",
-        ),
-        Some(_) => ("offers no mediated devices", "see: vgpuctl gpus"),
-    };
+    let mut gpus = facts.gpus.iter().flatten();
+    let gpu = gpus.find(|gpu| gpu.address == id.as_str());
+    let (why, advice) = why_not(facts, framework, gpu);
     let message = match definitions.len() {
         1 => format!("1 definition is for {id}, which {why}"),
         count => format!("{count} definitions are for {id}, which {why}"),
@@ -114,10 +111,53 @@ fn no_parent(
         let found = format!("{} on {id}", definition.type_id);
         finding = finding.seen(path(context, definition), found);
     }
+    let (place, lacks) = match (framework, gpu) {
+        (FrameworkKind::Vfio, Some(gpu)) => (gpu.path.clone(), "no function that takes a type"),
+        (FrameworkKind::Vfio, None) => (facts.look.host.pci_devices().join(id.as_str()), "absent"),
+        (FrameworkKind::Mdev, _) => (facts.look.host.mdev_parents().join(id.as_str()), "absent"),
+    };
     finding
-        .seen(facts.look.host.mdev_parents().join(id.as_str()), "absent")
+        .seen(place, lacks)
         .advise(advice)
         .run(format!("vgpuctl list --defined --parent {id}"))
+}
+
+/// Why a GPU is no parent in that framework, and what to do.
+fn why_not(
+    facts: &Facts<'_>,
+    framework: FrameworkKind,
+    gpu: Option<&Gpu>,
+) -> (&'static str, &'static str) {
+    let Some(gpu) = gpu else {
+        return (
+            "is not on this host",
+            "where the card moved to another slot, define them anew there and undefine these",
+        );
+    };
+    let offers = |wanted: fn(&Offer) -> bool| {
+        let functions = facts.functions(gpu);
+        wanted(&gpu.offer) || functions.iter().any(|function| wanted(&function.offer))
+    };
+    match framework {
+        FrameworkKind::Mdev if offers(|offer| *offer == Offer::VendorVfio) => (
+            "makes no mediated devices (vendor-specific VFIO)",
+            "its vGPUs sit on virtual functions: define them anew (vgpuctl define), then undefine these",
+        ),
+        FrameworkKind::Mdev if gpu.vendor == INTEL => (
+            "offers no mediated devices",
+            "start the kernel with i915.enable_gvt=1, and load kvmgt: modprobe kvmgt",
+        ),
+        FrameworkKind::Mdev => ("offers no mediated devices", "see: vgpuctl gpus"),
+        FrameworkKind::Vfio if offers(|offer| matches!(offer, Offer::Mdev(_))) => (
+            "makes mediated devices, and has no functions that take types",
+            "the kernel or the driver was changed since: define them anew (vgpuctl define), then \
+             undefine these",
+        ),
+        FrameworkKind::Vfio => (
+            "has no virtual functions that take types",
+            "see: vgpuctl vfs",
+        ),
+    }
 }
 
 /// Devices that start at boot and will find no room, and sets that an unlocked card's memory may
@@ -125,7 +165,7 @@ fn no_parent(
 fn no_room(context: &Context<'_>, parent: &Parent) -> Vec<Finding> {
     let certain = boot_cautions(context, &parent.id, &[]);
     let all = set_cautions(context, &parent.id, &[]);
-    let dir = context.store.dir(&parent.id);
+    let dir = context.store.dir(parent.framework, parent.home());
     let mut found = Vec::new();
     // One stands for all that find no room: their hints are the same.
     if let Some((first, more)) = certain.split_first() {
@@ -155,6 +195,10 @@ fn with_hints(finding: Finding, error: &Error) -> Finding {
 }
 
 fn no_type(context: &Context<'_>, parent: &Parent, definitions: &[Definition]) -> Vec<Finding> {
+    // Functions list only what still fits, so that a GPU in use says nothing of its other types.
+    if parent.framework == FrameworkKind::Vfio && !active_on(context, parent).is_empty() {
+        return Vec::new();
+    }
     let framework = context.kernel.serving(parent);
     let types = match framework.types(&parent.id, &mut Vec::new()) {
         Ok(types) => types,

@@ -10,6 +10,7 @@ mod definitions;
 mod driver;
 mod facts;
 mod finding;
+mod functions;
 mod hardware;
 mod kernel;
 mod keys;

@@ -2,7 +2,7 @@
 
 use super::facts::kinds::{Generation, Way, title, way};
 use super::facts::pci::{Gpu, Offer};
-use super::{Facts, Finding};
+use super::{Facts, Finding, functions};
 use crate::model::Parent;
 use crate::sysfs::Kernel;
 
@@ -61,9 +61,7 @@ fn functions_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
         true => finding,
         false => finding.seen(tool, "absent: it comes with the vGPU manager"),
     };
-    finding
-        .run(format!("vgpuctl vfs enable {} --at-boot", card.address))
-        .advise("with --at-boot they come back at every reboot, where they are lost otherwise")
+    functions::off(facts, &card.address, finding)
 }
 
 fn types_in_words(count: usize) -> String {

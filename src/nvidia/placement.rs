@@ -107,14 +107,6 @@ impl Room {
     pub fn fits(self) -> bool {
         self.free != Some(0)
     }
-
-    /// The room after one more.
-    pub fn with_one_more(self) -> Room {
-        Room {
-            taken: self.taken.saturating_add(1),
-            free: self.free.map(|free| free.saturating_sub(1)),
-        }
-    }
 }
 
 /// Which of the rooms, which are in order of their GPUs' addresses, takes the next vGPU. A GPU that
@@ -147,12 +139,18 @@ impl<'a> Queue<'a> {
         Queue::default()
     }
 
+    /// The same GPU, told to serve several framebuffer sizes at a time.
+    pub fn of_several_sizes(mut self) -> Queue<'a> {
+        self.serves_several_sizes = true;
+        self
+    }
+
     /// A GPU that holds these now, of which it offers what `types` say.
     pub fn now(active: Vec<&'a VgpuType>, types: &[VgpuType]) -> Queue<'a> {
         let held = holdings(active.iter().copied());
         // Newer drivers can be told to serve several sizes at once, and then offer them.
         let serves_several_sizes = types.iter().any(|vgpu_type| {
-            vgpu_type.available.is_some_and(|free| free > 0)
+            vgpu_type.at_least > 0
                 && framebuffer(vgpu_type).is_some_and(|mib| has_other_size(&held, mib))
         });
         Queue {
@@ -177,6 +175,12 @@ impl<'a> Queue<'a> {
         let is_full = free.is_some_and(|free| usize::try_from(free).is_ok_and(|f| f <= taken));
         let admitted = holdings(self.admitted.iter().copied());
         let is_of_other_size = size.is_some_and(|mib| has_other_size(&admitted, mib));
+        if is_full && is_of_other_size && self.serves_several_sizes {
+            let held = hold_line(&self.holdings());
+            return Err(format!(
+                "holds {held}, which leaves too little for one more"
+            ));
+        }
         if is_full || (is_of_other_size && !self.serves_several_sizes) {
             return Err(why_no_room(&self.holdings(), wanted));
         }
@@ -369,7 +373,8 @@ mod tests {
     #[test]
     fn a_driver_that_serves_several_sizes_at_once_is_believed() {
         let (mut one, mut two) = (sized(1, 1024, 8), sized(2, 2048, 4));
-        (one.available, two.available) = (Some(4), Some(2));
+        (one.available, one.at_least) = (Some(4), 4);
+        (two.available, two.at_least) = (None, 1);
         let types = [one, two];
         let mut queue = Queue::now(vec![&types[0]], &types);
         assert!(queue.admit(&types[1], types[1].available).is_ok());

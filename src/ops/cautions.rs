@@ -4,12 +4,15 @@ use uuid::Uuid;
 
 use super::Context;
 use super::capacity::{active_on, no_room_for, types_of};
+use super::limits::Limits;
 use super::restore::at_next_boot;
 use crate::error::{Error, Kind, Warnings};
-use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
+use crate::model::{Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{
-    Card, Held, Queue, Standing, framebuffer_needed, hold_line, holdings, size, standing,
+    Card, Held, Queue, Standing, framebuffer_needed, has_other_size, hold_line, holdings, size,
+    standing,
 };
+use crate::store::Sizes;
 use crate::sysfs::PciIdentity;
 
 /// A device that a dry run would make or define.
@@ -82,25 +85,54 @@ fn foresee_boot(
     };
     let types = types(context, &parent);
     let active = active_on(context, &parent);
-    let mut queue = Queue::after_reboot();
+    let limits = Limits::of(context, &parent);
+    let mut queue = match limits.sizes {
+        Sizes::Mixed => Queue::after_reboot().of_several_sizes(),
+        Sizes::AsTheyAre => Queue::after_reboot(),
+    };
     let mut cautions = Vec::new();
     for Ahead { uuid, type_id } in boot_set(context, &parent, planned) {
         // One whose type is not there fails for that reason, and takes no room.
         let Some(wanted) = find(&types, &type_id) else {
             continue;
         };
-        if let Err(why) = queue.admit(wanted, free_when_empty(wanted, &active)) {
+        let held = queue.holdings();
+        let free = match limits.sizes {
+            Sizes::Mixed => limits.beside(&held, wanted),
+            Sizes::AsTheyAre => free_when_empty(wanted, &active).or(limits.most(wanted)),
+        };
+        let mix =
+            mix_hint(context, &parent, &held, wanted).filter(|_| limits.sizes != Sizes::Mixed);
+        if let Err(why) = queue.admit(wanted, free) {
             let who = uuid.map_or_else(|| "a new device".to_owned(), |uuid| uuid.to_string());
             let why = no_room_for(wanted, &format!("{} {why}", parent.gpu()));
             let message = format!("{who} will not start at the next boot: {}", why.message());
-            cautions.push(why.retold(message).hint(
+            let caution = why.retold(message).hint(
                 "devices of one parent start in order of their UUIDs; change one that is in the \
                  way: vgpuctl modify UUID --type TYPE, or --manual",
-            ));
+            );
+            cautions.push(caution.hints(mix));
         }
     }
     cautions.extend(of_all(&parent, &queue.holdings()));
     cautions
+}
+
+/// The other way out of two sizes on one GPU, where its functions take types.
+fn mix_hint(
+    context: &Context<'_>,
+    parent: &Parent,
+    held: &[Held<'_>],
+    wanted: &VgpuType,
+) -> Option<String> {
+    let is_of_other_size = has_other_size(held, wanted.framebuffer_mib()?);
+    (is_of_other_size && parent.framework == FrameworkKind::Vfio).then(|| {
+        format!(
+            "or have the GPU serve several sizes at a time, where it and its driver can: \
+             mixed-sizes = yes in {}",
+            context.store.settings_path(parent.gpu()).display()
+        )
+    })
 }
 
 /// What will be started on a parent, in order; a device that is planned takes the place of the

@@ -13,7 +13,7 @@ use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode};
 use crate::nvidia::Queue;
-use crate::store::GpuSettings;
+use crate::store::{GpuSettings, Sizes};
 
 /// Between two looks at whether a late parent has come.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -193,7 +193,7 @@ fn one_gpu(
         })
         .collect();
     if dry_run {
-        foresee(context, gpu, &mut devices);
+        foresee(context, gpu, work.settings.sizes, &mut devices);
     }
     first.into_iter().chain(devices).collect()
 }
@@ -212,7 +212,7 @@ fn with_reason(context: &Context<'_>, definition: &Definition, error: Error) -> 
 
 /// Each device was judged alone by what the parent holds now; here those lose for which the ones
 /// before them leave no room, in the words that the real start will have.
-fn foresee(context: &Context<'_>, gpu: &ParentId, changes: &mut [Change]) {
+fn foresee(context: &Context<'_>, gpu: &ParentId, sizes: Sizes, changes: &mut [Change]) {
     let mut unrelated = Vec::new();
     let found = context.kernel.parents_named(gpu, &mut unrelated);
     let Some(parent) = found.ok().and_then(|parents| parents.into_iter().next()) else {
@@ -223,7 +223,11 @@ fn foresee(context: &Context<'_>, gpu: &ParentId, changes: &mut [Change]) {
         .types(&parent.id, &mut unrelated)
         .unwrap_or_default();
     let active = active_on(context, &parent);
-    let mut queue = Queue::now(types_of(&active, &types), &types);
+    let queue = Queue::now(types_of(&active, &types), &types);
+    let mut queue = match sizes {
+        Sizes::Mixed => queue.of_several_sizes(),
+        Sizes::AsTheyAre => queue,
+    };
     for change in changes {
         let type_id = change.type_id.as_ref();
         let wanted = types.iter().find(|t| Some(&t.id) == type_id);

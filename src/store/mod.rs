@@ -60,7 +60,8 @@ impl<'h> Store<'h> {
         }
     }
 
-    fn shelf(&self, framework: FrameworkKind) -> PathBuf {
+    /// The directory of all definitions for a framework, there or not.
+    pub fn shelf(&self, framework: FrameworkKind) -> PathBuf {
         match framework {
             FrameworkKind::Mdev => self.host.definitions(),
             FrameworkKind::Vfio => self.host.own_definitions(),
@@ -123,8 +124,8 @@ impl<'h> Store<'h> {
     }
 
     /// The directory of a parent's definitions, there or not.
-    pub fn dir(&self, parent: &ParentId) -> std::path::PathBuf {
-        self.host.definitions().join(parent.as_str())
+    pub fn dir(&self, framework: FrameworkKind, parent: &ParentId) -> PathBuf {
+        self.shelf(framework).join(parent.as_str())
     }
 
     /// Whether anything is kept for a framework under this name.

@@ -3,13 +3,14 @@
 use crate::hosts::{self, CARD, Card, PCI, define, drive, manager, offer, put, says, source};
 use crate::{pinned, tree::Tree, with};
 
-const P4: &str = "sys/devices/pci0000:80/0000:80:02.0/0000:81:00.0";
+/// The one card of most hosts.
+pub const P4: &str = "sys/devices/pci0000:80/0000:80:02.0/0000:81:00.0";
 const VGPUD: &str = "usr/lib/systemd/system/nvidia-vgpud.service";
 const WANTS: &str = "etc/systemd/system/multi-user.target.wants";
 
 /// Exactly one problem, of that check, and no warning; the whole answer pinned.
 #[track_caller]
-fn broken(name: &str, tree: &Tree, check: &str) {
+pub fn broken(name: &str, tree: &Tree, check: &str) {
     let (status, diagnosis) = pinned(name, tree);
     assert_eq!(with(&diagnosis, "problem"), [check], "{diagnosis:#}");
     assert_eq!(with(&diagnosis, "warning"), [""; 0], "{diagnosis:#}");
@@ -27,7 +28,7 @@ fn broken(name: &str, tree: &Tree, check: &str) {
 
 /// As [`broken`], for what works now and may not later.
 #[track_caller]
-fn doubtful(name: &str, tree: &Tree, check: &str) {
+pub fn doubtful(name: &str, tree: &Tree, check: &str) {
     let (status, diagnosis) = pinned(name, tree);
     assert_eq!(with(&diagnosis, "problem"), [""; 0], "{diagnosis:#}");
     assert_eq!(with(&diagnosis, "warning"), [check], "{diagnosis:#}");
@@ -438,14 +439,20 @@ fn a_grid_k2() {
     broken("grid-k2", &tree, "cards");
 }
 
+/// Takes both functions of the L40S away.
+pub fn switch_functions_off(tree: &Tree) {
+    tree.file(&format!("{P4}/sriov_numvfs"), "0\n");
+    for (n, address) in ["0000:81:00.4", "0000:81:00.5"].into_iter().enumerate() {
+        tree.without(&format!("{PCI}/{address}"))
+            .without(&format!("{P4}/virtfn{n}"))
+            .without(&format!("sys/bus/pci/devices/{address}"));
+    }
+}
+
 #[test]
 fn the_virtual_functions_are_off() {
     let tree = hosts::l40s();
-    tree.file(&format!("{P4}/sriov_numvfs"), "0\n");
-    for address in ["0000:81:00.4", "0000:81:00.5"] {
-        tree.without(&format!("{PCI}/{address}"))
-            .without(&format!("sys/bus/pci/devices/{address}"));
-    }
+    switch_functions_off(&tree);
     broken("functions-off", &tree, "virtual-functions");
 }
 

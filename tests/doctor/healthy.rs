@@ -74,6 +74,34 @@ fn l40s_by_vendor_vfio() {
     wholly("l40s", &hosts::l40s());
 }
 
+#[test]
+fn l40s_with_definitions_of_its_functions() {
+    let tree = hosts::l40s();
+    for n in 1..=3 {
+        hosts::define_function(&tree, hosts::CARD.address, n, "nvidia-1153", None);
+    }
+    hosts::define_function(
+        &tree,
+        hosts::CARD.address,
+        4,
+        "nvidia-1153",
+        Some("0000:81:00.5"),
+    );
+    tree.file("etc/vgpuctl.d/0000:81:00.0/gpu.conf", "vfs = enable\n");
+    wholly("l40s-defined", &tree);
+}
+
+#[test]
+fn l40s_that_serves_several_sizes() {
+    let tree = hosts::l40s();
+    for (n, type_id) in [(1, "nvidia-1155"), (2, "nvidia-1153"), (3, "nvidia-1147")] {
+        hosts::define_function(&tree, hosts::CARD.address, n, type_id, None);
+    }
+    let settings = "vfs = enable\nmixed-sizes = yes\n";
+    tree.file("etc/vgpuctl.d/0000:81:00.0/gpu.conf", settings);
+    wholly("l40s-mixed", &tree);
+}
+
 /// No word of NVIDIA's driver, daemons or unlock to somebody who has none.
 #[track_caller]
 fn not_accused(diagnosis: &serde_json::Value) {

@@ -59,13 +59,15 @@ pub fn put(tree: &Tree, card: &Card) {
 /// Binds a device to a driver; to none where the name is empty.
 pub fn drive(tree: &Tree, address: &str, driver: &str) {
     let link = format!("{PCI}/{address}/driver");
-    match driver {
-        "" => {
-            let _ = std::fs::remove_file(tree.path(&link));
-        }
-        driver => {
-            tree.link(&link, &format!("../../../../bus/pci/drivers/{driver}"));
-        }
+    let bound = |driver: &str| format!("sys/bus/pci/drivers/{driver}/{address}");
+    if let Ok(old) = std::fs::read_link(tree.path(&link)) {
+        tree.without(&bound(old.file_name().unwrap().to_str().unwrap()));
+        tree.without(&link);
+    }
+    if !driver.is_empty() {
+        tree.link(&link, &format!("../../../../bus/pci/drivers/{driver}"));
+        let device = format!("../../../../devices/pci0000:80/0000:80:02.0/{address}");
+        tree.link(&bound(driver), &device);
     }
 }
 
@@ -429,7 +431,8 @@ pub fn l40s() -> Tree {
             )
             .file(
                 &format!("{dir}/nvidia/creatable_vgpu_types"),
-                "ID    : vGPU Name\n1145  : NVIDIA L40S-1B\n1147  : NVIDIA L40S-1Q\n",
+                "ID    : vGPU Name\n1145  : NVIDIA L40S-1B\n1147  : NVIDIA L40S-1Q\n\
+                 1153  : NVIDIA L40S-12Q\n1155  : NVIDIA L40S-24Q\n",
             )
             .file(&format!("{dir}/nvidia/current_vgpu_type"), "0\n");
     }
@@ -493,6 +496,17 @@ pub fn define(tree: &Tree, parent: &str, n: u8, type_id: &str) {
     tree.file(
         &format!("etc/mdevctl.d/{parent}/a00000{n:02}-0000-4000-8000-000000000000"),
         format!("{{\n  \"mdev_type\": \"{type_id}\",\n  \"start\": \"auto\",\n  \"attrs\": []\n}}"),
+    );
+}
+
+/// As [`define`], of a type that one of a GPU's functions takes; with `vf`, of that function.
+pub fn define_function(tree: &Tree, gpu: &str, n: u8, type_id: &str, vf: Option<&str>) {
+    let vf = vf.map_or(String::new(), |vf| format!(",\n  \"vf\": \"{vf}\""));
+    tree.file(
+        &format!("etc/vgpuctl.d/{gpu}/a00000{n:02}-0000-4000-8000-000000000000"),
+        format!(
+            "{{\n  \"mdev_type\": \"{type_id}\",\n  \"start\": \"auto\",\n  \"attrs\": []{vf}\n}}"
+        ),
     );
 }
 

@@ -5,6 +5,7 @@
 //! the diff. Programs rely on the JSON: fields may be added, never changed or taken away.
 
 mod broken;
+mod functions;
 mod garbage;
 mod healthy;
 mod hosts;
