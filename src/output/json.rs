@@ -24,7 +24,7 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Planned(answer, _) | Reply::Asserted(answer) => {
             ("plan", plan::document(&answer.value, error))
         }
-        Reply::Carried(answer) => ("applied_plan", plan::carried_document(&answer.value, error)),
+        Reply::Carried(answer) => ("plan", plan::carried_document(&answer.value, error)),
         Reply::Exported(answer) => ("file", json!(super::text::declared(answer))),
         Reply::Explained(answer) | Reply::Topics(answer) => {
             ("findings", each(&answer.value, explanation))

@@ -296,3 +296,28 @@ fn an_error_of_one_device_stands_with_its_change() {
         );
     }
 }
+
+#[test]
+fn plans_and_what_came_of_them() {
+    let host = crate::plan::host("two-p4");
+    let path = crate::plan::file(
+        &host,
+        "unlisted = \"remove\"\n[[group]]\nname = \"desks\"\ntype = \"P4-1Q\"\nnames = [\"a\", \"b\"]\n\
+         [[group]]\nname = \"large\"\ntype = \"P4-8Q\"\ncount = 2\n",
+    );
+    put_auto(&host, P1, &uuid(1), "nvidia-63");
+    let path = path.to_str().unwrap();
+    answer(
+        &host,
+        "plan",
+        &host.run(&format!("plan {path} --json")).expect(2),
+    );
+    let run = host.run(&format!("apply --yes {path} --json")).expect(7);
+    answer(&host, "apply", &run);
+    answer(
+        &host,
+        "assert",
+        &host.run(&format!("assert {path} --json")).expect(2),
+    );
+    answer(&host, "export", &host.run("export --json").expect(0));
+}

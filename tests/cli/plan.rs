@@ -46,6 +46,9 @@ fn what_is_missing_is_made_once_and_then_nothing_is_to_do() {
     assert_eq!(host.active(), host.defined());
     let run = plan(&host, FIVE).expect(0);
     assert_eq!(run.stdout, "5 as declared\n");
+    // Our note is nothing to mdevctl.
+    let listed = host.mdevctl("list --defined --dumpjson").expect(0).stdout;
+    assert!(!listed.contains("vgpuctl"), "{listed}");
     let before = host.status()["create_writes"].clone();
     apply(&host, FIVE).expect(0);
     assert_eq!(host.status()["create_writes"], before);

@@ -159,7 +159,10 @@ impl Run<'_, '_> {
             if let Err(error) = self.one_item(steps) {
                 self.stopped.store(true, Ordering::SeqCst);
                 let mut failure = lock(&self.failure);
-                failure.get_or_insert(error);
+                *failure = Some(match failure.take() {
+                    Some(first) => first.hint(format!("also failed: {error}")),
+                    None => error,
+                });
                 return;
             }
             if *is_last {

@@ -10,6 +10,8 @@ mod export;
 mod matching;
 mod observe;
 mod place;
+#[cfg(test)]
+mod random_tests;
 mod resolve;
 mod search;
 mod space;
@@ -19,6 +21,7 @@ mod work;
 
 use uuid::Uuid;
 
+use super::deactivate::held_among;
 use super::{Answer, Context};
 use crate::declare::{Declaration, GroupName, MemberKey};
 use crate::error::{Error, Kind, Result};
@@ -27,7 +30,10 @@ use crate::store::Mark;
 
 pub use apply::{ApplyDeclared, Carried, Outcome, Progress, apply, plan_patiently};
 pub use export::export;
+use resolve::{Identity, resolve};
 use steps::Step;
+use tell::foreign_notes;
+use work::Draft;
 
 /// What to compare a host with.
 #[derive(Debug, Clone)]
@@ -133,8 +139,12 @@ impl Plan {
 /// UUID twice; UUIDs are to be derived and the host has no machine id.
 pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>> {
     let world = observe::observe(context)?;
-    let wanted = resolve::resolve(context, &world, &request.declaration)?;
-    let (plan, notes) = work::out(context, &world, &wanted, &request.declaration)?;
+    let mut identity = Identity::Of(context.host);
+    let wanted = resolve(&world, &request.declaration, &mut identity)?;
+    let draft = Draft::of(&world, &wanted, &request.declaration.unlisted);
+    let held = held_among(context, draft.may_stop())?;
+    let plan = draft.plan(&held);
+    let notes = foreign_notes(&world, &request.declaration);
     Ok(Answer {
         value: plan,
         warnings: world.warnings,

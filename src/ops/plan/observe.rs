@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::declare::GpuFacts;
-use crate::error::{Result, Warnings};
+use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, TypeId, VgpuType};
 use crate::nvidia;
 use crate::ops::Context;
@@ -22,8 +22,8 @@ pub struct World {
     pub devices: Vec<Device>,
     /// All definitions that can be read, by parent and UUID.
     pub definitions: Vec<Definition>,
-    /// Definitions that cannot be read.
-    pub unreadable: Vec<Location>,
+    /// Definitions that cannot be read, and why.
+    pub unreadable: Vec<(Location, Error)>,
     /// Devices whose maker has not finished them.
     pub unfinished: HashSet<Uuid>,
     /// What could not be read.
@@ -72,6 +72,24 @@ impl Gpu {
 }
 
 impl World {
+    /// A host that has these, where all could be read.
+    pub fn of(gpus: Vec<Gpu>, devices: Vec<Device>, definitions: Vec<Definition>) -> World {
+        let mut places = HashMap::new();
+        for (at, gpu) in gpus.iter().enumerate() {
+            places.insert(gpu.id().clone(), at);
+            places.extend(gpu.functions.iter().map(|vf| (vf.clone(), at)));
+        }
+        World {
+            gpus,
+            devices,
+            definitions,
+            unreadable: Vec::new(),
+            unfinished: HashSet::new(),
+            warnings: Vec::new(),
+            places,
+        }
+    }
+
     /// The GPU of a parent that is there.
     pub fn gpu_of(&self, parent: &ParentId) -> Option<usize> {
         self.places.get(parent).copied()
@@ -92,8 +110,11 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
     let devices = context.kernel.devices(&mut warnings)?;
     let definitions = context.store.all(&mut warnings)?;
     let readable: HashSet<Location> = definitions.iter().map(Location::of).collect();
-    let mut unreadable = context.store.index(&mut Vec::new())?;
-    unreadable.retain(|at| !readable.contains(at));
+    let all = context.store.index(&mut Vec::new())?.into_iter();
+    let unreadable = all
+        .filter(|at| !readable.contains(at))
+        .filter_map(|at| context.store.read(&at).err().map(|error| (at, error)))
+        .collect();
     let mixed = context.store.gpu_settings(&mut warnings)?;
     let mixed: HashSet<ParentId> = mixed
         .into_iter()
@@ -107,19 +128,11 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
         gpus.push(gpu(context, &cards, one, mixes, &mut warnings));
     }
     gpus.sort_by(|a, b| a.id().cmp(b.id()));
-    let mut places = HashMap::new();
-    for (at, gpu) in gpus.iter().enumerate() {
-        places.insert(gpu.id().clone(), at);
-        places.extend(gpu.functions.iter().map(|vf| (vf.clone(), at)));
-    }
     let mut world = World {
-        gpus,
-        devices,
-        definitions,
         unreadable,
         unfinished: context.store.unfinished(),
         warnings,
-        places,
+        ..World::of(gpus, devices, definitions)
     };
     add_types_in_use(context, &mut world);
     Ok(world)

@@ -10,8 +10,8 @@ use crate::declare::{
     Amount, Declaration, GpuChoice, GpuName, Group, MachineId, MemberKey, Members,
 };
 use crate::error::{Error, Kind, Result};
-use crate::model::{TypeId, VgpuType};
-use crate::ops::Context;
+use crate::host::Host;
+use crate::model::{Device, TypeId, VgpuType};
 
 /// A group on this host.
 pub struct Wanted<'d> {
@@ -56,45 +56,39 @@ pub enum Need {
 /// A GPU or type that is not there; a UUID twice; no machine id where one is needed. Each with the
 /// group's line.
 pub fn resolve<'d>(
-    context: &Context<'_>,
     world: &World,
     declaration: &'d Declaration,
+    host: &mut Identity<'_>,
 ) -> Result<Vec<Wanted<'d>>> {
-    let mut host = Identity::new(context);
     let groups = declaration.groups.iter();
     let wanted: Vec<Wanted> = groups
-        .map(|group| resolve_group(world, &mut host, group))
+        .map(|group| resolve_group(world, host, group))
         .collect::<Result<_>>()?;
     refuse_doubles(&wanted)?;
     Ok(wanted)
 }
 
 /// The host's identity, read once, and only where a UUID is derived from it.
-struct Identity<'c> {
-    context: &'c Context<'c>,
-    known: Option<MachineId>,
+pub enum Identity<'h> {
+    /// Not read yet.
+    Of(&'h Host),
+    /// Read.
+    Known(MachineId),
 }
 
-impl<'c> Identity<'c> {
-    fn new(context: &'c Context<'_>) -> Identity<'c> {
-        Identity {
-            context,
-            known: None,
-        }
-    }
-
+impl Identity<'_> {
     fn get(&mut self) -> Result<MachineId> {
-        if let Some(known) = self.known {
-            return Ok(known);
-        }
-        let known = machine_id(self.context)?;
-        self.known = Some(known);
+        let known = match self {
+            Identity::Of(host) => machine_id(host)?,
+            Identity::Known(known) => return Ok(*known),
+        };
+        *self = Identity::Known(known);
         Ok(known)
     }
 }
 
-fn machine_id(context: &Context<'_>) -> Result<MachineId> {
-    let path = context.host.machine_id();
+fn machine_id(host: &Host) -> Result<MachineId> {
+    let path = host.machine_id();
     let what = "the UUIDs of members without one of their own come from the host's machine id";
     let hint = "systemd-machine-id-setup makes one; or give each member its uuid";
     let text = match std::fs::read_to_string(&path) {
@@ -124,7 +118,7 @@ fn resolve_group<'d>(
     let (type_id, type_name) = (vgpu_type.id.clone(), vgpu_type.name.clone());
     let mut gpus = chosen;
     gpus.retain(|at| world.gpus[*at].type_at(&type_id).is_some());
-    let members = members(world, host, group, &gpus)?;
+    let members = members(world, host, group, &gpus, &type_id)?;
     Ok(Wanted {
         group,
         type_id,
@@ -223,11 +217,33 @@ fn type_of<'w>(world: &'w World, group: &Group, gpus: &[usize]) -> Result<&'w Vg
     }
 }
 
+/// More than this many of a type can never be on a GPU.
+fn most_on(world: &World, gpu: usize, id: &TypeId) -> u32 {
+    let gpu = &world.gpus[gpu];
+    let found = gpu.types.iter().find(|vgpu_type| vgpu_type.id == *id);
+    let details = found.and_then(|vgpu_type| vgpu_type.details());
+    let known = details.map(|details| details.max_instances).or(gpu.seats);
+    known.unwrap_or_else(|| {
+        let here = |device: &&Device| {
+            world
+                .gpu_of(&device.parent)
+                .map(|at| &world.gpus[at].facts.id)
+                == Some(&gpu.facts.id)
+        };
+        let active = world.devices.iter().filter(here).count();
+        let free = found
+            .and_then(|vgpu_type| vgpu_type.available)
+            .unwrap_or_default();
+        free.saturating_add(u32::try_from(active).unwrap_or(u32::MAX))
+    })
+}
+
 fn members(
     world: &World,
     host: &mut Identity<'_>,
     group: &Group,
     gpus: &[usize],
+    type_id: &TypeId,
 ) -> Result<Vec<Seat>> {
     let seat = |key: MemberKey, uuid, pin, need| Seat {
         key,
@@ -251,6 +267,10 @@ fn members(
                 Amount::UpTo(most) => (*most, Need::IfRoom),
             };
             for at in gpus {
+                let count = match need {
+                    Need::Must => count,
+                    Need::IfRoom => count.min(most_on(world, *at, type_id)),
+                };
                 for index in 0..count {
                     let key = MemberKey::on_gpu(world.gpus[*at].id(), index);
                     let uuid = host.get()?.uuid_of(&group.name, &key);

@@ -8,6 +8,9 @@ use crate::nvidia::{Held, Room, holdings};
 #[derive(Clone)]
 pub struct Space<'w> {
     gpu: &'w Gpu,
+    /// The framebuffer of each type and its most instances, understood once.
+    sizes: Vec<Option<u64>>,
+    most: Vec<Option<u32>>,
     stays: Vec<u32>,
     leaves: Vec<u32>,
     comes: Vec<u32>,
@@ -19,8 +22,11 @@ impl<'w> Space<'w> {
     /// A GPU of which nothing is known to be held.
     pub fn of(gpu: &'w Gpu) -> Space<'w> {
         let none = vec![0; gpu.types.len()];
+        let types = gpu.types.iter();
         Space {
             gpu,
+            sizes: types.clone().map(VgpuType::framebuffer_mib).collect(),
+            most: types.map(|vgpu_type| most(gpu, vgpu_type)).collect(),
             stays: none.clone(),
             leaves: none.clone(),
             comes: none,
@@ -79,7 +85,7 @@ impl<'w> Space<'w> {
     fn free(&self, at: usize) -> Option<u32> {
         let seats = self.gpu.seats;
         let seats = seats.map(|seats| seats.saturating_sub(self.taken()));
-        let size = self.gpu.types[at].framebuffer_mib();
+        let size = self.sizes[at];
         let rest = match size {
             Some(mib) if self.refuses_size(mib) => Some(0),
             Some(mib) if self.has_several_sizes() => self.free_mixed(at, mib),
@@ -102,7 +108,7 @@ impl<'w> Space<'w> {
     /// It was told to have several sizes, has them, or offers another than it holds.
     fn has_several_sizes(&self) -> bool {
         let types = self.gpu.types.iter().enumerate();
-        let sizes = types.filter_map(|(at, one)| Some((at, one, one.framebuffer_mib()?)));
+        let sizes = types.filter_map(|(at, one)| Some((at, one, self.sizes[at]?)));
         let held: Vec<u64> = sizes
             .clone()
             .filter(|(at, ..)| self.stays[*at] + self.leaves[*at] > 0)
@@ -119,11 +125,8 @@ impl<'w> Space<'w> {
 
     /// How many of each size there will be.
     fn sized(&self) -> impl Iterator<Item = (u64, u32)> {
-        let types = self.gpu.types.iter().enumerate();
-        types.filter_map(|(at, one)| {
-            let count = self.stays[at] + self.comes[at];
-            Some((one.framebuffer_mib()?, count))
-        })
+        let sizes = self.sizes.iter().enumerate();
+        sizes.filter_map(|(at, size)| Some(((*size)?, self.stays[at] + self.comes[at])))
     }
 
     /// All sizes are the same here, so that counts will do.
@@ -132,7 +135,7 @@ impl<'w> Space<'w> {
         let count = |counts: &[u32]| self.count_sized(counts);
         let (stays, comes) = (count(&self.stays), count(&self.comes));
         let taken = stays + comes;
-        let most = self.most(vgpu_type).map(|most| most.saturating_sub(taken));
+        let most = self.most[at].map(|most| most.saturating_sub(taken));
         let is_emptied = stays == 0 && count(&self.leaves) > 0;
         // Once all has gone, the GPU takes as many as it can; what it says now is of no use.
         let offered = match is_emptied {
@@ -144,19 +147,10 @@ impl<'w> Space<'w> {
         least(most, offered)
     }
 
-    /// The most instances of a type: what its description says, else what fits into the memory.
-    fn most(&self, vgpu_type: &VgpuType) -> Option<u32> {
-        if let Some(details) = vgpu_type.details() {
-            return Some(details.max_instances);
-        }
-        let (memory, mib) = (self.gpu.memory_mib?, vgpu_type.framebuffer_mib()?);
-        u32::try_from(memory / mib.max(1)).ok()
-    }
-
     fn count_sized(&self, counts: &[u32]) -> u32 {
-        let types = self.gpu.types.iter().zip(counts);
-        types
-            .filter(|(one, _)| one.framebuffer_mib().is_some())
+        let sizes = self.sizes.iter().zip(counts);
+        sizes
+            .filter(|(size, _)| size.is_some())
             .map(|(_, count)| count)
             .sum()
     }
@@ -164,20 +158,17 @@ impl<'w> Space<'w> {
     /// Sizes are mixed: what is free is memory, which the largest offer tells of best.
     fn free_mixed(&self, at: usize, mib: u64) -> Option<u32> {
         let memory = |counts: &[u32]| -> u64 {
-            let types = self.gpu.types.iter().zip(counts);
-            types
-                .filter_map(|(one, count)| Some(one.framebuffer_mib()? * u64::from(*count)))
+            let sizes = self.sizes.iter().zip(counts);
+            sizes
+                .filter_map(|(size, count)| Some((*size)? * u64::from(*count)))
                 .sum()
         };
-        let offered = self.gpu.types.iter().filter_map(|one| {
-            let free = u64::from(one.available?);
-            Some(free * one.framebuffer_mib()?)
-        });
+        let types = self.gpu.types.iter().zip(&self.sizes);
+        let offered = types.filter_map(|(one, size)| Some(u64::from(one.available?) * (*size)?));
         let free = offered.max()? + memory(&self.leaves);
         let free = free.saturating_sub(memory(&self.comes)) / mib.max(1);
         let taken = self.stays[at] + self.comes[at];
-        let most = self.most(&self.gpu.types[at]);
-        let most = most.map(|most| most.saturating_sub(taken));
+        let most = self.most[at].map(|most| most.saturating_sub(taken));
         least(u32::try_from(free).ok(), most)
     }
 
@@ -205,6 +196,15 @@ impl<'w> Space<'w> {
         let free = (f64::from(own) * left + 1e-6).floor().max(0.0);
         Some(free as u32)
     }
+}
+
+/// The most instances of a type: what its description says, else what fits into the memory.
+fn most(gpu: &Gpu, vgpu_type: &VgpuType) -> Option<u32> {
+    if let Some(details) = vgpu_type.details() {
+        return Some(details.max_instances);
+    }
+    let (memory, mib) = (gpu.memory_mib?, vgpu_type.framebuffer_mib()?);
+    u32::try_from(memory / mib.max(1)).ok()
 }
 
 fn least(one: Option<u32>, other: Option<u32>) -> Option<u32> {

@@ -13,7 +13,6 @@ use super::{Item, Verdict};
 use crate::declare::{Declaration, Unlisted};
 use crate::error::Error;
 use crate::nvidia::why_no_room;
-use crate::ops::Context;
 use crate::ops::capacity::no_room_for;
 use crate::store::Mark;
 
@@ -21,7 +20,7 @@ use crate::store::Mark;
 const TOLD: usize = 4;
 
 /// A member that cannot be as declared now.
-pub fn blocked(_world: &World, wanted: &Wanted<'_>, case: &Case<'_>, error: Error) -> Item {
+pub fn blocked(wanted: &Wanted<'_>, case: &Case<'_>, error: Error) -> Item {
     let seat = &wanted.members[case.seat];
     let error = match case.faults.told.is_empty() {
         true => error,
@@ -42,12 +41,7 @@ pub fn blocked(_world: &World, wanted: &Wanted<'_>, case: &Case<'_>, error: Erro
 }
 
 /// Why no GPU of a group has room for one more.
-pub fn no_room(
-    wanted: &Wanted<'_>,
-    case: &Case<'_>,
-    spaces: &[Space<'_>],
-    _all: &[Wanted<'_>],
-) -> Error {
+pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Error {
     let pin = wanted.members[case.seat].pin;
     let gpus = wanted.gpus.iter();
     let gpus = gpus.filter(|gpu| pin.is_none_or(|pin| pin == **gpu));
@@ -68,17 +62,11 @@ pub fn no_room(
 }
 
 /// Definitions that are to go, and cannot be read: whoever wrote them may still want them.
-pub fn unreadable_items(
-    context: &Context<'_>,
-    world: &World,
-    policy: &Policy<'_>,
-    told: &HashSet<Uuid>,
-) -> Vec<Item> {
+pub fn unreadable_items(world: &World, policy: &Policy<'_>, told: &HashSet<Uuid>) -> Vec<Item> {
     let unreadable = world.unreadable.iter();
     unreadable
-        .filter(|at| !told.contains(&at.uuid) && policy.removes(world, &at.parent, None))
-        .filter_map(|at| {
-            let error = context.store.read(at).err()?;
+        .filter(|(at, _)| !told.contains(&at.uuid) && policy.removes(world, &at.parent, None))
+        .filter_map(|(at, error)| {
             let unknown = "unknown".parse().ok()?;
             Some(Item {
                 uuid: at.uuid,
@@ -86,7 +74,7 @@ pub fn unreadable_items(
                 parent: Some(at.parent.clone()),
                 type_id: unknown,
                 type_name: None,
-                verdict: Verdict::Blocked(error),
+                verdict: Verdict::Blocked(error.clone()),
                 steps: Vec::new(),
             })
         })

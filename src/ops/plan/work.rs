@@ -5,101 +5,149 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::adopt::{Policy, Unwanted, take_in, unwanted};
-use super::matching::{Case, Index, cases, is_allowed};
+use super::matching::{Case, Have, Index, case as case_of, cases, is_allowed};
 use super::observe::{World, is_ours_to_touch};
 use super::place::{Claim, Demand, Rank};
 use super::resolve::Wanted;
 use super::search::place_all;
 use super::space::Space;
 use super::steps::{Seats, item_of, left_out, removal};
-use super::tell::{blocked, foreign_notes, no_room, unreadable_items};
+use super::tell::{blocked, no_room, unreadable_items};
 use super::{Item, Plan};
-use crate::declare::Declaration;
-use crate::error::{Error, Result};
-use crate::model::StartMode;
-use crate::ops::Context;
-use crate::ops::deactivate::held_among;
+use crate::declare::Unlisted;
+use crate::error::Error;
+use crate::model::{Device, Parent, StartMode};
 
 /// What cannot be changed, by case, and why.
 type Stuck = HashMap<usize, Error>;
 
-/// Works out the plan; with it, sentences about what is left alone.
-pub fn out(
-    context: &Context<'_>,
-    world: &World,
-    wanted: &[Wanted<'_>],
-    declaration: &Declaration,
-) -> Result<(Plan, Vec<String>)> {
-    let policy = Policy::of(world, &declaration.unlisted);
-    let mut index = Index::of(world);
-    let mut cases = cases(world, wanted, &mut index);
-    let mut unwanted = unwanted(world, &policy, index);
-    let held = held(context, &cases, &unwanted)?;
-    let known: HashSet<Uuid> = held.keys().copied().collect();
-    take_in(world, wanted, &mut cases, &mut unwanted, &known);
+/// What is there and what is declared, side by side.
+pub struct Draft<'w, 'd> {
+    world: &'w World,
+    wanted: &'d [Wanted<'d>],
+    policy: Policy<'d>,
+    cases: Vec<Case<'w>>,
+    unwanted: Vec<Unwanted<'w>>,
+}
 
-    let mut stuck: Stuck = HashMap::new();
-    for (at, case) in cases
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| c.faults.needs_stop)
-    {
-        stuck.extend(held.get(&case.uuid).map(|error| (at, error.clone())));
-    }
-    let (placed, spaces) = settle(world, wanted, &cases, &unwanted, &held, &mut stuck);
-    let mut seats = Seats::of(world, &staying(world, &cases, &unwanted, &held, &stuck));
-    let mut items = Vec::new();
-    for (at, case) in cases.iter().enumerate() {
-        let one = &wanted[case.group];
-        if let Some(error) = world_unreadable(context, world, case.uuid) {
-            items.push(blocked(world, one, case, error));
-        } else if let Some(error) = stuck.get(&at) {
-            items.push(blocked(world, one, case, error.clone()));
-        } else if !case.faults.needs_place {
-            items.push(item_of(world, one, case, None));
-        } else if let Some(gpu) = placed.get(&at) {
-            let parent = seats.take(world, case, *gpu);
-            items.push(item_of(world, one, case, Some(parent)));
-        } else if !case.is_optional(wanted) {
-            let error = no_room(one, case, &spaces, wanted);
-            items.push(blocked(world, one, case, error));
-        } else {
-            items.extend(left_out(one, case));
+impl<'w, 'd> Draft<'w, 'd> {
+    /// Finds what is there for each member, and what is to go.
+    pub fn of(world: &'w World, wanted: &'d [Wanted<'d>], unlisted: &'d Unlisted) -> Self {
+        let policy = Policy::of(world, unlisted);
+        let mut index = Index::of(world);
+        let cases = cases(world, wanted, &mut index);
+        let unwanted = unwanted(world, &policy, index);
+        Draft {
+            world,
+            wanted,
+            policy,
+            cases,
+            unwanted,
         }
     }
-    items.extend(farewells(world, &policy, &unwanted, &held));
-    items.extend(unreadable_items(
-        context,
-        world,
-        &policy,
-        &items_by_uuid(&items),
-    ));
-    let notes = foreign_notes(world, declaration);
-    Ok((Plan { items }, notes))
+
+    /// The devices that may have to stop: nobody may hold those.
+    pub fn may_stop(&self) -> impl Iterator<Item = &'w Device> {
+        let changing = self.cases.iter().filter(|case| case.faults.needs_stop);
+        let changing = changing.filter_map(|case| case.have.device);
+        let going = self.unwanted.iter().filter_map(|one| one.have.device);
+        changing.chain(going)
+    }
+
+    /// Works out the plan, given which of those are held and by whom.
+    pub fn plan(mut self, held: &HashMap<Uuid, Error>) -> Plan {
+        let known: HashSet<Uuid> = held.keys().copied().collect();
+        let (world, wanted) = (self.world, self.wanted);
+        take_in(world, wanted, &mut self.cases, &mut self.unwanted, &known);
+        let mut stuck: Stuck = HashMap::new();
+        let stopping = self.cases.iter().enumerate();
+        for (at, case) in stopping.filter(|(_, case)| case.faults.needs_stop) {
+            stuck.extend(held.get(&case.uuid).map(|error| (at, error.clone())));
+        }
+        for (at, case) in self.cases.iter().enumerate() {
+            stuck.extend(unreadable(world, case.uuid).map(|error| (at, error)));
+        }
+        let mut placed = HashMap::new();
+        let (stuck, spaces) = loop {
+            let mut stuck = stuck.clone();
+            let (cases, unwanted) = (&self.cases, &self.unwanted);
+            let (found, spaces) = settle(world, wanted, cases, unwanted, held, &placed, &mut stuck);
+            let is_all = found.is_empty();
+            placed.extend(found);
+            // What found a place may have left one: others are tried again, as the next plan would.
+            if !self.give_back(&placed) && is_all {
+                break (stuck, spaces);
+            }
+        };
+        let (cases, unwanted) = (&self.cases, &self.unwanted);
+        let staying = staying(world, cases, unwanted, held, &stuck);
+        let parents = parents(world, wanted, cases, &placed, Seats::of(world, &staying));
+        let mut items = Vec::new();
+        for (at, case) in cases.iter().enumerate() {
+            let one = &wanted[case.group];
+            if let Some(error) = stuck.get(&at) {
+                items.push(blocked(one, case, error.clone()));
+            } else if !case.faults.needs_place {
+                items.push(item_of(world, one, case, None));
+            } else if let Some(parent) = parents.get(&at) {
+                items.push(item_of(world, one, case, Some(parent.clone())));
+            } else if !case.is_optional(wanted) {
+                items.push(blocked(one, case, no_room(one, case, &spaces)));
+            } else {
+                items.extend(left_out(one, case));
+            }
+        }
+        items.extend(farewells(world, &self.policy, unwanted, held));
+        let told = items.iter().map(|item| item.uuid).collect();
+        items.extend(unreadable_items(world, &self.policy, &told));
+        Plan { items }
+    }
 }
 
-fn items_by_uuid(items: &[Item]) -> HashSet<Uuid> {
-    items.iter().map(|item| item.uuid).collect()
+impl<'w> Draft<'w, '_> {
+    /// What was taken in and is only defined is of no use where there is no room to start it: it
+    /// goes, as it would have. Whether there was such.
+    fn give_back(&mut self, placed: &HashMap<usize, usize>) -> bool {
+        let mut some = false;
+        for at in 0..self.cases.len() {
+            let case = &mut self.cases[at];
+            let is_of_use = case.have.device.is_some() || placed.contains_key(&at);
+            if !case.faults.is_new_here || !case.faults.needs_place || is_of_use {
+                continue;
+            }
+            let (uuid, seat) = (case.uuid, (case.group, case.seat));
+            let have = std::mem::take(&mut case.have);
+            self.unwanted.push(Unwanted { uuid, have });
+            let one = &self.wanted[seat.0];
+            self.cases[at] = case_of(self.world, one, seat, Have::default());
+            some = true;
+        }
+        some
+    }
 }
 
-fn world_unreadable(context: &Context<'_>, world: &World, uuid: Uuid) -> Option<Error> {
-    let at = world.unreadable.iter().find(|at| at.uuid == uuid)?;
-    context.store.read(at).err()
-}
-
-/// Which of those that may have to stop are held, and by whom.
-fn held(
-    context: &Context<'_>,
+/// The parents on which those with a place are made: first of those that are to run, so that what is
+/// only defined keeps no virtual function from them.
+fn parents(
+    world: &World,
+    wanted: &[Wanted<'_>],
     cases: &[Case<'_>],
-    unwanted: &[Unwanted<'_>],
-) -> Result<HashMap<Uuid, Error>> {
-    let changing = cases.iter().filter(|case| case.faults.needs_stop);
-    let changing = changing.filter_map(|case| case.have.device);
-    let going = unwanted.iter().filter_map(|one| one.have.device);
-    held_among(context, changing.chain(going))
+    placed: &HashMap<usize, usize>,
+    mut seats: Seats,
+) -> HashMap<usize, Parent> {
+    let mut order: Vec<usize> = placed.keys().copied().collect();
+    order.sort_by_key(|at| (rank(wanted, &cases[*at]) == Rank::Defined, *at));
+    let take = |at: usize| (at, seats.take(world, &cases[at], placed[&at]));
+    order.into_iter().map(take).collect()
 }
 
-/// Finds places, again and again while something that was to leave its place finds no other: it
+fn unreadable(world: &World, uuid: Uuid) -> Option<Error> {
+    let mut all = world.unreadable.iter();
+    let found = all.find(|(at, _)| at.uuid == uuid);
+    found.map(|(_, error)| error.clone())
+}
+
+/// Finds places for those that have none `fixed`, again and again while something that was to leave its place finds no other: it
 /// then stays, and is in the way of others.
 fn settle<'w>(
     world: &'w World,
@@ -107,12 +155,22 @@ fn settle<'w>(
     cases: &[Case<'_>],
     unwanted: &[Unwanted<'_>],
     held: &HashMap<Uuid, Error>,
+    fixed: &HashMap<usize, usize>,
     stuck: &mut Stuck,
 ) -> (HashMap<usize, usize>, Vec<Space<'w>>) {
     loop {
         let staying = staying(world, cases, unwanted, held, stuck);
-        let spaces = spaces(world, &staying);
-        let demands = demands(world, wanted, cases, stuck);
+        let mut spaces = spaces(world, &staying);
+        for (at, gpu) in fixed
+            .iter()
+            .filter(|(at, _)| takes_room(wanted, &cases[**at]))
+        {
+            let type_id = &wanted[cases[*at].group].type_id;
+            if let Some(type_at) = world.gpus[*gpu].type_at(type_id) {
+                spaces[*gpu].comes(type_at);
+            }
+        }
+        let demands = demands(world, wanted, cases, fixed, stuck);
         let (placed, after) = place_all(&spaces, &demands);
         let mut placed: HashMap<usize, usize> = placed.into_iter().collect();
         let before = stuck.len();
@@ -126,7 +184,7 @@ fn settle<'w>(
                     let first = demand.gpus.first().map(|(gpu, _)| *gpu);
                     placed.extend(first.map(|gpu| (claim.case, gpu)));
                 } else if case.have.device.is_some() && !case.is_optional(wanted) {
-                    let error = no_room(&wanted[case.group], case, &after, wanted);
+                    let error = no_room(&wanted[case.group], case, &after);
                     stuck.insert(claim.case, error);
                 }
             }
@@ -177,10 +235,17 @@ fn spaces<'w>(world: &'w World, staying: &HashSet<Uuid>) -> Vec<Space<'w>> {
     spaces
 }
 
-fn demands(world: &World, wanted: &[Wanted<'_>], cases: &[Case<'_>], stuck: &Stuck) -> Vec<Demand> {
+fn demands(
+    world: &World,
+    wanted: &[Wanted<'_>],
+    cases: &[Case<'_>],
+    fixed: &HashMap<usize, usize>,
+    stuck: &Stuck,
+) -> Vec<Demand> {
     let mut by_key: HashMap<(usize, Rank, Option<usize>), Demand> = HashMap::new();
     for (at, case) in cases.iter().enumerate() {
-        if !case.faults.needs_place || stuck.contains_key(&at) {
+        let is_settled = stuck.contains_key(&at) || fixed.contains_key(&at);
+        if !case.faults.needs_place || is_settled {
             continue;
         }
         let one = &wanted[case.group];
@@ -216,12 +281,19 @@ fn demand(world: &World, one: &Wanted<'_>, group: usize, rank: Rank, pin: Option
     }
 }
 
+/// Whether it is active in the end, and not only defined.
+fn takes_room(wanted: &[Wanted<'_>], case: &Case<'_>) -> bool {
+    let starts = wanted[case.group].group.start == StartMode::Auto;
+    starts || case.have.device.is_some()
+}
+
 fn rank(wanted: &[Wanted<'_>], case: &Case<'_>) -> Rank {
     let is_manual = wanted[case.group].group.start == StartMode::Manual;
-    if case.is_optional(wanted) {
-        Rank::IfRoom
-    } else if is_manual && case.have.device.is_none() {
+    // What is only defined takes no room from anybody.
+    if is_manual && case.have.device.is_none() {
         Rank::Defined
+    } else if case.is_optional(wanted) {
+        Rank::IfRoom
     } else {
         Rank::Active
     }

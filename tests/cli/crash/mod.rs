@@ -6,7 +6,7 @@
 //! the first one that names the host's root are the dynamic loader's and the runtime's; nothing can
 //! have changed before them, and they are left out.
 
-mod points;
+pub mod points;
 mod scene;
 
 use std::collections::{BTreeMap, BTreeSet};
