@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help setup build check test mdevctl-reference promtool bench demo vm-test install uninstall clean
+.PHONY: help setup build check test mdevctl-reference promtool bench demo packages deb rpm package-test vm-test install uninstall clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -30,6 +30,16 @@ MDEVCTL_REFERENCE ?= $(MDEVCTL_ROOT)/bin/mdevctl
 PROMTOOL_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-promtool
 PROMTOOL ?= $(or $(shell command -v promtool),$(PROMTOOL_ROOT)/promtool)
 
+# Tools of cargo's that Debian does not have, outside the tree too.
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-tools
+CARGO_DEB_VERSION := 3.8.0
+CARGO_DEB := $(TOOLS)/cargo-deb/$(CARGO_DEB_VERSION)/bin/cargo-deb
+
+# Where packages are laid out and put; Cargo.toml says it too.
+PACKAGED := target/package
+DEB_VERSION = $(VERSION)-0vgpuctl1
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+
 RULE := 60-vgpuctl.rules
 UNITS := vgpuctl-restore.service vgpuctl-restore@.service vgpuctl-metrics.service vgpuctl-metrics.timer
 # `make install MDEVCTL=yes`: the same binary under mdevctl's names too.
@@ -44,6 +54,9 @@ MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.[58]))
 PACKAGES := gcc libc6-dev make pkg-config libudev-dev fuse3 strace man-db python3-docutils libvirt0 libxml2-utils \
 	bash-completion zsh fish
 BENCH_PACKAGES := binutils time valgrind
+
+DEB_PACKAGES := dpkg-dev lintian
+RPM_PACKAGES := rpm rpmlint cpio
 VM_PACKAGES = $(shell tests/vm/build --packages)
 
 # $(call need,PACKAGE...): installs what is missing when run by root on Debian, says what is missing otherwise.
@@ -125,9 +138,40 @@ demo: setup ## a simulated host, and vgpuctl on it
 	$(CARGO) build --locked --bin vgpuctl --example simhost
 	VGPUCTL=$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl SIMHOST=$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost examples/demo
 
-vm-test: setup ## boots, reboots and removals on a real kernel, in virtual machines (about 10 minutes; no KVM needed)
+# $(call tool,NAME,VERSION,OPTIONS): installs a tool from the registry, once. Its own speed does not matter.
+define tool
+@[[ -x "$(TOOLS)/$(1)/$(2)/bin/$(1)" ]] || { \
+	echo 'make: installing $(1) $(2) in $(TOOLS)/$(1)/$(2)'; \
+	env -u CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		$(CARGO) install --quiet --locked $(3) --root "$(TOOLS)/$(1)/$(2)" --version $(2) $(1); \
+}
+endef
+
+packages: deb rpm
+
+deb: setup build ## Debian packages vgpuctl and vgpuctl-mdevctl, in target/package (VERSION=: another than Cargo.toml's)
+	$(call need,$(DEB_PACKAGES))
+	$(call tool,cargo-deb,$(CARGO_DEB_VERSION))
+	packaging/stage $(PACKAGED)/deb $(DEB_VERSION) ZSHDIR=/usr/share/zsh/vendor-completions
+	$(CARGO_DEB) --quiet --no-build --no-strip --deb-version $(DEB_VERSION) --output $(PACKAGED)/
+	$(CARGO_DEB) --quiet --no-build --no-strip --deb-version $(DEB_VERSION) --output $(PACKAGED)/ --variant mdevctl
+
+rpm: setup build ## the same as RPM packages
+	$(call need,$(RPM_PACKAGES))
+	packaging/stage $(PACKAGED)/rpm $(VERSION)
+	rpmbuild --quiet -bb --define '_topdir $(abspath $(PACKAGED))/rpm' --define '_rpmdir $(abspath $(PACKAGED))' \
+		--define '_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' --define '_dbpath $(abspath $(PACKAGED))/rpm/db' \
+		--define 'stage $(abspath $(PACKAGED))/rpm' --define 'package_version $(VERSION)' packaging/vgpuctl.spec
+
+# A version that is newer than ours, to upgrade to.
+NEXT := 9999~test
+package-test: packages ## what is in the packages, their scripts, and what linters say of them
+	$(MAKE) --no-print-directory packages VERSION=$(NEXT)
+	tests/packages/run $(PACKAGED) $(VERSION) $(NEXT)
+
+vm-test: deb ## boots, reboots and removals on a real kernel, in virtual machines (about 10 minutes; no KVM needed)
 	$(call need,$(VM_PACKAGES))
-	$(CARGO) build --release --locked
+	$(MAKE) --no-print-directory deb VERSION=$(NEXT)
 	VGPUCTL=$(abspath $(BINARY)) tests/vm/run
 
 # systemd looks a bare name up in these; anywhere else the units must spell the path.
