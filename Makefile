@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help setup build check test mdevctl-reference promtool bench demo packages deb rpm package-test vm-test install uninstall clean
+.PHONY: help setup build check test mdevctl-reference promtool bench demo msrv deny workflows \
+	packages deb rpm package-test vm-test install uninstall clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -33,6 +34,8 @@ PROMTOOL ?= $(or $(shell command -v promtool),$(PROMTOOL_ROOT)/promtool)
 # Tools of cargo's that Debian does not have, outside the tree too.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-tools
 CARGO_DEB_VERSION := 3.8.0
+CARGO_DENY_VERSION := 0.20.2
+CHECK_JSONSCHEMA_VERSION := 0.39.0
 CARGO_DEB := $(TOOLS)/cargo-deb/$(CARGO_DEB_VERSION)/bin/cargo-deb
 
 # Where packages are laid out and put; Cargo.toml says it too.
@@ -146,6 +149,38 @@ define tool
 		$(CARGO) install --quiet --locked $(3) --root "$(TOOLS)/$(1)/$(2)" --version $(2) $(1); \
 }
 endef
+
+# The oldest Rust that Cargo.toml promises, and the newest that a package in Cargo.lock asks for.
+RUST_PROMISED := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
+RUST_NEEDED = $(CARGO) metadata --locked --format-version 1 | grep -o '"rust_version":"[0-9.]*"' | grep -o '[0-9][0-9.]*' | sort -uV | tail -n 1
+
+msrv: setup ## whether Rust of Cargo.toml's rust-version is enough
+	@needed=$$($(RUST_NEEDED)); echo "make: promised is Rust $(RUST_PROMISED); packages need $$needed"; \
+	[[ $$(printf '%s\n' "$$needed" $(RUST_PROMISED) | sort -V | tail -n 1) == $(RUST_PROMISED) ]]
+	@if rustup toolchain list 2>/dev/null | grep '^$(RUST_PROMISED)[.-]' >/dev/null; then \
+		(set -x; rustup run $(RUST_PROMISED) cargo check --locked --all-targets --target-dir $(CARGO_TARGET_DIR)/msrv); \
+	else \
+		echo 'make: to build with it: rustup toolchain install --profile minimal $(RUST_PROMISED); now only what the standard library had is looked at'; \
+		(set -x; $(CARGO) clippy --all-targets --locked -- -D clippy::incompatible_msrv); \
+	fi
+
+# Advisories need a database from the network.
+DENY ?= licenses bans sources
+deny: setup ## licences and sources of everything we depend on (DENY=all: and advisories, from the network)
+	$(call tool,cargo-deny,$(CARGO_DENY_VERSION),--no-default-features)
+	"$(TOOLS)/cargo-deny/$(CARGO_DENY_VERSION)/bin/cargo-deny" --locked check $(DENY)
+
+JSONSCHEMA := $(TOOLS)/check-jsonschema/$(CHECK_JSONSCHEMA_VERSION)
+workflows: setup ## whether .github/workflows says what its host understands, and calls only targets that are there
+	$(call need,python3-venv)
+	@[[ -x "$(JSONSCHEMA)/bin/check-jsonschema" ]] || { \
+		echo 'make: installing check-jsonschema $(CHECK_JSONSCHEMA_VERSION) in $(JSONSCHEMA)'; \
+		python3 -m venv "$(JSONSCHEMA)" && "$(JSONSCHEMA)/bin/pip" -q install check-jsonschema==$(CHECK_JSONSCHEMA_VERSION); \
+	}
+	"$(JSONSCHEMA)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@for target in $$(sed -n 's/.*run: make \([a-z-]*\).*/\1/p' .github/workflows/*.yml); do \
+		grep -q "^$$target:" Makefile || { echo "make: a workflow calls 'make $$target', which is not there" >&2; exit 1; }; \
+	done
 
 packages: deb rpm
 
