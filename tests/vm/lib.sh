@@ -39,6 +39,15 @@ install_drop_in() {
     make -s -C /src install MDEVCTL=yes CARGO_TARGET_DIR=/share/target 2>&1 | tee /tmp/installed >&3
     [[ ! -e /share/debian ]] || stand_in
 }
+# install_packages VERSION: the packages that `make deb` made, in place of the installation above.
+install_packages() {
+    local package debs=()
+    for package in vgpuctl vgpuctl-mdevctl; do
+        debs+=("$(printf '%s\n' "/src/target/package/${package}_$1-"*.deb)")
+        [[ -f ${debs[-1]} ]] || fail "${debs[-1]} is missing; run: make deb"
+    done
+    DEBIAN_FRONTEND=noninteractive dpkg --install "${debs[@]}" </dev/null >&3 2>&1
+}
 # stand_in: Debian's mdevctl in the place of ours, for VGPUCTL_VM_MDEVCTL=debian. /share/stage_calls says how it was called.
 stand_in() {
     mkdir -p /etc/mdevctl.d/scripts.d/{callouts,notifiers} # it does nothing without

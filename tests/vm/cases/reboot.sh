@@ -12,8 +12,11 @@ wanted() { # NUMBER PARENT TYPE. mtty: 20 of 24 ports; mdpy: 3 of 4; mbochs: 5 o
 manual() { printf '%s\n' "21 mtty mtty-1" "22 mdpy mdpy-hd" "23 mbochs mbochs-small"; }
 
 stage_1() {
-    local n parent type
     install_vgpuctl
+    save_devices
+}
+save_devices() {
+    local n parent type
     load_at_boot mtty mdpy mbochs
     modprobe -a mtty mdpy mbochs
     while read -r n parent type; do

@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# expect: 150 seconds a stage
+# guest: libvirt-trixie
+# The package vgpuctl-mdevctl in the place of mdevctl, on which the next Debian's libvirt depends: dpkg lets it, libvirt's
+# running daemon goes on with it, and a session of virsh does what it does with the original.
+# shellcheck source=SCRIPTDIR/../libvirt.sh
+. /src/tests/vm/libvirt.sh
+
+dependencies_are_satisfied() {
+    expect_equal "what dpkg complains of" "" "$(dpkg --audit)"
+    apt-get check >&3 2>&1
+}
+
+stage_1() {
+    expect_equal "the original" installed "$(dpkg-query -W -f '${db:Status-Status}' mdevctl)"
+    systemctl start libvirtd
+    install_packages "$(sed -n 's/^version = "\(.*\)"$/\1/p' /src/Cargo.toml)"
+    dependencies_are_satisfied
+    expect_equal "the original's program" /usr/bin/mdevctl "$(type -P mdevctl)"
+    [[ /usr/bin/mdevctl -ef /usr/bin/vgpuctl ]] || fail "mdevctl is not vgpuctl"
+    session_before_reboot
+}
+stage_2() {
+    session_after_reboot
+    expect_equal "removing what libvirt depends on" 1 "$(status_of dpkg --remove vgpuctl-mdevctl)"
+    grep -q 'depends on mdevctl' /tmp/output
+    dependencies_are_satisfied
+}
