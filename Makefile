@@ -40,8 +40,8 @@ CARGO_DEB := $(TOOLS)/cargo-deb/$(CARGO_DEB_VERSION)/bin/cargo-deb
 
 # Where packages are laid out and put; Cargo.toml says it too.
 PACKAGED := target/package
-DEB_VERSION = $(VERSION)-0vgpuctl1
-VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+DEB_VERSION = $(PACKAGE_VERSION)-0vgpuctl1
+PACKAGE_VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
 RULE := 60-vgpuctl.rules
 UNITS := vgpuctl-restore.service vgpuctl-restore@.service vgpuctl-metrics.service vgpuctl-metrics.timer
@@ -184,7 +184,7 @@ workflows: setup ## whether .github/workflows says what its host understands, an
 
 packages: deb rpm
 
-deb: setup build ## Debian packages vgpuctl and vgpuctl-mdevctl, in target/package (VERSION=: another than Cargo.toml's)
+deb: setup build ## Debian packages vgpuctl and vgpuctl-mdevctl, in target/package (PACKAGE_VERSION=: another than Cargo.toml's)
 	$(call need,$(DEB_PACKAGES))
 	$(call tool,cargo-deb,$(CARGO_DEB_VERSION))
 	packaging/stage $(PACKAGED)/deb $(DEB_VERSION) ZSHDIR=/usr/share/zsh/vendor-completions
@@ -193,20 +193,20 @@ deb: setup build ## Debian packages vgpuctl and vgpuctl-mdevctl, in target/packa
 
 rpm: setup build ## the same as RPM packages
 	$(call need,$(RPM_PACKAGES))
-	packaging/stage $(PACKAGED)/rpm $(VERSION)
+	packaging/stage $(PACKAGED)/rpm $(PACKAGE_VERSION)
 	rpmbuild --quiet -bb --define '_topdir $(abspath $(PACKAGED))/rpm' --define '_rpmdir $(abspath $(PACKAGED))' \
 		--define '_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' --define '_dbpath $(abspath $(PACKAGED))/rpm/db' \
-		--define 'stage $(abspath $(PACKAGED))/rpm' --define 'package_version $(VERSION)' packaging/vgpuctl.spec
+		--define 'stage $(abspath $(PACKAGED))/rpm' --define 'package_version $(PACKAGE_VERSION)' packaging/vgpuctl.spec
 
 # A version that is newer than ours, to upgrade to.
 NEXT := 9999~test
 package-test: packages ## what is in the packages, their scripts, and what linters say of them
-	$(MAKE) --no-print-directory packages VERSION=$(NEXT)
-	tests/packages/run $(PACKAGED) $(VERSION) $(NEXT)
+	$(MAKE) --no-print-directory packages PACKAGE_VERSION=$(NEXT)
+	tests/packages/run $(PACKAGED) $(PACKAGE_VERSION) $(NEXT)
 
 vm-test: deb ## boots, reboots and removals on a real kernel, in virtual machines (about 10 minutes; no KVM needed)
 	$(call need,$(VM_PACKAGES))
-	$(MAKE) --no-print-directory deb VERSION=$(NEXT)
+	$(MAKE) --no-print-directory deb PACKAGE_VERSION=$(NEXT)
 	VGPUCTL=$(abspath $(BINARY)) tests/vm/run
 
 # systemd looks a bare name up in these; anywhere else the units must spell the path.
