@@ -31,6 +31,11 @@ impl Host {
         self.root.join(below)
     }
 
+    /// The kernel's tree of devices.
+    pub fn sysfs(&self) -> PathBuf {
+        self.path("sys")
+    }
+
     /// Links to the parents, by name (kernel: Documentation/driver-api/vfio-mediated-device.rst).
     pub fn mdev_parents(&self) -> PathBuf {
         self.path("sys/class/mdev_bus")
@@ -125,14 +130,24 @@ impl Host {
         self.path("proc")
     }
 
+    /// The nodes through which VFIO groups are opened.
+    pub fn vfio_groups(&self) -> PathBuf {
+        self.path("dev/vfio")
+    }
+
     /// The node through which a VFIO group is opened, `/dev/vfio/<group>`.
     pub fn vfio_group(&self, group: &str) -> PathBuf {
-        self.path("dev/vfio").join(group)
+        self.vfio_groups().join(group)
+    }
+
+    /// The nodes of single VFIO devices, on kernels that have them.
+    pub fn vfio_devices(&self) -> PathBuf {
+        self.path("dev/vfio/devices")
     }
 
     /// The node of one VFIO device on kernels with the device cdev, `/dev/vfio/devices/vfio<N>`.
     pub fn vfio_device(&self, name: &str) -> PathBuf {
-        self.path("dev/vfio/devices").join(name)
+        self.vfio_devices().join(name)
     }
 
     /// What the processor can do.

@@ -2,8 +2,8 @@
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
-//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`error`]. [`cli`] and
-//! [`mdevctl`] do not know each other.
+//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`], [`error`].
+//! [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
 // What comes from outside is never unwrapped, and printing must not panic on a closed stream.
@@ -20,6 +20,7 @@ pub mod error;
 pub mod host;
 pub mod mdevctl;
 pub mod model;
+pub mod notify;
 pub mod nvidia;
 pub mod ops;
 pub mod output;

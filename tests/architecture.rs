@@ -11,7 +11,9 @@ const FLOORS: [&[&str]; 4] = [
     &["cli", "mdevctl"],
     &["output", "ops", "doctor", "attach"],
     &["sysfs", "store", "scripts"],
-    &["model", "nvidia", "declare", "host", "dir", "text", "error"],
+    &[
+        "model", "nvidia", "declare", "host", "dir", "text", "notify", "error",
+    ],
 ];
 
 /// On the ground floor everybody knows everybody: these are words and pure functions.

@@ -28,6 +28,7 @@ mod type_choice;
 mod types;
 mod undefine;
 mod vfs;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -89,15 +90,18 @@ enum Verb {
     Assert(assert::AssertArgs),
     Export(export::ExportArgs),
     Metrics(metrics::MetricsArgs),
+    Watch(watch::WatchArgs),
     Doctor(doctor::DoctorArgs),
     Attach(attach::AttachArgs),
     Explain(explain::ExplainArgs),
 }
 
 impl Verb {
-    fn run(self, host: &Host) -> Result<Reply> {
+    fn run(self, host: &Host, form: print::Form, scale: print::Scale) -> ExitCode {
         let context = &Context::of(host);
-        match self {
+        let result: Result<Reply> = match self {
+            // The one whose answer has no end.
+            Verb::Watch(args) => return print::end_of_answer(args.run(context, form), form, scale),
             Verb::Doctor(args) => args.run(host),
             Verb::Types(args) => args.run(context),
             Verb::Gpus(args) => args.run(context),
@@ -119,7 +123,8 @@ impl Verb {
             Verb::Metrics(args) => args.run(context),
             Verb::Attach(args) => args.run(context),
             Verb::Explain(args) => args.run(context),
-        }
+        };
+        print::end(result, form, scale)
     }
 }
 
@@ -137,12 +142,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     log::start(cli.global.verbose);
     let host = Host::new(root(cli.global.root));
-    let result = cli.verb.run(&host);
     let form = match cli.global.json {
         true => print::Form::Json,
         false => print::Form::Text,
     };
-    print::end(result, form, scale)
+    cli.verb.run(&host, form, scale)
 }
 
 /// What the exit status of a command line means, also of one that cannot be parsed.

@@ -59,6 +59,14 @@ pub fn end(result: Result<Reply>, form: Form, scale: Scale) -> ExitCode {
     ExitCode::from(reply.status())
 }
 
+/// Ends a command that has given its answer already.
+pub fn end_of_answer(result: Result<()>, form: Form, scale: Scale) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, form, scale),
+    }
+}
+
 /// Answers arguments that make no sense, and `--help` and `--version`.
 pub fn refused_arguments(error: &clap::Error, wants_json: bool, scale: Scale) -> ExitCode {
     if !error.use_stderr() {
@@ -111,7 +119,8 @@ fn pretty(document: &Value) -> String {
     format!("{document:#}\n")
 }
 
-fn style() -> Style {
+/// How the terminal, if it is one, wants it.
+pub fn style() -> Style {
     let variable = |name| std::env::var(name).ok();
     Style::choose(
         io::stdout().is_terminal(),

@@ -35,6 +35,7 @@ mod stop;
 mod target;
 mod types;
 mod vfs;
+pub mod watch;
 mod wishes;
 
 use crate::error::Warnings;

@@ -49,11 +49,11 @@ pub fn error_document(failure: &Error) -> Value {
     json!({ "version": 1, "error": error(failure) })
 }
 
-fn each<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
+pub(super) fn each<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
     items.iter().map(one).collect()
 }
 
-fn error(error: &Error) -> Value {
+pub(super) fn error(error: &Error) -> Value {
     let mut document = json!({
         "code": error.kind().code(),
         "message": error.to_string(),
@@ -175,7 +175,7 @@ fn explanation(explanation: &Explanation) -> Value {
     })
 }
 
-fn attr(attr: &Attr) -> Value {
+pub(super) fn attr(attr: &Attr) -> Value {
     json!({ "name": attr.name.as_str(), "value": attr.value })
 }
 
@@ -184,7 +184,7 @@ fn params(params: &Params) -> Value {
     each(params.list(), one)
 }
 
-fn holder(holder: &Holder) -> Value {
+pub(super) fn holder(holder: &Holder) -> Value {
     json!({ "pid": holder.pid, "command": holder.command, "vm": holder.vm })
 }
 

@@ -13,11 +13,12 @@ mod table;
 mod text;
 mod types;
 mod vfs;
+pub mod watch;
 
 pub use json::{error_document, reply_document};
 pub use metrics::text as metrics_text;
 pub use plan::{Lines, summary_line, text as plan_text};
-pub use streams::{to_stderr, to_stdout};
+pub use streams::{Reader, live_stdout, to_stderr, to_stdout};
 pub use style::Style;
 pub use text::{problem, sentences, stdout_text};
 

@@ -159,7 +159,7 @@ fn unknown_description(line: &Line<'_>) -> Option<String> {
 }
 
 /// "8", or "1+" where more may fit than can be told.
-fn free(vgpu_type: &VgpuType) -> String {
+pub fn free(vgpu_type: &VgpuType) -> String {
     match (vgpu_type.available, vgpu_type.at_least) {
         (Some(free), _) => free.to_string(),
         (None, 0) => UNKNOWN.to_owned(),

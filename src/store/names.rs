@@ -62,7 +62,7 @@ pub fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
 }
 
 /// Hidden files and what editors and package managers leave beside a definition.
-fn is_side_file(name: &str) -> bool {
+pub fn is_side_file(name: &str) -> bool {
     let stem = name.get(..36).unwrap_or_default();
     name == GPU_SETTINGS
         || name.starts_with('.')

@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
-use super::{Claim, PciIdentity};
+use super::{Claim, Observed, PciIdentity};
 use crate::error::{Result, Warnings};
 use crate::model::{Attr, Device, FrameworkKind, Nodes, Parent, ParentId, TypeId, VgpuType};
 
 /// One way in which kernels offer parents, types and devices.
-pub trait Framework: Sync {
+pub trait Framework: Sync + Observed {
     /// Which one this is.
     fn kind(&self) -> FrameworkKind;
 

@@ -31,7 +31,8 @@ const SETTLING_PATIENCE: Duration = Duration::from_secs(10);
 const LISTING_PATIENCE: Duration = Duration::from_secs(1);
 const SETTLING_PAUSE: Duration = Duration::from_millis(10);
 
-const TYPES: &str = "mdev_supported_types";
+/// Beneath a parent: its types.
+pub(super) const TYPES: &str = "mdev_supported_types";
 
 /// Mediated devices of one host.
 pub struct Mdev<'h> {
@@ -41,6 +42,11 @@ pub struct Mdev<'h> {
 impl<'h> Mdev<'h> {
     pub fn of(host: &'h Host) -> Mdev<'h> {
         Mdev { host }
+    }
+
+    /// The host that these are of.
+    pub(super) fn host(&self) -> &'h Host {
+        self.host
     }
 
     fn parent_dir(&self, parent: &ParentId) -> Result<Dir> {
@@ -73,7 +79,11 @@ impl<'h> Mdev<'h> {
     }
 
     /// As `read_device`, but waits for a device that is just being made; `None` once it is gone.
-    fn read_settled(devices: &Dir, uuid: Uuid, patience: Duration) -> Result<Option<Device>> {
+    pub(super) fn read_settled(
+        devices: &Dir,
+        uuid: Uuid,
+        patience: Duration,
+    ) -> Result<Option<Device>> {
         let begin = Instant::now();
         loop {
             let error = match Self::read_device(devices, uuid) {

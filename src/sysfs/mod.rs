@@ -6,10 +6,12 @@
 mod attr;
 mod blocking;
 mod card;
+mod events;
 mod framework;
 mod holders;
 mod mdev;
 mod nodes;
+mod observed;
 mod pci;
 mod sriov;
 mod vf;
@@ -24,8 +26,10 @@ use crate::model::{
 };
 
 pub use card::Cards;
+pub use events::{Uevent, Uevents};
 pub use framework::Framework;
 pub use holders::{Claim, Holders};
+pub use observed::Observed;
 pub use pci::PciIdentity;
 pub use sriov::SriovGpu;
 

@@ -51,3 +51,4 @@ mod streams;
 mod types;
 mod unprivileged;
 mod vfs;
+mod watch;

@@ -40,6 +40,11 @@ impl<'h> Vf<'h> {
         Vf { host }
     }
 
+    /// The host that these are of.
+    pub(super) fn host(&self) -> &'h Host {
+        self.host
+    }
+
     fn records(&self) -> Records<'h> {
         Records::of(self.host)
     }

@@ -1,0 +1,273 @@
+//! Looks at the kernel's side: parents, their types, and devices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::{Change, Turn, TypeChange, TypesChange};
+use super::ears::Ears;
+use super::heard::Heard;
+use super::scene::{Part, Scene, Seen};
+use crate::error::{Result, Warnings, if_present};
+use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
+use crate::ops::group::by_gpu;
+use crate::ops::{Context, ParentTypes};
+use crate::store::Location;
+
+impl Scene {
+    /// Says whether a device came, which somebody may have open already.
+    pub(super) fn look_at_kernel(
+        &mut self,
+        context: &Context<'_>,
+        ears: &mut Ears<'_>,
+        heard: &Heard,
+        changes: &mut Vec<Change>,
+    ) -> bool {
+        let mut touched: BTreeSet<ParentId> =
+            heard.touched.iter().map(|id| self.gpu_of(id)).collect();
+        self.take_the_gone_away(ears, heard, changes);
+        let parents_before: Vec<ParentId> = self.parents.keys().cloned().collect();
+        self.look_at_parents(context, changes);
+        for parent in self.parents.values() {
+            let is_new = !parents_before.contains(&parent.id);
+            if is_new || heard.all_types {
+                ears.attend_parent(context, parent);
+                touched.insert(parent.gpu().clone());
+            }
+        }
+        let first = changes.len();
+        self.look_at_devices(context, ears, changes);
+        let mut came = false;
+        for change in &changes[first..] {
+            if let Change::Device(turn, device, _) = change {
+                touched.insert(self.gpu_of(&device.parent));
+                came |= *turn == Turn::Came;
+            }
+        }
+        for gpu in touched {
+            self.look_at_types(context, ears, &gpu, changes);
+        }
+        came
+    }
+
+    /// What has gone has gone, also where something of the same name is there by now.
+    fn take_the_gone_away(
+        &mut self,
+        ears: &mut Ears<'_>,
+        heard: &Heard,
+        changes: &mut Vec<Change>,
+    ) {
+        let gone: Vec<Location> = self
+            .devices
+            .iter()
+            .filter(|(at, _)| {
+                heard.gone_devices.contains(&at.uuid) || heard.gone_parents.contains(&at.parent)
+            })
+            .map(|(at, _)| at.clone())
+            .collect();
+        for at in gone {
+            self.take_device_away(ears, &at, changes);
+        }
+        for id in &heard.gone_parents {
+            self.take_parent_away(id, changes);
+        }
+    }
+
+    fn take_parent_away(&mut self, id: &ParentId, changes: &mut Vec<Change>) {
+        if let Some(parent) = self.parents.remove(id) {
+            if self
+                .parents
+                .values()
+                .all(|other| other.gpu() != parent.gpu())
+            {
+                self.types.remove(parent.gpu());
+            }
+            changes.push(Change::Parent(Turn::Went, parent));
+        }
+    }
+
+    fn take_device_away(&mut self, ears: &mut Ears<'_>, at: &Location, changes: &mut Vec<Change>) {
+        let Some(seen) = self.devices.remove(at) else {
+            return;
+        };
+        if let Some(nodes) = &seen.nodes {
+            ears.leave_device(nodes);
+        }
+        let held: Vec<(Location, i32)> = self
+            .holders
+            .keys()
+            .filter(|(device, _)| device == at)
+            .cloned()
+            .collect();
+        for key in held {
+            let holder = self.holders.remove(&key);
+            let went = |holder| Change::Holder(Turn::Went, seen.device.clone(), holder);
+            changes.extend(holder.map(went));
+        }
+        changes.push(Change::Device(Turn::Went, seen.device, seen.type_name));
+    }
+
+    fn look_at_parents(&mut self, context: &Context<'_>, changes: &mut Vec<Change>) {
+        let mut warnings = Vec::new();
+        match context.kernel.parents(&mut warnings) {
+            Ok(now) => {
+                let before: Vec<ParentId> = self.parents.keys().cloned().collect();
+                for id in before {
+                    if now.iter().all(|parent| parent.id != id) {
+                        self.take_parent_away(&id, changes);
+                    }
+                }
+                for parent in now {
+                    let known = self.parents.insert(parent.id.clone(), parent.clone());
+                    if known.is_none() {
+                        changes.push(Change::Parent(Turn::Came, parent));
+                    }
+                }
+            }
+            Err(error) => warnings.push(error),
+        }
+        self.tell(Part::Parents, warnings, changes);
+    }
+
+    fn look_at_devices(
+        &mut self,
+        context: &Context<'_>,
+        ears: &mut Ears<'_>,
+        changes: &mut Vec<Change>,
+    ) {
+        let mut warnings = Vec::new();
+        match context.kernel.devices_now(&mut warnings) {
+            Ok(now) => {
+                let now: BTreeMap<Location, Device> = now
+                    .into_iter()
+                    .map(|device| (Location::of_device(&device), device))
+                    .collect();
+                let stays = |at: &Location, seen: &Seen| now.get(at) == Some(&seen.device);
+                let gone: Vec<Location> = self
+                    .devices
+                    .iter()
+                    .filter(|(at, seen)| !stays(at, seen))
+                    .map(|(at, _)| at.clone())
+                    .collect();
+                for at in gone {
+                    self.take_device_away(ears, &at, changes);
+                }
+                for (at, device) in now {
+                    self.welcome(context, ears, at, device, changes);
+                }
+            }
+            Err(error) => warnings.push(error),
+        }
+        self.tell(Part::Devices, warnings, changes);
+    }
+
+    fn welcome(
+        &mut self,
+        context: &Context<'_>,
+        ears: &mut Ears<'_>,
+        at: Location,
+        device: Device,
+        changes: &mut Vec<Change>,
+    ) {
+        let is_known = self
+            .devices
+            .get(&at)
+            .is_some_and(|seen| seen.nodes.is_some());
+        if is_known {
+            return;
+        }
+        // Where it is gone already, the next look says so.
+        let nodes = context.kernel.owning(&device).nodes(&device).ok();
+        if let Some(nodes) = &nodes {
+            ears.attend_device(nodes);
+        }
+        let seen = Seen {
+            type_name: context.kernel.type_name(&device.parent, &device.type_id),
+            device: device.clone(),
+            nodes,
+        };
+        let name = seen.type_name.clone();
+        if self.devices.insert(at, seen).is_none() {
+            changes.push(Change::Device(Turn::Came, device, name));
+        }
+    }
+
+    fn look_at_types(
+        &mut self,
+        context: &Context<'_>,
+        ears: &mut Ears<'_>,
+        gpu: &ParentId,
+        changes: &mut Vec<Change>,
+    ) {
+        let parents: Vec<&Parent> = self
+            .parents
+            .values()
+            .filter(|parent| parent.gpu() == gpu)
+            .collect();
+        let mut warnings = Vec::new();
+        let now = match types_now(context, &parents, &self.devices, &mut warnings) {
+            Ok(now) => now,
+            Err(error) => {
+                warnings.push(error);
+                None
+            }
+        };
+        if let Some(now) = now {
+            let before = self.types.get(gpu).map_or(&[][..], Vec::as_slice);
+            let change = compare(gpu, before, &now);
+            if change.types.iter().any(|one| one.before.is_none()) {
+                for parent in parents {
+                    ears.attend_parent(context, parent);
+                }
+            }
+            if !change.types.is_empty() || !change.gone.is_empty() {
+                changes.push(Change::Types(change));
+            }
+            self.types.insert(gpu.clone(), now);
+        }
+        // What was unplugged while it was being read is no bad data.
+        warnings.retain(|error| !error.is_absent());
+        self.tell(Part::Types(gpu.clone()), warnings, changes);
+    }
+}
+
+/// The types of parents that are one GPU, as one; `None` where there is none or it is going.
+fn types_now(
+    context: &Context<'_>,
+    parents: &[&Parent],
+    devices: &BTreeMap<Location, Seen>,
+    warnings: &mut Warnings,
+) -> Result<Option<Vec<VgpuType>>> {
+    let mut all = Vec::new();
+    for parent in parents {
+        let siblings = all.first().map_or(&[][..], |one: &ParentTypes| &one.types);
+        let framework = context.kernel.serving(parent);
+        let types = framework.types_beside(&parent.id, siblings, warnings);
+        all.extend(if_present(types)?.map(|types| ParentTypes {
+            parent: (*parent).clone(),
+            functions: Vec::new(),
+            types,
+        }));
+    }
+    let devices: Vec<Device> = devices.values().map(|seen| seen.device.clone()).collect();
+    let one = by_gpu(all, &devices).into_iter().next();
+    Ok(one.map(|one| one.types))
+}
+
+fn compare(gpu: &ParentId, before: &[VgpuType], now: &[VgpuType]) -> TypesChange {
+    let find = |types: &[VgpuType], id: &TypeId| types.iter().find(|one| one.id == *id).cloned();
+    let is_same = |one: &VgpuType, other: &VgpuType| {
+        (one.available, one.at_least) == (other.available, other.at_least)
+    };
+    let changed = now.iter().filter_map(|one| match find(before, &one.id) {
+        Some(other) if is_same(one, &other) => None,
+        before => Some(TypeChange {
+            now: one.clone(),
+            before,
+        }),
+    });
+    let gone = before.iter().filter(|one| find(now, &one.id).is_none());
+    TypesChange {
+        parent: gpu.clone(),
+        types: changed.collect(),
+        gone: gone.cloned().collect(),
+    }
+}
