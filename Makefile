@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .PHONY: help setup build check test mdevctl-reference promtool bench demo msrv deny workflows \
-	packages deb rpm package-test vm-test install uninstall clean
+	packages deb rpm package-test vm-test install uninstall fuzz fuzz-short faults clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -208,6 +208,33 @@ vm-test: deb ## boots, reboots and removals on a real kernel, in virtual machine
 	$(call need,$(VM_PACKAGES))
 	$(MAKE) --no-print-directory deb PACKAGE_VERSION=$(NEXT)
 	VGPUCTL=$(abspath $(BINARY)) tests/vm/run
+
+# Fuzzing needs cargo-fuzz and a C++ compiler; stable Rust will do, because without unsafe code no sanitizer is needed.
+FUZZ_TARGETS := definitions types functions answers overrides logs plans
+FUZZ_SECONDS ?= 600
+FUZZ = $(CARGO) fuzz run --sanitizer none "$$target" -- -timeout=5 -max_total_time=$(1)
+
+define fuzz_tools
+$(call need,g++)
+@[[ -x "$$(command -v cargo-fuzz)" ]] || $(CARGO) install --locked cargo-fuzz
+endef
+
+fuzz: setup ## fuzz every reader, FUZZ_SECONDS each (600); what is found is kept in fuzz/corpus
+	$(fuzz_tools)
+	for target in $(FUZZ_TARGETS); do $(call FUZZ,$(FUZZ_SECONDS)); done
+	for target in $(FUZZ_TARGETS); do $(CARGO) fuzz cmin --sanitizer none "$$target"; done
+
+fuzz-short: setup ## the same for 10 seconds each, keeping nothing
+	$(fuzz_tools)
+	new=$$(mktemp -d); trap 'rm -rf -- "$$new"' EXIT; \
+	for target in $(FUZZ_TARGETS); do \
+		mkdir "$$new/$$target"; \
+		$(CARGO) fuzz run --sanitizer none "$$target" "$$new/$$target" "fuzz/corpus/$$target" -- -timeout=5 -max_total_time=10; \
+	done
+
+faults: setup ## fail every call of every verb once, with each of six errors; `make test` takes one of 23 of them
+	$(CARGO) build --examples --locked
+	VGPUCTL_FAULTS=all $(CARGO) test --locked --test cli -- --show-output faults::
 
 # systemd looks a bare name up in these; anywhere else the units must spell the path.
 BARE_NAME_WORKS := $(filter $(BINDIR),/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin)

@@ -83,7 +83,7 @@ impl Dir {
 
     fn open_from(at: BorrowedFd<'_>, name: &Path, path: PathBuf, more: OFlags) -> Result<Dir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more;
-        match openat(at, name, flags, Mode::empty()) {
+        match retried(|| openat(at, name, flags, Mode::empty())) {
             Ok(handle) => Ok(Dir { handle, path }),
             Err(error) => Err(refused("cannot open the directory", path, error)),
         }
@@ -119,8 +119,12 @@ impl Dir {
         let mut listed = RawDir::new(&self.handle, &mut names);
         let mut entries = Vec::new();
         while let Some(entry) = listed.next() {
-            let entry =
-                entry.map_err(|error| refused("cannot list the directory", &self.path, error))?;
+            let entry = match entry {
+                // The next turn asks again.
+                Err(io::Errno::INTR) => continue,
+                Err(error) => return Err(refused("cannot list the directory", &self.path, error)),
+                Ok(entry) => entry,
+            };
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
                 entries.push(Entry {
@@ -144,8 +148,14 @@ impl Dir {
     pub fn open_file(&self, name: impl AsRef<Path>, flags: OFlag) -> Result<OwnedFd> {
         let name = name.as_ref();
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        nix::fcntl::openat(self.as_fd(), name, flags, nix::sys::stat::Mode::empty())
-            .map_err(|errno| Error::system("cannot open", self.join(name), errno))
+        loop {
+            let opened =
+                nix::fcntl::openat(self.as_fd(), name, flags, nix::sys::stat::Mode::empty());
+            if !matches!(opened, Err(Errno::EINTR)) {
+                return opened
+                    .map_err(|errno| Error::system("cannot open", self.join(name), errno));
+            }
+        }
     }
 
     /// The whole of a file below this directory, as bytes.
@@ -155,7 +165,7 @@ impl Dir {
     pub fn read_bytes(&self, name: impl AsRef<Path>) -> Result<Vec<u8>> {
         let name = name.as_ref();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        openat(self.as_fd(), name, flags, Mode::empty())
+        retried(|| openat(self.as_fd(), name, flags, Mode::empty()))
             .and_then(|file| read_whole(&file))
             .map_err(|error| refused("cannot read", self.join(name), error))
     }
@@ -183,9 +193,12 @@ impl Dir {
     pub fn read_link(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
         let name = name.as_ref();
         let mut place = [MaybeUninit::uninit(); LONGEST_PATH];
-        let target = match readlinkat_raw(self.as_fd(), name, &mut place) {
-            Ok((target, _)) => PathBuf::from(OsStr::from_bytes(target)),
-            Err(error) => return Err(refused("cannot read the link", self.join(name), error)),
+        let target = loop {
+            match readlinkat_raw(self.as_fd(), name, &mut place) {
+                Ok((target, _)) => break PathBuf::from(OsStr::from_bytes(target)),
+                Err(io::Errno::INTR) => {}
+                Err(error) => return Err(refused("cannot read the link", self.join(name), error)),
+            }
         };
         debug!("link {} -> {}", self.join(name).display(), target.display());
         Ok(target)
@@ -209,6 +222,16 @@ impl Dir {
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
+    }
+}
+
+/// Asks the kernel again as long as a signal comes in between.
+fn retried<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match ask() {
+            Err(io::Errno::INTR) => {}
+            answer => return answer,
+        }
     }
 }
 

@@ -107,6 +107,12 @@ impl Error {
         self
     }
 
+    /// Adds what the kernel answered, where there is no path.
+    pub fn answered(mut self, errno: Errno) -> Error {
+        self.0.errno = Some(errno);
+        self
+    }
+
     /// Adds a next step for the user.
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.0.hints.push(hint.into());
@@ -230,6 +236,14 @@ pub fn if_present<T>(result: Result<T>) -> Result<Option<T>> {
         Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What is there; what cannot be read becomes a warning, what is not there does not.
+pub fn or_warn<T>(result: Result<T>, warnings: &mut Warnings) -> Option<T> {
+    if_present(result).unwrap_or_else(|error| {
+        warnings.push(error);
+        None
+    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub mod declare;
 pub mod dir;
 pub mod doctor;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 pub mod mdevctl;
 pub mod model;

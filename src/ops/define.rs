@@ -108,7 +108,7 @@ fn told(context: &Context<'_>, definition: &Definition, effect: Effect) -> Chang
         uuid: Some(definition.uuid),
         parent: Some(parent.clone()),
         type_id: Some(type_id.clone()),
-        type_name: context.kernel.type_name(parent, type_id),
+        type_name: context.kernel.type_name_if_told(parent, type_id),
         effect,
     }
 }

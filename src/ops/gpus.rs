@@ -76,7 +76,7 @@ pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<
             standing: numbers.and_then(|(vendor, device)| nvidia::standing(vendor, device)),
             card: pci.as_ref().map(|pci| name(&cards, pci)),
             pci_ids: pci.map(|pci| pci.ids),
-            driver: framework.driver(&parent.id),
+            driver: framework.driver(&parent.id, &mut warnings),
             active: held.len(),
             framebuffer,
             holds: hold_line(&holdings(known)),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::scope::Scope;
 use super::{Answer, Context};
-use crate::error::Result;
+use crate::error::{Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, StartMode, TypeId};
 use crate::nvidia::short_name;
 use crate::store::Location;
@@ -96,7 +96,7 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
     if let Some(scope) = &scope {
         all.retain(|one| scope.has(one));
     }
-    name_types(context, &mut all);
+    name_types(context, &mut all, &mut warnings);
     if let Some(wanted) = &request.type_name {
         all.retain(|one| {
             let name = one.type_name.as_deref();
@@ -169,14 +169,14 @@ pub fn doubt_unreadable(context: &Context<'_>, all: &mut [Listed]) {
 }
 
 /// Asks each parent once for the name of each type that is in the list.
-fn name_types(context: &Context<'_>, all: &mut [Listed]) {
+fn name_types(context: &Context<'_>, all: &mut [Listed], warnings: &mut Warnings) {
     let mut known: HashMap<(&ParentId, &TypeId), Option<String>> = HashMap::new();
     let mut names = Vec::with_capacity(all.len());
     for Listed {
         parent, type_id, ..
     } in all.iter()
     {
-        let ask = || context.kernel.type_name(parent, type_id);
+        let ask = || context.kernel.type_name(parent, type_id, warnings);
         names.push(known.entry((parent, type_id)).or_insert_with(ask).clone());
     }
     for (one, name) in all.iter_mut().zip(names) {

@@ -120,7 +120,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     }
     let cautions = boot_set_cautions(context, &old, &new);
     let mut change = change(context, &target, effect);
-    change.type_name = context.kernel.type_name(&at.parent, &new.type_id);
+    change.type_name = context.kernel.type_name_if_told(&at.parent, &new.type_id);
     change.parent = Some(at.parent);
     change.type_id = Some(new.type_id);
     let mut report = Report::of(vec![change]);

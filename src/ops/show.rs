@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::params::{params_in, params_now};
 use super::target::find;
 use super::{Answer, Context, Selector};
-use crate::error::{Result, if_present};
+use crate::error::{Kind, Result, Warnings, if_present, or_warn};
 use crate::model::{Definition, Device, Nodes, ParentId, Seat, TypeId, VgpuType};
 use crate::nvidia::params::Params;
 use crate::store::Location;
@@ -78,8 +78,8 @@ pub struct Running {
 /// # Errors
 /// It is neither active nor defined; more of the UUID, or a parent, is needed to tell which.
 pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown>> {
-    let mut warnings = Vec::new();
     let target = find(context, &request.selector)?;
+    let mut warnings = target.doubts.clone();
     let at = match &target.device {
         Some(device) => Location::of_device(device),
         None => target.only_definition(context)?.clone(),
@@ -109,12 +109,9 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
         (None, Some(definition)) => Some(definition.type_id.clone()),
         (None, None) => None,
     };
-    let mut unrelated = Vec::new();
-    let vgpu_type = type_id.as_ref().and_then(|id| {
-        let parent = context.kernel.parent(&at.parent, &mut unrelated).ok()?;
-        let framework = context.kernel.serving(&parent);
-        framework.vgpu_type(&parent.id, id, &mut warnings).ok()
-    });
+    let vgpu_type = type_id
+        .as_ref()
+        .and_then(|id| type_now(context, &at.parent, id, &mut warnings));
     let others = target.defined.iter().filter(|other| **other != at);
     Ok(Answer {
         value: Shown {
@@ -131,6 +128,25 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
         warnings,
         notes: Vec::new(),
     })
+}
+
+/// What the parent tells of a type; nothing where one of the two is not there.
+fn type_now(
+    context: &Context<'_>,
+    parent: &ParentId,
+    id: &TypeId,
+    warnings: &mut Warnings,
+) -> Option<VgpuType> {
+    // What is odd about other parents does not matter here.
+    let found = context.kernel.parent(parent, &mut Vec::new());
+    let vgpu_type = found.and_then(|parent| {
+        let framework = context.kernel.serving(&parent);
+        framework.vgpu_type(&parent.id, id, warnings)
+    });
+    match vgpu_type {
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Usage) => None,
+        told => or_warn(told, warnings),
+    }
 }
 
 fn look(context: &Context<'_>, device: Device) -> Result<Option<Running>> {

@@ -48,7 +48,7 @@ pub fn told(context: &Context<'_>, definition: Definition, effect: Effect) -> Ch
     } = definition;
     Change {
         uuid: Some(uuid),
-        type_name: context.kernel.type_name(&parent, &type_id),
+        type_name: context.kernel.type_name_if_told(&parent, &type_id),
         parent: Some(parent),
         type_id: Some(type_id),
         effect,

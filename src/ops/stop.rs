@@ -56,6 +56,7 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
 pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
     let one = |selector: &Selector| {
         let target = find(context, selector)?;
+        target.refuse_doubts()?;
         let at = match &target.device {
             Some(device) if target.defined.len() < 2 => Location::of_device(device),
             _ => target.only_definition(context)?.clone(),
@@ -92,7 +93,7 @@ pub fn each(selectors: &[Selector], mut one: impl FnMut(&Selector) -> Result<Cha
 pub fn change(context: &Context<'_>, target: &Target, effect: Effect) -> Change {
     let (parent, type_id) = place(context, target);
     let type_name = match (&parent, &type_id) {
-        (Some(parent), Some(id)) => context.kernel.type_name(parent, id),
+        (Some(parent), Some(id)) => context.kernel.type_name_if_told(parent, id),
         _ => None,
     };
     let foreign = target.device.as_ref().map(|device| &device.seat);

@@ -2,10 +2,11 @@
 
 use std::str::FromStr;
 
+use nix::errno::Errno;
 use uuid::Uuid;
 
 use super::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Device, FrameworkKind, ParentId, Seat, parse_uuid};
 use crate::store::Location;
 
@@ -108,15 +109,29 @@ pub struct Target {
     pub device: Option<Device>,
     /// The definitions, under the selector's parent if it names one.
     pub defined: Vec<Location>,
+    /// Directories that cannot be read, in which it may be defined too.
+    pub doubts: Warnings,
 }
 
 impl Target {
+    /// Fails where more definitions of it may be in what cannot be read.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn refuse_doubts(&self) -> Result<()> {
+        match self.doubts.first() {
+            Some(doubt) => Err(doubt.clone()),
+            None => Ok(()),
+        }
+    }
+
     /// The only definition.
     ///
     /// # Errors
     /// [`Kind::NotFound`] where there is none; [`Kind::Usage`], asking for a parent, where there
-    /// are several.
+    /// are several; what the kernel answered where there may be others.
     pub fn only_definition(&self, context: &Context<'_>) -> Result<&Location> {
+        self.refuse_doubts()?;
         match self.defined.as_slice() {
             [only] => Ok(only),
             [] => Err(Error::new(
@@ -161,13 +176,20 @@ pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
         UuidGiven::Prefix(_) | UuidGiven::Vf(_) => context.kernel.devices(&mut unrelated)?,
     };
     devices.retain(|device| selector.uuid.fits_device(device) && is_here(device));
-    let mut defined = context.store.index(&mut unrelated)?;
+    let mut doubts = Vec::new();
+    let mut defined = context.store.index(&mut doubts)?;
     let is_meant =
         |uuid: &Uuid| selector.uuid.fits(uuid) || devices.iter().any(|d| d.uuid == *uuid);
     let is_of_device = |at: &Location| devices.iter().any(|d| Location::of_device(d) == *at);
     defined.retain(|at| {
         is_meant(&at.uuid) && (is_of_device(at) || is_defined_on(context, selector, at))
     });
+
+    let homes: Vec<&ParentId> = devices.iter().map(|device| &device.parent).collect();
+    if devices.is_empty() && !defined.is_empty() {
+        doubts.clear();
+    }
+    doubts.retain(|doubt| hides_definitions(doubt, &homes) && names_parent(doubt, selector));
 
     let mut uuids: Vec<Uuid> = defined.iter().map(|at| at.uuid).collect();
     uuids.extend(devices.iter().map(|device| device.uuid));
@@ -178,8 +200,9 @@ pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
             uuid: *uuid,
             device: devices.pop(),
             defined,
+            doubts,
         }),
-        [] => Err(not_found(selector)),
+        [] => Err(doubts.pop().unwrap_or_else(|| not_found(selector))),
         several => {
             let several: Vec<String> = several.iter().map(Uuid::to_string).collect();
             Err(Error::new(
@@ -209,6 +232,25 @@ fn is_defined_on(context: &Context<'_>, selector: &Selector, at: &Location) -> b
     covers(context, selector, &at.parent, None)
         || at.framework == FrameworkKind::Vfio
             && covers(context, selector, &at.parent, vf().as_ref())
+}
+
+/// Whether definitions of devices on `homes`, or of any device where there are none, may be in what
+/// cannot be read. There are none behind links, which are never followed.
+fn hides_definitions(doubt: &Error, homes: &[&ParentId]) -> bool {
+    let is_link = matches!(doubt.errno(), Some(Errno::ENOTDIR | Errno::ELOOP));
+    let is_at_home = |home: &&ParentId| is_of(doubt, home);
+    doubt.errno().is_some() && !is_link && (homes.is_empty() || homes.iter().any(is_at_home))
+}
+
+fn names_parent(doubt: &Error, selector: &Selector) -> bool {
+    let parent = selector.parent.as_ref();
+    parent.is_none_or(|parent| is_of(doubt, parent))
+}
+
+fn is_of(doubt: &Error, parent: &ParentId) -> bool {
+    doubt
+        .path()
+        .is_some_and(|path| path.ends_with(parent.as_str()))
 }
 
 fn not_found(selector: &Selector) -> Error {

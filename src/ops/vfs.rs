@@ -75,10 +75,13 @@ pub fn vfs(context: &Context<'_>, request: &VfsRequest) -> Result<Answer<Vec<Gpu
     };
     let parents = context.kernel.parents(&mut warnings)?;
     let devices = context.kernel.devices(&mut warnings)?;
-    let state = |vf: ParentId| VfState {
+    let state = |vf: ParentId, warnings: &mut Warnings| VfState {
         framework: match parents.iter().any(|parent| parent.id == vf) {
             true => Some(FrameworkKind::Mdev),
-            false => context.kernel.part(&vf).map(|part| part.framework),
+            false => context
+                .kernel
+                .part(&vf, warnings)
+                .map(|part| part.framework),
         },
         device: devices.iter().find(|d| sits_on(d, &vf)).cloned(),
         vf,
@@ -98,7 +101,10 @@ pub fn vfs(context: &Context<'_>, request: &VfsRequest) -> Result<Answer<Vec<Gpu
             gpu,
             total,
             at_boot: at_boot.functions,
-            functions: functions.into_iter().map(state).collect(),
+            functions: functions
+                .into_iter()
+                .map(|vf| state(vf, &mut warnings))
+                .collect(),
         });
     }
     let notes = match all.is_empty() {
@@ -201,7 +207,7 @@ pub fn switch(
     let _held_too: Vec<Lock> = now
         .functions
         .iter()
-        .filter(|vf| context.kernel.part(vf).is_none())
+        .filter(|vf| context.kernel.part(vf, &mut Vec::new()).is_none())
         .map(|vf| context.store.lock(vf))
         .collect::<Result<_>>()?;
     refuse_used(context, &now)?;

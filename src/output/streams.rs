@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::write;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, errno_of};
 
 /// Writes the answer. Whoever closes the pipe has read enough: that is no error.
 ///
@@ -19,10 +19,13 @@ pub fn to_stdout(text: &str) -> Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(
-            Kind::Failed,
-            format!("cannot write to standard output: {error}"),
-        )),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let what = "cannot write to standard output";
+            Err(match errno_of(&error) {
+                Errno::UnknownErrno => Error::new(Kind::Failed, format!("{what}: {error}")),
+                errno => Error::new(Kind::Failed, what).answered(errno),
+            })
+        }
         _ => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ const VERSION: u32 = 2;
 
 /// What a versioned script says that it can do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Capabilities {
+pub(crate) struct Capabilities {
     actions: Vec<Action>,
     events: Vec<Event>,
     /// Words in its answer that mean nothing here.
@@ -37,7 +37,7 @@ pub(super) fn question() -> String {
 
 /// Understands a script's capabilities. `None` for every answer of another form, such as that of a
 /// script that knows nothing of the question.
-pub(super) fn capabilities(output: &[u8]) -> Option<Capabilities> {
+pub(crate) fn capabilities(output: &[u8]) -> Option<Capabilities> {
     let answer: Value = serde_json::from_slice(without_nuls(output)).ok()?;
     let supports = answer.get("supports")?;
     supports.get("version")?.as_u64()?;
@@ -67,7 +67,7 @@ fn words<'a>(supports: &'a Value, key: &str) -> Option<Vec<&'a str>> {
 ///
 /// # Errors
 /// What is wrong with the output; the caller adds which script it is.
-pub(super) fn attributes(output: &[u8]) -> Result<Option<Vec<Attr>>> {
+pub(crate) fn attributes(output: &[u8]) -> Result<Option<Vec<Attr>>> {
     let output = without_nuls(output);
     if output.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);

@@ -6,7 +6,7 @@
 //! type", 0 "done", any other refuses. A versioned script says beforehand which actions and events
 //! it serves; the first such script of a type is then the only one that is asked about it.
 
-mod answer;
+pub(crate) mod answer;
 mod ask;
 mod find;
 mod interrupt;

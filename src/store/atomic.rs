@@ -27,7 +27,7 @@ pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
     {
         return Ok(dir);
     }
-    let failed = |path: &Path, errno| Error::system("cannot make the directory", path, errno);
+    let failed = |path: &Path, errno| refused("cannot make the directory", path, errno);
     DirBuilder::new()
         .recursive(true)
         .mode(0o755)
@@ -46,15 +46,47 @@ pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
 /// Puts `content` in the place of the file `name`, whole or not at all, and onto the disk.
 pub fn replace(dir: &Dir, name: &str, content: &[u8]) -> Result<()> {
     let path = dir.join(name);
-    let failed = |errno| Error::system("cannot write the definition", &path, errno);
-    let result =
-        write_beside(dir, name, content).and_then(|()| renameat(dir, UNFINISHED, dir, name));
-    if let Err(errno) = result {
+    let old = if_present(dir.read_bytes(name));
+    if let Err(errno) = put(dir, name, content) {
         sweep(dir);
-        return Err(failed(errno));
+        return Err(refused("cannot write the definition", &path, errno));
     }
     debug!("write {}: {} bytes", path.display(), content.len());
-    fsync(dir).map_err(failed)
+    fsync(dir).map_err(|errno| {
+        put_back(dir, name, old);
+        refused("cannot write the definition", &path, errno)
+    })
+}
+
+fn put(dir: &Dir, name: &str, content: &[u8]) -> nix::Result<()> {
+    write_beside(dir, name, content)?;
+    renameat(dir, UNFINISHED, dir, name)
+}
+
+/// What may not be on the disk counts as not written, so it must not be there either.
+fn put_back(dir: &Dir, name: &str, old: Result<Option<Vec<u8>>>) {
+    let undone = match old {
+        Ok(Some(content)) => put(dir, name, &content),
+        Ok(None) => unlinkat(dir, name, UnlinkatFlags::NoRemoveDir),
+        Err(_) => Ok(()),
+    };
+    if let Err(errno) = undone {
+        debug!(
+            "{} stays as it was written: {errno}",
+            dir.join(name).display()
+        );
+        sweep(dir);
+    }
+}
+
+fn refused(what: &str, path: &Path, errno: Errno) -> Error {
+    let error = Error::system(what, path, errno);
+    match errno {
+        Errno::ENOSPC | Errno::EDQUOT => error.hint(
+            "nothing is lost and nothing is changed: make room on that file system, then repeat",
+        ),
+        _ => error,
+    }
 }
 
 fn write_beside(dir: &Dir, name: &str, content: &[u8]) -> nix::Result<()> {

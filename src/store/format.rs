@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_other_programs_keep_every_digit() {
+        for number in [
+            "123456789012345567890123456790",
+            "0.1234567890123456789",
+            "1.0e+5",
+        ] {
+            let text = format!(r#"{{"mdev_type":"a-1","start":"auto","n":{number}}}"#);
+            let printed = print(&read(&text).unwrap());
+            assert!(printed.contains(&format!("\"n\": {number}")), "{printed}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_and_never_guessed_at() {
         for (text, fault) in [
             ("", "empty"),

@@ -22,7 +22,20 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "kept for its release on drop")] Flock<File>);
+pub struct Lock(Option<Flock<File>>);
+
+impl Drop for Lock {
+    /// A lock that cannot be given back goes with this process, and is no reason to panic, as
+    /// dropping a `Flock` would.
+    fn drop(&mut self) {
+        if let Some(lock) = self.0.take()
+            && let Err((lock, errno)) = lock.unlock()
+        {
+            debug!("cannot unlock: {errno}");
+            std::mem::forget(lock);
+        }
+    }
+}
 
 impl Lock {
     /// Takes the lock at `path`, making its directory where it is missing.
@@ -52,7 +65,7 @@ impl Lock {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     debug!("lock {}", path.display());
-                    return Ok(Lock(lock));
+                    return Ok(Lock(Some(lock)));
                 }
                 Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
                 Err((_, errno)) => return Err(failed(errno.into())),

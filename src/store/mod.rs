@@ -1,7 +1,7 @@
 //! What the user wants: definitions on disk, in mdevctl's place and form.
 
 mod atomic;
-mod format;
+pub(crate) mod format;
 mod location;
 mod lock;
 mod mark;
@@ -9,7 +9,7 @@ mod names;
 mod places;
 mod publish;
 mod results;
-mod settings;
+pub(crate) mod settings;
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -122,7 +122,7 @@ fn key_of(line: &str) -> Option<&str> {
         .map(|(key, _)| key.trim())
 }
 
-fn parse(text: &str) -> Result<GpuSettings> {
+pub(crate) fn parse(text: &str) -> Result<GpuSettings> {
     let mut settings = GpuSettings::default();
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();

@@ -49,7 +49,12 @@ pub fn write(file: &OwnedFd, value: &[u8], patience: Duration) -> nix::Result<Ou
                 return Ok(Outcome::Blocked(child.as_raw()));
             }
             let mut code = [0; 4];
-            let count = read(&answer, &mut code)?;
+            let count = loop {
+                match read(&answer, &mut code) {
+                    Err(Errno::EINTR) => {}
+                    count => break count?,
+                }
+            };
             waitpid(child, None)?;
             match (count, i32::from_ne_bytes(code)) {
                 (4, 0) => Ok(Outcome::Written),

@@ -19,7 +19,7 @@ pub trait Framework: Sync + Observed {
 
     /// The virtual function of that address, where it is not listed as a parent, but something can
     /// be made on it alone.
-    fn part(&self, id: &ParentId) -> Option<Parent>;
+    fn part(&self, id: &ParentId, warnings: &mut Warnings) -> Option<Parent>;
 
     /// The types that a parent lists, in natural order.
     ///
@@ -58,8 +58,9 @@ pub trait Framework: Sync + Observed {
     /// [`Kind::NotFound`] where the parent has no such type.
     fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>>;
 
-    /// The name of one type, and nothing else of it; `None` where it has none or is not there.
-    fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String>;
+    /// The name of one type, and nothing else of it; `None` where it has none or is not there, and,
+    /// with a warning, where it cannot be read.
+    fn type_name(&self, parent: &ParentId, id: &TypeId, warnings: &mut Warnings) -> Option<String>;
 
     /// The active devices, sorted by UUID.
     ///
@@ -115,7 +116,7 @@ pub trait Framework: Sync + Observed {
     fn pci(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<PciIdentity>;
 
     /// The name of the driver that serves the parent.
-    fn driver(&self, parent: &ParentId) -> Option<String>;
+    fn driver(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<String>;
 
     /// Why a host may have no parents in this framework, and what to do about it.
     fn why_no_parents(&self) -> Option<String>;

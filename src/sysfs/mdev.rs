@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::blocking::{self, Outcome};
 use super::{Claim, Framework, PciIdentity, attr, holders, nodes, pci};
 use crate::dir::{Dir, EntryKind};
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
@@ -132,7 +132,7 @@ impl Framework for Mdev<'_> {
         Ok(parents)
     }
 
-    fn part(&self, _id: &ParentId) -> Option<Parent> {
+    fn part(&self, _id: &ParentId, _warnings: &mut Warnings) -> Option<Parent> {
         None
     }
 
@@ -188,10 +188,11 @@ impl Framework for Mdev<'_> {
         Ok(free)
     }
 
-    fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
-        let dir = self.types_dir(parent).ok()?;
-        let name = dir.read_text(format!("{id}/name")).ok()?;
-        (!name.is_empty()).then_some(name)
+    fn type_name(&self, parent: &ParentId, id: &TypeId, warnings: &mut Warnings) -> Option<String> {
+        let name = self
+            .types_dir(parent)
+            .and_then(|dir| dir.read_text(format!("{id}/name")));
+        or_warn(name, warnings).filter(|name| !name.is_empty())
     }
 
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
@@ -237,8 +238,22 @@ impl Framework for Mdev<'_> {
             .map_err(|error| explained(error.retold(&what)))?;
         attr::write_value(&dir, &format!("{id}/create"), &uuid.to_string(), &what)
             .map_err(explained)?;
-        match self.device(uuid)? {
-            Some(device) if device.parent == *parent && device.type_id == *id => Ok(device),
+        let made = Device {
+            uuid,
+            parent: parent.clone(),
+            type_id: id.clone(),
+            seat: Seat::Mdev,
+        };
+        // Nobody would know of a device whose maker says that it failed.
+        let take_back = || match self.remove(&made) {
+            Err(error) if !error.is_absent() => Err(error),
+            _ => Ok(()),
+        };
+        match self
+            .device(uuid)
+            .map_err(|error| error.and_clean_up(take_back()))?
+        {
+            Some(device) if device == made => Ok(device),
             Some(other) => Err(Error::new(
                 Kind::Failed,
                 format!(
@@ -251,38 +266,41 @@ impl Framework for Mdev<'_> {
                 format!("{what}: the kernel took the request, but there is no such device"),
             )
             .at(self.host.mdev_devices().join(uuid.to_string()))
-            .hint("see the kernel's log: dmesg")),
+            .hint("see the kernel's log: dmesg")
+            .and_clean_up(take_back())),
         }
     }
 
     fn remove(&self, device: &Device) -> Result<()> {
         let what = format!("cannot remove {}", device.uuid);
         let devices = Dir::open(self.host.mdev_devices())?;
-        let name = format!("{}/remove", device.uuid);
-        let file = devices
-            .open_file(&name, OFlag::O_WRONLY)
-            .map_err(|error| error.retold(&what))?;
-        let path = devices.join(&name);
-        let outcome = blocking::write(&file, b"1", REMOVAL_PATIENCE)
-            .map_err(|errno| Error::system(format!("{what}: no process"), &path, errno))?;
-        debug!("write {}: \"1\": {outcome:?}", path.display());
-        match outcome {
-            Outcome::Refused(errno) => {
-                return Err(explain_remove(Error::system(what, path, errno)));
+        let asked = ask_to_remove(&devices, device.uuid, &what);
+        let stays = if_present(devices.read_link(device.uuid.to_string()));
+        let at = devices.join(device.uuid.to_string());
+        match (asked, stays) {
+            (Ok(()), Ok(None)) => Ok(()),
+            (Err(error), Ok(None)) if error.is_absent() => Err(error),
+            // Who asked did not hear of it, but it is done.
+            (Err(error), Ok(None)) if error.kind() != Kind::InUse => {
+                debug!("{} is gone in spite of: {error}", at.display());
+                Ok(())
             }
-            Outcome::Blocked(pid) => return Err(still_blocked(&what, pid).at(path)),
-            Outcome::Written => {}
-        }
-        match if_present(devices.read_link(device.uuid.to_string()))? {
-            None => Ok(()),
-            Some(_) => Err(Error::new(
+            // What is still there must not count as gone.
+            (Err(error), Ok(Some(_))) if error.is_absent() => Err(Error::new(
+                Kind::Failed,
+                format!("{what}: its device is there, but what removes it is not ({error})"),
+            )
+            .at(at)),
+            (Err(error), _) => Err(error),
+            (Ok(()), Ok(Some(_))) => Err(Error::new(
                 Kind::InUse,
                 format!("{what}: the kernel took the request, but the device stays"),
             )
-            .at(devices.join(device.uuid.to_string()))
+            .at(at)
             .hint(
                 "NVIDIA's driver does this while a VM uses the vGPU: shut the VM down, then repeat",
             )),
+            (Ok(()), Err(error)) => Err(error),
         }
     }
 
@@ -293,12 +311,13 @@ impl Framework for Mdev<'_> {
     }
 
     fn pci(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<PciIdentity> {
-        let dir = self.parent_dir(parent).ok()?;
+        let dir = or_warn(self.parent_dir(parent), warnings)?;
         pci::read(&dir, warnings)
     }
 
-    fn driver(&self, parent: &ParentId) -> Option<String> {
-        self.parent_dir(parent).ok()?.link_name("driver").ok()
+    fn driver(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<String> {
+        let dir = or_warn(self.parent_dir(parent), warnings)?;
+        or_warn(dir.link_name("driver"), warnings)
     }
 
     fn why_no_parents(&self) -> Option<String> {
@@ -403,6 +422,23 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
             error.hint("the kernel takes no such UUID here, or the type has just been withdrawn")
         }
         _ => error,
+    }
+}
+
+/// Writes to a device's `remove`, as long as the kernel takes for it.
+fn ask_to_remove(devices: &Dir, uuid: Uuid, what: &str) -> Result<()> {
+    let name = format!("{uuid}/remove");
+    let file = devices
+        .open_file(&name, OFlag::O_WRONLY)
+        .map_err(|error| error.retold(what))?;
+    let path = devices.join(&name);
+    let outcome = blocking::write(&file, b"1", REMOVAL_PATIENCE)
+        .map_err(|errno| Error::system(format!("{what}: no process"), &path, errno))?;
+    debug!("write {}: \"1\": {outcome:?}", path.display());
+    match outcome {
+        Outcome::Refused(errno) => Err(explain_remove(Error::system(what, path, errno))),
+        Outcome::Blocked(pid) => Err(still_blocked(what, pid).at(path)),
+        Outcome::Written => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ mod nodes;
 mod observed;
 mod pci;
 mod sriov;
-mod vf;
+pub(crate) mod vf;
 
 use uuid::Uuid;
 
@@ -102,7 +102,9 @@ impl<'h> Kernel<'h> {
         if let Some(exact) = parents.iter().find(|parent| parent.id == *id) {
             return Ok(vec![exact.clone()]);
         }
-        if let Some(part) = self.part(id) {
+        let before = warnings.len();
+        let mut frameworks = self.frameworks.iter();
+        if let Some(part) = frameworks.find_map(|one| one.part(id, warnings)) {
             return Ok(vec![part]);
         }
         let known: Vec<String> = parents.iter().map(|p| p.id.to_string()).collect();
@@ -110,7 +112,10 @@ impl<'h> Kernel<'h> {
         if !functions.is_empty() {
             return Ok(functions);
         }
-        let error = no_parent(id).hints(self.switched_off(id));
+        let odd = warnings.iter().skip(before);
+        let error = no_parent(id)
+            .hints(self.switched_off(id))
+            .hints(odd.map(|error| format!("could not be read: {error}")));
         Err(match known.is_empty() {
             true => error.hints(self.why_no_parents()),
             false => error.hint(format!("parents here: {}", known.join(", "))),
@@ -126,7 +131,7 @@ impl<'h> Kernel<'h> {
         let framework = self.framework(definition.framework);
         let parents = framework.parents(&mut Vec::new())?;
         let found = parents.into_iter().find(|parent| parent.id == *id);
-        match found.or_else(|| framework.part(id)) {
+        match found.or_else(|| framework.part(id, &mut Vec::new())) {
             Some(parent) => Ok(parent),
             None => Err(match self.parent(id, &mut Vec::new()) {
                 Err(error) => error,
@@ -157,8 +162,9 @@ impl<'h> Kernel<'h> {
     }
 
     /// The virtual function of that address, where a type can be set on it.
-    pub fn part(&self, id: &ParentId) -> Option<Parent> {
-        self.frameworks.iter().find_map(|one| one.part(id))
+    pub fn part(&self, id: &ParentId, warnings: &mut Warnings) -> Option<Parent> {
+        let mut frameworks = self.frameworks.iter();
+        frameworks.find_map(|one| one.part(id, warnings))
     }
 
     /// The GPUs of NVIDIA's driver that can have virtual functions, by address.
@@ -192,7 +198,8 @@ impl<'h> Kernel<'h> {
         };
         let parents = self.parents(&mut Vec::new()).unwrap_or_default();
         let is_ready = |vf: &ParentId| {
-            parents.iter().any(|parent| parent.id == *vf) || self.part(vf).is_some()
+            parents.iter().any(|parent| parent.id == *vf)
+                || self.part(vf, &mut Vec::new()).is_some()
         };
         let has_another_driver = |vf: &ParentId| {
             let link = Dir::open(self.host.pci_devices().join(vf.as_str()))
@@ -334,10 +341,19 @@ impl<'h> Kernel<'h> {
     }
 
     /// The name of a parent's type, while the parent is there and tells one.
-    pub fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
-        self.frameworks
-            .iter()
-            .find_map(|framework| framework.type_name(parent, id))
+    pub fn type_name(
+        &self,
+        parent: &ParentId,
+        id: &TypeId,
+        warnings: &mut Warnings,
+    ) -> Option<String> {
+        let mut frameworks = self.frameworks.iter();
+        frameworks.find_map(|framework| framework.type_name(parent, id, warnings))
+    }
+
+    /// As [`Kernel::type_name`], where it only adds to what is told: what cannot be read is left out.
+    pub fn type_name_if_told(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
+        self.type_name(parent, id, &mut Vec::new())
     }
 
     /// Why the host may have no parents at all: one sentence for each framework.

@@ -34,8 +34,16 @@ pub fn read(parent: &Dir, warnings: &mut Warnings) -> Option<PciIdentity> {
     let (vendor, device) = (number("vendor")?, number("device")?);
     Some(PciIdentity {
         ids: format!("{vendor}:{device}"),
-        modalias: parent.read_text("modalias").ok(),
+        modalias: parent
+            .read_text("modalias")
+            .ok()
+            .filter(|text| is_plain(text)),
     })
+}
+
+/// The hardware database, which is asked in C's strings, does not survive a NUL.
+fn is_plain(modalias: &str) -> bool {
+    !modalias.contains('\0')
 }
 
 /// The virtual functions of a GPU, in the order of their numbers; none where they are off.
@@ -71,6 +79,10 @@ mod tests {
         assert_eq!(identity.numbers(), Some((0x10de, 0x1bb3)));
         assert_eq!(identity.modalias, None);
         assert!(warnings.is_empty());
+        // The hardware database is asked in C's strings.
+        fs::write(root.path().join("modalias"), "pci:v000010DE\0d\n").unwrap();
+        assert_eq!(read(&dir, &mut warnings).unwrap().modalias, None);
+
         fs::write(root.path().join("vendor"), [0xff]).unwrap();
         assert_eq!(read(&dir, &mut warnings), None);
         assert_eq!(

@@ -140,7 +140,10 @@ impl Plan {
 pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>> {
     let world = observe::observe(context)?;
     let mut identity = Identity::Of(context.host);
-    let wanted = resolve(&world, &request.declaration, &mut identity)?;
+    let odd = world.warnings.iter();
+    let odd = odd.map(|error| format!("could not be read: {error}"));
+    let wanted = resolve(&world, &request.declaration, &mut identity)
+        .map_err(|error| error.hints(odd.collect::<Vec<_>>()))?;
     let draft = Draft::of(&world, &wanted, &request.declaration.unlisted);
     let held = held_among(context, draft.may_stop())?;
     let plan = draft.plan(&held);

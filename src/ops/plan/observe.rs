@@ -181,7 +181,9 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
         if gpu.type_at(&device.type_id).is_some() {
             continue;
         }
-        let name = context.kernel.type_name(&device.parent, &device.type_id);
+        let name = context
+            .kernel
+            .type_name_if_told(&device.parent, &device.type_id);
         gpu.types.push(VgpuType {
             id: device.type_id.clone(),
             name,

@@ -180,7 +180,9 @@ impl Scene {
             ears.attend_device(nodes);
         }
         let seen = Seen {
-            type_name: context.kernel.type_name(&device.parent, &device.type_id),
+            type_name: context
+                .kernel
+                .type_name_if_told(&device.parent, &device.type_id),
             device: device.clone(),
             nodes,
         };

@@ -198,7 +198,7 @@ impl Scene {
             turn,
             type_name: None,
         };
-        let name = |id: &TypeId| context.kernel.type_name(&at.parent, id);
+        let name = |id: &TypeId| context.kernel.type_name_if_told(&at.parent, id);
         written.type_name = written.type_id().and_then(name);
         changes.push(Change::Definition(written));
     }

@@ -2,7 +2,7 @@
 
 use super::listing::{self, Listed};
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::ParentId;
 use crate::sysfs::pci;
@@ -91,7 +91,7 @@ pub fn all(host: &Host, warnings: &mut Warnings) -> Result<Vec<Function>> {
             continue;
         };
         let vf: ParentId = name.parse()?;
-        let Ok(Some(gpu)) = bus.gpu_of(&vf) else {
+        let Some(gpu) = or_warn(bus.gpu_of(&vf), warnings).flatten() else {
             continue;
         };
         match bus.function(vf, gpu) {

@@ -5,14 +5,14 @@
 
 mod change;
 mod functions;
-mod listing;
+pub(crate) mod listing;
 mod records;
 
 use uuid::Uuid;
 
 use super::{Claim, Framework, PciIdentity, attr, nodes, pci};
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, vf_uuid,
@@ -58,9 +58,9 @@ impl<'h> Vf<'h> {
     }
 
     /// The device on a function that holds a type.
-    fn device_on(&self, function: Function) -> Device {
+    fn device_on(&self, function: Function, warnings: &mut Warnings) -> Device {
         let type_id = type_id(function.current);
-        let ours = self.records().read(&function.vf);
+        let ours = self.records().read(&function.vf, warnings);
         let (uuid, seat) = match ours.filter(|record| record.type_id == type_id) {
             Some(record) => (record.uuid, Seat::OwnVf(function.vf)),
             None => (vf_uuid(&function.vf), Seat::ForeignVf(function.vf)),
@@ -91,10 +91,10 @@ impl Framework for Vf<'_> {
         Ok(gpus.into_iter().map(whole).collect())
     }
 
-    fn part(&self, id: &ParentId) -> Option<Parent> {
-        let bus = self.bus().ok()?;
-        let gpu = bus.gpu_of(id).ok()??;
-        let function = bus.function(id.clone(), gpu).ok()??;
+    fn part(&self, id: &ParentId, warnings: &mut Warnings) -> Option<Parent> {
+        let bus = or_warn(self.bus(), warnings)?;
+        let gpu = or_warn(bus.gpu_of(id), warnings)??;
+        let function = or_warn(bus.function(id.clone(), gpu), warnings)??;
         Some(Parent {
             id: function.vf,
             framework: FrameworkKind::Vfio,
@@ -124,9 +124,13 @@ impl Framework for Vf<'_> {
         warnings: &mut Warnings,
     ) -> Result<VgpuType> {
         number_of(id).ok_or_else(|| no_type(parent, id))?;
+        let before = warnings.len();
         let types = self.types(parent, warnings)?;
         let found = types.into_iter().find(|vgpu_type| vgpu_type.id == *id);
-        found.ok_or_else(|| no_type(parent, id))
+        found.ok_or_else(|| {
+            let odd = warnings.iter().skip(before);
+            no_type(parent, id).hints(odd.map(|error| format!("could not be read: {error}")))
+        })
     }
 
     /// Two functions that list the type say as much as all of them would.
@@ -147,25 +151,32 @@ impl Framework for Vf<'_> {
         }
     }
 
-    fn type_name(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
-        let remembered = self.records().names(parent).remove(id);
-        remembered.or_else(|| self.vgpu_type(parent, id, &mut Vec::new()).ok()?.name)
+    fn type_name(&self, parent: &ParentId, id: &TypeId, warnings: &mut Warnings) -> Option<String> {
+        if let Some(remembered) = self.records().names(parent).remove(id) {
+            return Some(remembered);
+        }
+        match self.vgpu_type(parent, id, warnings) {
+            Err(error) if error.kind() == Kind::NotFound => None,
+            found => or_warn(found, warnings)?.name,
+        }
     }
 
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
         let functions = functions::all(self.host, warnings)?.into_iter();
         let taken = functions.filter(|function| function.current != 0);
-        Ok(taken.map(|function| self.device_on(function)).collect())
+        Ok(taken
+            .map(|function| self.device_on(function, warnings))
+            .collect())
     }
 
     /// Only where one of ours is noted it can be.
     fn device(&self, uuid: Uuid) -> Result<Option<Device>> {
         let (records, bus) = (self.records(), if_present(self.bus())?);
-        let (mut found, mut doubt) = (Vec::new(), Ok(()));
-        for (vf, record) in records.of_uuid(uuid) {
+        let (mut found, mut doubts) = (Vec::new(), Vec::new());
+        for (vf, record) in records.of_uuid(uuid, &mut doubts) {
             match bus.as_ref().map(|bus| noted_on(bus, vf, record)) {
                 Some(Ok(device)) => found.extend(device),
-                Some(Err(error)) => doubt = Err(error),
+                Some(Err(error)) => doubts.push(error),
                 None => {}
             }
         }
@@ -173,13 +184,13 @@ impl Framework for Vf<'_> {
             (Some(one), Some(other)) => Err(two_of(&one, &other)),
             (Some(only), None) => Ok(Some(only)),
             // It may be on a function that cannot be read: that is not the same as not being there.
-            (None, _) => doubt.map(|()| None),
+            (None, _) => doubts.pop().map_or(Ok(None), Err),
         }
     }
 
     fn settle(&self, gpu: &ParentId) {
         let records = self.records();
-        for vf in records.functions() {
+        for vf in records.functions(&mut Vec::new()) {
             if self.is_stale(&vf, gpu) {
                 records.forget(&vf);
             }
@@ -265,11 +276,12 @@ impl Framework for Vf<'_> {
     }
 
     fn pci(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<PciIdentity> {
-        pci::read(&self.dir(parent).ok()?, warnings)
+        pci::read(&or_warn(self.dir(parent), warnings)?, warnings)
     }
 
-    fn driver(&self, parent: &ParentId) -> Option<String> {
-        self.dir(parent).ok()?.link_name("driver").ok()
+    fn driver(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<String> {
+        let dir = or_warn(self.dir(parent), warnings)?;
+        or_warn(dir.link_name("driver"), warnings)
     }
 
     fn why_no_parents(&self) -> Option<String> {
@@ -302,7 +314,7 @@ impl Vf<'_> {
     /// Whether what is noted of a function of this GPU, or of one that is gone, says nothing any
     /// more: a note counts only while the function holds its type.
     fn is_stale(&self, vf: &ParentId, gpu: &ParentId) -> bool {
-        let Some(record) = self.records().read(vf) else {
+        let Some(record) = self.records().read(vf, &mut Vec::new()) else {
             return false;
         };
         match self.dir(vf) {
@@ -325,7 +337,11 @@ impl Vf<'_> {
         change::set(&dir, number, what).inspect_err(|_| records.forget(vf))?;
         if let Err(error) = change::confirm(&dir, number, what) {
             // Where it cannot be told, it may have it: forgotten, it would be nobody's.
-            if current_type(&dir).is_ok_and(|now| now != number) {
+            let is_empty = match current_type(&dir) {
+                Ok(now) if now == number => change::clear(&dir, &record.type_id, what).is_ok(),
+                now => now.is_ok(),
+            };
+            if is_empty {
                 records.forget(vf);
             }
             return Err(error.hint("see what the virtual functions hold: vgpuctl vfs"));

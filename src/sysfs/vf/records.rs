@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::dir::Dir;
-use crate::error::{Error, Result, errno_of};
+use crate::error::{Error, Result, Warnings, errno_of, or_warn};
 use crate::host::Host;
 use crate::model::{ParentId, TypeId, parse_uuid};
 
@@ -35,10 +35,10 @@ impl<'h> Records<'h> {
         Records { host }
     }
 
-    /// What is written of a function. What cannot be read says nothing: the vGPU is a stranger's
-    /// then, and nothing of it is changed unasked.
-    pub fn read(&self, vf: &ParentId) -> Option<Record> {
-        let document = read(&self.host.vf_records(), vf.as_str())?;
+    /// What is written of a function. What makes no sense says nothing: the vGPU is a stranger's
+    /// then, and nothing of it is changed unasked. What cannot be read is a warning, too.
+    pub fn read(&self, vf: &ParentId, warnings: &mut Warnings) -> Option<Record> {
+        let document = read(&self.host.vf_records(), vf.as_str(), warnings)?;
         let text = |key: &str| document.get(key).and_then(Value::as_str);
         Some(Record {
             uuid: parse_uuid(text("uuid")?).ok()?,
@@ -56,9 +56,9 @@ impl<'h> Records<'h> {
     }
 
     /// The functions of which something is written.
-    pub fn functions(&self) -> Vec<ParentId> {
+    pub fn functions(&self, warnings: &mut Warnings) -> Vec<ParentId> {
         let entries = Dir::open(self.host.vf_records()).and_then(|mut dir| dir.entries());
-        let names = entries.unwrap_or_default().into_iter();
+        let names = or_warn(entries, warnings).unwrap_or_default().into_iter();
         // A hidden one is the half of a record whose writer died.
         names
             .filter_map(|entry| entry.name.to_str()?.parse().ok())
@@ -67,9 +67,9 @@ impl<'h> Records<'h> {
     }
 
     /// Where a device is noted, in the order of the functions' addresses.
-    pub fn of_uuid(&self, uuid: Uuid) -> Vec<(ParentId, Record)> {
-        let functions = self.functions().into_iter();
-        let noted = functions.filter_map(|vf| Some((self.read(&vf)?, vf)));
+    pub fn of_uuid(&self, uuid: Uuid, warnings: &mut Warnings) -> Vec<(ParentId, Record)> {
+        let functions = self.functions(warnings).into_iter();
+        let noted = functions.filter_map(|vf| Some((self.read(&vf, warnings)?, vf)));
         noted
             .filter(|(record, _)| record.uuid == uuid)
             .map(|(record, vf)| (vf, record))
@@ -86,7 +86,8 @@ impl<'h> Records<'h> {
 
     /// The names of a GPU's types as they were when something of each could be created.
     pub fn names(&self, gpu: &ParentId) -> BTreeMap<TypeId, String> {
-        let document = read(&self.host.type_names(), gpu.as_str()).unwrap_or_default();
+        let document = read(&self.host.type_names(), gpu.as_str(), &mut Vec::new());
+        let document = document.unwrap_or_default();
         let known = document.iter().filter_map(|(id, name)| {
             let name = name.as_str()?.to_owned();
             Some((id.parse().ok()?, name))
@@ -116,9 +117,9 @@ impl<'h> Records<'h> {
     }
 }
 
-fn read(dir: &Path, name: &str) -> Option<Map<String, Value>> {
-    let bytes = Dir::open(dir).ok()?.read_bytes(name).ok()?;
-    serde_json::from_slice(&bytes).ok()
+fn read(dir: &Path, name: &str, warnings: &mut Warnings) -> Option<Map<String, Value>> {
+    let bytes = Dir::open(dir).and_then(|dir| dir.read_bytes(name));
+    serde_json::from_slice(&or_warn(bytes, warnings)?).ok()
 }
 
 /// Replaces a file whole. Nothing is synced: none of it outlives a crash of the kernel.
@@ -130,5 +131,9 @@ fn write(dir: &Path, name: &str, value: &Value) -> Result<()> {
     fs::create_dir_all(dir)
         .and_then(|()| fs::write(&new, value.to_string()))
         .and_then(|()| fs::rename(&new, &path))
-        .map_err(|error| Error::system("cannot note what is done", &path, errno_of(&error)))
+        .map_err(|error| {
+            // Where it was not made, there is nothing to take away.
+            let _ = fs::remove_file(&new);
+            Error::system("cannot note what is done", &path, errno_of(&error))
+        })
 }
