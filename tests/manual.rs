@@ -66,3 +66,75 @@ fn the_version_is_the_programs() {
         assert!(manual.contains(&title));
     }
 }
+
+/// Every key of a JSON value, at any depth.
+fn keys_of(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                // Labels of a metric are names of its own.
+                if key != "labels" {
+                    keys_of(value, found);
+                }
+                found.insert(key.clone());
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| keys_of(value, found)),
+        _ => {}
+    }
+}
+
+/// The answers that the tests of the command line and of the doctor pin.
+fn pinned_answers() -> Vec<serde_json::Value> {
+    let mut answers = Vec::new();
+    for folder in ["tests/cli/fixtures", "tests/doctor/expected"] {
+        let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|e| e == "json" || e == "jsonl")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let documents = serde_json::Deserializer::from_str(&text).into_iter();
+                answers.extend(documents.map(|document| document.unwrap()));
+            }
+        }
+    }
+    assert!(answers.len() > 50, "{}", answers.len());
+    answers
+}
+
+#[test]
+fn every_key_of_every_answer_is_in_the_manual_and_no_other() {
+    let page = manual("vgpuctl-json.5");
+    let is_of_key = |c: char| c.is_ascii_lowercase() || c == '_';
+    let told: BTreeSet<&str> = page.split(|c| !is_of_key(c)).collect();
+    let mut real = BTreeSet::new();
+    for answer in pinned_answers() {
+        keys_of(&answer, &mut real);
+    }
+    let untold: Vec<&String> = real
+        .iter()
+        .filter(|key| !told.contains(key.as_str()))
+        .collect();
+    assert!(untold.is_empty(), "not in the manual: {untold:?}");
+
+    // What stands in the first column of a table is a key, pinned or at least spelt where answers are made.
+    let mut source = String::new();
+    let mut folders = vec![format!("{}/src/output", env!("CARGO_MANIFEST_DIR")).into()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir::<std::path::PathBuf>(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => source += &std::fs::read_to_string(path).unwrap(),
+            }
+        }
+    }
+    let columns = page.lines().filter_map(|line| line.strip_suffix("|T{"));
+    for key in columns.flat_map(|keys| keys.split(", ")) {
+        let is_real = real.contains(key) || source.contains(&format!("\"{key}\""));
+        assert!(is_real, "{key} is in no answer");
+    }
+}

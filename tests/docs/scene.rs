@@ -130,6 +130,13 @@ fn filled(command: &str) -> String {
         "vgpuctl apply host.toml" => "vgpuctl apply host.toml --yes".to_owned(),
         _ => command,
     };
+    // One that goes on until it is ended has done its work with its first line.
+    let command = match command.contains("vgpuctl watch") {
+        true => format!(
+            "coproc W {{ exec {command}; }}; read -r line <&${{W[0]}} && kill $W_PID && wait $W_PID"
+        ),
+        false => command,
+    };
     let words = command.split(' ').map(|word| match word {
         "UUID" => DEVICES[0],
         "GPU" => "0000:c1:00.0",
