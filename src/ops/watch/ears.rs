@@ -152,7 +152,10 @@ impl<'c> Ears<'c> {
         let kernel = self.uevents.as_ref().map(AsFd::as_fd);
         sources.extend(kernel.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         // A fraction of a millisecond more, so that the time is up when it returns.
-        let time = time.map(|time| time + Duration::from_millis(1));
+        let time = time.map(|time| match time.is_zero() {
+            true => time,
+            false => time + Duration::from_millis(1),
+        });
         let time = time.and_then(|time| PollTimeout::try_from(time).ok());
         match poll(&mut sources, time.unwrap_or(PollTimeout::NONE)) {
             Ok(_) | Err(Errno::EINTR) => {}

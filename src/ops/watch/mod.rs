@@ -81,7 +81,11 @@ pub fn watch(
             }
             is_first = false;
         }
-        let mut heard = match ears.wait(request.stop, later.time_left(Instant::now()))? {
+        let time = match scene.owes_a_look() {
+            true => Some(Duration::ZERO),
+            false => later.time_left(Instant::now()),
+        };
+        let mut heard = match ears.wait(request.stop, time)? {
             Woken::Heard(heard) => heard,
             Woken::Stop => return Ok(()),
         };
@@ -90,7 +94,7 @@ pub fn watch(
         let due = later.due(now);
         heard.and_again(&due);
         heard.doubted = due.doubted;
-        changes = match heard.is_nothing() {
+        changes = match heard.is_nothing() && !scene.owes_a_look() {
             true => Vec::new(),
             false => scene.look(context, &mut ears, &heard),
         };

@@ -1,6 +1,7 @@
 //! The host as it was last read. Each look reads what may have changed and tells what has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use super::change::{Change, Ready, Turn, Turned, Written};
 use super::ears::Ears;
@@ -9,6 +10,9 @@ use crate::error::{Result, Warnings};
 use crate::model::{Definition, Device, Holder, Nodes, Parent, ParentId, TypeId, VgpuType};
 use crate::ops::Context;
 use crate::store::Location;
+
+/// How long other changes may be told before who has devices open is looked at.
+const LONGEST_DEBT: Duration = Duration::from_millis(30);
 
 /// A device that was there at the last look.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ pub struct Scene {
     /// Definitions that could not be understood at the last look: somebody may be writing them.
     doubted: BTreeSet<Location>,
     has_begun: bool,
+    /// Since when a look at who has devices open is due; it comes after the rest is told.
+    owes_holders: Option<Instant>,
 }
 
 impl Scene {
@@ -129,6 +135,13 @@ impl Scene {
             holders |= self.look_at_kernel(context, ears, heard, &mut changes);
         }
         if holders {
+            self.owes_holders.get_or_insert_with(Instant::now);
+        }
+        // A look at all processes takes its time: what is known already is told before.
+        let is_late = |since: Instant| since.elapsed() > LONGEST_DEBT;
+        let is_time =
+            changes.is_empty() || !self.has_begun || self.owes_holders.is_some_and(is_late);
+        if is_time && self.owes_holders.take().is_some() {
             self.look_at_holders(context, &mut changes);
         }
         let deaf = std::mem::take(&mut ears.warnings);
@@ -136,6 +149,11 @@ impl Scene {
         changes.sort_by_key(rank);
         self.has_begun = true;
         changes
+    }
+
+    /// Whether another look is to follow at once, whatever is heard.
+    pub fn owes_a_look(&self) -> bool {
+        self.owes_holders.is_some()
     }
 
     /// The definitions that are to be read again soon, before they are called unreadable.

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::{event, subject, timestamp};
+use super::{event, subject};
 use crate::model::{Device, Parent, StartMode, VgpuType};
 use crate::ops::watch::{Change, Look, Ready, Turned, TypesChange, Written};
 use crate::output::json::{attr, each, error, holder};
 
 /// The documents, one a change, each on a line of its own.
 pub fn documents(look: &Look<'_>) -> String {
-    let time = format!("{:.6}", timestamp(look.time));
+    let time = DateTime::<Utc>::from(look.time).to_rfc3339_opts(SecondsFormat::Micros, true);
     let mut text = String::new();
     for change in look.changes {
         let subject = subject(change);

@@ -5,8 +5,7 @@ mod table;
 
 use std::time::SystemTime;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use chrono::{DateTime, Local};
 
 use super::text::{one_line, problem};
 use super::types::free;
@@ -179,11 +178,5 @@ fn definition_said(written: &Written) -> String {
 
 /// The time of day where the user is.
 fn clock(time: SystemTime) -> String {
-    let zoned = timestamp(time).to_zoned_datetime(TimeZone::system());
-    zoned.strftime("%H:%M:%S").to_string()
-}
-
-/// A clock that is set beyond the year 9999 tells nothing.
-fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
+    DateTime::<Local>::from(time).format("%H:%M:%S").to_string()
 }
