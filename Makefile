@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .PHONY: help setup build check test mdevctl-reference promtool bench demo msrv deny workflows \
-	packages deb rpm package-test vm-test install uninstall fuzz fuzz-short faults clean
+	packages deb rpm package-test fleet-test vm-test install uninstall fuzz fuzz-short faults clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -60,6 +60,7 @@ BENCH_PACKAGES := binutils time valgrind
 
 DEB_PACKAGES := dpkg-dev lintian
 RPM_PACKAGES := rpm rpmlint cpio
+FLEET_PACKAGES := ansible-core openssh-server openssh-client iproute2 python3-apt python3-yaml python3-venv curl jq
 VM_PACKAGES = $(shell tests/vm/build --packages)
 
 # $(call need,PACKAGE...): installs what is missing when run by root on Debian, says what is missing otherwise.
@@ -203,6 +204,26 @@ NEXT := 9999~test
 package-test: packages ## what is in the packages, their scripts, and what linters say of them
 	$(MAKE) --no-print-directory packages PACKAGE_VERSION=$(NEXT)
 	tests/packages/run $(PACKAGED) $(PACKAGE_VERSION) $(NEXT)
+
+# Kubernetes' own schemas come with this program; outside the tree, so that clean keeps it.
+VALIDATE_VERSION := 1.37.0
+VALIDATE_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-kubernetes-validate/$(VALIDATE_VERSION)
+
+fleet-test: deb ## examples/ansible and examples/kubernetes, on hosts in network namespaces (as root)
+	$(call need,$(FLEET_PACKAGES))
+	@[[ -x "$(VALIDATE_ROOT)/bin/kubernetes-validate" ]] || { \
+		echo 'make: installing kubernetes-validate $(VALIDATE_VERSION) in $(VALIDATE_ROOT)'; \
+		rm -rf "$(VALIDATE_ROOT)"; \
+		/usr/bin/python3 -m venv "$(VALIDATE_ROOT)"; \
+		"$(VALIDATE_ROOT)/bin/pip" --quiet --disable-pip-version-check install kubernetes-validate==$(VALIDATE_VERSION); \
+	}
+	$(CARGO) build --locked --bin vgpuctl --example simhost
+	@status=0; total=$$(mktemp); trap 'rm -f "$$total"' EXIT; \
+	export VALIDATE="$(VALIDATE_ROOT)/bin/kubernetes-validate" VGPUCTL="$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl" SIMHOST="$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost" \
+		DEB="$(PACKAGED)/vgpuctl_$(DEB_VERSION)_$$(dpkg --print-architecture).deb"; \
+	for test in kubernetes ansible; do tests/$$test/run 2>&1 | tee -a "$$total" | sed '/^[0-9]* passed, [0-9]* failed$$/d' || status=$$?; done; \
+	awk '/^[0-9]+ passed, [0-9]+ failed$$/ { p += $$1; f += $$3 } END { printf "%d passed, %d failed\n", p, f }' "$$total"; \
+	exit $$status
 
 vm-test: deb ## boots, reboots and removals on a real kernel, in virtual machines (about 10 minutes; no KVM needed)
 	$(call need,$(VM_PACKAGES))
