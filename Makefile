@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help setup build check test mdevctl-reference promtool bench demo msrv deny workflows \
+.PHONY: help setup build check test mdevctl-reference promtool bench demo picture msrv deny workflows \
 	packages deb rpm package-test fleet-test vm-test install uninstall fuzz fuzz-short faults clean
 
 PREFIX ?= /usr/local
@@ -154,6 +154,15 @@ endef
 # The oldest Rust that Cargo.toml promises, and the newest that a package in Cargo.lock asks for.
 RUST_PROMISED := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
 RUST_NEEDED = $(CARGO) metadata --locked --format-version 1 | grep -o '"rust_version":"[0-9.]*"' | grep -o '[0-9][0-9.]*' | sort -uV | tail -n 1
+
+RICH_VERSION := 15.0.0
+RICH := $(TOOLS)/rich/$(RICH_VERSION)
+picture: setup ## docs/terminal.svg anew, from a real session in a terminal
+	$(call need,python3-venv tmux)
+	@[[ -d "$(RICH)" ]] || { python3 -m venv "$(RICH)" && "$(RICH)/bin/pip" -q install rich==$(RICH_VERSION); }
+	$(CARGO) build --locked --bin vgpuctl --example simhost
+	VGPUCTL=$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl SIMHOST=$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost \
+		PYTHON="$(RICH)/bin/python" docs/picture/make
 
 msrv: setup ## whether Rust of Cargo.toml's rust-version is enough
 	@needed=$$($(RUST_NEEDED)); echo "make: promised is Rust $(RUST_PROMISED); packages need $$needed"; \
