@@ -24,16 +24,8 @@ const fn size(parents: usize, types: usize, devices: usize) -> Size {
 
 /// The system calls of ours for each of the floor's.
 const SYSTEM_CALLS: f64 = 1.15;
-/// The instructions of ours for each of mdevctl's: the aim.
+/// The instructions of ours for each of mdevctl's. docs/benchmarks.md says where that is not reached, and why.
 const INSTRUCTIONS: f64 = 0.5;
-/// Where the aim is not reached yet, what must not be lost again. docs/benchmarks.md says why.
-const NOT_YET: [(&str, Who, f64); 5] = [
-    ("types", Who::Vgpuctl, 1.7),
-    ("types", Who::AsMdevctl, 0.75),
-    ("list", Who::Vgpuctl, 0.75),
-    ("list --defined", Who::Vgpuctl, 1.05),
-    ("list --defined", Who::AsMdevctl, 0.75),
-];
 /// What four times the host may cost: four times as much, and what sorting adds.
 const GROWTH: f64 = 4.2;
 /// In KiB.
@@ -207,15 +199,9 @@ fn beside_mdevctl(measured: &Measured) -> Vec<Target> {
             told(measured, who)
         ),
         value: ratio(cost.instructions, theirs.instructions),
-        limit: instructions_limit(measured.job, who),
+        limit: INSTRUCTIONS,
     };
     ours(measured).map(one).collect()
-}
-
-fn instructions_limit(job: &str, who: Who) -> f64 {
-    let is_it = |(one, by, _): &&(&str, Who, f64)| *one == job && *by == who;
-    let not_yet = NOT_YET.iter().find(is_it);
-    not_yet.map_or(INSTRUCTIONS, |(_, _, limit)| *limit)
 }
 
 /// From the middle host to four of it.
