@@ -112,3 +112,21 @@ fn start_and_restore_say_what_is_in_the_way_too() {
     }
     assert_eq!(host.active(), [uuid(2)]);
 }
+
+#[test]
+fn a_dry_run_counts_what_a_gpu_holds_and_not_its_functions() {
+    let host = SimHost::start("a40-vf-mdev");
+    host.run("vfs enable 0000:41:00.0").expect(0);
+    // 48 GB hold two of 24 GB, on whichever of the 32 functions.
+    host.run("create --type A40-24Q --count 2 --dry-run")
+        .expect(0);
+    let refused = host
+        .run("create --type A40-24Q --count 3 --dry-run")
+        .expect(4);
+    assert!(
+        refused.stderr.contains("0000:41:00.0 has room for 2\n"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(host.active(), Vec::<String>::new());
+}
