@@ -38,6 +38,10 @@ impl ApplyArgs {
             )
             .hint("look first with: vgpuctl plan FILE; then add --yes"));
         }
+        if self.dry_run {
+            let answer = self.file.plan(context)?;
+            return Ok(Reply::Planned(answer, Lines::Differences));
+        }
         let reading = self.file.read(context)?;
         let request = ApplyDeclared {
             plan: PlanRequest {
@@ -45,11 +49,6 @@ impl ApplyArgs {
             },
             wait: self.wait.duration(),
         };
-        if self.dry_run {
-            let mut answer = ops::plan(context, &request.plan)?;
-            answer.notes.extend(reading.notes);
-            return Ok(Reply::Planned(answer, Lines::Differences));
-        }
         let mut answer = ops::plan_patiently(context, &request)?;
         answer.notes.extend(reading.notes);
         if asks && answer.value.has_work() && !is_agreed(&answer.value)? {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::declaration::DeclarationArgs;
 use crate::error::Result;
-use crate::ops::{self, Context, PlanRequest};
+use crate::ops::Context;
 use crate::output::Reply;
 
 /// Tell by the exit status whether this host is as a file declares it
@@ -18,12 +18,6 @@ pub struct AssertArgs {
 
 impl AssertArgs {
     pub fn run(self, context: &Context<'_>) -> Result<Reply> {
-        let reading = self.file.read(context)?;
-        let request = PlanRequest {
-            declaration: reading.declaration,
-        };
-        let mut answer = ops::plan(context, &request)?;
-        answer.notes.extend(reading.notes);
-        Ok(Reply::Asserted(answer))
+        Ok(Reply::Asserted(self.file.plan(context)?))
     }
 }

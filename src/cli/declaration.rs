@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::declare::{self, LONGEST_FILE, Reading, Source};
 use crate::error::{Error, Kind, Result, errno_of};
-use crate::ops::{Context, gpu_facts};
+use crate::ops::{self, Answer, Context, Plan, PlanRequest, gpu_facts};
 
 /// One declaration, of a file or several.
 #[derive(Debug, Args)]
@@ -72,6 +72,20 @@ impl DeclarationArgs {
             (None, _) => Err(Error::new(Kind::Usage, "a declaration is one file")
                 .hint("several files are those of a host of Proxmox VE: --from proxmox")),
         }
+    }
+
+    /// What there is to do to have this host as it says, with what the reading had to tell.
+    ///
+    /// # Errors
+    /// As [`DeclarationArgs::read`]; the host cannot be compared with it.
+    pub fn plan(&self, context: &Context<'_>) -> Result<Answer<Plan>> {
+        let reading = self.read(context)?;
+        let request = PlanRequest {
+            declaration: reading.declaration,
+        };
+        let mut answer = ops::plan(context, &request)?;
+        answer.notes.extend(reading.notes);
+        Ok(answer)
     }
 }
 

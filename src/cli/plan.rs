@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::declaration::DeclarationArgs;
 use crate::error::Result;
-use crate::ops::{self, Context, PlanRequest};
+use crate::ops::Context;
 use crate::output::{Lines, Reply};
 
 /// Say what there is to do to have this host as a file declares it
@@ -23,12 +23,7 @@ pub struct PlanArgs {
 
 impl PlanArgs {
     pub fn run(self, context: &Context<'_>) -> Result<Reply> {
-        let reading = self.file.read(context)?;
-        let request = PlanRequest {
-            declaration: reading.declaration,
-        };
-        let mut answer = ops::plan(context, &request)?;
-        answer.notes.extend(reading.notes);
+        let answer = self.file.plan(context)?;
         let lines = match self.all {
             true => Lines::All,
             false => Lines::Differences,
