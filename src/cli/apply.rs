@@ -5,10 +5,12 @@ use std::io::{self, BufRead as _, IsTerminal, Write as _};
 use clap::Args;
 
 use super::declaration::DeclarationArgs;
+use super::print::Form;
+use super::progress::ProgressLine;
 use super::selector::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{self, Answer, ApplyDeclared, Carried, Context, Plan, PlanRequest};
-use crate::output::{Lines, Reply, plan_text, to_stderr};
+use crate::output::{Lines, Reply, asides, plan_text, to_stderr};
 
 /// Make this host as a file declares it
 ///
@@ -29,18 +31,13 @@ pub struct ApplyArgs {
 }
 
 impl ApplyArgs {
-    pub fn run(self, context: &Context<'_>) -> Result<Reply> {
-        let asks = !self.yes && !self.dry_run;
-        if asks && (self.file.is_stdin() || !io::stdin().is_terminal()) {
-            return Err(Error::new(
-                Kind::Usage,
-                "there is no terminal to ask on whether to go on",
-            )
-            .hint("look first with: vgpuctl plan FILE; then add --yes"));
-        }
+    pub fn run(self, context: &Context<'_>, form: Form) -> Result<Reply> {
         if self.dry_run {
             let answer = self.file.plan(context)?;
             return Ok(Reply::Planned(answer, Lines::Differences));
+        }
+        if !self.yes {
+            self.refuse_without_terminal()?;
         }
         let reading = self.file.read(context)?;
         let request = ApplyDeclared {
@@ -51,38 +48,62 @@ impl ApplyArgs {
         };
         let mut answer = ops::plan_patiently(context, &request)?;
         answer.notes.extend(reading.notes);
-        if asks && answer.value.has_work() && !is_agreed(&answer.value)? {
-            return Err(Error::new(Kind::Failed, "nothing was changed"));
+        if !self.yes && answer.value.has_work() {
+            ask(&answer)?;
+            if form == Form::Text {
+                // They were told with the question.
+                answer.warnings.clear();
+                answer.notes.clear();
+            }
         }
-        carry_out(context, answer).map(Reply::Carried)
+        carry_out(context, answer, form).map(Reply::Carried)
+    }
+
+    fn refuse_without_terminal(&self) -> Result<()> {
+        let message = if self.file.is_stdin() {
+            "the file comes from standard input, so that nobody can be asked whether to go on"
+        } else if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            "there is no terminal to ask on whether to go on"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Kind::Usage, message)
+            .hint("look first with: vgpuctl plan FILE; then add --yes"))
     }
 }
 
-fn carry_out(context: &Context<'_>, answer: Answer<Plan>) -> Result<Answer<Carried>> {
-    let shows = io::stderr().is_terminal();
-    let progress = |done: usize, total: usize| {
-        if shows {
-            // A line that is written over, so that it is gone at the end.
-            let end = if done == total { "\r\x1b[K" } else { "" };
-            let _ = write!(io::stderr().lock(), "\r{done} of {total}\x1b[K{end}");
-        }
-    };
-    let carried = ops::apply(context, answer.value, &progress);
-    if carried.is_err() && shows {
-        let _ = write!(io::stderr().lock(), "\r\x1b[K");
-    }
+fn carry_out(context: &Context<'_>, answer: Answer<Plan>, form: Form) -> Result<Answer<Carried>> {
+    let line = ProgressLine::new(form);
+    let progress = |done, total| line.tell(done, total);
     Ok(Answer {
-        value: carried?,
+        value: ops::apply(context, answer.value, &progress)?,
         warnings: answer.warnings,
         notes: answer.notes,
     })
 }
 
-fn is_agreed(plan: &Plan) -> Result<bool> {
-    to_stderr(plan_text(plan, Lines::Differences).trim_end());
+/// Shows the plan and asks whether to carry it out.
+///
+/// # Errors
+/// The user does not agree.
+fn ask(answer: &Answer<Plan>) -> Result<()> {
+    to_stderr(plan_text(&answer.value, Lines::Differences).trim_end());
+    for line in asides(&answer.warnings, &answer.notes) {
+        to_stderr(&line);
+    }
     let _ = write!(io::stderr().lock(), "Do this? [y/N] ");
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
+    let mut said = String::new();
+    let read = io::stdin().lock().read_line(&mut said);
+    if !said.ends_with('\n') {
+        // Nobody has ended the question's line.
+        to_stderr("");
+    }
     read.map_err(|error| Error::new(Kind::Failed, format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    match said.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Error::new(
+            Kind::Failed,
+            "the answer was not yes: nothing was changed",
+        )),
+    }
 }

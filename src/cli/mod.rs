@@ -18,6 +18,7 @@ mod modify;
 mod params;
 mod plan;
 mod print;
+mod progress;
 mod remove;
 mod restore;
 mod selector;
@@ -117,7 +118,7 @@ impl Verb {
             Verb::Restore(args) => args.run(context),
             Verb::Vfs(args) => args.run(context),
             Verb::Plan(args) => args.run(context),
-            Verb::Apply(args) => args.run(context),
+            Verb::Apply(args) => args.run(context, form),
             Verb::Assert(args) => args.run(context),
             Verb::Export(args) => args.run(context),
             Verb::Metrics(args) => args.run(context),

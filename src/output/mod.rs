@@ -20,7 +20,7 @@ pub use metrics::text as metrics_text;
 pub use plan::{Lines, summary_line, text as plan_text};
 pub use streams::{Reader, live_stdout, to_stderr, to_stdout};
 pub use style::Style;
-pub use text::{problem, sentences, stdout_text};
+pub use text::{asides, problem, sentences, stdout_text};
 
 use crate::declare::Declaration;
 use crate::doctor::{Check, Diagnosis, Severity};

@@ -65,10 +65,16 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
             }
         }
     }
-    for warning in reply.warnings().iter().chain(reply.cautions()) {
-        told.extend(problem("warning", warning));
-    }
-    told.extend(reply.notes().iter().map(|note| format!("note: {note}")));
+    let warnings = reply.warnings().iter().chain(reply.cautions());
+    told.extend(asides(warnings, reply.notes()));
+    told
+}
+
+/// Warnings with their hints, then notes.
+pub fn asides<'a>(warnings: impl IntoIterator<Item = &'a Error>, notes: &[String]) -> Vec<String> {
+    let warnings = warnings.into_iter();
+    let mut told: Vec<String> = warnings.flat_map(|one| problem("warning", one)).collect();
+    told.extend(notes.iter().map(|note| format!("note: {note}")));
     told
 }
 

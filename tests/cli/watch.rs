@@ -2,25 +2,20 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::pty::PtyMaster;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::harness::{HeldOpen, SimHost};
 use crate::helpers::{P1, P2, definition, put, put_auto, uuid};
-
-/// How long a line that must come may take on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::terminal::{self, PATIENCE, readable};
 
 /// A `vgpuctl watch` that runs beside the test.
 struct Watch {
@@ -121,11 +116,6 @@ impl Drop for Watch {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn readable(file: impl AsFd) -> bool {
-    let mut sources = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-    poll(&mut sources, PollTimeout::try_from(PATIENCE).unwrap()).unwrap() > 0
 }
 
 fn node(host: &SimHost, device: &str, field: &str) -> PathBuf {
@@ -680,24 +670,9 @@ struct Screen {
 }
 
 impl Screen {
-    /// A terminal of a usual size, and the end of it that programs write to. Neither end gets into
-    /// the programs that other tests start.
+    /// A terminal, and the end of it that programs write to.
     fn open() -> (Screen, File) {
-        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let terminal = posix_openpt(flags).unwrap();
-        grantpt(&terminal).unwrap();
-        unlockpt(&terminal).unwrap();
-        let slave = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(OFlag::O_NOCTTY.bits())
-            .open(ptsname_r(&terminal).unwrap())
-            .unwrap();
-        let sized = Command::new("stty")
-            .args(["rows", "40", "cols", "120"])
-            .stdin(slave.try_clone().unwrap())
-            .status();
-        assert!(sized.unwrap().success());
+        let (terminal, slave) = terminal::open();
         let frames = String::new();
         (Screen { terminal, frames }, slave)
     }

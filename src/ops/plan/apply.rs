@@ -2,7 +2,7 @@
 //! one GPU one after the other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::store::{Location, Lock, as_read};
 /// Between two looks at whether holders have let go.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Told after each vGPU: how many are done, of how many.
+/// Told at the begin and after each vGPU: how many are done, of how many. Never from two threads at once.
 pub type Progress<'p> = &'p (dyn Fn(usize, usize) + Sync);
 
 /// What to make a host into.
@@ -91,10 +91,11 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
         log: Mutex::new(Vec::new()),
         failure: Mutex::new(None),
         stopped: AtomicBool::new(false),
-        done: AtomicUsize::new(0),
+        done: Mutex::new(0),
         total: plan.items.iter().filter(|i| !i.steps.is_empty()).count(),
         progress,
     };
+    (run.progress)(0, run.total);
     let mut gpus = HashMap::new();
     for frees in [true, false] {
         run.phase(queues(context, &plan, frees, &mut gpus));
@@ -137,7 +138,7 @@ struct Run<'r, 'h> {
     log: Mutex<Vec<Done>>,
     failure: Mutex<Option<Error>>,
     stopped: AtomicBool,
-    done: AtomicUsize,
+    done: Mutex<usize>,
     total: usize,
     progress: Progress<'r>,
 }
@@ -166,8 +167,10 @@ impl Run<'_, '_> {
                 return;
             }
             if *is_last {
-                let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
-                (self.progress)(done, self.total);
+                // Told while it is counted, so that no smaller number comes after a larger one.
+                let mut done = lock(&self.done);
+                *done += 1;
+                (self.progress)(*done, self.total);
             }
         }
     }
