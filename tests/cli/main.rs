@@ -39,6 +39,7 @@ mod pick_type;
 mod placement;
 mod plan;
 mod plan_asked;
+mod plan_callouts;
 mod plan_failures;
 mod plan_large;
 mod plan_random;
