@@ -88,7 +88,7 @@ fn carry_out(context: &Context<'_>, answer: Answer<Plan>, form: Form) -> Result<
 /// The user does not agree.
 fn ask(answer: &Answer<Plan>) -> Result<()> {
     to_stderr(plan_text(&answer.value, Lines::Differences).trim_end());
-    for line in asides(&answer.warnings, &answer.notes) {
+    for line in asides(Some(&answer.value), &answer.warnings, &answer.notes) {
         to_stderr(&line);
     }
     let _ = write!(io::stderr().lock(), "Do this? [y/N] ");

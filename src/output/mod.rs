@@ -27,7 +27,7 @@ use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
 use crate::ops::{
     Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Listed, Metrics, ParentTypes,
-    Plan, Report, Shown, Verdict,
+    Plan, Report, Shown,
 };
 
 /// The exit status for a host that is not as declared.
@@ -113,6 +113,15 @@ impl Reply {
         }
     }
 
+    /// The plan that this tells of.
+    pub fn plan(&self) -> Option<&Plan> {
+        match self {
+            Reply::Planned(answer, _) | Reply::Asserted(answer) => Some(&answer.value),
+            Reply::Carried(answer) => Some(&answer.value.plan),
+            _ => None,
+        }
+    }
+
     /// Sentences for people.
     pub fn notes(&self) -> &[String] {
         match self {
@@ -133,13 +142,17 @@ impl Reply {
         }
     }
 
-    /// The exit status of this answer: for what compares a host with a file, 2 where they differ.
+    /// The exit status of this answer: for what compares a host with a file, 2 where they differ, 1
+    /// where that cannot be told.
     pub fn status(&self) -> u8 {
         match self {
-            Reply::Planned(answer, _) | Reply::Asserted(answer) => match answer.value.is_empty() {
-                true => 0,
-                false => DIFFERS,
-            },
+            Reply::Planned(answer, _) | Reply::Asserted(answer) => {
+                match (answer.value.is_empty(), answer.value.is_partial) {
+                    (false, _) => DIFFERS,
+                    (true, true) => Kind::Failed.exit_status(),
+                    (true, false) => 0,
+                }
+            }
             _ => self.failure().map_or(0, Kind::exit_status),
         }
     }
@@ -158,7 +171,10 @@ impl Reply {
                 (diagnosis.count(Severity::Problem) > 0).then_some(Kind::Failed)
             }
             // What cannot be read elsewhere keeps nobody from being as declared.
-            Reply::Carried(answer) => return blocked(&answer.value.plan),
+            Reply::Carried(answer) => {
+                let plan = &answer.value.plan;
+                return blocked(plan).or(plan.is_partial.then_some(Kind::Partial));
+            }
             Reply::Explained(answer) if answer.value.is_empty() => Some(Kind::NotFound),
             _ => None,
         };
@@ -168,10 +184,7 @@ impl Reply {
 
 /// Whether all that there was to do was blocked, and by what; or only some of it.
 fn blocked(plan: &Plan) -> Option<Kind> {
-    let mut kinds = plan.items.iter().filter_map(|item| match &item.verdict {
-        Verdict::Blocked(error) => Some(error.kind()),
-        _ => None,
-    });
+    let mut kinds = plan::blocked(plan).into_iter().map(Error::kind);
     let first = kinds.next()?;
     match !plan.has_work() && kinds.all(|kind| kind == first) {
         true => Some(first),

@@ -33,6 +33,16 @@ pub fn differences(plan: &Plan) -> String {
     shown.map(|item| line(item) + "\n").collect()
 }
 
+/// Why each vGPU is blocked that is.
+pub fn blocked(plan: &Plan) -> Vec<&Error> {
+    let verdicts = plan.items.iter().map(|item| &item.verdict);
+    let errors = verdicts.filter_map(|verdict| match verdict {
+        Verdict::Blocked(error) => Some(error),
+        _ => None,
+    });
+    errors.collect()
+}
+
 /// "+ create  UUID P4-1Q on 0000:81:00.0 (desks/0): it is missing".
 fn line(item: &Item) -> String {
     let (sign, word, why) = match &item.verdict {

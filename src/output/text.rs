@@ -5,7 +5,7 @@ use super::{Reply, Style, attach, doctor, explain, metrics, plan, show, types};
 use crate::declare::{Declaration, write};
 use crate::error::Error;
 use crate::nvidia::{Card, Standing, short_name, size};
-use crate::ops::{Action, Answer, Change, Effect, Gpu, Listed, Report};
+use crate::ops::{Action, Answer, Change, Effect, Gpu, Listed, Plan, Report};
 
 /// The answer, for standard output; empty where there is none to give.
 pub fn stdout_text(reply: &Reply, style: Style) -> String {
@@ -53,29 +53,41 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
         told.push(plan::carried_line(answer.value.plan.summary()));
     }
     if let Reply::Restored(report) = reply {
-        // The errors themselves are in the answer, a line each; several may share a way out.
-        for hint in report
-            .changes
-            .iter()
-            .filter_map(Change::error)
-            .flat_map(hints)
-        {
-            if !told.contains(&hint) {
-                told.push(hint);
-            }
-        }
+        // The errors themselves are in the answer, a line each.
+        let errors = report.changes.iter().filter_map(Change::error);
+        push_new(&mut told, errors.flat_map(hints));
     }
     let warnings = reply.warnings().iter().chain(reply.cautions());
-    told.extend(asides(warnings, reply.notes()));
+    told.extend(asides(reply.plan(), warnings, reply.notes()));
     told
 }
 
-/// Warnings with their hints, then notes.
-pub fn asides<'a>(warnings: impl IntoIterator<Item = &'a Error>, notes: &[String]) -> Vec<String> {
-    let warnings = warnings.into_iter();
-    let mut told: Vec<String> = warnings.flat_map(|one| problem("warning", one)).collect();
+/// What goes with an answer: ways out for what a plan's lines call blocked, warnings with theirs, notes.
+pub fn asides<'a>(
+    plan: Option<&Plan>,
+    warnings: impl IntoIterator<Item = &'a Error>,
+    notes: &[String],
+) -> Vec<String> {
+    let blocked = plan.map(plan::blocked).unwrap_or_default();
+    let is_told = |warning: &Error| {
+        let same = |error: &&Error| error.path().is_some() && error.path() == warning.path();
+        blocked.iter().any(same)
+    };
+    let mut told = Vec::new();
+    push_new(&mut told, blocked.iter().copied().flat_map(hints));
+    let warnings = warnings.into_iter().filter(|warning| !is_told(warning));
+    told.extend(warnings.flat_map(|warning| problem("warning", warning)));
     told.extend(notes.iter().map(|note| format!("note: {note}")));
     told
+}
+
+/// Several lines of an answer may share a way out.
+fn push_new(told: &mut Vec<String>, lines: impl Iterator<Item = String>) {
+    for line in lines {
+        if !told.contains(&line) {
+            told.push(line);
+        }
+    }
 }
 
 /// An error or a warning: one line, one for each that was found with it, then its hints.
@@ -88,13 +100,12 @@ pub fn problem(severity: &str, error: &Error) -> Vec<String> {
 }
 
 fn hints(error: &Error) -> Vec<String> {
+    let hints = error.all_hints().into_iter();
     let mut told = Vec::new();
-    for hint in error.all_hints() {
-        let line = format!("hint: {}", one_line(hint));
-        if !told.contains(&line) {
-            told.push(line);
-        }
-    }
+    push_new(
+        &mut told,
+        hints.map(|hint| format!("hint: {}", one_line(hint))),
+    );
     told
 }
 

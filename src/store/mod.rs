@@ -329,14 +329,18 @@ fn told_of_link(error: Error) -> Error {
 
 fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
     let name = at.uuid.to_string();
-    let bytes = dir
-        .read_bytes(&name)
-        .map_err(|error| told_of_dir(error.retold("cannot read the definition")))?;
+    let delete = format!("delete it with: vgpuctl undefine {name}");
+    let bytes = dir.read_bytes(&name).map_err(|error| {
+        let error = told_of_dir(error.retold("cannot read the definition"));
+        match error.is_absent() && is_link(dir, &name) {
+            true => error.hint(format!("mend the link, which leads nowhere, or {delete}")),
+            false => error,
+        }
+    })?;
     log::debug!("read {}: {} bytes", dir.join(&name).display(), bytes.len());
     format::parse_at(at, &bytes).map_err(|error| {
-        error.at(dir.join(&name)).hint(format!(
-            "mend the file, or delete it with: vgpuctl undefine {name}"
-        ))
+        let error = error.at(dir.join(&name));
+        error.hint(format!("mend the file, or {delete}"))
     })
 }
 

@@ -43,6 +43,7 @@ mod plan_callouts;
 mod plan_failures;
 mod plan_large;
 mod plan_random;
+mod plan_unreadable;
 mod remove;
 mod restore;
 mod s390;

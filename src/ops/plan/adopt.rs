@@ -105,7 +105,7 @@ pub fn take_in<'w>(
         let Some(open) = open.get(&group) else {
             continue;
         };
-        let mut fitting = candidates(one, unwanted, held);
+        let mut fitting = candidates(world, one, unwanted, held);
         for at in open {
             let seat = &one.members[cases[*at].seat];
             let fits = |candidate: &usize| {
@@ -127,10 +127,21 @@ pub fn take_in<'w>(
     }
 }
 
-/// The unwanted ones of a group's type, those first that need the least change.
-fn candidates(wanted: &Wanted<'_>, unwanted: &[Unwanted<'_>], held: &HashSet<Uuid>) -> Vec<usize> {
+/// The unwanted ones of a group's type whose definitions can be read, those first that need the least
+/// change.
+fn candidates(
+    world: &World,
+    wanted: &Wanted<'_>,
+    unwanted: &[Unwanted<'_>],
+    held: &HashSet<Uuid>,
+) -> Vec<usize> {
     let mut all: Vec<(_, usize)> = Vec::new();
-    for (at, one) in unwanted.iter().enumerate() {
+    let is_readable = |one: &Unwanted<'_>| {
+        let mut unreadable = world.unreadable.iter();
+        unreadable.all(|(at, _)| at.uuid != one.uuid)
+    };
+    let readable = unwanted.iter().enumerate();
+    for (at, one) in readable.filter(|(_, one)| is_readable(one)) {
         let (device, definition) = (one.have.device, one.have.definition);
         let is_right = |id: &TypeId| *id == wanted.type_id;
         let active = device.map(|device| &device.type_id);

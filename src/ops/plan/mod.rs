@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::deactivate::held_among;
 use super::{Answer, Context};
-use crate::declare::{Declaration, GroupName, MemberKey};
+use crate::declare::{Declaration, GroupName, MemberKey, Members, Unlisted};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ParentId, TypeId};
 use crate::store::Mark;
@@ -47,6 +47,8 @@ pub struct PlanRequest {
 pub struct Plan {
     /// Members in the order of the file, then what no group lists.
     pub items: Vec<Item>,
+    /// Whether the file speaks of GPUs or devices that could not be read, which may not be as declared.
+    pub is_partial: bool,
 }
 
 /// One vGPU, and what is to become of it.
@@ -146,13 +148,23 @@ pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>
         .map_err(|error| error.hints(odd.collect::<Vec<_>>()))?;
     let draft = Draft::of(&world, &wanted, &request.declaration.unlisted);
     let held = held_among(context, draft.may_stop())?;
-    let plan = draft.plan(&held);
+    let plan = Plan {
+        is_partial: world.is_partial && speaks_of_all(&request.declaration),
+        ..draft.plan(&held)
+    };
     let notes = foreign_notes(&world, &request.declaration);
     Ok(Answer {
         value: plan,
         warnings: world.warnings,
         notes,
     })
+}
+
+/// Whether it is about each GPU, or about what it does not list.
+fn speaks_of_all(declaration: &Declaration) -> bool {
+    let mut groups = declaration.groups.iter();
+    let is_of_each = |members: &Members| matches!(members, Members::PerGpu(_));
+    declaration.unlisted != Unlisted::Keep || groups.any(|group| is_of_each(&group.members))
 }
 
 /// "desks/3".

@@ -28,6 +28,8 @@ pub struct World {
     pub unfinished: HashSet<Uuid>,
     /// What could not be read.
     pub warnings: Warnings,
+    /// Whether some of that is GPUs, types or devices, of which there may then be more.
+    pub is_partial: bool,
     places: HashMap<ParentId, usize>,
 }
 
@@ -86,6 +88,7 @@ impl World {
             unreadable: Vec::new(),
             unfinished: HashSet::new(),
             warnings: Vec::new(),
+            is_partial: false,
             places,
         }
     }
@@ -108,6 +111,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
     let answer = types(context, &request)?;
     let mut warnings = answer.warnings;
     let devices = context.kernel.devices(&mut warnings)?;
+    let is_partial = !warnings.is_empty();
     let definitions = context.store.all(&mut warnings)?;
     let readable: HashSet<Location> = definitions.iter().map(Location::of).collect();
     let all = context.store.index(&mut Vec::new())?.into_iter();
@@ -132,6 +136,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
         unreadable,
         unfinished: context.store.unfinished(),
         warnings,
+        is_partial,
         ..World::of(gpus, devices, definitions)
     };
     add_types_in_use(context, &mut world);

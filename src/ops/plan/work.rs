@@ -59,6 +59,12 @@ impl<'w, 'd> Draft<'w, 'd> {
         let known: HashSet<Uuid> = held.keys().copied().collect();
         let (world, wanted) = (self.world, self.wanted);
         take_in(world, wanted, &mut self.cases, &mut self.unwanted, &known);
+        // What is wanted of a device cannot be told while its definition cannot be read.
+        let mut held = held.clone();
+        for one in &self.unwanted {
+            held.extend(unreadable(world, one.uuid).map(|error| (one.uuid, error)));
+        }
+        let held = &held;
         let mut stuck: Stuck = HashMap::new();
         let stopping = self.cases.iter().enumerate();
         for (at, case) in stopping.filter(|(_, case)| case.faults.needs_stop) {
@@ -100,7 +106,10 @@ impl<'w, 'd> Draft<'w, 'd> {
         items.extend(farewells(world, &self.policy, unwanted, held));
         let told = items.iter().map(|item| item.uuid).collect();
         items.extend(unreadable_items(world, &self.policy, &told));
-        Plan { items }
+        Plan {
+            items,
+            is_partial: false,
+        }
     }
 }
 
