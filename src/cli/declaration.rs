@@ -94,7 +94,8 @@ fn source(path: &Path) -> Result<Source> {
         true => (Path::new("standard input"), bounded(io::stdin().lock())),
         false => (path, File::open(path).and_then(bounded)),
     };
-    let bytes = read.map_err(|error| Error::system("cannot read", name, errno_of(&error)))?;
+    let bytes =
+        read.map_err(|error| Error::system("cannot read the declaration", name, errno_of(&error)))?;
     let name = name.display().to_string();
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to());

@@ -149,9 +149,14 @@ fn refuse_doubles(reader: &mut Reader<'_>, groups: &[Group]) {
         for member in members {
             let Some(uuid) = member.uuid else { continue };
             if let Some(other) = uuids.insert(uuid, &group.name) {
+                let who = match member.vm() {
+                    Some((vm, 0)) => format!("VM {vm} ({uuid})"),
+                    Some((vm, index)) => format!("VM {vm}:{index} ({uuid})"),
+                    None => uuid.to_string(),
+                };
                 let message = match *other == group.name {
-                    true => format!("group {other} lists {uuid} twice"),
-                    false => format!("{uuid} is in group {other} already"),
+                    true => format!("group {other} lists {who} twice"),
+                    false => format!("{who} is in group {other} already"),
                 };
                 reader.faults.add(group.line, message);
             }
