@@ -33,6 +33,7 @@ pub const COMMANDS: &str =
   attach PARENT                    it comes back, without devices
   attach-after PARENT MS           the same, MS milliseconds from now
   sriov-manage -e|-d PF|ALL        as NVIDIA's script, which is in ROOT/usr/lib/nvidia
+  nvidia-smi vgpu -shm 0|1 -i GPU  one size or several on a GPU without vGPUs, as ROOT/usr/bin/nvidia-smi
   sriov-manage-is HOW              HOW: works, no-vfs, unbindLock
   plugin-exit MS                   a VF stays busy so long after it was closed
   break PARENT/TYPE/FILE HOW       HOW: missing, empty, garbage, eio, or ok to mend it
@@ -136,6 +137,7 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
         }
         ["stick-remove"] => host.faults.stick_remove += 1,
         ["sriov-manage", switch, which] => return host.sriov_manage(switch, which),
+        ["nvidia-smi", "vgpu", "-shm", mode, "-i", gpu] => return host.mix_sizes(mode, gpu),
         ["sriov-manage-is", how] => host.faults.sriov_manage = SriovManage::by_name(how)?,
         ["plugin-exit", ms] => host.faults.plugin_exit = milliseconds(ms)?,
         ["detach", parent] => host.detach(parent)?,

@@ -33,6 +33,8 @@ pub struct Host {
     pub vfs: Vec<ParentSpec>,
     /// Those of the vendor-specific framework by address.
     pub vendor_vfs: BTreeMap<String, VendorVf>,
+    /// GPUs that take vGPUs of several sizes.
+    pub mixed: BTreeSet<String>,
     /// Devices by UUID.
     pub devices: BTreeMap<String, Device>,
     /// Open descriptors by file handle.
@@ -56,6 +58,7 @@ impl Host {
             attached: BTreeSet::new(),
             vfs: Vec::new(),
             vendor_vfs: BTreeMap::new(),
+            mixed: BTreeSet::new(),
             devices: BTreeMap::new(),
             opens: BTreeMap::new(),
             faults: Faults::default(),
@@ -206,6 +209,10 @@ impl Host {
         let this = spec.types.iter().find(|t| t.id == type_id);
         let this = this.ok_or(Errno::ENODEV)?;
         Ok(match spec.rule {
+            Rule::OneSize if self.mixed.contains(spec.gpu()) => {
+                let fits = self.free_place(spec.gpu(), this.weight, this.max).is_some();
+                u32::from(fits && !self.has_vgpu(parent))
+            }
             Rule::OneSize => {
                 let weights = self.weights_on(spec.gpu());
                 if weights.iter().any(|w| *w != this.weight) {

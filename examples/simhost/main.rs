@@ -89,7 +89,7 @@ fn serve(file: &Path, root_path: &Path, die_with_parent: bool) -> Result<(), Str
     }
     let root = root::Root::prepare(root_path)?;
     if spec.parents.iter().any(|p| p.sriov.is_some()) {
-        root.install_sriov_manage()?;
+        root.install_nvidias_programs()?;
     }
     let shared = shared::Shared::new(host::Host::new(spec));
     let sessions = root.mount(&shared)?;

@@ -67,15 +67,21 @@ impl Root {
         self.path.join("run/simhost")
     }
 
-    /// Puts a stand-in for NVIDIA's script at its place; it asks this program through the control socket.
-    pub fn install_sriov_manage(&self) -> Result<(), String> {
-        let path = self.path.join("usr/lib/nvidia/sriov-manage");
+    /// Puts stand-ins for NVIDIA's programs at their places; they ask this program through the control socket.
+    pub fn install_nvidias_programs(&self) -> Result<(), String> {
+        self.install("usr/lib/nvidia", "sriov-manage")?;
+        self.install("usr/bin", "nvidia-smi")
+    }
+
+    fn install(&self, folder: &str, name: &str) -> Result<(), String> {
+        let folder = self.path.join(folder);
+        let path = folder.join(name);
         let told = |e: std::io::Error| format!("{}: {e}", path.display());
         let quoted = |p: &Path| format!("'{}'", p.to_string_lossy().replace('\'', "'\\''"));
         let program = std::env::current_exe().map_err(told)?;
         let (program, root) = (quoted(&program), quoted(&self.path));
-        let text = format!("#!/bin/sh\nexec {program} ctl {root} sriov-manage \"$@\"\n");
-        fs::create_dir_all(self.path.join("usr/lib/nvidia")).map_err(told)?;
+        let text = format!("#!/bin/sh\nexec {program} ctl {root} {name} \"$@\"\n");
+        fs::create_dir_all(&folder).map_err(told)?;
         // One that runs is not written to: it gets a new file.
         let _ = fs::remove_file(&path);
         fs::write(&path, text).map_err(told)?;

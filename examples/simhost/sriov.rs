@@ -103,6 +103,26 @@ impl Host {
         Ok(said)
     }
 
+    /// What `nvidia-smi vgpu -shm 0|1 -i GPU` says: whether the GPU takes several sizes from now on.
+    pub fn mix_sizes(&mut self, mode: &str, gpu: &str) -> Result<String, String> {
+        let is_on = match mode {
+            "0" => false,
+            "1" => true,
+            _ => return Err(format!("Invalid heterogeneous mode: {mode}")),
+        };
+        if self.vendor_vfs.is_empty() || self.vfs_of(gpu).next().is_none() {
+            return Err(format!("{gpu}: not supported"));
+        }
+        if !self.weights_on(gpu).is_empty() {
+            return Err(format!("{gpu}: in use by vGPUs"));
+        }
+        match is_on {
+            true => self.mixed.insert(gpu.to_owned()),
+            false => self.mixed.remove(gpu),
+        };
+        Ok(format!("vGPU heterogeneous mode was set for {gpu}\n"))
+    }
+
     /// The framebuffer sizes of all vGPUs on a GPU, its VFs included.
     pub fn weights_on(&self, gpu: &str) -> Vec<u32> {
         let on_it = |id: &str| self.parent(id).is_ok_and(|p| p.gpu() == gpu);
@@ -154,6 +174,7 @@ impl Host {
         for vf in old.iter().rev() {
             self.drop_vf(vf);
         }
+        self.mixed.remove(&pf.id);
         for n in 0..wanted {
             self.add_vf(pf, n)?;
         }

@@ -231,3 +231,26 @@ fn mistakes_in_a_host_file_are_named() {
     ));
     assert!(error.unwrap_err().contains("no place for parents"));
 }
+
+#[test]
+fn a_gpu_that_was_told_so_takes_several_sizes_where_they_have_a_place() {
+    let mut host = l40s();
+    assert!(host.mix_sizes("1", "0000:42:00.0").is_err());
+    set(&mut host, VF0, "1152").unwrap();
+    assert!(host.mix_sizes("1", PF).is_err(), "it has a vGPU");
+    set(&mut host, VF0, "0").unwrap();
+    host.mix_sizes("1", PF).unwrap();
+    // 8 GiB from 0 on, 24 GiB from 24 on, and 12 between them.
+    for (vf, number) in [(VF0, "1152"), (VF1, "1155"), ("0000:41:00.6", "1153")] {
+        set(&mut host, vf, number).unwrap();
+    }
+    assert_eq!(set(&mut host, "0000:41:00.7", "1152"), Err(Errno::EIO));
+    host.sriov_manage("-d", PF).unwrap();
+    host.sriov_manage("-e", PF).unwrap();
+    set(&mut host, VF0, "1152").unwrap();
+    assert_eq!(
+        set(&mut host, VF1, "1155"),
+        Err(Errno::EIO),
+        "one size again"
+    );
+}

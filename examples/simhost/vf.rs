@@ -233,7 +233,7 @@ impl Host {
     }
 
     /// The first place for one more vGPU of that size where `max` fit.
-    fn free_place(&self, gpu: &str, weight: u32, max: u32) -> Option<u32> {
+    pub fn free_place(&self, gpu: &str, weight: u32, max: u32) -> Option<u32> {
         let taken: Vec<(u32, u32)> = self
             .vfs_of(gpu)
             .filter_map(|vf| self.vendor_vfs.get(&vf.id)?.current.as_ref())

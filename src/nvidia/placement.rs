@@ -54,15 +54,26 @@ pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType) -> String {
     if held.is_empty() {
         return "holds nothing, yet its driver offers no instance of this type".to_owned();
     }
+    format!("holds {}", too_full(held, wanted))
+}
+
+/// The same of one that holds something, without the verb.
+pub fn too_full(held: &[Held<'_>], wanted: &VgpuType) -> String {
     let held_line = hold_line(held);
     match framebuffer(wanted) {
-        None => format!("holds {held_line}"),
+        None => held_line,
         Some(mib) if has_other_size(held, mib) => format!(
-            "holds {held_line}; a GPU serves one framebuffer size at a time, and this type needs {}",
+            "{held_line}; a GPU serves one framebuffer size at a time, and this type needs {}",
             size(mib)
         ),
-        Some(_) => format!("holds {held_line}, as many as fit"),
+        Some(_) => format!("{held_line}, as many as fit"),
     }
+}
+
+/// The same of one that serves several sizes.
+pub fn too_full_of_several(held: &[Held<'_>]) -> String {
+    let held_line = hold_line(held);
+    format!("{held_line}, which leaves too little for one more")
 }
 
 /// Whether something of another framebuffer size is held.
@@ -176,10 +187,8 @@ impl<'a> Queue<'a> {
         let admitted = holdings(self.admitted.iter().copied());
         let is_of_other_size = size.is_some_and(|mib| has_other_size(&admitted, mib));
         if is_full && is_of_other_size && self.serves_several_sizes {
-            let held = hold_line(&self.holdings());
-            return Err(format!(
-                "holds {held}, which leaves too little for one more"
-            ));
+            let too_full = too_full_of_several(&self.holdings());
+            return Err(format!("holds {too_full}"));
         }
         if is_full || (is_of_other_size && !self.serves_several_sizes) {
             return Err(why_no_room(&self.holdings(), wanted));

@@ -126,13 +126,17 @@ fn mix_hint(
     wanted: &VgpuType,
 ) -> Option<String> {
     let is_of_other_size = has_other_size(held, wanted.framebuffer_mib()?);
-    (is_of_other_size && parent.framework == FrameworkKind::Vfio).then(|| {
-        format!(
-            "or have the GPU serve several sizes at a time, where it and its driver can: \
-             mixed-sizes = yes in {}",
-            context.store.settings_path(parent.gpu()).display()
-        )
-    })
+    (is_of_other_size && parent.framework == FrameworkKind::Vfio)
+        .then(|| format!("or {}", mixing_hint(context, parent.gpu())))
+}
+
+/// How a GPU serves several sizes.
+pub fn mixing_hint(context: &Context<'_>, gpu: &ParentId) -> String {
+    format!(
+        "have the GPU serve several sizes at a time, where it and its driver can: \
+         mixed-sizes = yes in {}",
+        context.store.settings_path(gpu).display()
+    )
 }
 
 /// What will be started on a parent, in order; a device that is planned takes the place of the

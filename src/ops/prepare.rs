@@ -28,6 +28,18 @@ pub fn prepare(
     Ok((count(context, gpu)? != had).then(|| told(gpu, Effect::Enabled)))
 }
 
+/// Has a GPU serve several framebuffer sizes where its settings ask for it and nothing is on it yet.
+///
+/// # Errors
+/// It cannot be told to. Settings that make no sense ask for nothing.
+pub fn mix_sizes_if_wanted(context: &Context<'_>, gpu: &ParentId) -> Result<()> {
+    let settings = context.store.settings_of(gpu).unwrap_or_default();
+    match settings.sizes {
+        Sizes::Mixed => mix_sizes(context, &context.store.lock(gpu)?, gpu),
+        Sizes::AsTheyAre => Ok(()),
+    }
+}
+
 /// What [`prepare`] would do.
 ///
 /// # Errors

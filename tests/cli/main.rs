@@ -42,6 +42,7 @@ mod plan_asked;
 mod plan_callouts;
 mod plan_failures;
 mod plan_large;
+mod plan_mixed;
 mod plan_random;
 mod plan_unreadable;
 mod remove;

@@ -15,6 +15,7 @@ use crate::model::{Definition, Device, Parent, ParentId};
 use crate::ops::activate::make;
 use crate::ops::deactivate::{as_described, remove_idle};
 use crate::ops::params::params_now;
+use crate::ops::prepare::mix_sizes_if_wanted;
 use crate::ops::wishes::{forget, keep};
 use crate::ops::{Action, Answer, Context};
 use crate::store::{Location, Lock, as_read};
@@ -146,26 +147,36 @@ struct Run<'r, 'h> {
 impl Run<'_, '_> {
     fn phase(&self, queues: Queues<'_>) {
         thread::scope(|scope| {
-            for work in queues.values() {
-                scope.spawn(move || self.one_gpu(work));
+            for (gpu, work) in &queues {
+                scope.spawn(move || {
+                    if let Err(error) = self.one_gpu(gpu, work) {
+                        self.fail(error);
+                    }
+                });
             }
         });
     }
 
-    fn one_gpu(&self, work: &[(Vec<&Step>, bool)]) {
+    /// Keeps the first failure, and has all stop.
+    fn fail(&self, error: Error) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let mut failure = lock(&self.failure);
+        *failure = Some(match failure.take() {
+            Some(first) => first.hint(format!("also failed: {error}")),
+            None => error,
+        });
+    }
+
+    fn one_gpu(&self, gpu: &ParentId, work: &[(Vec<&Step>, bool)]) -> Result<()> {
+        let mut steps = work.iter().flat_map(|(steps, _)| steps);
+        if steps.any(|step| matches!(step, Step::Make(_))) {
+            mix_sizes_if_wanted(self.context, gpu)?;
+        }
         for (steps, is_last) in work {
             if self.stopped.load(Ordering::SeqCst) {
-                return;
+                break;
             }
-            if let Err(error) = self.one_item(steps) {
-                self.stopped.store(true, Ordering::SeqCst);
-                let mut failure = lock(&self.failure);
-                *failure = Some(match failure.take() {
-                    Some(first) => first.hint(format!("also failed: {error}")),
-                    None => error,
-                });
-                return;
-            }
+            self.one_item(steps)?;
             if *is_last {
                 // Told while it is counted, so that no smaller number comes after a larger one.
                 let mut done = lock(&self.done);
@@ -173,6 +184,7 @@ impl Run<'_, '_> {
                 (self.progress)(*done, self.total);
             }
         }
+        Ok(())
     }
 
     /// Steps of one vGPU under one lock, as far as they are about one parent.

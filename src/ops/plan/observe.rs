@@ -9,6 +9,7 @@ use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, TypeId, VgpuType};
 use crate::nvidia;
 use crate::ops::Context;
+use crate::ops::cautions::mixing_hint;
 use crate::ops::gpu_facts::facts_of;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
 use crate::store::{Location, Sizes};
@@ -47,6 +48,8 @@ pub struct Gpu {
     pub types: Vec<VgpuType>,
     /// Whether it may have several framebuffer sizes at once.
     pub mixes_sizes: bool,
+    /// How it can be had to do so, or when it will, where that is in its user's hands.
+    pub how_to_mix: Option<String>,
     /// Its memory in MiB, where the model is known.
     pub memory_mib: Option<u64>,
 }
@@ -161,7 +164,9 @@ fn gpu(
         (FrameworkKind::Mdev, 0) => None,
         (FrameworkKind::Mdev, functions) => Some(functions),
     };
+    let takes_types = one.parent.framework == FrameworkKind::Vfio;
     Gpu {
+        how_to_mix: takes_types.then(|| how_to_mix(context, &facts.id, mixes_sizes)),
         framework: one.parent.framework,
         functions: one.functions,
         seats: seats.map(|seats| u32::try_from(seats).unwrap_or(u32::MAX)),
@@ -169,6 +174,16 @@ fn gpu(
         memory_mib: card.map(|card| card.memory_mib()),
         facts,
         types: one.types,
+    }
+}
+
+fn how_to_mix(context: &Context<'_>, gpu: &ParentId, will_mix: bool) -> String {
+    match will_mix {
+        true => format!(
+            "mixed-sizes = yes in {} counts once {gpu} holds nothing, as after a reboot",
+            context.store.settings_path(gpu).display()
+        ),
+        false => mixing_hint(context, gpu),
     }
 }
 

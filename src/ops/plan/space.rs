@@ -2,7 +2,9 @@
 
 use super::observe::Gpu;
 use crate::model::VgpuType;
-use crate::nvidia::{Held, Room, holdings};
+use crate::nvidia::{
+    Held, Room, has_other_size, holdings, too_full, too_full_of_several, why_no_room,
+};
 
 /// A GPU, what stays on it, what leaves it, and what comes.
 #[derive(Clone)]
@@ -52,6 +54,27 @@ impl<'w> Space<'w> {
     /// The GPU.
     pub fn gpu(&self) -> &'w Gpu {
         self.gpu
+    }
+
+    /// What it holds, or will hold, that leaves no room for one more of a type.
+    pub fn why_full(&self, at: usize) -> String {
+        let (held, wanted) = (self.holdings(), &self.gpu.types[at]);
+        let verb = match self.comes.iter().any(|count| *count > 0) {
+            true => "will hold",
+            false => "holds",
+        };
+        match (held.is_empty(), self.has_several_sizes()) {
+            (true, _) => why_no_room(&held, wanted),
+            (false, true) => format!("{verb} {}", too_full_of_several(&held)),
+            (false, false) => format!("{verb} {}", too_full(&held, wanted)),
+        }
+    }
+
+    /// What would let it have a type of this size too, where that is what is in the way.
+    pub fn how_to_mix(&self, at: usize) -> Option<&str> {
+        let is_of_other_size = has_other_size(&self.holdings(), self.sizes[at]?);
+        let how = self.gpu.how_to_mix.as_deref();
+        how.filter(|_| is_of_other_size && !self.has_several_sizes())
     }
 
     /// What it holds in the end.
@@ -105,7 +128,8 @@ impl<'w> Space<'w> {
         is_closed || (has_other && !self.has_several_sizes())
     }
 
-    /// It was told to have several sizes, has them, or offers another than it holds.
+    /// It has several sizes, offers another than it holds, or will be told to have them, which counts
+    /// only while it holds nothing.
     fn has_several_sizes(&self) -> bool {
         let types = self.gpu.types.iter().enumerate();
         let sizes = types.filter_map(|(at, one)| Some((at, one, self.sizes[at]?)));
@@ -115,8 +139,9 @@ impl<'w> Space<'w> {
             .map(|(.., mib)| mib)
             .collect();
         let differs = |mib: u64| held.iter().any(|other| *other != mib);
-        let offers = |one: &VgpuType| one.available.is_some_and(|free| free > 0);
-        self.gpu.mixes_sizes
+        let offers = |one: &VgpuType| one.at_least > 0;
+        let is_emptied = self.stays.iter().all(|count| *count == 0);
+        (self.gpu.mixes_sizes && is_emptied)
             || held.iter().any(|mib| differs(*mib))
             || sizes
                 .filter(|(_, one, _)| offers(one))
@@ -155,7 +180,8 @@ impl<'w> Space<'w> {
             .sum()
     }
 
-    /// Sizes are mixed: what is free is memory, which the largest offer tells of best.
+    /// Sizes are mixed: what is free is memory, of which the largest offer tells best, and the card's
+    /// own the most that there can be.
     fn free_mixed(&self, at: usize, mib: u64) -> Option<u32> {
         let memory = |counts: &[u32]| -> u64 {
             let sizes = self.sizes.iter().zip(counts);
@@ -163,13 +189,29 @@ impl<'w> Space<'w> {
                 .filter_map(|(size, count)| Some((*size)? * u64::from(*count)))
                 .sum()
         };
-        let types = self.gpu.types.iter().zip(&self.sizes);
-        let offered = types.filter_map(|(one, size)| Some(u64::from(one.available?) * (*size)?));
-        let free = offered.max()? + memory(&self.leaves);
-        let free = free.saturating_sub(memory(&self.comes)) / mib.max(1);
+        let fitting = |free: u64| u32::try_from(free / mib.max(1)).ok();
+        let leaving = memory(&self.leaves);
+        if self.gpu.types[at].available == Some(0) && leaving == 0 {
+            return Some(0);
+        }
+        let offered = self.offered_mib();
+        let offered = offered.map(|free| (free + leaving).saturating_sub(memory(&self.comes)));
+        let card = self.gpu.memory_mib;
+        let left = card.map(|all| all.saturating_sub(memory(&self.stays) + memory(&self.comes)));
         let taken = self.stays[at] + self.comes[at];
         let most = self.most[at].map(|most| most.saturating_sub(taken));
-        least(u32::try_from(free).ok(), most)
+        let free = least(offered.and_then(fitting), left.and_then(fitting));
+        least(free, most)
+    }
+
+    /// The memory that it offers now; not known where only so much is known that some types fit.
+    fn offered_mib(&self) -> Option<u64> {
+        let types = self.gpu.types.iter().zip(&self.sizes);
+        let sized = types.filter_map(|(one, size)| Some((one.available, (*size)?)));
+        let offered: Option<Vec<u64>> = sized
+            .map(|(available, mib)| Some(u64::from(available?) * mib))
+            .collect();
+        offered?.into_iter().max()
     }
 
     /// Nothing is known of such types but what is offered. They share what a parent has, as ports of

@@ -11,8 +11,7 @@ use super::resolve::Wanted;
 use super::space::Space;
 use super::{Item, Verdict};
 use crate::declare::{Declaration, Unlisted};
-use crate::error::Error;
-use crate::nvidia::why_no_room;
+use crate::error::{Error, Kind};
 use crate::ops::capacity::no_room_for;
 use crate::store::Mark;
 
@@ -45,20 +44,26 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
     let pin = wanted.members[case.seat].pin;
     let gpus = wanted.gpus.iter();
     let gpus = gpus.filter(|gpu| pin.is_none_or(|pin| pin == **gpu));
-    let mut lines = gpus.filter_map(|gpu| {
+    let full = gpus.filter_map(|gpu| {
         let space = &spaces[*gpu];
-        let vgpu_type = &space.gpu().types[space.gpu().type_at(&wanted.type_id)?];
-        let why = why_no_room(&space.holdings(), vgpu_type);
-        Some((vgpu_type, format!("{} {why}", space.gpu().id())))
+        Some((space, space.gpu().type_at(&wanted.type_id)?))
     });
-    let Some((vgpu_type, first)) = lines.next() else {
+    let full: Vec<(&Space<'_>, usize)> = full.collect();
+    let Some((first, at)) = full.first() else {
         return Error::new(
-            crate::error::Kind::NoCapacity,
+            Kind::NoCapacity,
             format!("no GPU has the type {}", wanted.type_id),
         );
     };
-    let more: Vec<String> = lines.map(|(_, line)| line).take(TOLD - 1).collect();
-    no_room_for(vgpu_type, &first).hints(more)
+    let line = |(space, at): &(&Space<'_>, usize)| {
+        let gpu = space.gpu().id();
+        format!("{gpu} {}", space.why_full(*at))
+    };
+    let others = full.iter().skip(1).take(TOLD - 1).map(line);
+    let ways = full.iter().filter_map(|(space, at)| space.how_to_mix(*at));
+    no_room_for(&first.gpu().types[*at], &line(&full[0]))
+        .hints(others)
+        .hints(ways.take(1).map(str::to_owned))
 }
 
 /// Definitions that are to go, and cannot be read: whoever wrote them may still want them.
