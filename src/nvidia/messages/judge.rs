@@ -1,5 +1,8 @@
 //! What was seen, judged together: what speaks for a failure, what against it, what comes from what.
 
+use std::collections::BTreeMap;
+
+use super::pattern::PatternId;
 use super::{Finding, Known, Voice, all_known};
 
 /// How far a line that excuses another may be from it.
@@ -10,7 +13,7 @@ const NEIGHBOURHOOD: u64 = 12;
 pub struct Sighting {
     /// The number of the line.
     pub line: u64,
-    /// The line.
+    /// The line, where the pattern is one that tells a failure.
     pub quote: String,
 }
 
@@ -19,6 +22,11 @@ impl Known {
     pub(super) fn patterns(&self) -> impl Iterator<Item = &&'static str> {
         let lists = [self.told_by, self.needs, self.unless, self.excused];
         lists.into_iter().flatten()
+    }
+
+    /// How many of them, the first ones, tell the failure.
+    pub(super) fn patterns_that_tell(&self) -> usize {
+        self.told_by.len()
     }
 
     fn follows_from(&self, code: &str) -> bool {
@@ -38,13 +46,15 @@ struct Recognised {
 }
 
 /// The failures that the sightings of all patterns tell, each after what it follows from.
-pub fn findings(sightings: Vec<Vec<Sighting>>) -> Vec<Finding> {
-    let mut sightings = sightings.into_iter();
+pub fn findings(mut sightings: BTreeMap<PatternId, Vec<Sighting>>) -> Vec<Finding> {
     let mut recognised: Vec<Recognised> = Vec::new();
+    let mut next = 0;
     for known in all_known() {
         let mut take = |patterns: &[&str]| -> Vec<Sighting> {
-            let taken: Vec<Vec<Sighting>> = sightings.by_ref().take(patterns.len()).collect();
-            taken.into_iter().flatten().collect()
+            let taken = next..next + patterns.len();
+            next = taken.end;
+            let taken = sightings.range_mut(taken);
+            taken.flat_map(|(_, seen)| std::mem::take(seen)).collect()
         };
         let (told, needs, unless, excused) = (
             take(known.told_by),
@@ -52,7 +62,7 @@ pub fn findings(sightings: Vec<Vec<Sighting>>) -> Vec<Finding> {
             take(known.unless),
             take(known.excused),
         );
-        if (needs.is_empty() && !known.needs.is_empty()) || !unless.is_empty() {
+        if told.is_empty() || (needs.is_empty() && !known.needs.is_empty()) || !unless.is_empty() {
             continue;
         }
         let is_excused = |told: &Sighting| {

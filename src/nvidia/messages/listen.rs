@@ -1,11 +1,12 @@
 //! A log heard piece by piece, in memory that does not grow with it.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
 
 use super::automaton::State;
 use super::judge::{self, Sighting};
-use super::pattern::{Patterns, Progress, Spot};
+use super::pattern::{PatternId, Patterns, Progress, Spot};
 use super::text::{Plain, goes_on};
 use super::{Finding, all_known};
 
@@ -23,6 +24,16 @@ const LONGEST_QUOTE: usize = 500;
 
 /// The patterns of all that is known, in the order that `judge.rs` expects.
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&texts()));
+
+/// Whether each of them tells its failure, so that its lines are quoted; of the others, which are in
+/// every second line, only their places count.
+static IS_TOLD: LazyLock<Vec<bool>> = LazyLock::new(|| {
+    let all = all_known().flat_map(|known| {
+        let told = known.patterns_that_tell();
+        (0..known.patterns().count()).map(move |index| index < told)
+    });
+    all.collect()
+});
 
 fn texts() -> Vec<&'static str> {
     let patterns = all_known().flat_map(|known| known.patterns());
@@ -42,7 +53,7 @@ struct Heard {
 #[derive(Debug)]
 pub struct Listener {
     progress: Progress,
-    sightings: Vec<Sightings>,
+    sightings: BTreeMap<PatternId, Sightings>,
     unfinished: Vec<u8>,
     /// The piece goes on a line that was cut.
     is_rest: bool,
@@ -83,10 +94,9 @@ impl Default for Listener {
 impl Listener {
     /// One that has heard nothing yet.
     pub fn new() -> Listener {
-        let count = all_known().flat_map(|known| known.patterns()).count();
         Listener {
             progress: PATTERNS.progress(),
-            sightings: (0..count).map(|_| Sightings::default()).collect(),
+            sightings: BTreeMap::new(),
             unfinished: Vec::new(),
             is_rest: false,
             plain: Plain::default(),
@@ -120,7 +130,7 @@ impl Listener {
         self.end_piece();
         self.is_rest = false;
         self.state = State::default();
-        self.progress.forget();
+        // What began before is of no message any more.
         self.message = self.heard;
     }
 
@@ -132,12 +142,11 @@ impl Listener {
     /// What the log tells: roots first, then what follows from them.
     pub fn findings(mut self) -> Vec<Finding> {
         self.end();
-        let sightings = self.sightings.into_iter();
-        judge::findings(
-            sightings
-                .map(|kept| kept.first.into_iter().chain(kept.last).collect())
-                .collect(),
-        )
+        let sightings = self.sightings.into_iter().map(|(pattern, kept)| {
+            let all = kept.first.into_iter().chain(kept.last);
+            (pattern, all.collect())
+        });
+        judge::findings(sightings.collect())
     }
 
     fn end_piece(&mut self) {
@@ -200,10 +209,12 @@ impl Listener {
                 spot,
                 self.message,
                 |pattern, begin| {
-                    sightings[pattern].keep(Sighting {
-                        line,
-                        quote: quote(recent, begin, end),
-                    });
+                    let quote = match IS_TOLD[pattern] {
+                        true => quote(recent, begin, end),
+                        false => String::new(),
+                    };
+                    let kept = sightings.entry(pattern).or_default();
+                    kept.keep(Sighting { line, quote });
                 },
             );
         }
@@ -221,7 +232,7 @@ fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
             continue;
         }
         let whole = String::from_utf8_lossy(&heard.bytes);
-        let text: String = whole.chars().filter(|c| !c.is_control()).collect();
+        let text = without_controls(&whole);
         let text = text.trim();
         lines.push(match text.len() > LONGEST_QUOTE {
             true => cut(heard, &whole, begin),
@@ -229,6 +240,13 @@ fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
         });
     }
     lines.join("\n")
+}
+
+fn without_controls(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, "").into(),
+        false => text.into(),
+    }
 }
 
 /// The part of a long line around the byte of that number.

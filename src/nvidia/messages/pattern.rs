@@ -35,19 +35,10 @@ pub struct Spot {
     pub edges: [bool; 2],
 }
 
-/// How much of each pattern a text has shown. For each word: where the whole began, and where this
-/// word ended.
+/// How much of each pattern a text has shown, pattern by pattern. For each word: where the whole
+/// began, and where this word ended.
 #[derive(Debug)]
-pub struct Progress(Vec<Vec<Option<(u64, u64)>>>);
-
-impl Progress {
-    /// Forgets what has been seen.
-    pub fn forget(&mut self) {
-        for seen in &mut self.0 {
-            seen.fill(None);
-        }
-    }
-}
+pub struct Progress(Vec<Option<(u64, u64)>>);
 
 /// All patterns.
 #[derive(Debug)]
@@ -56,8 +47,8 @@ pub struct Patterns {
     parts: Vec<Vec<Part>>,
     /// How long each word is.
     lengths: Vec<u64>,
-    /// How many words each pattern has.
-    counts: Vec<usize>,
+    /// Where the words of each pattern begin among those of all, and after the last where they end.
+    begins: Vec<usize>,
 }
 
 impl Patterns {
@@ -66,7 +57,8 @@ impl Patterns {
         let mut words: Vec<Vec<u8>> = Vec::new();
         let mut ids: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut parts: Vec<Vec<Part>> = Vec::new();
-        let mut counts = Vec::new();
+        let mut begins = vec![0];
+        let mut sum = 0;
         for (pattern, text) in texts.iter().enumerate() {
             let mut count = 0;
             let mut width = WIDTHS[0];
@@ -94,19 +86,20 @@ impl Patterns {
                 parts[id].insert(0, part);
                 count += 1;
             }
-            counts.push(count);
+            sum += count;
+            begins.push(sum);
         }
         Patterns {
             automaton: Automaton::of(words.iter().map(Vec::as_slice)),
             lengths: words.iter().map(|word| word.len() as u64).collect(),
             parts,
-            counts,
+            begins,
         }
     }
 
     /// Of a text that has shown nothing yet.
     pub fn progress(&self) -> Progress {
-        Progress(self.counts.iter().map(|count| vec![None; *count]).collect())
+        Progress(vec![None; self.begins.last().copied().unwrap_or(0)])
     }
 
     /// What finds the words.
@@ -133,7 +126,8 @@ impl Patterns {
             if (0..2).any(|edge| part.edges[edge] && !spot.edges[edge]) {
                 continue;
             }
-            let seen = &mut progress.0[part.pattern];
+            let words = self.begins[part.pattern]..self.begins[part.pattern + 1];
+            let seen = &mut progress.0[words];
             let before = match part.index {
                 0 => Some((spot.begin, spot.begin)),
                 index => seen[index - 1].filter(|(begin, end)| {
