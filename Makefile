@@ -35,6 +35,7 @@ PROMTOOL ?= $(or $(shell command -v promtool),$(PROMTOOL_ROOT)/promtool)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-tools
 CARGO_DEB_VERSION := 3.8.0
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 CHECK_JSONSCHEMA_VERSION := 0.39.0
 CARGO_DEB := $(TOOLS)/cargo-deb/$(CARGO_DEB_VERSION)/bin/cargo-deb
 
@@ -239,28 +240,40 @@ vm-test: deb ## boots, reboots and removals on a real kernel, in virtual machine
 	$(MAKE) --no-print-directory deb PACKAGE_VERSION=$(NEXT)
 	VGPUCTL=$(abspath $(BINARY)) tests/vm/run
 
-# Fuzzing needs cargo-fuzz and a C++ compiler; stable Rust will do, because without unsafe code no sanitizer is needed.
-FUZZ_TARGETS := definitions types functions answers overrides logs plans
+# Stable Rust will do: without unsafe code no sanitizer is needed. All targets share one build, of both kinds of run.
+FUZZ_TARGETS := definitions types functions answers overrides logs plans imports
 FUZZ_SECONDS ?= 600
-FUZZ = $(CARGO) fuzz run --sanitizer none "$$target" -- -timeout=5 -max_total_time=$(1)
+CARGO_FUZZ := $(TOOLS)/cargo-fuzz/$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+FUZZ_BUILD := --sanitizer none --codegen-units 2 --target-dir fuzz/target
+# No input takes as long as -timeout says, in seconds; one that does is told like one that ends badly.
+FUZZ_OPTIONS := -timeout=5 -print_final_stats=1
 
 define fuzz_tools
 $(call need,g++)
-@[[ -x "$$(command -v cargo-fuzz)" ]] || $(CARGO) install --locked cargo-fuzz
+$(call tool,cargo-fuzz,$(CARGO_FUZZ_VERSION))
+@$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+@"$(CARGO_FUZZ)" build $(FUZZ_BUILD)
 endef
 
 fuzz: setup ## fuzz every reader, FUZZ_SECONDS each (600); what is found is kept in fuzz/corpus
 	$(fuzz_tools)
-	for target in $(FUZZ_TARGETS); do $(call FUZZ,$(FUZZ_SECONDS)); done
-	for target in $(FUZZ_TARGETS); do $(CARGO) fuzz cmin --sanitizer none "$$target"; done
+	for target in $(FUZZ_TARGETS); do \
+		"$(CARGO_FUZZ)" run $(FUZZ_BUILD) "$$target" -- $(FUZZ_OPTIONS) -max_total_time=$(FUZZ_SECONDS); \
+		"$(CARGO_FUZZ)" cmin $(FUZZ_BUILD) "$$target"; \
+	done
 
-fuzz-short: setup ## the same for 10 seconds each, keeping nothing
+fuzz-short: setup ## the same for 10 seconds each, keeping nothing but what ends badly, in fuzz/artifacts
 	$(fuzz_tools)
-	new=$$(mktemp -d); trap 'rm -rf -- "$$new"' EXIT; \
+	@new=$$(mktemp -d); trap 'rm -rf -- "$$new"' EXIT; passed=0; failed=0; \
 	for target in $(FUZZ_TARGETS); do \
 		mkdir "$$new/$$target"; \
-		$(CARGO) fuzz run --sanitizer none "$$target" "$$new/$$target" "fuzz/corpus/$$target" -- -timeout=5 -max_total_time=10; \
-	done
+		if "$(CARGO_FUZZ)" run $(FUZZ_BUILD) "$$target" "$$new/$$target" "fuzz/corpus/$$target" -- \
+			$(FUZZ_OPTIONS) -verbosity=0 -max_total_time=10 2>&1 | tee "$$new/log"; \
+		then passed=$$((passed + 1)); else failed=$$((failed + 1)); fi; \
+		sed -n "s/^stat::number_of_executed_units: *\([0-9]*\)$$/make: $$target: \1 inputs/p" "$$new/log"; \
+	done; \
+	printf '%d passed, %d failed\n' "$$passed" "$$failed"; \
+	((failed == 0))
 
 faults: setup ## fail every call of every verb once, with each of six errors; `make test` takes one of 23 of them
 	$(CARGO) build --examples --locked

@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod attach;
+#[cfg(not(fuzzing))]
 pub mod cli;
 pub mod declare;
 pub mod dir;
@@ -21,11 +22,13 @@ pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
+#[cfg(not(fuzzing))]
 pub mod mdevctl;
 pub mod model;
 pub mod notify;
 pub mod nvidia;
 pub mod ops;
+#[cfg(not(fuzzing))]
 pub mod output;
 pub mod scripts;
 pub mod store;
