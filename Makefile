@@ -134,10 +134,10 @@ test: setup check mdevctl-reference promtool ## everything that runs without a v
 bench: setup mdevctl-reference ## counts and times beside mdevctl and the least that any program needs (a few minutes)
 	$(call need,$(BENCH_PACKAGES))
 	$(CARGO) build --release --locked
-	$(CARGO) build --locked --example simhost
+	$(CARGO) build --profile fast --locked --example simhost
 	rustc --edition 2024 -O -o $(CARGO_TARGET_DIR)/floor benches/floor.rs
 	VGPUCTL=$(abspath $(BINARY)) FLOOR=$(abspath $(CARGO_TARGET_DIR))/floor MDEVCTL_REFERENCE=$(MDEVCTL_REFERENCE) \
-		SIMHOST=$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost $(CARGO) bench --quiet --locked --profile dev --bench compare
+		SIMHOST=$(abspath $(CARGO_TARGET_DIR))/fast/examples/simhost $(CARGO) bench --quiet --locked --profile dev --bench compare
 
 demo: setup ## a simulated host, and vgpuctl on it
 	$(CARGO) build --locked --bin vgpuctl --example simhost

@@ -191,17 +191,7 @@ impl Dir {
     /// # Errors
     /// What the kernel answered, with the path.
     pub fn read_link(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
-        let name = name.as_ref();
-        let mut place = [MaybeUninit::uninit(); LONGEST_PATH];
-        let target = loop {
-            match readlinkat_raw(self.as_fd(), name, &mut place) {
-                Ok((target, _)) => break PathBuf::from(OsStr::from_bytes(target)),
-                Err(io::Errno::INTR) => {}
-                Err(error) => return Err(refused("cannot read the link", self.join(name), error)),
-            }
-        };
-        debug!("link {} -> {}", self.join(name).display(), target.display());
-        Ok(target)
+        self.follow(name.as_ref(), |target| Some(target.into()))
     }
 
     /// The last part of where a link below this directory points.
@@ -209,13 +199,39 @@ impl Dir {
     /// # Errors
     /// As [`Dir::read_link`]; EINVAL where the target has no last part.
     pub fn link_name(&self, name: impl AsRef<Path>) -> Result<String> {
-        let name = name.as_ref();
-        let target = self.read_link(name)?;
-        target
-            .file_name()
-            .and_then(OsStr::to_str)
-            .map(str::to_owned)
-            .ok_or_else(|| Error::system("odd link target", self.join(name), Errno::EINVAL))
+        self.follow(name.as_ref(), |target| part_from_end(target, 0))
+    }
+
+    /// The last part but one of where a link below this directory points.
+    ///
+    /// # Errors
+    /// As [`Dir::link_name`].
+    pub fn link_parent(&self, name: impl AsRef<Path>) -> Result<String> {
+        self.follow(name.as_ref(), |target| part_from_end(target, 1))
+    }
+
+    /// What `take` takes out of where a link points.
+    fn follow<T>(&self, name: &Path, take: impl Fn(&OsStr) -> Option<T>) -> Result<T> {
+        let mut place = [MaybeUninit::uninit(); LONGEST_PATH];
+        let target = loop {
+            match readlinkat_raw(self.as_fd(), name, &mut place) {
+                Ok((target, _)) => break OsStr::from_bytes(target),
+                Err(io::Errno::INTR) => {}
+                Err(error) => return Err(refused("cannot read the link", self.join(name), error)),
+            }
+        };
+        debug!("link {} -> {}", self.join(name).display(), target.display());
+        take(target).ok_or_else(|| Error::system("odd link target", self.join(name), Errno::EINVAL))
+    }
+}
+
+/// A part of a path, counted from its end, where it is a name.
+fn part_from_end(path: &OsStr, place: usize) -> Option<String> {
+    let mut parts = path.as_bytes().rsplit(|byte| *byte == b'/');
+    let part = str::from_utf8(parts.nth(place)?).ok()?;
+    match part {
+        "" | "." | ".." => None,
+        name => Some(name.to_owned()),
     }
 }
 
@@ -236,7 +252,6 @@ fn retried<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// Reads until a read comes back short: one read for what sysfs shows, and no more for a small file.
-/// What is kept is as large as the content.
 fn read_whole(file: &OwnedFd) -> io::Result<Vec<u8>> {
     let mut place = [MaybeUninit::uninit(); USUAL_FILE];
     let mut content = Vec::new();
@@ -246,7 +261,9 @@ fn read_whole(file: &OwnedFd) -> io::Result<Vec<u8>> {
             Err(io::Errno::INTR) => continue,
             Err(error) => return Err(error),
         };
-        content.reserve_exact(part.len());
+        if content.is_empty() && part.len() < USUAL_FILE {
+            return Ok(part.to_vec());
+        }
         content.extend_from_slice(part);
         if part.len() < USUAL_FILE {
             return Ok(content);

@@ -12,10 +12,6 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::{self, Answer, ApplyDeclared, Carried, Context, Plan, PlanRequest};
 use crate::output::{Lines, Reply, asides, plan_text, to_stderr};
 
-/// Make this host as a file declares it
-///
-/// Does what plan says, and asks first. What frees room comes before what takes it; where something
-/// fails, what was done is taken back. What a process holds is left as it is.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -31,6 +27,11 @@ pub struct ApplyArgs {
 }
 
 impl ApplyArgs {
+    /// Whether it only plans.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub fn run(self, context: &Context<'_>, form: Form) -> Result<Reply> {
         if self.dry_run {
             let answer = self.file.plan(context)?;

@@ -10,10 +10,6 @@ use crate::error::Result;
 use crate::ops::{self, ApplyRequest, AttachRequest, Context, When};
 use crate::output::Reply;
 
-/// Print what gives a device to a virtual machine, or add it to a libvirt domain
-///
-/// Prints exactly what to paste: XML for libvirt, arguments for QEMU, or lines for Proxmox VE.
-/// The device may be active or only defined.
 #[derive(Debug, Args)]
 #[command(mut_arg("uuid", |argument| argument.add(Live::Device)))]
 pub struct AttachArgs {

@@ -15,10 +15,6 @@ use crate::nvidia::Placement;
 use crate::ops::{self, Context, CreateRequest, Persistence};
 use crate::output::Reply;
 
-/// Create a device now, and define it so that it comes back at boot
-///
-/// Prints the UUID of each device. Without --parent or --placement, the fullest parent that has room
-/// is taken, of several alike the first in order of their addresses.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
     #[command(flatten)]

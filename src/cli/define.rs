@@ -12,9 +12,6 @@ use crate::model::{Attr, ParentId, StartMode};
 use crate::ops::{self, Context, DefineRequest};
 use crate::output::Reply;
 
-/// Define a device without making it; it is started at boot
-///
-/// Prints the UUID. The parent need not be there now.
 #[derive(Debug, Args)]
 pub struct DefineArgs {
     #[command(flatten)]

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::output::Reply;
 
-/// Look for what keeps vGPUs from working, and say what to do about it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads only, and needs root to see all. Exit status: 0 healthy, 1 problems.")]

@@ -12,12 +12,6 @@ use crate::error::Result;
 use crate::ops::{self, Context, ExplainRequest};
 use crate::output::Reply;
 
-/// Say what a log's failures come from, and what to do
-///
-/// Recognises failures of vGPUs in what QEMU, libvirt, Proxmox VE, the journal, the kernel, driver
-/// builds, Kubernetes and guests print, however it was pasted. For each: the cause, the line that
-/// tells it, the next step; what others follow from comes first. Exit status 3 where nothing is
-/// recognised.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A file with the log, `-` for standard input, or a topic such as code-43; without it, the

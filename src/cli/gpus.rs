@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::ops::{self, Context, GpusRequest};
 use crate::output::Reply;
 
-/// List the parents: card, driver, and what each holds
 #[derive(Debug, Args)]
 pub struct GpusArgs {}
 

@@ -8,7 +8,6 @@ use crate::model::ParentId;
 use crate::ops::{self, Context, ListRequest, Which};
 use crate::output::Reply;
 
-/// List active and defined devices
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only active devices

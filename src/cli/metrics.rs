@@ -13,10 +13,6 @@ use crate::store::publish;
 /// The only files that node_exporter reads.
 const ENDING: &str = "prom";
 
-/// Print what the host has as metrics for Prometheus
-///
-/// Free and most instances by type, framebuffer, devices by state, devices in use, and what the last
-/// restore came to. What cannot be told is left out; what cannot be read is counted.
 #[derive(Debug, Args)]
 pub struct MetricsArgs {
     /// Write them to FILE, for node_exporter's textfile collector; readers see the old or the new one

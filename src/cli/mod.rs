@@ -28,6 +28,7 @@ mod stop;
 mod type_choice;
 mod types;
 mod undefine;
+mod verb;
 mod vfs;
 mod watch;
 
@@ -35,12 +36,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueHint};
+use clap::{CommandFactory as _, Parser, ValueHint};
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::host::Host;
-use crate::ops::Context;
-use crate::output::Reply;
+use verb::Verb;
 
 /// Lists, creates and restores virtual GPUs and other mediated devices.
 #[derive(Debug, Parser)]
@@ -71,64 +71,6 @@ struct Global {
     verbose: bool,
 }
 
-#[derive(Debug, Subcommand)]
-enum Verb {
-    Types(types::TypesArgs),
-    Gpus(gpus::GpusArgs),
-    List(list::ListArgs),
-    Show(show::ShowArgs),
-    Create(create::CreateArgs),
-    Remove(remove::RemoveArgs),
-    Define(define::DefineArgs),
-    Undefine(undefine::UndefineArgs),
-    Modify(modify::ModifyArgs),
-    Start(start::StartArgs),
-    Stop(stop::StopArgs),
-    Restore(restore::RestoreArgs),
-    Vfs(vfs::VfsArgs),
-    Plan(plan::PlanArgs),
-    Apply(apply::ApplyArgs),
-    Assert(assert::AssertArgs),
-    Export(export::ExportArgs),
-    Metrics(metrics::MetricsArgs),
-    Watch(watch::WatchArgs),
-    Doctor(doctor::DoctorArgs),
-    Attach(attach::AttachArgs),
-    Explain(explain::ExplainArgs),
-}
-
-impl Verb {
-    fn run(self, host: &Host, form: print::Form, scale: print::Scale) -> ExitCode {
-        let context = &Context::of(host);
-        let result: Result<Reply> = match self {
-            // The one whose answer has no end.
-            Verb::Watch(args) => return print::end_of_answer(args.run(context, form), form, scale),
-            Verb::Doctor(args) => args.run(host),
-            Verb::Types(args) => args.run(context),
-            Verb::Gpus(args) => args.run(context),
-            Verb::List(args) => args.run(context),
-            Verb::Show(args) => args.run(context),
-            Verb::Create(args) => args.run(context),
-            Verb::Remove(args) => args.run(context),
-            Verb::Define(args) => args.run(context),
-            Verb::Undefine(args) => args.run(context),
-            Verb::Modify(args) => args.run(context),
-            Verb::Start(args) => args.run(context),
-            Verb::Stop(args) => args.run(context),
-            Verb::Restore(args) => args.run(context),
-            Verb::Vfs(args) => args.run(context),
-            Verb::Plan(args) => args.run(context),
-            Verb::Apply(args) => args.run(context, form),
-            Verb::Assert(args) => args.run(context),
-            Verb::Export(args) => args.run(context),
-            Verb::Metrics(args) => args.run(context),
-            Verb::Attach(args) => args.run(context),
-            Verb::Explain(args) => args.run(context),
-        };
-        print::end(result, form, scale)
-    }
-}
-
 /// Runs one command line and says how it ended.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
@@ -136,10 +78,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return complete::answer(words);
     }
     let wants_json = arguments.iter().any(|argument| argument == "--json");
-    let scale = scale(&arguments);
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return print::refused_arguments(&error, wants_json, scale),
+        Err(error) => {
+            return print::refused_arguments(&error, wants_json, likely_scale(&arguments));
+        }
     };
     log::start(cli.global.verbose);
     let host = Host::new(root(cli.global.root));
@@ -147,19 +90,19 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         true => print::Form::Json,
         false => print::Form::Text,
     };
-    cli.verb.run(&host, form, scale)
+    cli.verb.run(&host, form)
 }
 
-/// What the exit status of a command line means, also of one that cannot be parsed.
-fn scale(arguments: &[OsString]) -> print::Scale {
-    let is = |word: &str| arguments.iter().skip(1).any(|argument| argument == word);
-    let compares = |verb: &str| {
-        let mut words = arguments.iter().skip(1);
-        words.find_map(|word| command().find_subcommand(word).map(|_| word == verb)) == Some(true)
-    };
-    match compares("plan") || compares("assert") || (compares("apply") && is("--dry-run")) {
-        true => print::Scale::Differences,
-        false => print::Scale::Kinds,
+/// What the exit status means of a command line that cannot be parsed.
+fn likely_scale(arguments: &[OsString]) -> print::Scale {
+    let command = Cli::command();
+    let mut words = arguments.iter().skip(1);
+    let verb = words.find_map(|word| command.find_subcommand(word));
+    let is_dry = arguments.iter().any(|word| word == "--dry-run");
+    match verb.map(clap::Command::get_name) {
+        Some("plan" | "assert") => print::Scale::Differences,
+        Some("apply") if is_dry => print::Scale::Differences,
+        _ => print::Scale::Kinds,
     }
 }
 
@@ -173,9 +116,11 @@ fn root(given: Option<PathBuf>) -> PathBuf {
     }
 }
 
-/// The definition of the command line, for what is made out of it.
+/// The whole definition of the command line, for what is made out of it.
 pub fn command() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
+    let mut command = Cli::command();
+    command.build();
+    command
 }
 
 /// A message for clap, which adds which argument it is about.

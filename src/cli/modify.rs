@@ -12,7 +12,6 @@ use crate::nvidia::Series;
 use crate::ops::{self, AttrEdit, Context, ModifyRequest, TypeWants, TypeWish};
 use crate::output::Reply;
 
-/// Change a definition; a device that runs is left as it is, but for its parameters
 #[derive(Debug, Args)]
 #[command(mut_arg("uuid", |argument| argument.add(Live::DefinedDevice)))]
 pub struct ModifyArgs {

@@ -7,11 +7,6 @@ use crate::error::Result;
 use crate::ops::Context;
 use crate::output::{Lines, Reply};
 
-/// Say what there is to do to have this host as a file declares it
-///
-/// One line for each vGPU that is to be created (+), changed (~) or removed (-), or that is blocked
-/// (!), each with its reason. Nothing is changed. The exit status is 0 where there is nothing to do,
-/// 2 where there is, and 1 for any error.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     #[command(flatten)]

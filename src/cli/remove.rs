@@ -8,9 +8,6 @@ use crate::error::Result;
 use crate::ops::{self, Context, RemoveRequest, StopRequest};
 use crate::output::Reply;
 
-/// Remove devices and their definitions
-///
-/// A device that a process holds open is left alone: the kernel would block until it lets go.
 #[derive(Debug, Args)]
 #[command(mut_arg("uuids", |argument| argument.add(Live::ActiveDevice)))]
 pub struct RemoveArgs {

@@ -10,10 +10,6 @@ use crate::model::ParentId;
 use crate::ops::{self, Context, RestoreRequest};
 use crate::output::Reply;
 
-/// Start every device that is defined to start at boot and is not active
-///
-/// Runs at boot, and may be run again at any time: what is active already is left alone. One line
-/// a device; the exit status is 0 only if all are as wanted.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
     /// Only devices of this parent

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::ops::{self, Context, ShowRequest};
 use crate::output::Reply;
 
-/// Show all about one device, and who holds it
 #[derive(Debug, Args)]
 #[command(mut_arg("uuid", |argument| argument.add(Live::Device)))]
 pub struct ShowArgs {

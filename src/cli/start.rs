@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::ops::{self, Context, StartRequest};
 use crate::output::Reply;
 
-/// Start devices from their definitions
 #[derive(Debug, Args)]
 #[command(mut_arg("uuids", |argument| argument.add(Live::InactiveDevice)))]
 pub struct StartArgs {

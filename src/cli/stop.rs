@@ -8,9 +8,6 @@ use crate::error::Result;
 use crate::ops::{self, Context, StopRequest};
 use crate::output::Reply;
 
-/// Stop devices; their definitions stay
-///
-/// A device that a process holds open is left alone: the kernel would block until it lets go.
 #[derive(Debug, Args)]
 #[command(mut_arg("uuids", |argument| argument.add(Live::ActiveDevice)))]
 pub struct StopArgs {

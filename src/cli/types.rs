@@ -10,10 +10,6 @@ use crate::nvidia::Series;
 use crate::ops::{self, Context, TypeFilter, TypesRequest};
 use crate::output::Reply;
 
-/// List the types that each parent can be split into
-///
-/// The series is the letter that ends a type's name: A for virtual applications, B for basic PC
-/// work, C for compute servers, Q for professional workstations.
 #[derive(Debug, Args)]
 pub struct TypesArgs {
     /// Only this parent's types

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::ops::{self, Context, UndefineRequest};
 use crate::output::Reply;
 
-/// Delete definitions; active devices stay until the next reboot
 #[derive(Debug, Args)]
 #[command(mut_arg("uuids", |argument| argument.add(Live::DefinedDevice)))]
 pub struct UndefineArgs {

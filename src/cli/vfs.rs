@@ -8,10 +8,6 @@ use crate::model::ParentId;
 use crate::ops::{self, Context, FunctionsAtBoot, Switch, SwitchRequest, VfsRequest};
 use crate::output::Reply;
 
-/// Show or switch the virtual functions of GPUs with SR-IOV
-///
-/// Without a word it only shows them. Switching is refused while the GPU has a vGPU, and never
-/// happens unasked: at boot only where `--at-boot` has asked for it.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct VfsArgs {

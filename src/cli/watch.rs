@@ -14,7 +14,6 @@ use crate::ops::Context;
 use crate::ops::watch::{Change, Look, Stop, WatchRequest, watch};
 use crate::output::{Reader, live_stdout, to_stderr, watch as told};
 
-/// Tell of changes as they happen: parents, free types, devices, definitions, holders
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct WatchArgs {

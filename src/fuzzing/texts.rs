@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::model::{Attr, Definition, FrameworkKind, ParentId, TypeId, VgpuType, vf_uuid};
+use crate::model::{
+    Attr, Definition, Document, FrameworkKind, ParentId, TypeId, VgpuType, vf_uuid,
+};
 use crate::nvidia::messages::{Finding, Listener};
 use crate::nvidia::params::{ParamEdit, Params};
 use crate::nvidia::{TypeDetails, TypeName, parse_size, size};
@@ -19,12 +21,12 @@ pub fn definitions(input: &[u8]) {
         let text = format::print(&read);
         let again = format::parse_at(at, text.as_bytes());
         assert_eq!(again.as_ref().map(meaning), Ok(meaning(&read)), "{text}");
-        for (key, value) in &read.document {
+        for (key, value) in read.document.iter() {
             let kept = again
                 .as_ref()
                 .ok()
                 .and_then(|again| again.document.get(key));
-            let is_ours = ["mdev_type", "start", "attrs", "vf"].contains(&key.as_str());
+            let is_ours = ["mdev_type", "start", "attrs", "vf"].contains(&key);
             assert!(is_ours || kept == Some(value), "{key} in {text}");
         }
         assert_eq!(again.as_ref().map(format::print), Ok(text));
@@ -45,7 +47,7 @@ fn place(framework: FrameworkKind) -> Option<Location> {
 /// What a definition says, but for the text that it came from.
 fn meaning(definition: &Definition) -> Definition {
     Definition {
-        document: serde_json::Map::new(),
+        document: Document::default(),
         ..definition.clone()
     }
 }

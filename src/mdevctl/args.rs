@@ -26,16 +26,26 @@ pub struct Lsmdev {
     pub list: ListArgs,
 }
 
+// As in cli/verb.rs, only the options of the verb that is asked for are put together.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
+    /// Define a device, from options, a file, or an active device
     Define(DefineArgs),
+    /// Delete definitions; active devices stay
     Undefine(UndefineArgs),
+    /// Change a definition, or with a script's help an active device
     Modify(ModifyArgs),
+    /// Start a device, defined or described here
     Start(StartArgs),
+    /// Stop an active device
     Stop(StopArgs),
+    /// List devices
     #[command(version = VERSION)]
     List(ListArgs),
+    /// List the types that parents offer
     Types(TypesArgs),
+    /// Start all devices of a parent that are defined to start with it
     #[command(hide = true)]
     StartParentMdevs(StartParentArgs),
 }
@@ -54,7 +64,6 @@ impl Command {
     }
 }
 
-/// Define a device, from options, a file, or an active device
 #[derive(Debug, Args)]
 pub struct DefineArgs {
     /// UUID; a random one if left out
@@ -77,7 +86,6 @@ pub struct DefineArgs {
     pub force: bool,
 }
 
-/// Delete definitions; active devices stay
 #[derive(Debug, Args)]
 pub struct UndefineArgs {
     /// UUID
@@ -91,7 +99,6 @@ pub struct UndefineArgs {
     pub force: bool,
 }
 
-/// Change a definition, or with a script's help an active device
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).args(["auto", "manual", "addattr", "delattr", "jsonfile"]))]
 pub struct ModifyArgs {
@@ -136,7 +143,6 @@ pub struct ModifyArgs {
     pub force: bool,
 }
 
-/// Start a device, defined or described here
 #[derive(Debug, Args)]
 pub struct StartArgs {
     /// UUID; a random one if left out
@@ -156,7 +162,6 @@ pub struct StartArgs {
     pub force: bool,
 }
 
-/// Stop an active device
 #[derive(Debug, Args)]
 pub struct StopArgs {
     /// UUID
@@ -167,7 +172,6 @@ pub struct StopArgs {
     pub force: bool,
 }
 
-/// List devices
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Defined devices instead of active ones
@@ -187,7 +191,6 @@ pub struct ListArgs {
     pub parent: Option<ParentId>,
 }
 
-/// List the types that parents offer
 #[derive(Debug, Args)]
 pub struct TypesArgs {
     /// Only this parent
@@ -198,7 +201,6 @@ pub struct TypesArgs {
     pub dumpjson: bool,
 }
 
-/// Start all devices of a parent that are defined to start with it
 #[derive(Debug, Args)]
 pub struct StartParentArgs {
     /// Parent device

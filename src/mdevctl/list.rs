@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::ListArgs;
 use crate::error::Result;
-use crate::model::{Attr, Definition, Device, StartMode};
+use crate::model::{Attr, Definition, Device, StartMode, uuid_text};
 use crate::ops::{Context, subject};
 use crate::store::{Location, essence};
 
@@ -31,14 +31,14 @@ pub fn list(context: &Context<'_>, args: &ListArgs) -> Result<String> {
         let (a, b) = (&a.described, &b.described);
         (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid))
     });
-    Ok(match (args.dumpjson, lines.as_slice()) {
+    let answer = match (args.dumpjson, lines.as_slice()) {
         (true, [one]) if args.uuid.is_some() => format!("{:#}", essence(&one.described)),
         (true, lines) => format!("{:#}", as_json(lines)),
-        (false, lines) => lines
-            .iter()
-            .map(|line| as_text(line, args.verbose))
-            .collect(),
-    })
+        (false, lines) => as_text(lines, args.verbose),
+    };
+    // The process ends with this answer, and the kernel takes its memory back at once.
+    std::mem::forget(lines);
+    Ok(answer)
 }
 
 fn defined(context: &Context<'_>) -> Result<Vec<Line>> {
@@ -121,26 +121,33 @@ pub fn told_by_script(context: &Context<'_>, described: &Definition) -> Result<V
     Ok(told?.unwrap_or_default())
 }
 
-fn as_text(line: &Line, verbose: bool) -> String {
-    let Definition {
-        uuid,
-        parent,
-        type_id,
-        start,
-        attrs,
-        ..
-    } = &line.described;
-    let uuid = uuid.to_string();
-    let words = [&uuid, parent.as_str(), type_id.as_str(), start.as_str()];
-    let mut text = words.join(" ") + line.mark + "\n";
-    if verbose && !attrs.is_empty() {
-        text += "  Attrs:\n";
-        for (index, attr) in attrs.iter().enumerate() {
-            let value = json!({ attr.name.as_str(): attr.value });
-            text += &format!("    @{{{index}}}: {value}\n");
+fn as_text(lines: &[Line], verbose: bool) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let described = &line.described;
+        let uuid = uuid_text(described.uuid);
+        let (parent, type_id) = (described.parent.as_str(), described.type_id.as_str());
+        let start = described.start.as_str();
+        for part in [
+            &uuid, " ", parent, " ", type_id, " ", start, line.mark, "\n",
+        ] {
+            text.push_str(part);
+        }
+        if verbose {
+            add_attrs(&mut text, &described.attrs);
         }
     }
     text
+}
+
+fn add_attrs(text: &mut String, attrs: &[Attr]) {
+    if !attrs.is_empty() {
+        text.push_str("  Attrs:\n");
+    }
+    for (index, attr) in attrs.iter().enumerate() {
+        let value = json!({ attr.name.as_str(): attr.value });
+        *text += &format!("    @{{{index}}}: {value}\n");
+    }
 }
 
 fn as_json(lines: &[Line]) -> Value {

@@ -57,7 +57,10 @@ pub fn run(name: Name, arguments: impl Iterator<Item = OsString>) -> ExitCode {
 /// The definition of both command lines, for what is made out of them.
 pub fn commands() -> [clap::Command; 2] {
     use clap::CommandFactory;
-    [Mdevctl::command(), Lsmdev::command()]
+    [Mdevctl::command(), Lsmdev::command()].map(|mut command| {
+        command.build();
+        command
+    })
 }
 
 fn answer(command: Command) -> Result<String> {

@@ -1,5 +1,7 @@
 //! `mdevctl types`.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::args::TypesArgs;
@@ -21,39 +23,47 @@ pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
         // mdevctl sorts types as strings.
         one.types.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     }
-    Ok(match args.dumpjson {
+    let answer = match args.dumpjson {
         true => format!("{:#}", as_json(&parents)),
-        false => parents.iter().map(as_text).collect(),
-    })
+        false => as_text(&parents),
+    };
+    // The process ends with this answer, and the kernel takes its memory back at once.
+    std::mem::forget(parents);
+    Ok(answer)
 }
 
-fn as_text(one: &ParentTypes) -> String {
+fn as_text(parents: &[ParentTypes]) -> String {
     let mut text = String::new();
     let mut line = |before: &str, value: &str| {
         for part in [before, value, "\n"] {
             text.push_str(part);
         }
     };
-    line("", one.parent.id.as_str());
-    for vgpu_type in &one.types {
-        line("  ", vgpu_type.id.as_str());
-        let available = vgpu_type.available.unwrap_or_default();
-        line("    Available instances: ", &available.to_string());
-        let api = vgpu_type.device_api.as_deref().unwrap_or_default();
-        line("    Device API: ", api);
-        if let Some(name) = vgpu_type.name.as_deref() {
-            line("    Name: ", name.trim());
-        }
-        if let Some(description) = description(vgpu_type) {
-            line("    Description: ", &description);
+    for one in parents {
+        line("", one.parent.id.as_str());
+        for vgpu_type in &one.types {
+            line("  ", vgpu_type.id.as_str());
+            let available = vgpu_type.available.unwrap_or_default();
+            line("    Available instances: ", &available.to_string());
+            let api = vgpu_type.device_api.as_deref().unwrap_or_default();
+            line("    Device API: ", api);
+            if let Some(name) = vgpu_type.name.as_deref() {
+                line("    Name: ", name.trim());
+            }
+            if let Some(description) = description(vgpu_type) {
+                line("    Description: ", &description);
+            }
         }
     }
     text
 }
 
-fn description(vgpu_type: &VgpuType) -> Option<String> {
-    let text = vgpu_type.description.as_deref()?;
-    Some(text.trim().replace('\n', ", "))
+fn description(vgpu_type: &VgpuType) -> Option<Cow<'_, str>> {
+    let text = vgpu_type.description.as_deref()?.trim();
+    Some(match text.contains('\n') {
+        true => text.replace('\n', ", ").into(),
+        false => text.into(),
+    })
 }
 
 fn as_json(parents: &[ParentTypes]) -> Value {

@@ -1,18 +1,19 @@
 //! What things are: names that cannot be wrong, parents, types, devices, definitions. No I/O.
 
+mod document;
 mod names;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::nvidia::{TypeDetails, TypeName};
 
-pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid, vf_uuid};
+pub use document::Document;
+pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid, uuid_text, vf_uuid};
 
 /// An attribute and the text to write to it. Order matters and names may repeat (s390 vfio-ap).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +183,7 @@ impl VgpuType {
     }
 
     /// What the description says, where its form is known. It is understood anew at each call.
-    pub fn details(&self) -> Option<TypeDetails> {
+    pub fn details(&self) -> Option<TypeDetails<'_>> {
         TypeDetails::parse(self.description.as_deref()?)
     }
 
@@ -317,7 +318,7 @@ pub struct Definition {
     /// Attributes written after creation, in this order.
     pub attrs: Vec<Attr>,
     /// The whole document as it was read, so that keys of other programs survive.
-    pub document: Map<String, Value>,
+    pub document: Document,
 }
 
 impl Definition {
@@ -331,7 +332,7 @@ impl Definition {
             type_id,
             start,
             attrs: Vec::new(),
-            document: Map::new(),
+            document: Document::default(),
         }
     }
 

@@ -22,12 +22,19 @@ fn check_component(what: &str, name: &str) -> Result<()> {
         "it names a directory"
     } else if name.contains('/') {
         "it contains '/'"
-    } else if name.chars().any(char::is_control) {
+    } else if has_control(name) {
         "it contains a control character"
     } else {
         return Ok(());
     };
     Err(refusal(what, name, fault))
+}
+
+fn has_control(name: &str) -> bool {
+    match name.is_ascii() {
+        true => name.bytes().any(|byte| byte.is_ascii_control()),
+        false => name.chars().any(char::is_control),
+    }
 }
 
 fn refusal(what: &str, name: &str, fault: &str) -> Error {
@@ -69,8 +76,17 @@ impl FromStr for ParentId {
 
     /// Accepts any single path component.
     fn from_str(name: &str) -> Result<ParentId> {
-        check_component("parent", name)?;
-        Ok(ParentId(name.to_owned()))
+        name.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for ParentId {
+    type Error = Error;
+
+    /// Accepts any single path component.
+    fn try_from(name: String) -> Result<ParentId> {
+        check_component("parent", &name)?;
+        Ok(ParentId(name))
     }
 }
 
@@ -104,8 +120,17 @@ impl FromStr for TypeId {
 
     /// Accepts any single path component.
     fn from_str(name: &str) -> Result<TypeId> {
-        check_component("type", name)?;
-        Ok(TypeId(name.to_owned()))
+        name.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for TypeId {
+    type Error = Error;
+
+    /// Accepts any single path component.
+    fn try_from(name: String) -> Result<TypeId> {
+        check_component("type", &name)?;
+        Ok(TypeId(name))
     }
 }
 
@@ -129,15 +154,14 @@ impl PartialOrd for TypeId {
 
 /// Compares runs of digits by their value and everything else byte by byte.
 fn natural_order(a: &str, b: &str) -> Ordering {
-    let (mut rest_a, mut rest_b) = (a, b);
-    while let (Some(first_a), Some(first_b)) = (rest_a.chars().next(), rest_b.chars().next()) {
+    let (mut rest_a, mut rest_b) = (a.as_bytes(), b.as_bytes());
+    while let (Some(first_a), Some(first_b)) = (rest_a.first(), rest_b.first()) {
         let order = if first_a.is_ascii_digit() && first_b.is_ascii_digit() {
             let (run_a, run_b) = (take_digits(&mut rest_a), take_digits(&mut rest_b));
             run_a.len().cmp(&run_b.len()).then(run_a.cmp(run_b))
         } else {
-            rest_a = &rest_a[first_a.len_utf8()..];
-            rest_b = &rest_b[first_b.len_utf8()..];
-            first_a.cmp(&first_b)
+            (rest_a, rest_b) = (&rest_a[1..], &rest_b[1..]);
+            first_a.cmp(first_b)
         };
         if order != Ordering::Equal {
             return order;
@@ -147,13 +171,12 @@ fn natural_order(a: &str, b: &str) -> Ordering {
 }
 
 /// Takes the leading digits off `text`, without leading zeros.
-fn take_digits<'a>(text: &mut &'a str) -> &'a str {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (run, rest) = text.split_at(end);
+fn take_digits<'a>(text: &mut &'a [u8]) -> &'a [u8] {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    let (run, rest) = text.split_at(digits.count());
     *text = rest;
-    run.trim_start_matches('0')
+    let zeros = run.iter().take_while(|byte| **byte == b'0').count();
+    &run[zeros..]
 }
 
 /// The name of an attribute below a device's directory; inner `/` is allowed (`nvidia/vgpu_params`).
@@ -211,6 +234,12 @@ pub fn parse_uuid(text: &str) -> Result<Uuid> {
             "the form is 8-4-4-4-12 hexadecimal digits",
         )),
     }
+}
+
+/// The kernel's form of a UUID. What `Display` makes is the same, at several times the cost.
+pub fn uuid_text(uuid: Uuid) -> String {
+    let mut place = Uuid::encode_buffer();
+    uuid.hyphenated().encode_lower(&mut place).to_owned()
 }
 
 /// Proxmox's UUID for a device of a VM: decimal digits of the index and of the VM's id

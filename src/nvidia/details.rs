@@ -1,17 +1,8 @@
 //! A type's `description` file in NVIDIA's form.
 
-/// The keys that count, in the order of the fields of [`TypeDetails`].
-const KEYS: [&str; 5] = [
-    "framebuffer",
-    "num_heads",
-    "frl_config",
-    "max_resolution",
-    "max_instance",
-];
-
 /// What NVIDIA's description of a type says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypeDetails {
+pub struct TypeDetails<'a> {
     /// Framebuffer of one instance, in MiB.
     pub framebuffer_mib: u64,
     /// Virtual displays that one instance can drive.
@@ -19,47 +10,48 @@ pub struct TypeDetails {
     /// The frame rate limiter's setting, in frames a second.
     pub frame_limit: u32,
     /// Largest resolution, as "5120x2880".
-    pub resolution: String,
+    pub resolution: &'a str,
     /// Instances of this type that fit on an otherwise empty GPU.
     pub max_instances: u32,
 }
 
-impl TypeDetails {
+impl TypeDetails<'_> {
     /// Parses `num_heads=4, frl_config=60, framebuffer=1024M, max_resolution=5120x2880,
     /// max_instance=8` (NVIDIA's vGPU user guide; keys in any order, unknown ones skipped).
     /// `None` where a key is missing or a value has another form.
-    pub fn parse(description: &str) -> Option<TypeDetails> {
-        let mut values = [None; KEYS.len()];
+    pub fn parse(description: &str) -> Option<TypeDetails<'_>> {
+        let [mut framebuffer, mut displays, mut frame_limit] = [None; 3];
+        let [mut resolution, mut max_instances] = [None; 2];
         for field in description.split(',') {
             let Some((key, value)) = field.split_once('=') else {
                 continue;
             };
-            if let Some(place) = KEYS.iter().position(|known| *known == key.trim_ascii()) {
-                // The first of several counts.
-                values[place].get_or_insert(value.trim_ascii());
-            }
+            let place = match key.trim_ascii() {
+                "framebuffer" => &mut framebuffer,
+                "num_heads" => &mut displays,
+                "frl_config" => &mut frame_limit,
+                "max_resolution" => &mut resolution,
+                "max_instance" => &mut max_instances,
+                _ => continue,
+            };
+            // The first of several counts.
+            place.get_or_insert(value.trim_ascii());
         }
-        let [
-            framebuffer,
-            displays,
-            frame_limit,
-            resolution,
-            max_instances,
-        ] = values;
         Some(TypeDetails {
             framebuffer_mib: framebuffer?.strip_suffix('M')?.parse().ok()?,
             displays: displays?.parse().ok()?,
             frame_limit: frame_limit?.parse().ok()?,
-            resolution: checked_resolution(resolution?)?,
+            resolution: resolution.filter(|text| is_resolution(text))?,
             max_instances: max_instances?.parse().ok()?,
         })
     }
 }
 
-fn checked_resolution(text: &str) -> Option<String> {
-    let (width, height) = text.split_once('x')?;
-    let (_, _): (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
-    Some(text.to_owned())
+fn is_resolution(text: &str) -> bool {
+    let parts = text.split_once('x');
+    parts.is_some_and(|(width, height)| {
+        width.parse::<u32>().is_ok() && height.parse::<u32>().is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -78,7 +70,7 @@ mod tests {
                 framebuffer_mib: 1024,
                 displays: 4,
                 frame_limit: 60,
-                resolution: "5120x2880".into(),
+                resolution: "5120x2880",
                 max_instances: 8,
             }
         );

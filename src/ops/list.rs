@@ -1,6 +1,6 @@
 //! `list`: active and defined devices in one table.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
@@ -9,7 +9,6 @@ use super::{Answer, Context};
 use crate::error::{Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, StartMode, TypeId};
 use crate::nvidia::short_name;
-use crate::store::Location;
 
 /// Which devices to tell, by their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +57,39 @@ pub struct Listed {
 }
 
 impl Listed {
+    fn of_device(device: Device) -> Listed {
+        Listed {
+            framework: device.framework(),
+            uuid: device.uuid,
+            seat: Some(device.seat),
+            defined_vf: None,
+            parent: device.parent,
+            type_id: device.type_id,
+            type_name: None,
+            active: Some(true),
+            start: None,
+        }
+    }
+
+    fn of_definition(definition: Definition) -> Listed {
+        Listed {
+            framework: definition.framework,
+            uuid: definition.uuid,
+            seat: None,
+            defined_vf: definition.vf,
+            parent: definition.parent,
+            type_id: definition.type_id,
+            type_name: None,
+            active: Some(false),
+            start: Some(definition.start),
+        }
+    }
+
+    /// Where its definition is or would be.
+    fn place(&self) -> (FrameworkKind, &ParentId, Uuid) {
+        (self.framework, &self.parent, self.uuid)
+    }
+
     /// The virtual function that it occupies, where it does.
     pub fn vf(&self) -> Option<&ParentId> {
         self.seat.as_ref().and_then(Seat::vf)
@@ -117,45 +149,30 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
 }
 
 /// Puts active devices and definitions of the same device together, by parent and UUID.
-pub fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
-    let mut all: HashMap<Location, Listed> = devices
-        .into_iter()
-        .map(|device| {
-            let key = Location::of_device(&device);
-            let listed = Listed {
-                framework: device.framework(),
-                uuid: device.uuid,
-                seat: Some(device.seat),
-                defined_vf: None,
-                parent: device.parent,
-                type_id: device.type_id,
-                type_name: None,
-                active: Some(true),
-                start: None,
-            };
-            (key, listed)
-        })
-        .collect();
+pub fn merge(devices: Vec<Device>, mut definitions: Vec<Definition>) -> Vec<Listed> {
+    let mut all: Vec<Listed> = devices.into_iter().map(Listed::of_device).collect();
+    all.sort_by(|a, b| a.place().cmp(&b.place()));
+    definitions.sort_by(|a, b| place(a).cmp(&place(b)));
+    let mut only_defined = Vec::new();
+    let mut active = all.iter_mut().peekable();
     for definition in definitions {
-        let one = all
-            .entry(Location::of(&definition))
-            .or_insert_with(|| Listed {
-                framework: definition.framework,
-                uuid: definition.uuid,
-                seat: None,
-                defined_vf: None,
-                parent: definition.parent,
-                type_id: definition.type_id,
-                type_name: None,
-                active: Some(false),
-                start: None,
-            });
-        one.start = Some(definition.start);
-        one.defined_vf = definition.vf;
+        let place = place(&definition);
+        while active.next_if(|one| one.place() < place).is_some() {}
+        match active.next_if(|one| one.place() == place) {
+            Some(one) => {
+                one.start = Some(definition.start);
+                one.defined_vf = definition.vf;
+            }
+            None => only_defined.push(Listed::of_definition(definition)),
+        }
     }
-    let mut all: Vec<Listed> = all.into_values().collect();
-    all.sort_by(|a, b| (&a.parent, &a.vf(), a.uuid).cmp(&(&b.parent, &b.vf(), b.uuid)));
+    all.extend(only_defined);
+    all.sort_by(|a, b| (&a.parent, a.vf(), a.uuid).cmp(&(&b.parent, b.vf(), b.uuid)));
     all
+}
+
+fn place(definition: &Definition) -> (FrameworkKind, &ParentId, Uuid) {
+    (definition.framework, &definition.parent, definition.uuid)
 }
 
 /// Something was unreadable: what seems inactive may be a device that could not be understood.
@@ -170,7 +187,7 @@ pub fn doubt_unreadable(context: &Context<'_>, all: &mut [Listed]) {
 
 /// Asks each parent once for the name of each type that is in the list.
 fn name_types(context: &Context<'_>, all: &mut [Listed], warnings: &mut Warnings) {
-    let mut known: HashMap<(&ParentId, &TypeId), Option<String>> = HashMap::new();
+    let mut known: BTreeMap<(&ParentId, &TypeId), Option<String>> = BTreeMap::new();
     let mut names = Vec::with_capacity(all.len());
     for Listed {
         parent, type_id, ..

@@ -81,9 +81,7 @@ fn whole(applied: &Applied, verb: &str) -> String {
         When::Now => "now and at every start",
     };
     let (uuid, domain) = (applied.at.uuid, &applied.domain);
-    one_line(&format!(
-        "{verb} {uuid} ({name}) to domain {domain}, {when}"
-    ))
+    one_line(format!("{verb} {uuid} ({name}) to domain {domain}, {when}")).into_owned()
 }
 
 /// The same for programs.

@@ -97,7 +97,7 @@ fn vgpu_type(vgpu_type: &VgpuType) -> Value {
         "framebuffer_mib": vgpu_type.framebuffer_mib(),
         "displays": details.map(|d| d.displays),
         "frame_limit": details.map(|d| d.frame_limit),
-        "resolution": details.map(|d| d.resolution.as_str()),
+        "resolution": details.map(|d| d.resolution),
         "available": vgpu_type.available,
         "available_at_least": vgpu_type.at_least,
         "max_instances": details.map(|d| d.max_instances),

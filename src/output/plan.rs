@@ -52,7 +52,7 @@ fn line(item: &Item) -> String {
         Verdict::Remove(why) => ("-", "remove", why.clone()),
         Verdict::Blocked(error) => ("!", "blocked", error.to_string()),
     };
-    one_line(&format!("{sign} {word:<7} {}: {why}", subject(item)))
+    one_line(format!("{sign} {word:<7} {}: {why}", subject(item))).into_owned()
 }
 
 fn subject(item: &Item) -> String {
@@ -101,7 +101,7 @@ pub fn carried(carried: &Carried) -> String {
             Verdict::Blocked(_) => return Some(line(item)),
             Verdict::Keep => return None,
         };
-        Some(one_line(&format!("{word} {}", subject(item))))
+        Some(one_line(format!("{word} {}", subject(item))).into_owned())
     });
     done.map(|line| line + "\n").collect()
 }

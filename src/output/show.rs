@@ -59,7 +59,7 @@ pub fn lines(shown: &Shown) -> String {
         text += &format!(
             "{:<12} {}\n",
             format!("Attribute {index}"),
-            one_line(&attr.to_string())
+            one_line(attr.to_string())
         );
     }
     text
@@ -79,7 +79,7 @@ fn held_by(holders: &[Holder], complete: bool) -> String {
 fn parameters(shown: &Shown) -> Vec<(&'static str, String)> {
     let line = |params: &Params| match params.is_empty() {
         true => "no parameters".to_owned(),
-        false => one_line(&params.to_string()),
+        false => one_line(params.to_string()).into_owned(),
     };
     let mut told = Vec::new();
     if !shown.params.is_empty() {
@@ -108,7 +108,7 @@ fn about_type(vgpu_type: &VgpuType) -> Vec<(&'static str, String)> {
     if let Some(details) = vgpu_type.details() {
         told.push(("Displays", details.displays.to_string()));
         told.push(("Frame limit", format!("{} FPS", details.frame_limit)));
-        told.push(("Resolution", details.resolution));
+        told.push(("Resolution", details.resolution.to_owned()));
     }
     if let Some(name) = vgpu_type.name_parts() {
         let series = name.series;
@@ -117,8 +117,8 @@ fn about_type(vgpu_type: &VgpuType) -> Vec<(&'static str, String)> {
         }
         told.push(("Use", format!("{} (series {series})", series.purpose())));
         told.push(("Licence", licence(&name)));
-        told.push(("CUDA", yes_or_no(name.cuda())));
-        told.push(("OpenGL", yes_or_no(series.opengl())));
+        told.push(("CUDA", yes_or_no(name.cuda()).to_owned()));
+        told.push(("OpenGL", yes_or_no(series.opengl()).to_owned()));
     }
     told
 }

@@ -1,6 +1,6 @@
 //! Tables: bordered at a terminal, plain columns elsewhere.
 
-use std::iter::repeat_n;
+use std::borrow::Cow;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{
@@ -62,9 +62,9 @@ pub const fn numbers(name: &'static str) -> Column {
 
 /// A line of a table.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct Row<'a> {
     /// One text a column.
-    pub cells: Vec<String>,
+    pub cells: Vec<Cow<'a, str>>,
     /// Whether the line stands for something that is there or free now.
     pub is_live: bool,
 }
@@ -72,8 +72,11 @@ pub struct Row {
 /// What a border and its padding add to each column.
 const FRAME: usize = 3;
 
+/// Spaces between plain columns.
+const GAP: usize = 2;
+
 /// Draws the table; nothing at all where it has no rows. Ends in a newline otherwise.
-pub fn draw(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
+pub fn draw(columns: &[Column], rows: Vec<Row<'_>>, style: Style) -> String {
     match style {
         _ if rows.is_empty() => String::new(),
         Style::Plain => plain(columns, &rows),
@@ -82,33 +85,44 @@ pub fn draw(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
 }
 
 /// Columns that are as wide as their widest text, with two spaces between them.
-fn plain(columns: &[Column], rows: &[Row]) -> String {
+fn plain(columns: &[Column], rows: &[Row<'_>]) -> String {
     let mut widths: Vec<usize> = columns.iter().map(|column| column.name.len()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(&row.cells) {
             *width = width_of(cell).max(*width);
         }
     }
-    let mut text = String::new();
+    let line = widths.iter().sum::<usize>() + widths.len() * GAP;
+    let mut text = String::with_capacity(line * (rows.len() + 1));
     let mut add_line = |cells: &mut dyn Iterator<Item = &str>| {
         for ((column, width), cell) in columns.iter().zip(&widths).zip(cells) {
-            let gap = width.saturating_sub(width_of(cell));
+            let room = width.saturating_sub(width_of(cell));
             let (before, after) = match column.kind {
-                ColumnKind::Number => (gap, 0),
-                ColumnKind::Id | ColumnKind::Words => (0, gap),
+                ColumnKind::Number => (room, 0),
+                ColumnKind::Id | ColumnKind::Words => (0, room),
             };
-            text.extend(repeat_n(' ', before));
+            add_spaces(&mut text, before);
             text.push_str(cell);
-            text.extend(repeat_n(' ', after + 2));
+            add_spaces(&mut text, after + GAP);
         }
         text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     };
     add_line(&mut columns.iter().map(|column| column.name));
     for row in rows {
-        add_line(&mut row.cells.iter().map(String::as_str));
+        add_line(&mut row.cells.iter().map(|cell| &**cell));
     }
     text
+}
+
+fn add_spaces(text: &mut String, number: usize) {
+    const SOME: &str = "                                ";
+    let mut left = number;
+    while left > 0 {
+        let part = left.min(SOME.len());
+        text.push_str(&SOME[..part]);
+        left -= part;
+    }
 }
 
 /// The room that a text takes at a terminal.
@@ -120,7 +134,7 @@ fn width_of(text: &str) -> usize {
 }
 
 /// A table with borders, as wide as the terminal at most.
-fn bordered(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
+fn bordered(columns: &[Column], rows: Vec<Row<'_>>, style: Style) -> String {
     let mut table = Table::new();
     let (columns, rows) = fitting(columns, rows, table.width().map(usize::from));
     let columns = columns.as_slice();
@@ -143,7 +157,11 @@ fn bordered(columns: &[Column], rows: Vec<Row>, style: Style) -> String {
 }
 
 /// Leaves spare columns out, from the right, until the lines fit into the room there is.
-fn fitting(columns: &[Column], rows: Vec<Row>, room: Option<usize>) -> (Vec<Column>, Vec<Row>) {
+fn fitting<'a>(
+    columns: &[Column],
+    rows: Vec<Row<'a>>,
+    room: Option<usize>,
+) -> (Vec<Column>, Vec<Row<'a>>) {
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let width = |at: &usize| {
         let cells = rows.iter().filter_map(|row| row.cells.get(*at));
@@ -160,7 +178,7 @@ fn fitting(columns: &[Column], rows: Vec<Row>, room: Option<usize>) -> (Vec<Colu
         };
         kept.remove(spare);
     }
-    let taken = |row: &Row| Row {
+    let taken = |row: &Row<'a>| Row {
         cells: kept
             .iter()
             .filter_map(|at| row.cells.get(*at).cloned())
@@ -179,7 +197,7 @@ fn heading(column: Column, style: Style) -> Cell {
     }
 }
 
-fn cell(column: Column, text: String, is_live: bool, style: Style) -> Cell {
+fn cell(column: Column, text: Cow<'_, str>, is_live: bool, style: Style) -> Cell {
     let cell = aligned(Cell::new(text), column);
     match style {
         Style::Coloured if !is_live => cell.fg(Color::DarkGrey),
@@ -207,7 +225,7 @@ mod tests {
             words("DDD").spare(),
         ];
         let rows = || {
-            let cells = ["aaaa", "b", "cc", "d"].map(str::to_owned).to_vec();
+            let cells = ["aaaa", "b", "cc", "d"].map(Cow::from).to_vec();
             vec![Row {
                 cells,
                 is_live: true,
@@ -254,7 +272,7 @@ mod tests {
 
     #[test]
     fn columns_stay_straight_behind_wide_letters() {
-        let row = |name: &str| Row {
+        let row = |name: &'static str| Row {
             cells: vec![name.into(), "x".into()],
             is_live: true,
         };

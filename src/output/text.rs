@@ -1,9 +1,12 @@
 //! Answers and sentences for people.
 
+use std::borrow::Cow;
+
 use super::table::{Row, draw, ids, numbers, words};
 use super::{Reply, Style, attach, doctor, explain, metrics, plan, show, types};
 use crate::declare::{Declaration, write};
 use crate::error::Error;
+use crate::model::{ParentId, StartMode, uuid_text};
 use crate::nvidia::{Card, Standing, short_name, size};
 use crate::ops::{Action, Answer, Change, Effect, Gpu, Listed, Plan, Report};
 
@@ -92,7 +95,7 @@ fn push_new(told: &mut Vec<String>, lines: impl Iterator<Item = String>) {
 
 /// An error or a warning: one line, one for each that was found with it, then its hints.
 pub fn problem(severity: &str, error: &Error) -> Vec<String> {
-    let line = |error: &Error| format!("{severity}: {}", one_line(&error.to_string()));
+    let line = |error: &Error| format!("{severity}: {}", one_line(error.to_string()));
     let mut told = vec![line(error)];
     told.extend(error.others().iter().map(line));
     told.extend(hints(error));
@@ -110,8 +113,12 @@ fn hints(error: &Error) -> Vec<String> {
 }
 
 /// Text from files and drivers may hold newlines and worse; a message is one line all the same.
-pub fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
+pub fn one_line<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    let text = text.into();
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " ").into(),
+        false => text,
+    }
 }
 
 /// One text of several lines.
@@ -159,7 +166,7 @@ fn sentence(change: &Change) -> String {
         Effect::Enabled => format!("enabled {}", subject(change)),
         Effect::WouldEnable => format!("would enable {}", subject(change)),
         Effect::Already(state) => format!("{} is {state} already", subject(change)),
-        Effect::Failed(error) => return one_line(&error.to_string()),
+        Effect::Failed(error) => return one_line(error.to_string()).into_owned(),
     };
     match place(change) {
         Some(place) => format!("{what}: {place}"),
@@ -205,7 +212,7 @@ fn restored(change: &Change) -> String {
         Effect::Already(state) => ((*state).to_owned(), String::new()),
         Effect::Failed(error) => (
             "failed".to_owned(),
-            format!(": {}", one_line(&error.to_string())),
+            format!(": {}", one_line(error.to_string())),
         ),
     };
     let place = place(change).unwrap_or_default();
@@ -222,6 +229,11 @@ pub fn or<T: ToString>(value: Option<T>, other: &str) -> String {
     value.map_or_else(|| other.to_owned(), |value| value.to_string())
 }
 
+/// As [`or`], of a text, which a cell need not copy.
+pub fn text_or<'a>(text: Option<impl Into<Cow<'a, str>>>, other: &'static str) -> Cow<'a, str> {
+    text.map_or(Cow::Borrowed(other), Into::into)
+}
+
 fn gpus(gpus: &[Gpu], style: Style) -> String {
     let columns = [
         ids("PARENT"),
@@ -236,18 +248,18 @@ fn gpus(gpus: &[Gpu], style: Style) -> String {
     ];
     let rows = gpus.iter().map(|gpu| Row {
         cells: vec![
-            gpu.parent.id.to_string(),
-            or(gpu.card.as_deref(), NONE),
-            or(gpu.known.map(Card::memory), NONE),
-            or(gpu.standing.map(Standing::words), NONE),
-            or(gpu.driver.as_deref(), NONE),
-            gpu.parent.framework.as_str().to_owned(),
-            gpu.active.to_string(),
-            match gpu.holds.is_empty() {
-                true => NONE.to_owned(),
-                false => gpu.holds.clone(),
+            gpu.parent.id.as_str().into(),
+            text_or(gpu.card.as_deref(), NONE),
+            text_or(gpu.known.map(Card::memory), NONE),
+            text_or(gpu.standing.map(Standing::words), NONE),
+            text_or(gpu.driver.as_deref(), NONE),
+            gpu.parent.framework.as_str().into(),
+            gpu.active.to_string().into(),
+            match gpu.holds.as_str() {
+                "" => NONE.into(),
+                held => held.into(),
             },
-            or(
+            text_or(
                 gpu.framebuffer.map(|(taken, total)| bar(taken, total)),
                 NONE,
             ),
@@ -281,16 +293,16 @@ fn list(devices: &[Listed], style: Style) -> String {
     let rows = devices.iter().map(|device| {
         let name = device.type_name.as_deref();
         let mut cells = vec![
-            or(device.known_uuid(), NONE),
-            device.type_id.to_string(),
-            or(name.map(|n| one_line(short_name(n))), NONE),
-            device.parent.to_string(),
+            text_or(device.known_uuid().map(uuid_text), NONE),
+            device.type_id.as_str().into(),
+            text_or(name.map(|n| one_line(short_name(n))), NONE),
+            device.parent.as_str().into(),
         ];
         if on_functions {
-            cells.push(or(device.vf(), NONE));
+            cells.push(text_or(device.vf().map(ParentId::as_str), NONE));
         }
-        cells.push(device.active.map_or(UNKNOWN, state).to_owned());
-        cells.push(or(device.start, NONE));
+        cells.push(device.active.map_or(UNKNOWN, state).into());
+        cells.push(text_or(device.start.map(StartMode::as_str), NONE));
         Row {
             cells,
             is_live: device.active == Some(true),

@@ -1,8 +1,10 @@
 //! Tables of types.
 
+use std::borrow::Cow;
+
 use super::Style;
 use super::table::{Column, Row, draw, ids, numbers, words};
-use super::text::{NONE, UNKNOWN, one_line, or};
+use super::text::{NONE, UNKNOWN, one_line, or, text_or};
 use crate::model::{Parent, VgpuType};
 use crate::nvidia::{TypeDetails, size};
 use crate::ops::ParentTypes;
@@ -12,7 +14,7 @@ struct Line<'a> {
     parent: &'a Parent,
     vgpu_type: &'a VgpuType,
     /// What its description says.
-    details: Option<TypeDetails>,
+    details: Option<TypeDetails<'a>>,
 }
 
 impl Line<'_> {
@@ -27,7 +29,7 @@ impl Line<'_> {
 /// A column of a table of types: its heading, and what stands in it.
 struct Field {
     column: Column,
-    cell: fn(&Line<'_>) -> String,
+    cell: for<'a> fn(&'a Line<'_>) -> Cow<'a, str>,
 }
 
 /// What the driver says of each type, as much of it as the terminal has room for.
@@ -43,40 +45,43 @@ pub fn wide(parents: &[ParentTypes]) -> String {
     let mut fields = known(&lines);
     fields.extend([
         field(words("SERIES"), |line| {
-            or(line.vgpu_type.name_parts().map(|n| n.series), NONE)
+            text_or(
+                line.vgpu_type.name_parts().map(|n| n.series.to_string()),
+                NONE,
+            )
         }),
         field(words("USE"), |line| {
-            or(
+            text_or(
                 line.vgpu_type.name_parts().map(|n| n.series.purpose()),
                 NONE,
             )
         }),
         field(words("LICENCE"), |line| {
-            or(
+            text_or(
                 line.vgpu_type.name_parts().map(|n| n.series.licence()),
                 NONE,
             )
         }),
         field(words("CUDA"), |line| {
-            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.cuda()))
+            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.cuda())).into()
         }),
         field(words("OPENGL"), |line| {
-            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.series.opengl()))
+            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.series.opengl())).into()
         }),
     ]);
     table(&lines, &fields, Style::Plain)
 }
 
 /// "yes", "no", or what stands for what nobody says.
-pub fn yes_or_no(answer: Option<bool>) -> String {
+pub fn yes_or_no(answer: Option<bool>) -> &'static str {
     match answer {
-        Some(true) => "yes".to_owned(),
-        Some(false) => "no".to_owned(),
-        None => NONE.to_owned(),
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => NONE,
     }
 }
 
-fn field(column: Column, cell: fn(&Line<'_>) -> String) -> Field {
+fn field(column: Column, cell: for<'a> fn(&'a Line<'_>) -> Cow<'a, str>) -> Field {
     Field { column, cell }
 }
 
@@ -92,9 +97,9 @@ fn lines(parents: &[ParentTypes]) -> Vec<Line<'_>> {
     lines
 }
 
-fn table(lines: &[Line<'_>], fields: &[Field], style: Style) -> String {
+fn table<'a>(lines: &'a [Line<'_>], fields: &[Field], style: Style) -> String {
     let columns: Vec<Column> = fields.iter().map(|field| field.column).collect();
-    let row = |line: &Line<'_>| Row {
+    let row = |line: &'a Line<'_>| Row {
         cells: fields.iter().map(|field| (field.cell)(line)).collect(),
         is_live: line.vgpu_type.available != Some(0),
     };
@@ -109,51 +114,54 @@ fn known(lines: &[Line<'_>]) -> Vec<Field> {
     let is_detailed = lines.iter().any(|line| line.details.is_some());
     let is_sized = lines.iter().any(|line| line.framebuffer_mib().is_some());
     let mut fields = vec![
-        field(ids("PARENT"), |line| line.parent.id.as_str().to_owned()),
-        field(ids("TYPE"), |line| line.vgpu_type.id.as_str().to_owned()),
+        field(ids("PARENT"), |line| line.parent.id.as_str().into()),
+        field(ids("TYPE"), |line| line.vgpu_type.id.as_str().into()),
         field(words("NAME"), |line| {
-            or(line.vgpu_type.name.as_deref().map(one_line), NONE)
+            text_or(line.vgpu_type.name.as_deref().map(one_line), NONE)
         }),
     ];
     if is_sized {
         fields.push(field(numbers("FRAMEBUFFER"), |line| {
-            or(line.framebuffer_mib().map(size), NONE)
+            text_or(line.framebuffer_mib().map(size), NONE)
         }));
     }
     if is_detailed {
         fields.extend([
             field(numbers("DISPLAYS").spare(), |line| {
-                or(line.details.as_ref().map(|d| d.displays), NONE)
+                or(line.details.as_ref().map(|d| d.displays), NONE).into()
             }),
             field(numbers("FPS").spare(), |line| {
-                or(line.details.as_ref().map(|d| d.frame_limit), NONE)
+                or(line.details.as_ref().map(|d| d.frame_limit), NONE).into()
             }),
             field(words("RESOLUTION").spare(), |line| {
-                or(line.details.as_ref().map(|d| d.resolution.as_str()), NONE)
+                text_or(line.details.as_ref().map(|d| d.resolution), NONE)
             }),
         ]);
     }
-    fields.push(field(numbers("FREE"), |line| free(line.vgpu_type)));
+    fields.push(field(numbers("FREE"), |line| free(line.vgpu_type).into()));
     if is_detailed {
         fields.push(field(numbers("MAX"), |line| {
-            or(line.details.as_ref().map(|d| d.max_instances), NONE)
+            or(line.details.as_ref().map(|d| d.max_instances), NONE).into()
         }));
     }
     fields.push(field(words("API").spare(), |line| {
-        or(line.vgpu_type.device_api.as_deref().map(one_line), UNKNOWN)
+        text_or(line.vgpu_type.device_api.as_deref().map(one_line), UNKNOWN)
     }));
     if is_described {
         fields.push(field(words("DESCRIPTION"), |line| {
-            or(unknown_description(line), NONE)
+            text_or(unknown_description(line), NONE)
         }));
     }
     fields
 }
 
 /// A description whose form is not known, on one line.
-fn unknown_description(line: &Line<'_>) -> Option<String> {
+fn unknown_description<'a>(line: &'a Line<'_>) -> Option<Cow<'a, str>> {
     match (&line.details, &line.vgpu_type.description) {
-        (None, Some(text)) => Some(one_line(&text.trim().replace('\n', ", "))),
+        (None, Some(text)) => {
+            let text = text.trim().replace('\n', ", ");
+            Some(one_line(&text).into_owned().into())
+        }
         _ => None,
     }
 }

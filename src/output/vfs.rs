@@ -1,13 +1,14 @@
 //! GPUs and their virtual functions, as text and as JSON.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::style::Style;
 use super::table::{Row, draw, ids, words};
+use super::text::{NONE, text_or};
 use crate::model::{FrameworkKind, Seat};
 use crate::ops::{FunctionsAtBoot, GpuVfs, VfState};
-
-const NONE: &str = "-";
 
 /// One line a function, and one for each GPU that has none now.
 pub fn table(gpus: &[GpuVfs], style: Style) -> String {
@@ -21,28 +22,30 @@ pub fn table(gpus: &[GpuVfs], style: Style) -> String {
     draw(&columns, gpus.iter().flat_map(rows).collect(), style)
 }
 
-fn rows(gpu: &GpuVfs) -> Vec<Row> {
+fn rows<'a>(gpu: &'a GpuVfs) -> Vec<Row<'a>> {
     if gpu.functions.is_empty() {
         let off = format!("none of {}", gpu.total);
-        let rest = [NONE; 3].map(str::to_owned);
-        let cells = [gpu.gpu.to_string(), off].into_iter().chain(rest).collect();
+        let rest = [NONE; 3].map(Cow::Borrowed);
+        let gpu = Cow::Borrowed(gpu.gpu.as_str());
         return vec![Row {
-            cells,
+            cells: [gpu, off.into()].into_iter().chain(rest).collect(),
             is_live: false,
         }];
     }
-    let one = |vf: &VfState| {
+    let one = |vf: &'a VfState| {
         let framework = vf.framework.map_or(NONE, FrameworkKind::as_str);
-        let type_id = vf.device.as_ref().map(|device| device.type_id.to_string());
+        let device = vf.device.as_ref();
         Row {
             cells: vec![
-                gpu.gpu.to_string(),
-                vf.vf.to_string(),
-                framework.to_owned(),
-                type_id.unwrap_or_else(|| "free".to_owned()),
-                vf.device.as_ref().map_or(NONE.to_owned(), holder),
+                gpu.gpu.as_str().into(),
+                vf.vf.as_str().into(),
+                framework.into(),
+                device
+                    .map_or("free", |device| device.type_id.as_str())
+                    .into(),
+                text_or(device.map(holder), NONE),
             ],
-            is_live: vf.device.is_some(),
+            is_live: device.is_some(),
         }
     };
     gpu.functions.iter().map(one).collect()

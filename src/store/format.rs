@@ -1,10 +1,10 @@
 //! A definition as JSON, in mdevctl's form; keys of other programs survive.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Attr, Definition, FrameworkKind, ParentId, StartMode};
+use crate::model::{Attr, Definition, Document, FrameworkKind, ParentId, StartMode};
 
 use super::Location;
 
@@ -22,11 +22,7 @@ pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(bad("it is empty"));
     }
-    let document: Map<String, Value> = match serde_json::from_slice(bytes) {
-        Ok(Value::Object(document)) => document,
-        Ok(_) => return Err(bad("it is not a JSON object")),
-        Err(error) => return Err(bad(&format!("it is not JSON: {error}"))),
-    };
+    let document: Document = serde_json::from_slice(bytes).map_err(|_| no_document(bytes))?;
     let type_id = match document.get(TYPE) {
         Some(Value::String(id)) => id.parse().map_err(inside)?,
         Some(_) => return Err(bad("\"mdev_type\" is not a string")),
@@ -79,6 +75,13 @@ fn parse_attr(value: &Value) -> Result<Attr> {
     }
 }
 
+fn no_document(bytes: &[u8]) -> Error {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(_) => bad("it is not a JSON object"),
+        Err(error) => bad(&format!("it is not JSON: {error}")),
+    }
+}
+
 fn bad(fault: &str) -> Error {
     Error::new(Kind::Failed, format!("the definition is unusable: {fault}"))
 }
@@ -98,7 +101,7 @@ pub fn essence(definition: &Definition) -> Value {
 
 /// The text of a definition: what was there before, with our three keys brought up to date.
 pub fn print(definition: &Definition) -> String {
-    format!("{:#}", Value::Object(document_of(definition)))
+    format!("{:#}", Value::from(document_of(definition)))
 }
 
 /// A definition as it is once it is written and read again: with its whole document.
@@ -109,13 +112,13 @@ pub fn as_read(definition: &Definition) -> Definition {
     }
 }
 
-fn document_of(definition: &Definition) -> Map<String, Value> {
+fn document_of(definition: &Definition) -> Document {
     let mut document = definition.document.clone();
-    document.insert(TYPE.into(), json!(definition.type_id.as_str()));
-    document.insert(START.into(), json!(definition.start.as_str()));
-    document.insert(ATTRS.into(), attrs(&definition.attrs));
+    document.insert(TYPE, json!(definition.type_id.as_str()));
+    document.insert(START, json!(definition.start.as_str()));
+    document.insert(ATTRS, attrs(&definition.attrs));
     if let Some(vf) = &definition.vf {
-        document.insert(VF.into(), json!(vf.as_str()));
+        document.insert(VF, json!(vf.as_str()));
     }
     document
 }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::dir::{Dir, Entry};
 use crate::error::{Error, Result, Warnings, errno_of, if_present};
 use crate::host::Host;
-use crate::model::{Definition, FrameworkKind, ParentId, parse_uuid};
+use crate::model::{Definition, FrameworkKind, ParentId, parse_uuid, uuid_text};
 use names::{parents_in, uuids_in};
 
 pub use format::{as_read, essence, parse as understand};
@@ -174,11 +174,11 @@ impl<'h> Store<'h> {
     ) -> Result<Vec<Definition>> {
         let mut definitions = Vec::new();
         self.walk(only, warnings, |dir, at, warnings| {
-            let name = at.uuid.to_string();
+            let uuid = at.uuid;
             match read_one(dir, at) {
                 Ok(definition) => definitions.push(definition),
                 // Somebody has just removed it, unless it is a link that leads nowhere.
-                Err(error) if error.is_absent() && !is_link(dir, &name) => {}
+                Err(error) if error.is_absent() && !is_link(dir, &uuid_text(uuid)) => {}
                 Err(error) => warnings.push(error),
             }
         })?;
@@ -328,19 +328,22 @@ fn told_of_link(error: Error) -> Error {
 }
 
 fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
-    let name = at.uuid.to_string();
-    let delete = format!("delete it with: vgpuctl undefine {name}");
+    let name = uuid_text(at.uuid);
+    let delete = || format!("delete it with: vgpuctl undefine {name}");
     let bytes = dir.read_bytes(&name).map_err(|error| {
         let error = told_of_dir(error.retold("cannot read the definition"));
         match error.is_absent() && is_link(dir, &name) {
-            true => error.hint(format!("mend the link, which leads nowhere, or {delete}")),
+            true => error.hint(format!(
+                "mend the link, which leads nowhere, or {}",
+                delete()
+            )),
             false => error,
         }
     })?;
     log::debug!("read {}: {} bytes", dir.join(&name).display(), bytes.len());
     format::parse_at(at, &bytes).map_err(|error| {
         let error = error.at(dir.join(&name));
-        error.hint(format!("mend the file, or {delete}"))
+        error.hint(format!("mend the file, or {}", delete()))
     })
 }
 

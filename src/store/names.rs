@@ -1,5 +1,7 @@
 //! Which names in the directories of definitions mean something.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use super::GPU_SETTINGS;
@@ -41,7 +43,11 @@ pub fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId
 pub fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
     let mut uuids = Vec::new();
     for entry in dir.entries()? {
-        let name = entry.name.to_string_lossy();
+        // Text that is not UTF-8 is no UUID, and nothing else is asked of it.
+        let name = match entry.name.to_str() {
+            Some(name) => Cow::Borrowed(name),
+            None => entry.name.to_string_lossy(),
+        };
         match parse_uuid(&name) {
             Ok(uuid) if !name.bytes().any(|byte| byte.is_ascii_uppercase()) => uuids.push(uuid),
             _ if is_side_file(&name) => {}

@@ -12,12 +12,14 @@ use nix::fcntl::OFlag;
 use uuid::Uuid;
 
 use super::blocking::{self, Outcome};
+use super::type_files::TypeFiles;
 use super::{Claim, Framework, PciIdentity, attr, holders, nodes, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
+    uuid_text,
 };
 use crate::nvidia::messages;
 
@@ -59,21 +61,15 @@ impl<'h> Mdev<'h> {
 
     /// Reads where a device belongs out of its links, without opening its directory.
     fn read_device(devices: &Dir, uuid: Uuid) -> Result<Device> {
-        let name = uuid.to_string();
-        let target = devices.read_link(&name)?;
-        let parent = target
-            .to_str()
-            .and_then(|target| target.rsplit('/').nth(1)?.parse().ok())
-            .ok_or_else(|| Error::system("odd link target", devices.join(&name), Errno::EINVAL))?;
+        let name = uuid_text(uuid);
+        let parent = devices.link_parent(&name)?;
         let type_link = name + "/mdev_type";
-        let type_id = devices
-            .link_name(&type_link)?
-            .parse()
-            .map_err(|error: Error| error.at(devices.join(&type_link)))?;
+        let type_id = devices.link_name(&type_link)?;
+        let odd = |error: Error| error.at(devices.join(&type_link));
         Ok(Device {
             uuid,
-            parent,
-            type_id,
+            parent: parent.try_into().map_err(odd)?,
+            type_id: type_id.try_into().map_err(odd)?,
             seat: Seat::Mdev,
         })
     }
@@ -150,11 +146,12 @@ impl Framework for Mdev<'_> {
         let mut types = Vec::new();
         // A stray file is no type; links and directories may be.
         let entries = dir.entries()?.into_iter();
+        let mut files = TypeFiles::of(&dir);
         for entry in entries.filter(|entry| entry.kind != EntryKind::Other) {
             match entry.name.to_str().map(str::parse) {
                 Some(Ok(id)) => types.push(match siblings.iter().find(|t| t.id == id) {
-                    Some(sibling) => sibling.with_free(read_free(&dir, &id, warnings)),
-                    None => read_type(&dir, id, warnings),
+                    Some(sibling) => sibling.with_free(files.of_type(&id).free(warnings)),
+                    None => files.whole_type(id, warnings),
                 }),
                 _ => warnings.push(
                     Error::new(Kind::Failed, "a type with an odd name is left out")
@@ -175,13 +172,13 @@ impl Framework for Mdev<'_> {
         let absent = || no_type(parent, id);
         let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
         if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
-        Ok(read_type(&dir, id.clone(), warnings))
+        Ok(TypeFiles::of(&dir).whole_type(id.clone(), warnings))
     }
 
     fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>> {
         let absent = || no_type(parent, id);
         let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
-        let free = read_free(&dir, id, &mut Vec::new());
+        let free = TypeFiles::of(&dir).of_type(id).free(&mut Vec::new());
         if free.is_none() {
             if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
         }
@@ -341,57 +338,6 @@ impl Framework for Mdev<'_> {
 /// The GPU that a parent is a virtual function of (Ampere and newer on kernels before 6.8).
 fn gpu_of(parents: &Dir, id: &ParentId) -> Option<ParentId> {
     parents.link_name(format!("{id}/physfn")).ok()?.parse().ok()
-}
-
-/// Reads one type; what cannot be read of it becomes a warning and stays unknown.
-fn read_type(types: &Dir, id: TypeId, warnings: &mut Warnings) -> VgpuType {
-    let path = |file: &str| [id.as_str(), "/", file].concat();
-    let mut optional = |file: &str| match if_present(types.read_text(path(file))) {
-        Ok(text) => text.filter(|text| !text.is_empty()),
-        Err(error) => {
-            warnings.push(error);
-            None
-        }
-    };
-    let (name, description) = (optional("name"), optional("description"));
-    let device_api = required(types, &id, "device_api", warnings);
-    let available = read_free(types, &id, warnings);
-    VgpuType {
-        id,
-        name,
-        description,
-        available,
-        at_least: available.unwrap_or_default(),
-        device_api,
-    }
-}
-
-/// A file that every type has.
-fn required(types: &Dir, id: &TypeId, file: &str, warnings: &mut Warnings) -> Option<String> {
-    let path = format!("{id}/{file}");
-    match types.read_text(&path) {
-        Ok(text) if text.is_empty() => {
-            warnings.push(Error::new(Kind::Failed, "the file is empty").at(types.join(path)));
-            None
-        }
-        Ok(text) => Some(text),
-        Err(error) => {
-            warnings.push(error);
-            None
-        }
-    }
-}
-
-/// How many instances of a type can be made now.
-fn read_free(types: &Dir, id: &TypeId, warnings: &mut Warnings) -> Option<u32> {
-    const FILE: &str = "available_instances";
-    let text = required(types, id, FILE, warnings)?;
-    let free = text.trim().parse().ok();
-    if free.is_none() {
-        let message = format!("{text:?} is not a number of instances");
-        warnings.push(Error::new(Kind::Failed, message).at(types.join(format!("{id}/{FILE}"))));
-    }
-    free
 }
 
 fn no_type(parent: &ParentId, id: &TypeId) -> Error {

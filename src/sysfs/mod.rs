@@ -14,6 +14,7 @@ mod nodes;
 mod observed;
 mod pci;
 mod sriov;
+mod type_files;
 pub(crate) mod vf;
 
 use uuid::Uuid;

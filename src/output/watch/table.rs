@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{clock, summary};
-use crate::model::{Definition, Holder, VgpuType};
+use crate::model::{Definition, Holder, ParentId, TypeId, VgpuType};
 use crate::nvidia::short_name;
 use crate::ops::watch::{Look, Scene};
 use crate::output::Style;
 use crate::output::table::{Row, draw, ids, numbers, words};
-use crate::output::text::{NONE, UNKNOWN, one_line, or, state};
+use crate::output::text::{NONE, UNKNOWN, one_line, state, text_or};
 use crate::output::types::free;
 use crate::store::Location;
 
@@ -38,8 +38,8 @@ pub fn frame(look: &Look<'_>, style: Style) -> String {
     text + BELOW
 }
 
-fn parents(scene: &Scene, style: Style) -> String {
-    let row = |(parent, types): (&crate::model::ParentId, &[VgpuType])| {
+fn parents<'a>(scene: &'a Scene, style: Style) -> String {
+    let row = |(parent, types): (&'a ParentId, &[VgpuType])| {
         let active = scene.active_on(parent);
         let room = types.iter().filter(|one| one.at_least > 0);
         let room: Vec<String> = room
@@ -48,11 +48,11 @@ fn parents(scene: &Scene, style: Style) -> String {
         Row {
             is_live: !room.is_empty(),
             cells: vec![
-                parent.to_string(),
-                active.to_string(),
+                parent.as_str().into(),
+                active.to_string().into(),
                 match room.is_empty() {
-                    true => NONE.to_owned(),
-                    false => room.join(", "),
+                    true => NONE.into(),
+                    false => room.join(", ").into(),
                 },
             ],
         }
@@ -77,7 +77,7 @@ fn devices(scene: &Scene, style: Style) -> String {
     draw(&columns, rows.collect(), style)
 }
 
-fn row(scene: &Scene, at: &Location) -> Row {
+fn row<'a>(scene: &'a Scene, at: &'a Location) -> Row<'a> {
     let seen = scene.devices().get(at);
     let definition = scene.definitions().get(at);
     let readable: Option<&Definition> = definition.and_then(|read| read.as_ref().ok());
@@ -90,21 +90,23 @@ fn row(scene: &Scene, at: &Location) -> Row {
         None => type_id.and_then(|id| scene.type_name(&at.parent, id)),
     };
     let start = match (definition, readable) {
-        (Some(_), None) => UNKNOWN.to_owned(),
-        (_, definition) => or(definition.map(|definition| definition.start), NONE),
+        (Some(_), None) => UNKNOWN,
+        (_, None) => NONE,
+        (_, Some(definition)) => definition.start.as_str(),
     };
     let holders: Vec<String> = scene.holders_of(at).into_iter().map(held_by).collect();
     Row {
         cells: vec![
-            seen.map_or_else(|| at.uuid.to_string(), |seen| seen.device.name()),
-            or(type_id, UNKNOWN),
-            or(name.map(|name| one_line(short_name(name))), NONE),
-            at.parent.to_string(),
-            state(seen.is_some()).to_owned(),
-            start,
+            seen.map_or_else(|| at.uuid.to_string(), |seen| seen.device.name())
+                .into(),
+            text_or(type_id.map(TypeId::as_str), UNKNOWN),
+            text_or(name.map(|name| one_line(short_name(name))), NONE),
+            at.parent.as_str().into(),
+            state(seen.is_some()).into(),
+            start.into(),
             match holders.is_empty() {
-                true => NONE.to_owned(),
-                false => holders.join(", "),
+                true => NONE.into(),
+                false => holders.join(", ").into(),
             },
         ],
         is_live: seen.is_some(),
@@ -114,7 +116,7 @@ fn row(scene: &Scene, at: &Location) -> Row {
 /// "VM web", or the command of one that is no VM.
 fn held_by(holder: &Holder) -> String {
     match &holder.vm {
-        Some(vm) => one_line(&format!("VM {vm}")),
-        None => one_line(&format!("{} ({})", holder.command, holder.pid)),
+        Some(vm) => format!("VM {}", one_line(vm)),
+        None => format!("{} ({})", one_line(&holder.command), holder.pid),
     }
 }

@@ -1,0 +1,149 @@
+//! What can be asked for, and what each is for.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{
+    apply, assert, attach, create, define, doctor, explain, export, gpus, list, metrics, modify,
+    plan, print, remove, restore, show, start, stop, types, undefine, vfs, watch,
+};
+use crate::error::Result;
+use crate::host::Host;
+use crate::ops::Context;
+use crate::output::Reply;
+
+// The options of a verb are put together when it is the one that is asked for: all of them took as
+// long as the answer.
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum Verb {
+    /// List the types that each parent can be split into
+    ///
+    /// The series is the letter that ends a type's name: A for virtual applications, B for basic PC
+    /// work, C for compute servers, Q for professional workstations.
+    Types(types::TypesArgs),
+    /// List the parents: card, driver, and what each holds
+    Gpus(gpus::GpusArgs),
+    /// List active and defined devices
+    List(list::ListArgs),
+    /// Show all about one device, and who holds it
+    Show(show::ShowArgs),
+    /// Create a device now, and define it so that it comes back at boot
+    ///
+    /// Prints the UUID of each device. Without --parent or --placement, the fullest parent that has room
+    /// is taken, of several alike the first in order of their addresses.
+    Create(create::CreateArgs),
+    /// Remove devices and their definitions
+    ///
+    /// A device that a process holds open is left alone: the kernel would block until it lets go.
+    Remove(remove::RemoveArgs),
+    /// Define a device without making it; it is started at boot
+    ///
+    /// Prints the UUID. The parent need not be there now.
+    Define(define::DefineArgs),
+    /// Delete definitions; active devices stay until the next reboot
+    Undefine(undefine::UndefineArgs),
+    /// Change a definition; a device that runs is left as it is, but for its parameters
+    Modify(modify::ModifyArgs),
+    /// Start devices from their definitions
+    Start(start::StartArgs),
+    /// Stop devices; their definitions stay
+    ///
+    /// A device that a process holds open is left alone: the kernel would block until it lets go.
+    Stop(stop::StopArgs),
+    /// Start every device that is defined to start at boot and is not active
+    ///
+    /// Runs at boot, and may be run again at any time: what is active already is left alone. One line
+    /// a device; the exit status is 0 only if all are as wanted.
+    Restore(restore::RestoreArgs),
+    /// Show or switch the virtual functions of GPUs with SR-IOV
+    ///
+    /// Without a word it only shows them. Switching is refused while the GPU has a vGPU, and never
+    /// happens unasked: at boot only where `--at-boot` has asked for it.
+    Vfs(vfs::VfsArgs),
+    /// Say what there is to do to have this host as a file declares it
+    ///
+    /// One line for each vGPU that is to be created (+), changed (~) or removed (-), or that is blocked
+    /// (!), each with its reason. Nothing is changed. The exit status is 0 where there is nothing to do,
+    /// 2 where there is, and 1 for any error.
+    Plan(plan::PlanArgs),
+    /// Make this host as a file declares it
+    ///
+    /// Does what plan says, and asks first. What frees room comes before what takes it; where something
+    /// fails, what was done is taken back. What a process holds is left as it is.
+    Apply(apply::ApplyArgs),
+    /// Tell by the exit status whether this host is as a file declares it
+    ///
+    /// As plan: 0 where it is, 2 where it is not, 1 for any error. Prints only what differs.
+    Assert(assert::AssertArgs),
+    /// Write this host down as a file for plan and apply
+    ///
+    /// Each vGPU that is defined, by its UUID, on its GPU, with its attributes; comments tell what is
+    /// active without a definition. A plan of the file has nothing to do.
+    Export(export::ExportArgs),
+    /// Print what the host has as metrics for Prometheus
+    ///
+    /// Free and most instances by type, framebuffer, devices by state, devices in use, and what the last
+    /// restore came to. What cannot be told is left out; what cannot be read is counted.
+    Metrics(metrics::MetricsArgs),
+    /// Tell of changes as they happen: parents, free types, devices, definitions, holders
+    Watch(watch::WatchArgs),
+    /// Look for what keeps vGPUs from working, and say what to do about it
+    Doctor(doctor::DoctorArgs),
+    /// Print what gives a device to a virtual machine, or add it to a libvirt domain
+    ///
+    /// Prints exactly what to paste: XML for libvirt, arguments for QEMU, or lines for Proxmox VE.
+    /// The device may be active or only defined.
+    Attach(attach::AttachArgs),
+    /// Say what a log's failures come from, and what to do
+    ///
+    /// Recognises failures of vGPUs in what QEMU, libvirt, Proxmox VE, the journal, the kernel, driver
+    /// builds, Kubernetes and guests print, however it was pasted. For each: the cause, the line that
+    /// tells it, the next step; what others follow from comes first. Exit status 3 where nothing is
+    /// recognised.
+    Explain(explain::ExplainArgs),
+}
+
+impl Verb {
+    /// What its exit status means.
+    fn scale(&self) -> print::Scale {
+        match self {
+            Verb::Plan(_) | Verb::Assert(_) => print::Scale::Differences,
+            Verb::Apply(args) if args.is_dry_run() => print::Scale::Differences,
+            _ => print::Scale::Kinds,
+        }
+    }
+
+    /// Does it and says how it ended.
+    pub fn run(self, host: &Host, form: print::Form) -> ExitCode {
+        let scale = self.scale();
+        let context = &Context::of(host);
+        let result: Result<Reply> = match self {
+            // The one whose answer has no end.
+            Verb::Watch(args) => return print::end_of_answer(args.run(context, form), form, scale),
+            Verb::Doctor(args) => args.run(host),
+            Verb::Types(args) => args.run(context),
+            Verb::Gpus(args) => args.run(context),
+            Verb::List(args) => args.run(context),
+            Verb::Show(args) => args.run(context),
+            Verb::Create(args) => args.run(context),
+            Verb::Remove(args) => args.run(context),
+            Verb::Define(args) => args.run(context),
+            Verb::Undefine(args) => args.run(context),
+            Verb::Modify(args) => args.run(context),
+            Verb::Start(args) => args.run(context),
+            Verb::Stop(args) => args.run(context),
+            Verb::Restore(args) => args.run(context),
+            Verb::Vfs(args) => args.run(context),
+            Verb::Plan(args) => args.run(context),
+            Verb::Apply(args) => args.run(context, form),
+            Verb::Assert(args) => args.run(context),
+            Verb::Export(args) => args.run(context),
+            Verb::Metrics(args) => args.run(context),
+            Verb::Attach(args) => args.run(context),
+            Verb::Explain(args) => args.run(context),
+        };
+        print::end(result, form, scale)
+    }
+}
