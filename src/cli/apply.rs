@@ -55,6 +55,7 @@ impl ApplyArgs {
                 // They were told with the question.
                 answer.warnings.clear();
                 answer.notes.clear();
+                answer.value.cautions.clear();
             }
         }
         carry_out(context, answer, form).map(Reply::Carried)
@@ -89,7 +90,8 @@ fn carry_out(context: &Context<'_>, answer: Answer<Plan>, form: Form) -> Result<
 /// The user does not agree.
 fn ask(answer: &Answer<Plan>) -> Result<()> {
     to_stderr(plan_text(&answer.value, Lines::Differences).trim_end());
-    for line in asides(Some(&answer.value), &answer.warnings, &answer.notes) {
+    let warnings = answer.warnings.iter().chain(&answer.value.cautions);
+    for line in asides(Some(&answer.value), warnings, &answer.notes) {
         to_stderr(&line);
     }
     let _ = write!(io::stderr().lock(), "Do this? [y/N] ");

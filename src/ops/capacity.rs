@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::choose::{Offer, with_type};
+use super::limits::{Ceiling, ceiling};
 use super::place::{by_gpu, room_on_gpu};
 use crate::error::{Error, Kind};
 use crate::model::{Device, Parent, ParentId, Seat, VgpuType};
@@ -30,9 +31,11 @@ pub fn nothing_free(context: &Context<'_>, offers: &[Offer], wanted: usize) -> E
 
 /// The functions of a GPU are all in the same way, so one stands for them.
 fn what_is_in_the_way_of(context: &Context<'_>, group: &[&Offer]) -> String {
-    match room_on_gpu(context, group) {
-        0 => what_is_in_the_way(context, group[0]),
-        free => format!("{} has room for {free}", group[0].parent.gpu()),
+    let gpu = group[0].parent.gpu();
+    match (room_on_gpu(context, group), ceiling(context, group[0])) {
+        (0, _) => what_is_in_the_way(context, group[0]),
+        (_, Some(Ceiling { most, why })) => format!("{gpu} has room for {most} at most: it {why}"),
+        (free, None) => format!("{gpu} has room for {free}"),
     }
 }
 

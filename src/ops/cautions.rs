@@ -13,7 +13,6 @@ use crate::nvidia::{
     standing,
 };
 use crate::store::Sizes;
-use crate::sysfs::PciIdentity;
 
 /// A device that a dry run would make or define.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub fn set_cautions(context: &Context<'_>, parent: &ParentId, planned: &[Ahead])
     foresee_boot(context, parent, planned, |parent, held| {
         let card = unlocked_card(context, parent)?;
         let needing = format!("the devices that start at boot, {}, need", hold_line(held));
-        beyond_memory(card, parent, held, &needing)
+        beyond_memory(card, &parent.id, held, &needing)
     })
 }
 
@@ -57,15 +56,18 @@ pub fn memory_cautions(context: &Context<'_>, parent: &Parent, planned: &[Ahead]
             .iter()
             .filter_map(|ahead| find(&types, &ahead.type_id)),
     );
-    let held = holdings(active);
+    let beyond = memory_caution(card, &parent.id, &holdings(active));
+    beyond.into_iter().collect()
+}
+
+/// A caution where these need more memory than an unlocked card has.
+pub fn memory_caution(card: &Card, gpu: &ParentId, held: &[Held<'_>]) -> Option<Error> {
     let verb = match held.iter().map(|held| held.count).sum() {
         1 => "needs",
         _ => "need",
     };
-    let needing = format!("{} {verb}", hold_line(&held));
-    beyond_memory(card, parent, &held, &needing)
-        .into_iter()
-        .collect()
+    let needing = format!("{} {verb}", hold_line(held));
+    beyond_memory(card, gpu, held, &needing)
 }
 
 fn foresee_boot(
@@ -180,22 +182,21 @@ fn find<'t>(types: &'t [VgpuType], id: &TypeId) -> Option<&'t VgpuType> {
 /// The card behind a parent, where it is known and needs an unlock.
 fn unlocked_card(context: &Context<'_>, parent: &Parent) -> Option<&'static Card> {
     let framework = context.kernel.serving(parent);
-    unlocked(&framework.pci(&parent.id, &mut Vec::new())?)
+    let pci = framework.pci(&parent.id, &mut Vec::new())?;
+    unlocked(pci.numbers()?)
 }
 
-/// As the numbers say: a card whose types are another card's.
-pub fn unlocked(pci: &PciIdentity) -> Option<&'static Card> {
-    let (vendor, device) = pci.numbers()?;
+/// As its PCI vendor and device say: a card whose types are another card's.
+pub fn unlocked((vendor, device): (u16, u16)) -> Option<&'static Card> {
     let card = crate::nvidia::card(vendor, device)?;
     matches!(standing(vendor, device)?, Standing::Unlockable(_)).then_some(card)
 }
 
 /// `needing` is who needs the memory, with the verb.
-fn beyond_memory(card: &Card, parent: &Parent, held: &[Held<'_>], needing: &str) -> Option<Error> {
+fn beyond_memory(card: &Card, gpu: &ParentId, held: &[Held<'_>], needing: &str) -> Option<Error> {
     let needed = framebuffer_needed(held);
     let message = format!(
-        "{} is {} with {} of memory; {needing} {}",
-        parent.id,
+        "{gpu} is {} with {} of memory; {needing} {}",
         card.with_article(),
         card.memory(),
         size(needed)

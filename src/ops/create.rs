@@ -7,7 +7,7 @@ use super::capacity::nothing_free;
 use super::cautions::{Ahead, boot_cautions, memory_cautions};
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
-use super::place::{foresee, rooms};
+use super::place::{ceilings, foresee, rooms};
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
@@ -101,6 +101,7 @@ fn attempt(
     let foreseen = foresee(
         &all,
         rooms(context, &all)?,
+        ceilings(context, &all, request.count),
         request.placement,
         request.count,
     );

@@ -108,7 +108,7 @@ fn promises_too_much(
     pci: Option<&PciIdentity>,
     framebuffer: Option<(u64, u64)>,
 ) -> Option<String> {
-    let (card, (_, promised)) = (unlocked(pci?)?, framebuffer?);
+    let (card, (_, promised)) = (unlocked(pci?.numbers()?)?, framebuffer?);
     (promised > card.memory_mib()).then(|| {
         format!(
             "{} is {} with {} of memory; its types are another card's and promise up to {}",

@@ -2,8 +2,10 @@
 //! each fits.
 
 use super::Context;
+use super::capacity::{active_on, types_of};
+use super::choose::Offer;
 use crate::model::{FrameworkKind, Parent, VgpuType};
-use crate::nvidia::{Held, card, framebuffer_needed};
+use crate::nvidia::{Held, Standing, card, framebuffer_needed, holdings, size, standing};
 use crate::store::Sizes;
 
 /// Bounds from above, as far as they are known: no more than so many functions, and than the card's
@@ -54,4 +56,67 @@ impl Limits {
             .is_some_and(|most| usize::try_from(most).is_ok_and(|most| count >= most));
         (is_too_much || all_taken).then_some(0)
     }
+}
+
+/// What surely is the end of room on a GPU for one more and more of an offer's type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ceiling {
+    /// No more than so many can come, beside what is there.
+    pub most: u32,
+    /// Why, in words: "has 48 GiB of memory, ...".
+    pub why: String,
+}
+
+/// The ceiling over a type whose driver does not say how often it fits; `None` where it is not known,
+/// as on a card that is unlocked, whose types are another card's.
+pub fn ceiling(context: &Context<'_>, offer: &Offer) -> Option<Ceiling> {
+    let (parent, vgpu_type) = (&offer.parent, &offer.vgpu_type);
+    if vgpu_type.available.is_some() {
+        return None;
+    }
+    let limits = Limits::of(context, parent);
+    let framework = context.kernel.serving(parent);
+    let active = active_on(context, parent);
+    let types = framework.types(&parent.id, &mut Vec::new());
+    let types = types.unwrap_or_default();
+    let held = holdings(types_of(&active, &types));
+    let by_functions = limits.functions.map(|all| {
+        let taken = u32::try_from(active.len()).unwrap_or(u32::MAX);
+        Ceiling {
+            most: all.saturating_sub(taken),
+            why: match taken {
+                0 => format!("has {all} virtual functions"),
+                _ => format!("has {all} virtual functions, {taken} of them taken"),
+            },
+        }
+    });
+    let by_memory = vgpu_type.framebuffer_mib().and_then(|mib| {
+        let all = limits.memory_mib.filter(|_| is_its_own(context, parent))?;
+        let taken = framebuffer_needed(&held);
+        let most = all.saturating_sub(taken).checked_div(mib)?;
+        Some(Ceiling {
+            most: u32::try_from(most).unwrap_or(u32::MAX),
+            why: match taken {
+                0 => format!("has {} of memory, and each needs {}", size(all), size(mib)),
+                _ => format!(
+                    "has {} of memory, of which {} are taken, and each needs {}",
+                    size(all),
+                    size(taken),
+                    size(mib)
+                ),
+            },
+        })
+    });
+    let both = [by_functions, by_memory].into_iter().flatten();
+    both.min_by_key(|ceiling| ceiling.most)
+}
+
+/// Whether a card's types are those that its memory was made for.
+fn is_its_own(context: &Context<'_>, parent: &Parent) -> bool {
+    let framework = context.kernel.serving(parent);
+    let pci = framework.pci(&parent.id, &mut Vec::new());
+    let numbers = pci.and_then(|pci| pci.numbers());
+    numbers.is_some_and(|(vendor, device)| {
+        matches!(standing(vendor, device), Some(Standing::VgpuCard))
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::choose::Offer;
+use super::limits::ceiling;
 use crate::error::{Kind, Result};
 use crate::model::{Parent, ParentId};
 use crate::nvidia::{Placement, Room, choose};
@@ -41,10 +42,23 @@ pub fn rooms(context: &Context<'_>, offers: &[&Offer]) -> Result<Vec<Room>> {
     offers.iter().map(room).collect()
 }
 
-/// The offers that `count` devices would go to, one after the other; fewer where room ends.
+/// How many of each of the offers can surely not be exceeded, where several are wanted of what does
+/// not say how many fit.
+pub fn ceilings(context: &Context<'_>, offers: &[&Offer], count: usize) -> Vec<Option<u32>> {
+    let most = |offer: &&Offer| Some(ceiling(context, offer)?.most);
+    match count {
+        // It has room for one or has not: that is known.
+        0 | 1 => vec![None; offers.len()],
+        _ => offers.iter().map(most).collect(),
+    }
+}
+
+/// The offers that `count` devices would go to, one after the other; fewer where room ends, or the
+/// ceiling of an offer is reached.
 pub fn foresee<'o>(
     offers: &[&'o Offer],
     mut rooms: Vec<Room>,
+    mut ceilings: Vec<Option<u32>>,
     placement: Placement,
     count: usize,
 ) -> Vec<&'o Offer> {
@@ -52,6 +66,7 @@ pub fn foresee<'o>(
     for (room, offer) in rooms.iter_mut().zip(offers) {
         close_if_full(room, offer);
     }
+    close_at_ceilings(&mut rooms, &ceilings);
     while chosen.len() < count
         && let Some(at) = choose(&rooms, placement)
     {
@@ -62,9 +77,19 @@ pub fn foresee<'o>(
                 close_if_full(room, offer);
             }
         }
+        ceilings[at] = ceilings[at].map(|most| most.saturating_sub(1));
+        close_at_ceilings(&mut rooms, &ceilings);
         chosen.push(offers[at]);
     }
     chosen
+}
+
+fn close_at_ceilings(rooms: &mut [Room], ceilings: &[Option<u32>]) {
+    for (room, most) in rooms.iter_mut().zip(ceilings) {
+        if *most == Some(0) {
+            room.free = Some(0);
+        }
+    }
 }
 
 /// A function has its one instance free until the kernel is asked again, though its GPU is full.
@@ -97,6 +122,7 @@ pub fn room_on_gpu(context: &Context<'_>, group: &[&Offer]) -> u32 {
         free: Some(room.free.unwrap_or(1)),
         ..room
     });
-    let all = foresee(group, told.collect(), Placement::Pack, usize::MAX);
+    let open = vec![None; group.len()];
+    let all = foresee(group, told.collect(), open, Placement::Pack, usize::MAX);
     u32::try_from(all.len()).unwrap_or(u32::MAX)
 }

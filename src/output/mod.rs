@@ -109,7 +109,7 @@ impl Reply {
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
                 &report.cautions
             }
-            _ => &[],
+            _ => self.plan().map_or(&[], |plan| &plan.cautions),
         }
     }
 

@@ -130,3 +130,45 @@ fn a_dry_run_counts_what_a_gpu_holds_and_not_its_functions() {
     );
     assert_eq!(host.active(), Vec::<String>::new());
 }
+
+/// The driver of functions that take types does not say how often a type fits.
+#[test]
+fn more_than_a_card_can_ever_hold_is_refused_beforehand() {
+    let host = SimHost::start("l40s");
+    let refused = |line: &str, most: u32, why: &str| {
+        for dry in [" --dry-run", ""] {
+            let run = host.run(&format!("create {line}{dry}")).expect(4);
+            let hint = format!("hint: 0000:41:00.0 has room for {most} at most: it has {why}\n");
+            assert!(run.stderr.ends_with(&hint), "{run:#?}");
+        }
+    };
+    refused(
+        "-t L40S-24Q -n 3",
+        2,
+        "48 GiB of memory, and each needs 24 GiB",
+    );
+    refused("-t L40S-1Q -n 33", 32, "32 virtual functions");
+    assert_eq!(host.status()["create_writes"], 0);
+    host.run("create -t L40S-8Q -n 2").expect(0);
+    refused(
+        "-t L40S-8Q -n 5",
+        4,
+        "48 GiB of memory, of which 16 GiB are taken, and each needs 8 GiB",
+    );
+    let planned = host.run("create -t L40S-8Q -n 4 --dry-run").expect(0);
+    assert_eq!(planned.stdout.lines().count(), 4);
+    host.run("create -t L40S-8Q -n 4").expect(0);
+}
+
+#[test]
+fn a_dry_run_goes_on_to_the_next_card_where_one_would_be_full() {
+    let host = SimHost::with_l40s(2, 8);
+    let line = "create -t L40S-24Q -n 3";
+    let planned = host.run(&format!("{line} --dry-run")).expect(0).stdout;
+    assert_eq!(planned.matches("on 0000:41:00.0").count(), 2, "{planned}");
+    assert_eq!(planned.matches("on 0000:42:00.0").count(), 1, "{planned}");
+    let made = host.run(line).expect(0).stderr;
+    assert_eq!(made.matches("on 0000:41:00.0").count(), 2, "{made}");
+    host.run("create -t L40S-24Q -n 2 --dry-run").expect(4);
+    host.run("create -t L40S-24Q -n 1 --dry-run").expect(0);
+}

@@ -21,10 +21,11 @@ mod work;
 
 use uuid::Uuid;
 
+use super::choose::types_to_come;
 use super::deactivate::held_among;
 use super::{Answer, Context};
 use crate::declare::{Declaration, GroupName, MemberKey, Members, Unlisted};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{ParentId, TypeId};
 use crate::store::Mark;
 
@@ -49,6 +50,8 @@ pub struct Plan {
     pub items: Vec<Item>,
     /// Whether the file speaks of GPUs or devices that could not be read, which may not be as declared.
     pub is_partial: bool,
+    /// What may not work though nothing is in its way.
+    pub cautions: Warnings,
 }
 
 /// One vGPU, and what is to become of it.
@@ -145,7 +148,11 @@ pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>
     let odd = world.warnings.iter();
     let odd = odd.map(|error| format!("could not be read: {error}"));
     let wanted = resolve(&world, &request.declaration, &mut identity)
-        .map_err(|error| error.hints(odd.collect::<Vec<_>>()))?;
+        .map_err(|error| error.hints(odd.collect::<Vec<_>>()))
+        .map_err(|error| match error.kind() {
+            Kind::NotFound => error.hints(types_to_come(context)),
+            _ => error,
+        })?;
     let draft = Draft::of(&world, &wanted, &request.declaration.unlisted);
     let held = held_among(context, draft.may_stop())?;
     let plan = Plan {

@@ -7,9 +7,9 @@ use uuid::Uuid;
 use crate::declare::GpuFacts;
 use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, TypeId, VgpuType};
-use crate::nvidia;
+use crate::nvidia::{self, Card};
 use crate::ops::Context;
-use crate::ops::cautions::mixing_hint;
+use crate::ops::cautions::{mixing_hint, unlocked};
 use crate::ops::gpu_facts::facts_of;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
 use crate::store::{Location, Sizes};
@@ -50,8 +50,10 @@ pub struct Gpu {
     pub mixes_sizes: bool,
     /// How it can be had to do so, or when it will, where that is in its user's hands.
     pub how_to_mix: Option<String>,
-    /// Its memory in MiB, where the model is known.
+    /// Its memory in MiB, where the model is known and its types are its own.
     pub memory_mib: Option<u64>,
+    /// Its card, where that is unlocked and its types are those of another.
+    pub unlocked: Option<&'static Card>,
 }
 
 impl Gpu {
@@ -156,6 +158,7 @@ fn gpu(
     let facts = facts_of(context, cards, &one, warnings);
     let card = facts.pci_ids;
     let card = card.and_then(|(vendor, device)| nvidia::card(vendor, device));
+    let unlocked = facts.pci_ids.and_then(unlocked);
     let seats = match (one.parent.framework, one.functions.len()) {
         (FrameworkKind::Vfio, _) => {
             let found = context.kernel.sriov_gpu(&facts.id).ok().flatten();
@@ -171,7 +174,10 @@ fn gpu(
         functions: one.functions,
         seats: seats.map(|seats| u32::try_from(seats).unwrap_or(u32::MAX)),
         mixes_sizes,
-        memory_mib: card.map(|card| card.memory_mib()),
+        memory_mib: card
+            .filter(|_| unlocked.is_none())
+            .map(|card| card.memory_mib()),
+        unlocked,
         facts,
         types: one.types,
     }

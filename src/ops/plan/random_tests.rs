@@ -277,6 +277,7 @@ impl Host {
             types,
             mixes_sizes: false,
             how_to_mix: None,
+            unlocked: None,
             memory_mib: (*make == Make::Vendor).then_some(8192),
         }
     }

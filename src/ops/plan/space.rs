@@ -1,10 +1,12 @@
 //! What a GPU has room for once some of what it holds has gone.
 
 use super::observe::Gpu;
+use crate::error::Error;
 use crate::model::VgpuType;
 use crate::nvidia::{
     Held, Room, has_other_size, holdings, too_full, too_full_of_several, why_no_room,
 };
+use crate::ops::cautions::memory_caution;
 
 /// A GPU, what stays on it, what leaves it, and what comes.
 #[derive(Clone)]
@@ -54,6 +56,13 @@ impl<'w> Space<'w> {
     /// The GPU.
     pub fn gpu(&self) -> &'w Gpu {
         self.gpu
+    }
+
+    /// What is to be said of what comes to it: the driver lets in more than an unlocked card can hold.
+    pub fn caution(&self) -> Option<Error> {
+        let comes = self.comes.iter().any(|count| *count > 0);
+        let card = self.gpu.unlocked.filter(|_| comes)?;
+        memory_caution(card, self.gpu.id(), &self.holdings())
     }
 
     /// What it holds, or will hold, that leaves no room for one more of a type.

@@ -108,6 +108,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         items.extend(unreadable_items(world, &self.policy, &told));
         Plan {
             items,
+            cautions: spaces.iter().filter_map(Space::caution).collect(),
             is_partial: false,
         }
     }
