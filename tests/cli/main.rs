@@ -13,6 +13,8 @@ mod create;
 mod create_failures;
 mod declared_files;
 mod define;
+#[path = "../shared/dice.rs"]
+mod dice;
 mod empty_hosts;
 mod explain;
 mod fault;

@@ -6,6 +6,7 @@ use std::thread;
 
 use serde_json::Value;
 
+use crate::dice::{Dice, seed};
 use crate::harness::{HeldOpen, SimHost};
 use crate::plan::{apply, host, plan};
 
@@ -42,39 +43,9 @@ const HOSTS: [(&str, &[&str], &[&str]); 6] = [
 /// Pairs of a state and a file, on each of them.
 const PAIRS: usize = 50;
 
-/// The seed: the environment's, a fixed one where a machine tests, else the clock's.
-fn seed() -> u64 {
-    if let Ok(seed) = std::env::var("VGPUCTL_PLAN_SEED") {
-        return seed.parse().unwrap();
-    }
-    if std::env::var_os("CI").is_some() {
-        return 1;
-    }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.unwrap().as_nanos() as u64 % 1_000_000_007
-}
-
-/// Random numbers (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(number).unwrap() % end
-    }
-
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len())]
-    }
-}
-
 #[test]
 fn a_plan_that_is_applied_leaves_nothing_to_do_or_says_why() {
-    let seed = seed();
-    println!("VGPUCTL_PLAN_SEED={seed}");
+    let seed = seed("VGPUCTL_PLAN_SEED");
     let pairs = std::env::var("VGPUCTL_PLAN_PAIRS").map_or(PAIRS, |pairs| pairs.parse().unwrap());
     let counts = thread::scope(|scope| {
         let one = |(at, scene): (usize, &'static (&str, &[&str], &[&str]))| {
@@ -103,7 +74,7 @@ fn on_host(
 ) -> Counts {
     let host = host(name);
     let mut counts = Counts::new();
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Dice::new(seed);
     for pair in 0..pairs {
         clear(&host, name);
         let uuids = random_state(&host, &mut dice, types);
@@ -190,7 +161,7 @@ fn random_state(host: &SimHost, dice: &mut Dice, types: &[&str]) -> Vec<String> 
             uuids.extend(run.stdout.lines().map(str::to_owned));
         }
     }
-    if dice.below(3) == 0
+    if dice.is_one_in(3)
         && let Some(uuid) = uuids.first()
     {
         host.run(&format!("stop {uuid}")).expect(0);
@@ -200,7 +171,7 @@ fn random_state(host: &SimHost, dice: &mut Dice, types: &[&str]) -> Vec<String> 
 
 /// Opens the node of one device that runs.
 fn hold_one(host: &SimHost, dice: &mut Dice, uuids: &[String]) -> Option<(String, HeldOpen)> {
-    if uuids.is_empty() || dice.below(2) == 0 {
+    if uuids.is_empty() || dice.is_one_in(2) {
         return None;
     }
     let uuid = &uuids[dice.below(uuids.len())];
@@ -233,11 +204,11 @@ fn random_file(dice: &mut Dice, types: &[&str], gpus: &[&str], uuids: &[String])
             2 if !uuids.is_empty() => format!("uuids = [\"{}\"]\n", uuids.remove(0)),
             _ => format!("names = {:?}\n", &["x", "y", "z"][..count]),
         };
-        if !gpus.is_empty() && dice.below(3) == 0 {
+        if !gpus.is_empty() && dice.is_one_in(3) {
             text += &format!("gpus = \"{}\"\n", dice.of(gpus));
         }
-        text += dice.of(&["", "placement = \"spread\"\n"]);
-        text += dice.of(&["", "", "start = \"manual\"\n"]);
+        text += *dice.of(&["", "placement = \"spread\"\n"]);
+        text += *dice.of(&["", "", "start = \"manual\"\n"]);
     }
     text
 }

@@ -1,0 +1,107 @@
+//! Random hosts and random files, in a model of the kernel that is as strict as drivers are: what a
+//! plan does is possible in its order, and after it there is nothing to do, or it is said why not.
+
+#![cfg(test)]
+
+mod chance;
+// One place for what tests roll, here and on simulated hosts.
+#[path = "../../../../tests/shared/dice.rs"]
+mod dice;
+mod model;
+
+use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
+
+use super::resolve::{Identity, resolve};
+use super::work::Draft;
+use super::{Plan, Verdict};
+use crate::declare::Declaration;
+use crate::error::{Error, Kind};
+use dice::{Dice, seed};
+use model::{Host, Make};
+
+/// How many pairs of a host and a file.
+const PAIRS: usize = 3000;
+
+impl Host {
+    fn plan(&self, declaration: &Declaration) -> Result<Plan, Error> {
+        let world = self.world();
+        let id = "0123456789abcdef0123456789abcdef".parse().unwrap();
+        let wanted = resolve(&world, declaration, &mut Identity::Known(id))?;
+        let draft = Draft::of(&world, &wanted, &declaration.unlisted);
+        let held: HashMap<Uuid, Error> = draft
+            .may_stop()
+            .filter(|device| self.held.contains(&device.uuid))
+            .map(|device| (device.uuid, Error::new(Kind::InUse, "held")))
+            .collect();
+        Ok(draft.plan(&held))
+    }
+}
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn a_plan_that_is_carried_out_leaves_nothing_to_do_or_says_why() {
+    let seed = seed("VGPUCTL_PLAN_SEED");
+    let pairs = std::env::var("VGPUCTL_PLAN_PAIRS").map_or(PAIRS, |pairs| pairs.parse().unwrap());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for pair in 0..pairs {
+        let mut dice = Dice::new(seed.wrapping_add(pair as u64));
+        let mut host = Host::random(&mut dice);
+        let declaration = host.random_file(&mut dice);
+        let before = host.clone();
+        let told = || format!("pair {pair} of seed {seed}: {before:#?}\n{declaration:#?}");
+        let Ok(plan) = host.plan(&declaration) else {
+            *counts.entry("refused").or_default() += 1;
+            continue;
+        };
+        if let Err(fault) = host.carry_out(&plan) {
+            panic!("{fault}\n{plan:#?}\n{}", told());
+        }
+        for uuid in &host.held {
+            let of = |host: &Host| host.devices.iter().find(|d| d.uuid == *uuid).cloned();
+            assert_eq!(of(&before), of(&host), "{}", told());
+        }
+        let mut next = host.plan(&declaration).unwrap();
+        let has_ports = host.gpus.iter().any(|(_, make)| *make == Make::Ports);
+        // How many ports a type takes is not known, so that room is believed in step by step.
+        for _ in 0..4 {
+            if next.has_work() && has_ports {
+                *counts.entry("more steps").or_default() += 1;
+                host.carry_out(&next).unwrap();
+                next = host.plan(&declaration).unwrap();
+            }
+        }
+        assert!(!next.has_work(), "{next:#?}\nafter {plan:#?}\n{}", told());
+        let summary = plan.summary();
+        let blocked = next.summary().blocked > 0;
+        let key = match (plan.has_work(), blocked) {
+            (true, false) => "done",
+            (true, true) => "done but for what is blocked",
+            (false, true) => "blocked",
+            (false, false) => "nothing to do",
+        };
+        *counts.entry(key).or_default() += 1;
+        *counts.entry("- created").or_default() += summary.create;
+        *counts.entry("- changed").or_default() += summary.change;
+        *counts.entry("- removed").or_default() += summary.remove;
+        *counts.entry("- kept").or_default() += summary.keep;
+        *counts.entry("- blocked").or_default() += summary.blocked;
+        let is_taken_in = |verdict: &Verdict| match verdict {
+            Verdict::Change(told) => told.iter().any(|line| line.starts_with("taken in")),
+            _ => false,
+        };
+        let taken_in = plan.items.iter().filter(|item| is_taken_in(&item.verdict));
+        *counts.entry("- taken in").or_default() += taken_in.count();
+    }
+    println!("{pairs} pairs: {counts:#?}");
+    for key in [
+        "done",
+        "blocked",
+        "nothing to do",
+        "- taken in",
+        "- removed",
+    ] {
+        assert!(counts.contains_key(key), "{key} never came up: {counts:?}");
+    }
+}

@@ -1,0 +1,257 @@
+//! A host whose kernel is as strict as drivers are.
+
+#![cfg(test)]
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::declare::GpuFacts;
+use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, TypeId, VgpuType};
+use crate::ops::plan::Plan;
+use crate::ops::plan::observe::{Gpu, World};
+use crate::ops::plan::steps::Step;
+use crate::store::Location;
+
+/// What a GPU of the model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Make {
+    /// 8 GiB, one size at a time, types that describe themselves.
+    Whole,
+    /// The same, its four functions are the parents.
+    Functions,
+    /// Six functions that take types, of which only names are known.
+    Vendor,
+    /// Six ports; types of one and of two.
+    Ports,
+}
+
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub gpus: Vec<(ParentId, Make)>,
+    pub devices: Vec<Device>,
+    pub definitions: Vec<Definition>,
+    pub held: HashSet<Uuid>,
+}
+
+impl Make {
+    pub fn type_ids(self) -> Vec<TypeId> {
+        let named = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        match self {
+            Make::Ports => named(&["port-1", "port-2"]),
+            Make::Vendor => named(&["nvidia-11", "nvidia-12", "nvidia-14", "nvidia-18"]),
+            _ => named(&[
+                "nvidia-1",
+                "nvidia-2",
+                "nvidia-4",
+                "nvidia-8",
+                "nvidia-101",
+                "nvidia-102",
+            ]),
+        }
+    }
+
+    /// What one takes of 8 GiB, or of six ports.
+    pub fn cost(id: &TypeId) -> u32 {
+        id.as_str().chars().last().unwrap().to_digit(10).unwrap()
+    }
+
+    pub fn parents(self, gpu: &ParentId) -> Vec<ParentId> {
+        match self {
+            Make::Functions => (4..8)
+                .map(|vf| {
+                    gpu.as_str()
+                        .replace(".0", &format!(".{vf}"))
+                        .parse()
+                        .unwrap()
+                })
+                .collect(),
+            _ => vec![gpu.clone()],
+        }
+    }
+}
+
+impl Host {
+    fn gpu_at(&self, parent: &ParentId) -> usize {
+        let has = |(gpu, make): &(ParentId, Make)| make.parents(gpu).contains(parent);
+        self.gpus.iter().position(has).unwrap()
+    }
+
+    fn on(&self, gpu: usize) -> Vec<&Device> {
+        let here = |device: &&Device| self.gpu_at(&device.parent) == gpu;
+        self.devices.iter().filter(here).collect()
+    }
+
+    fn free(&self, gpu: usize, id: &TypeId) -> u32 {
+        let (on, make) = (self.on(gpu), self.gpus[gpu].1);
+        let cost = Make::cost(id);
+        let taken: u32 = on.iter().map(|device| Make::cost(&device.type_id)).sum();
+        let count = u32::try_from(on.len()).unwrap();
+        if make == Make::Ports {
+            return (6 - taken) / cost;
+        }
+        if on.iter().any(|device| Make::cost(&device.type_id) != cost) {
+            return 0;
+        }
+        let by_size = 8 / cost - count;
+        match make {
+            Make::Functions => by_size.min(4 - count),
+            Make::Vendor => by_size.min(6 - count),
+            _ => by_size,
+        }
+    }
+
+    pub fn make(&mut self, what: &Definition) -> Result<(), String> {
+        let gpu = self.gpu_at(&what.parent);
+        let make = self.gpus[gpu].1;
+        if self.devices.iter().any(|device| device.uuid == what.uuid) {
+            return Err(format!("{} is there", what.uuid));
+        }
+        let is_taken = |device: &Device| device.parent == what.parent;
+        if make == Make::Functions && self.devices.iter().any(is_taken) {
+            return Err(format!("{} is taken", what.parent));
+        }
+        if self.free(gpu, &what.type_id) == 0 {
+            return Err(format!("{} has no room for {}", what.parent, what.type_id));
+        }
+        let vf = || {
+            let free = (4..10).map(|vf| format!("0000:99:0{vf}.0").parse().unwrap());
+            let mut free = free.filter(|vf| !self.devices.iter().any(|d| d.vf() == Some(vf)));
+            free.next()
+                .unwrap_or_else(|| "0000:99:1f.0".parse().unwrap())
+        };
+        self.devices.push(Device {
+            uuid: what.uuid,
+            parent: what.parent.clone(),
+            type_id: what.type_id.clone(),
+            seat: match make {
+                Make::Vendor => Seat::OwnVf(vf()),
+                _ => Seat::Mdev,
+            },
+        });
+        Ok(())
+    }
+
+    pub fn world(&self) -> World {
+        let gpus = (0..self.gpus.len()).map(|at| self.gpu(at)).collect();
+        let mut devices = self.devices.clone();
+        devices.sort_by_key(|device| device.uuid);
+        let mut definitions = self.definitions.clone();
+        definitions.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+        World::of(gpus, devices, definitions)
+    }
+
+    fn gpu(&self, at: usize) -> Gpu {
+        let (id, make) = &self.gpus[at];
+        let types: Vec<VgpuType> = make
+            .type_ids()
+            .into_iter()
+            .map(|type_id| self.vgpu_type(at, type_id))
+            .collect();
+        let parents = make.parents(id);
+        Gpu {
+            facts: GpuFacts {
+                id: id.clone(),
+                pci_ids: None,
+                models: Vec::new(),
+                functions: Vec::new(),
+                types: Vec::new(),
+            },
+            framework: match make {
+                Make::Vendor => FrameworkKind::Vfio,
+                _ => FrameworkKind::Mdev,
+            },
+            functions: match make {
+                Make::Functions => parents,
+                _ => Vec::new(),
+            },
+            seats: match make {
+                Make::Functions => Some(4),
+                Make::Vendor => Some(6),
+                _ => None,
+            },
+            types,
+            mixes_sizes: false,
+            how_to_mix: None,
+            unlocked: None,
+            memory_mib: (*make == Make::Vendor).then_some(8192),
+        }
+    }
+
+    fn vgpu_type(&self, at: usize, id: TypeId) -> VgpuType {
+        let (make, cost) = (self.gpus[at].1, Make::cost(&id));
+        let free = self.free(at, &id);
+        let description = format!(
+            "num_heads=4, frl_config=60, framebuffer={}M, max_resolution=1x1, max_instance={}",
+            cost * 1024,
+            8 / cost
+        );
+        let is_sized = matches!(make, Make::Whole | Make::Functions);
+        let available = match make {
+            // How often it fits on functions that only list it cannot be known.
+            Make::Vendor => (free == 0).then_some(0),
+            _ => Some(free),
+        };
+        VgpuType {
+            name: (make != Make::Ports).then(|| format!("NVIDIA X-{cost}Q")),
+            description: is_sized.then_some(description),
+            available,
+            at_least: available.unwrap_or(1),
+            device_api: None,
+            id,
+        }
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Stop(device) => {
+                assert!(
+                    !self.held.contains(&device.uuid),
+                    "a held device is touched"
+                );
+                let before = self.devices.len();
+                self.devices.retain(|one| one != device);
+                (self.devices.len() < before)
+                    .then_some(())
+                    .ok_or_else(|| format!("{} is not there", device.uuid))
+            }
+            Step::Forget(definition) => {
+                let before = self.definitions.len();
+                self.definitions.retain(|one| one != definition);
+                (self.definitions.len() < before)
+                    .then_some(())
+                    .ok_or_else(|| format!("{} is not defined", definition.uuid))
+            }
+            Step::Define(new) => {
+                let at = Location::of(new);
+                let is_there = self.definitions.iter().any(|one| Location::of(one) == at);
+                self.definitions.push(new.clone());
+                (!is_there)
+                    .then_some(())
+                    .ok_or_else(|| format!("{at:?} is defined"))
+            }
+            Step::Rewrite(both) => {
+                let found = self.definitions.iter_mut().find(|one| **one == both.0);
+                *found.ok_or("the definition is another")? = both.1.clone();
+                Ok(())
+            }
+            Step::Make(what) => {
+                if !self.definitions.contains(what) {
+                    return Err(format!("{} is not defined so", what.uuid));
+                }
+                self.make(what)
+            }
+        }
+    }
+
+    pub fn carry_out(&mut self, plan: &Plan) -> Result<(), String> {
+        for frees in [true, false] {
+            for step in plan.items.iter().flat_map(|item| &item.steps) {
+                if step.frees() == frees {
+                    self.take(step)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
