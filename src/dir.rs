@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use log::debug;
 use nix::errno::Errno;
@@ -12,7 +13,8 @@ use nix::fcntl::OFlag;
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::{self, read};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::text::quoted;
 
 /// Files larger than this are refused: sysfs shows a page at most, definitions are a few lines.
 const LARGEST_FILE: usize = 1 << 20;
@@ -186,6 +188,20 @@ impl Dir {
         Ok(text)
     }
 
+    /// The number that is all of a file's text. `what` says what it counts, for the refusal of
+    /// anything else.
+    ///
+    /// # Errors
+    /// As [`Dir::read_text`]; the content is no such number.
+    pub fn read_number<N: FromStr>(&self, name: impl AsRef<Path>, what: &str) -> Result<N> {
+        let name = name.as_ref();
+        let text = self.read_text(name)?;
+        text.trim().parse().map_err(|_| {
+            let message = format!("{} is no number of {what}", quoted(&text));
+            Error::new(Kind::Failed, message).at(self.join(name))
+        })
+    }
+
     /// Where a link below this directory points, as it is written there.
     ///
     /// # Errors
@@ -321,6 +337,36 @@ mod tests {
         assert!(whole.len() > 8192);
         let text = Dir::open("/proc/self").unwrap().read_text("smaps").unwrap();
         assert_eq!(last_mapping(&text), last_mapping(&whole));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_its_beginning() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        let number = |text: &str| {
+            fs::write(root.path().join("f"), text).unwrap();
+            dir.read_number::<u32>("f", "functions")
+        };
+        assert_eq!(number("16\n"), Ok(16));
+        for bad in ["", "-1", "16 32", "4294967296"] {
+            let error = number(bad).unwrap_err();
+            assert_eq!(
+                error.message(),
+                format!("{bad:?} is no number of functions")
+            );
+            assert_eq!(error.path(), Some(root.path().join("f").as_path()));
+        }
+        let error = number(&"7\u{1b}".repeat(1 << 19)).unwrap_err();
+        assert!(
+            error.message().starts_with(r#""7\u{1b}7\u{1b}7"#),
+            "{error}"
+        );
+        assert!(error.message().len() < 300, "{error}");
+        assert!(
+            dir.read_number::<u32>("missing", "functions")
+                .unwrap_err()
+                .is_absent()
+        );
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl Error {
         self
     }
 
+    /// Adds what could not be read on the way: what was not found may be in there.
+    pub fn with_unread(self, unread: &[Error]) -> Error {
+        self.hints(unread.iter().map(|one| format!("could not be read: {one}")))
+    }
+
     /// The same failure, told by what it was for.
     pub fn retold(mut self, message: impl Into<String>) -> Error {
         self.0.message = message.into();

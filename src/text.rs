@@ -5,6 +5,9 @@ use toml::de::DeValue;
 /// Longer words are not compared with the known ones.
 const LONGEST_SLIP: usize = 64;
 
+/// How many characters of somebody else's text a message shows.
+const SHOWN: usize = 60;
+
 /// A text, and where its lines begin.
 #[derive(Debug, Clone)]
 pub struct Lines<'t> {
@@ -29,8 +32,11 @@ impl<'t> Lines<'t> {
 
     /// What stands in the line of that byte, without the space around it.
     pub fn words(&self, at: usize) -> &'t str {
-        let line = self.number(at);
-        self.text.lines().nth(line - 1).unwrap_or_default().trim()
+        let before = self.starts.partition_point(|start| *start <= at);
+        let start = before.checked_sub(1).map_or(0, |last| self.starts[last]);
+        let end = self.starts.get(before).copied();
+        let line = self.text.get(start..end.unwrap_or(self.text.len()));
+        line.unwrap_or_default().trim()
     }
 }
 
@@ -41,12 +47,26 @@ pub fn whole(value: &DeValue<'_>) -> Option<i64> {
     i64::from_str_radix(&digits, number.radix()).ok()
 }
 
+/// The beginning of a long text, with a sign that more follows.
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// What a file, a program or a user said, as a message shows it: in quotes, on one line, and not
+/// longer than the message.
+pub fn quoted(text: &str) -> String {
+    format!("{:?}", shortened(text))
+}
+
 /// A value as a message shows it: itself where it is short, else its kind with its article.
 pub fn said(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) => format!("{:?}", text.as_ref()),
-        DeValue::Integer(number) => format!("{number}"),
-        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => shortened(&number.to_string()),
+        DeValue::Float(number) => shortened(number.as_str()),
         DeValue::Boolean(truth) => truth.to_string(),
         other => format!("{} {}", article(other.type_str()), other.type_str()),
     }
@@ -114,6 +134,16 @@ mod tests {
             assert_eq!((lines.number(at), lines.words(at)), (line, words), "{at}");
         }
         assert_eq!(Lines::of("").number(0), 1);
+    }
+
+    #[test]
+    fn what_others_said_is_shown_on_one_line_and_in_part() {
+        assert_eq!(quoted("eight"), r#""eight""#);
+        assert_eq!(quoted(""), "\"\"");
+        assert_eq!(quoted("a\"b\n\u{1b}[2J\0"), r#""a\"b\n\u{1b}[2J\0""#);
+        let (whole, long) = ("ü".repeat(SHOWN), "ü".repeat(SHOWN + 1));
+        assert_eq!(quoted(&whole), format!("\"{whole}\""));
+        assert_eq!(quoted(&long), format!("\"{whole}…\""));
     }
 
     #[test]

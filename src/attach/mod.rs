@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{ParentId, TypeId};
+use crate::text::quoted;
 
 pub use address::PciAddress;
 pub use identity::Identity;
@@ -80,7 +81,10 @@ impl Model {
             .ok_or_else(|| {
                 Error::new(
                     Kind::Failed,
-                    format!("neither libvirt nor QEMU has a device for the API {device_api:?}"),
+                    format!(
+                        "neither libvirt nor QEMU has a device for the API {}",
+                        quoted(device_api)
+                    ),
                 )
             })
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{ParentId, proxmox_uuid};
+use crate::text::quoted;
 
 /// The longest name of a group or member, in bytes.
 const LONGEST: usize = 64;
@@ -29,7 +30,10 @@ impl FromStr for MachineId {
         id.map(MachineId).ok_or_else(|| {
             Error::new(
                 Kind::Failed,
-                format!("{text:?} is not a machine id, which has 32 hexadecimal digits"),
+                format!(
+                    "{} is not a machine id, which has 32 hexadecimal digits",
+                    quoted(text)
+                ),
             )
             .hint("systemd-machine-id-setup makes one")
         })
@@ -147,10 +151,10 @@ fn check(what: &str, name: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    let shown: String = name.chars().take(LONGEST).collect();
+    let shown = quoted(name);
     Err(Error::new(
         Kind::Usage,
-        format!("{shown:?} is not a valid name of a {what}: {fault}"),
+        format!("{shown} is not a valid name of a {what}: {fault}"),
     ))
 }
 

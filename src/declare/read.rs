@@ -7,10 +7,10 @@ use toml::de::DeTable;
 use super::fault::Source;
 use super::read_group::read_group;
 use super::read_parts::gpu_names;
-use super::table::{Reader, Value, get, shown};
+use super::table::{Reader, Value, get};
 use super::{Declaration, Group, Members, Unlisted};
 use crate::error::Result;
-use crate::text::whole;
+use crate::text::{said, whole};
 
 /// The most vGPUs that a file may ask for.
 const MOST: u64 = 65_536;
@@ -84,7 +84,7 @@ fn version<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) {
     if whole(value.get_ref()) != Some(1) {
         let message = format!(
             "version {} is not known here: write version = 1",
-            shown(value)
+            said(value.get_ref())
         );
         reader.fault(value.span(), message);
     }

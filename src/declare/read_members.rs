@@ -6,11 +6,11 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::identity::{Member, MemberKey};
-use super::table::{Reader, Value, get, shown};
+use super::table::{Reader, Value, get};
 use super::{Amount, LARGEST, Members};
 use crate::error::{Error, Result};
 use crate::model::parse_uuid;
-use crate::text::whole;
+use crate::text::{said, whole};
 
 const WAYS: [&str; 5] = ["count", "per-gpu", "names", "vms", "uuids"];
 
@@ -68,7 +68,7 @@ fn per_gpu<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Amount> {
     if !value.get_ref().is_integer() {
         let message = format!(
             "per-gpu takes a number, \"max\" or {{ max = 4 }}, not {}",
-            shown(value)
+            said(value.get_ref())
         );
         reader.fault(value.span(), message);
         return None;
@@ -96,7 +96,7 @@ fn listed<'t>(
             None => {
                 let message = format!(
                     "{what} takes a list such as {example}, without {}",
-                    shown(item)
+                    said(item.get_ref())
                 );
                 reader.faults.add(at, message);
             }

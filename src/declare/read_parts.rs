@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use toml::de::DeTable;
 
-use super::table::{Reader, Value, get, shown};
+use super::table::{Reader, Value, get};
 use super::{GpuChoice, GpuName};
 use crate::model::Attr;
 use crate::nvidia::params::{ATTRIBUTE, ParamEdit, Params, doubts};
-use crate::text::whole;
+use crate::text::{said, whole};
 
 /// The most GPUs that a host can have.
 const MOST_GPUS: u32 = 4095;
@@ -45,7 +45,10 @@ pub fn gpu_names<'t>(
             continue;
         };
         match !seen.insert(name.clone()) {
-            true => reader.fault(item.span(), format!("{what} has {} twice", shown(item))),
+            true => reader.fault(
+                item.span(),
+                format!("{what} has {} twice", said(item.get_ref())),
+            ),
             false => names.push(name),
         }
     }
@@ -67,7 +70,7 @@ fn gpu_name<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Optio
         None => {
             let message = format!(
                 "{what} takes a GPU's address, model or number, not {}",
-                shown(value)
+                said(value.get_ref())
             );
             reader.fault(value.span(), message);
             None
@@ -102,7 +105,7 @@ pub fn attrs<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Vec<Attr> {
 
 fn attr<'t>(reader: &mut Reader<'t>, item: &Value<'t>) -> Option<Attr> {
     let Some(text) = item.get_ref().as_str() else {
-        let message = format!("attrs takes texts NAME=VALUE, not {}", shown(item));
+        let message = format!("attrs takes texts NAME=VALUE, not {}", said(item.get_ref()));
         reader.fault(item.span(), message);
         return None;
     };
@@ -132,7 +135,7 @@ fn params<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<ParamEdit> {
                 };
                 let message = format!(
                     "{name} takes a number or a text, not {}{meant}",
-                    shown(value)
+                    said(value.get_ref())
                 );
                 reader.faults.add(at, message);
                 continue;

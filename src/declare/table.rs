@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Faults;
-use crate::text::{Lines, nearest, said, whole};
+use crate::text::{Lines, nearest, quoted, said, whole};
 
 /// A value and where it stands.
 pub type Value<'t> = Spanned<DeValue<'t>>;
@@ -57,7 +57,7 @@ impl<'t> Reader<'t> {
                 Some(word) => format!("did you mean {word}?"),
                 None => format!("it takes {}", known.join(", ")),
             };
-            let message = format!("{place} has no key {:?}; {next}", shortened(name));
+            let message = format!("{place} has no key {}; {next}", quoted(name));
             self.fault(key.span(), message);
         }
     }
@@ -65,7 +65,7 @@ impl<'t> Reader<'t> {
     /// A value that must be a text without control characters.
     pub fn text<'v>(&mut self, what: &str, value: &'v Value<'t>) -> Option<&'v str> {
         let fault = match value.get_ref().as_str() {
-            None => format!("not {}", shown(value)),
+            None => format!("not {}", said(value.get_ref())),
             Some("") => "not an empty one".to_owned(),
             Some(text) if text.len() > LONGEST => format!("not one of {} bytes", text.len()),
             Some(text) if text.chars().any(char::is_control) => {
@@ -91,7 +91,7 @@ impl<'t> Reader<'t> {
             let known = known.join(" or ");
             self.fault(
                 value.span(),
-                format!("{what} takes {known}, not {}", shown(value)),
+                format!("{what} takes {known}, not {}", said(value.get_ref())),
             );
         }
         found.map(|(_, meaning)| *meaning)
@@ -104,7 +104,7 @@ impl<'t> Reader<'t> {
         if number.is_none() {
             let message = format!(
                 "{what} takes a whole number from 0 to {most}, not {}",
-                shown(value)
+                said(value.get_ref())
             );
             self.fault(value.span(), message);
         }
@@ -122,7 +122,7 @@ impl<'t> Reader<'t> {
         if items.is_none() {
             let message = format!(
                 "{what} takes a list such as {example}, not {}",
-                shown(value)
+                said(value.get_ref())
             );
             self.fault(value.span(), message);
         }
@@ -140,7 +140,7 @@ impl<'t> Reader<'t> {
         if table.is_none() {
             let message = format!(
                 "{what} takes a table such as {example}, not {}",
-                shown(value)
+                said(value.get_ref())
             );
             self.fault(value.span(), message);
         }
@@ -150,20 +150,3 @@ impl<'t> Reader<'t> {
 
 /// The longest text that a value may be, in bytes.
 const LONGEST: usize = 240;
-
-/// A value for a message, which must not be as long as the file.
-pub fn shown(value: &Value<'_>) -> String {
-    match value.get_ref() {
-        DeValue::String(text) => format!("{:?}", shortened(text)),
-        other => shortened(&said(other)),
-    }
-}
-
-/// The beginning of a long text.
-pub fn shortened(text: &str) -> String {
-    const SHOWN: usize = 60;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}

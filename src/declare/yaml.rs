@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::fault::Faults;
-use super::table::shortened;
+use crate::text::{quoted, shortened};
 
 /// The deepest nesting that is read.
 const DEEPEST: usize = 64;
@@ -92,7 +92,7 @@ impl Item {
         match &self.node {
             Node::Null => "nothing".to_owned(),
             Node::Plain(text) => shortened(text),
-            Node::Text(text) => format!("{:?}", shortened(text)),
+            Node::Text(text) => quoted(text),
             Node::List(_) => "a list".to_owned(),
             Node::Map(_) => "a mapping".to_owned(),
         }
@@ -225,7 +225,7 @@ impl Tree {
             Kind::Map(entries, keys, key) => match key.take() {
                 Some((name, line)) => {
                     if !keys.insert(name.clone()) {
-                        let message = format!("the key {:?} is there twice", shortened(&name));
+                        let message = format!("the key {} is there twice", quoted(&name));
                         self.doubles.push((line, message));
                     }
                     entries.push(Entry {

@@ -10,7 +10,7 @@ use super::keys::{FRAMEBUFFER, KEYS, RESERVATION, fault, size};
 use super::{Facts, Finding, Severity};
 use crate::model::parse_uuid;
 use crate::nvidia;
-use crate::text::{Lines, nearest};
+use crate::text::{Lines, nearest, quoted, shortened};
 
 const MIB: u64 = 1 << 20;
 
@@ -24,7 +24,7 @@ impl File<'_> {
     /// What stands in the line of a place.
     fn words(&self, at: usize) -> String {
         let (line, words) = (self.lines.number(at), self.lines.words(at));
-        format!("line {line}: {words}")
+        format!("line {line}: {}", shortened(words))
     }
 
     fn at(&self, severity: Severity, at: usize, message: String) -> Finding {
@@ -140,7 +140,10 @@ fn unknown(file: &File<'_>, at: usize, name: &str, known: &[&str], what: &str) -
         Some(word) => format!("; did you mean {word}?"),
         None => String::new(),
     };
-    let message = format!("the {what} {name:?} is not known, and ignored without a word{meant}");
+    let message = format!(
+        "the {what} {} is not known, and ignored without a word{meant}",
+        quoted(name)
+    );
     file.at(Severity::Warning, at, message)
 }
 
@@ -162,13 +165,18 @@ fn odd_name(
         _ => (is_number(name), "a VM's number such as 100"),
     };
     if fits && kind == "profile" && !offered.is_empty() && !offered.iter().any(|id| id == name) {
-        let message =
-            format!("[profile.{name}] is used for nothing: no card here offers that type");
+        let message = format!(
+            "[profile.{}] is used for nothing: no card here offers that type",
+            shortened(name)
+        );
         let finding = file.at(Severity::Warning, who.span().start, message);
         return Some(finding.run("vgpuctl types"));
     }
     (!fits).then(|| {
-        let message = format!("[{kind}.{name}] is used for nothing: it must name {wanted}");
+        let message = format!(
+            "[{kind}.{}] is used for nothing: it must name {wanted}",
+            shortened(name)
+        );
         file.at(Severity::Warning, who.span().start, message)
     })
 }
@@ -180,7 +188,7 @@ fn entry(
     settings: &Spanned<DeValue<'_>>,
     memory: &Memory,
 ) -> Vec<Finding> {
-    let place = format!("[{kind}.{}]", who.get_ref());
+    let place = format!("[{kind}.{}]", shortened(who.get_ref()));
     let Some(table) = settings.get_ref().as_table() else {
         let message = format!("{place} must be a table");
         return vec![file.at(Severity::Problem, who.span().start, message)];
@@ -314,15 +322,18 @@ fn pci_info_map(
             found.push(wrong(
                 at,
                 format!(
-                    "{:?} is no PCI device number such as 0x1b06",
-                    device.get_ref()
+                    "{} is no PCI device number such as 0x1b06",
+                    quoted(device.get_ref())
                 ),
             ));
         }
         let Some(table) = entry.get_ref().as_table() else {
             found.push(wrong(
                 at,
-                format!("[pci_info_map.{}] must be a table", device.get_ref()),
+                format!(
+                    "[pci_info_map.{}] must be a table",
+                    shortened(device.get_ref())
+                ),
             ));
             continue;
         };

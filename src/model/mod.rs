@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::nvidia::{TypeDetails, TypeName};
+use crate::text::quoted;
 
 pub use document::Document;
 pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid, uuid_text, vf_uuid};
@@ -32,7 +33,7 @@ impl FromStr for Attr {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             Error::new(
                 Kind::Usage,
-                format!("{text:?} is not of the form NAME=VALUE"),
+                format!("{} is not of the form NAME=VALUE", quoted(text)),
             )
         })?;
         Attr::new(name, value)

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
+use crate::text::quoted;
 
 /// The kernel's limit for one name in a directory (NAME_MAX, 255 bytes), less room for what is put
 /// behind it, such as ".lock".
@@ -38,13 +39,10 @@ fn has_control(name: &str) -> bool {
 }
 
 fn refusal(what: &str, name: &str, fault: &str) -> Error {
-    let mut shown: String = name.chars().take(60).collect();
-    if shown.len() < name.len() {
-        shown.push('…');
-    }
+    let shown = quoted(name);
     Error::new(
         Kind::Usage,
-        format!("{shown:?} is not a valid {what}: {fault}"),
+        format!("{shown} is not a valid {what}: {fault}"),
     )
 }
 

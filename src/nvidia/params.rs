@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Kind, Result};
+use crate::text::quoted;
 
 /// The attribute of a device that holds them.
 pub const ATTRIBUTE: &str = "nvidia/vgpu_params";
@@ -60,7 +61,7 @@ impl FromStr for ParamEdit {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             let error = Error::new(
                 Kind::Usage,
-                format!("{text:?} is not of the form NAME=VALUE"),
+                format!("{} is not of the form NAME=VALUE", quoted(text)),
             );
             error.hint("write it as: frame_rate_limiter=0")
         })?;
@@ -69,7 +70,10 @@ impl FromStr for ParamEdit {
         if value.contains(is_odd) {
             return Err(Error::new(
                 Kind::Usage,
-                format!("{value:?} cannot be the value of vGPU parameter {name}"),
+                format!(
+                    "{} cannot be the value of vGPU parameter {name}",
+                    quoted(value)
+                ),
             )
             .hint("a value has no spaces, commas or equals signs; give each parameter its own"));
         }
@@ -87,7 +91,7 @@ fn check_name(name: &str) -> Result<()> {
         true => Ok(()),
         false => Err(Error::new(
             Kind::Usage,
-            format!("{name:?} cannot be the name of a vGPU parameter"),
+            format!("{} cannot be the name of a vGPU parameter", quoted(name)),
         )
         .hint(format!("names are such as: {}", KNOWN.join(", ")))),
     }

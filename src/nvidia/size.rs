@@ -1,6 +1,7 @@
 //! Framebuffer sizes, as people write and read them.
 
 use crate::error::{Error, Kind, Result};
+use crate::text::quoted;
 
 /// A framebuffer size for people: "512 MiB", "2 GiB", "1.5 GiB".
 pub fn size(mib: u64) -> String {
@@ -29,8 +30,7 @@ pub fn parse_size(text: &str) -> Result<u64> {
         .zip(factor)
         .and_then(|(number, factor)| number.checked_mul(factor));
     product.ok_or_else(|| {
-        let shown: String = text.chars().take(40).collect();
-        Error::new(Kind::Usage, format!("{shown:?} is not a size"))
+        Error::new(Kind::Usage, format!("{} is not a size", quoted(text)))
             .hint("write it as 2G, 2GiB, 2048M or 512M")
     })
 }

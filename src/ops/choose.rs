@@ -3,6 +3,7 @@
 use super::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Parent, ParentId, TypeId, VgpuType};
+use crate::text::quoted;
 
 /// A parent that has the type that is wanted.
 #[derive(Debug, Clone)]
@@ -47,16 +48,13 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
         .into_iter()
         .partition(|offer| offer.vgpu_type.answers_to(text));
     match distinct(&fitting).as_slice() {
-        [] => Err(unknown_type(context, text, only, &others).hints(
-            warnings
-                .iter()
-                .map(|warning| format!("could not be read: {warning}")),
-        )),
+        [] => Err(unknown_type(context, text, only, &others).with_unread(&warnings)),
         [_] => Ok(fitting),
-        several => Err(
-            Error::new(Kind::Usage, format!("{text:?} stands for several types"))
-                .hint(format!("choose one by its id: {}", several.join(", "))),
-        ),
+        several => Err(Error::new(
+            Kind::Usage,
+            format!("{} stands for several types", quoted(text)),
+        )
+        .hint(format!("choose one by its id: {}", several.join(", ")))),
     }
 }
 
@@ -77,16 +75,20 @@ pub fn with_type(context: &Context<'_>, id: &TypeId, parents: &[Parent]) -> Vec<
 /// word, unless its name stands for one type elsewhere.
 ///
 /// # Errors
-/// As [`offers`]; a text that cannot be a type's id.
+/// As [`offers`]; a text that cannot be a type's id; the parents cannot be listed.
 pub fn type_for_definition(
     context: &Context<'_>,
     text: &str,
     parent: &ParentId,
 ) -> Result<(TypeId, Vec<String>)> {
-    let present = context.kernel.parents_named(parent, &mut Vec::new());
-    if present.is_ok() {
-        let offers = offers(context, text, Some(parent))?;
-        return Ok((offers[0].vgpu_type.id.clone(), Vec::new()));
+    match context.kernel.parents_named(parent, &mut Vec::new()) {
+        Ok(_) => {
+            let offers = offers(context, text, Some(parent))?;
+            return Ok((offers[0].vgpu_type.id.clone(), Vec::new()));
+        }
+        Err(error) if error.kind() == Kind::NotFound => {}
+        // Whether it is there is not known.
+        Err(error) => return Err(error),
     }
     let elsewhere = offers(context, text, None)
         .ok()
@@ -98,7 +100,10 @@ pub fn type_for_definition(
         None if text.contains(' ') => {
             return Err(Error::new(
                 Kind::NotFound,
-                format!("{parent} is not there now, so {text:?} cannot be looked up"),
+                format!(
+                    "{parent} is not there now, so {} cannot be looked up",
+                    quoted(text)
+                ),
             )
             .hint("give the type's id, such as nvidia-63"));
         }
@@ -125,10 +130,10 @@ fn unknown_type(
     only: Option<&ParentId>,
     others: &[Offer],
 ) -> Error {
-    let shown: String = text.chars().take(80).collect();
+    let shown = quoted(text);
     let error = match only {
-        Some(parent) => Error::new(Kind::NotFound, format!("{parent} has no type {shown:?}")),
-        None => Error::new(Kind::NotFound, format!("no parent has a type {shown:?}")),
+        Some(parent) => Error::new(Kind::NotFound, format!("{parent} has no type {shown}")),
+        None => Error::new(Kind::NotFound, format!("no parent has a type {shown}")),
     };
     if others.is_empty() {
         return match only {

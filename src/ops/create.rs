@@ -260,7 +260,7 @@ fn create_one(
         }
         match create_here(context, request, offer, uuid, &lock) {
             Ok(at) => {
-                let change = change(offer, Some(uuid), Effect::Done(Action::Create));
+                let change = change(context, offer, Some(uuid), Effect::Done(Action::Create));
                 return Ok(Made { change, at });
             }
             Err(error) if error.kind() == Kind::NoCapacity => {
@@ -317,13 +317,18 @@ fn is_there_already(context: &Context<'_>, wanted: &Definition) -> Result<bool> 
     }
 }
 
-fn change(offer: &Offer, uuid: Option<Uuid>, effect: Effect) -> Change {
-    Change {
+fn change(context: &Context<'_>, offer: &Offer, uuid: Option<Uuid>, effect: Effect) -> Change {
+    let change = Change {
         uuid,
         parent: Some(offer.parent.id.clone()),
         type_id: Some(offer.vgpu_type.id.clone()),
         type_name: offer.vgpu_type.name.clone(),
-        effect,
+        ..Change::of(effect)
+    };
+    match change.type_name {
+        Some(_) => change,
+        // It has none, or it could not be read: the second look tells which.
+        None => change.named(context),
     }
 }
 
@@ -333,7 +338,14 @@ fn plan(
     offers: &[Offer],
     foreseen: Vec<&Offer>,
 ) -> Report {
-    let planned = |offer| change(offer, request.uuid, Effect::Planned(Action::Create));
+    let planned = |offer| {
+        change(
+            context,
+            offer,
+            request.uuid,
+            Effect::Planned(Action::Create),
+        )
+    };
     let mut report = Report::of(foreseen.into_iter().map(planned).collect());
     report.cautions = cautions(context, request, offers, &report.changes);
     report

@@ -104,13 +104,13 @@ fn told(context: &Context<'_>, definition: &Definition, effect: Effect) -> Chang
     let Definition {
         parent, type_id, ..
     } = definition;
-    Change {
+    let change = Change {
         uuid: Some(definition.uuid),
         parent: Some(parent.clone()),
         type_id: Some(type_id.clone()),
-        type_name: context.kernel.type_name_if_told(parent, type_id),
-        effect,
-    }
+        ..Change::of(effect)
+    };
+    change.named(context)
 }
 
 fn refuse_defined(context: &Context<'_>, at: &Location) -> Result<()> {

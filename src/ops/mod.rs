@@ -45,7 +45,7 @@ use crate::store::Store;
 use crate::sysfs::Kernel;
 
 pub use crate::scripts::Switch;
-pub use crate::store::FunctionsAtBoot;
+pub use crate::store::{FunctionsAtBoot, RestoreResult};
 pub use attach::{AttachRequest, Attached, attach};
 pub use attach_domain::{Applied, ApplyRequest, When, attach_to_domain};
 pub use callouts::subject;
@@ -59,8 +59,7 @@ pub use gpus::{Gpu, GpusRequest, gpus};
 pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
 pub use metrics::{
-    Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, RestoreNumbers,
-    TypeNumbers, metrics,
+    Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
 pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
 pub use params::{holds_params, with_params};

@@ -5,14 +5,14 @@ use super::choose::type_for_definition;
 use super::deactivate::held;
 use super::params::{holds_params, params_in, params_now, set_params, with_params};
 use super::pick_type::{TypeWants, pick_type};
-use super::stop::change;
 use super::target::find;
 use super::wishes::keep;
-use super::{Action, Context, Effect, Report, Selector};
+use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Attr, Definition, Device, StartMode, TypeId};
 use crate::nvidia::params::{ParamEdit, Params, doubts};
 use crate::store::{Location, Lock};
+use crate::text::quoted;
 
 /// A change to the list of attributes. Indexes count from 0 in the list as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,11 +119,13 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         notes.extend(difference(request, &old, &new, device));
     }
     let cautions = boot_set_cautions(context, &old, &new);
-    let mut change = change(context, &target, effect);
-    change.type_name = context.kernel.type_name_if_told(&at.parent, &new.type_id);
-    change.parent = Some(at.parent);
-    change.type_id = Some(new.type_id);
-    let mut report = Report::of(vec![change]);
+    let change = Change {
+        uuid: Some(at.uuid),
+        parent: Some(at.parent),
+        type_id: Some(new.type_id),
+        ..Change::of(effect)
+    };
+    let mut report = Report::of(vec![change.named(context)]);
     report.notes = notes;
     report.cautions = cautions;
     Ok(report)
@@ -225,8 +227,14 @@ fn place(places: &mut [Vec<Attr>], index: usize) -> Result<&mut Vec<Attr>> {
 fn seen(context: &Context<'_>, device: &Device, wanted: &Params) -> String {
     match params_now(context, device) {
         Ok(Some(now)) if now == *wanted => "the running device has these parameters too".to_owned(),
-        Ok(Some(now)) => format!("the running device took the parameters and shows \"{now}\""),
-        _ => "the running device took the parameters and does not show them".to_owned(),
+        Ok(Some(now)) => {
+            let now = quoted(&now.to_string());
+            format!("the running device took the parameters and shows {now}")
+        }
+        Ok(None) => "the running device took the parameters and does not show them".to_owned(),
+        Err(error) => {
+            format!("the running device took the parameters; what it has now is not known: {error}")
+        }
     }
 }
 

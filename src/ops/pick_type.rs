@@ -69,16 +69,12 @@ pub fn pick_type(
         (Some(one), None) => Ok(one.vgpu_type.id.clone()),
         (Some(_), Some(_)) => Err(several(wants, &all, only)),
         (None, _) => {
-            let unread = answer
-                .warnings
-                .iter()
-                .map(|w| format!("could not be read: {w}"));
             let to_come = match (only, all.is_empty()) {
                 (None, false) => types_to_come(context),
                 _ => Vec::new(),
             };
             let error = none(wants, &all, only).hints(to_come);
-            Err(error.hints(unread).hints(answer.notes))
+            Err(error.with_unread(&answer.warnings).hints(answer.notes))
         }
     }
 }

@@ -56,11 +56,8 @@ pub fn plan(
 /// What became of a GPU's virtual functions.
 pub fn told(gpu: &ParentId, effect: Effect) -> Change {
     Change {
-        uuid: None,
         parent: Some(gpu.clone()),
-        type_id: None,
-        type_name: None,
-        effect,
+        ..Change::of(effect)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::Context;
 use crate::error::{Error, Kind, Warnings};
 use crate::model::{ParentId, TypeId};
 
@@ -82,18 +83,35 @@ pub struct Change {
     pub type_name: Option<String>,
     /// What became of it.
     pub effect: Effect,
+    /// What could not be read and is missing here; it had no say in what became of the device.
+    pub unread: Warnings,
 }
 
 impl Change {
-    /// A failure before it was known which device was meant.
-    pub fn failed(error: Error) -> Change {
+    /// What became of nothing that is known by name.
+    pub fn of(effect: Effect) -> Change {
         Change {
             uuid: None,
             parent: None,
             type_id: None,
             type_name: None,
-            effect: Effect::Failed(error),
+            effect,
+            unread: Vec::new(),
         }
+    }
+
+    /// A failure before it was known which device was meant.
+    pub fn failed(error: Error) -> Change {
+        Change::of(Effect::Failed(error))
+    }
+
+    /// The same, with the name of its type.
+    pub fn named(mut self, context: &Context<'_>) -> Change {
+        self.type_name = match (&self.parent, &self.type_id) {
+            (Some(parent), Some(id)) => context.kernel.type_name(parent, id, &mut self.unread),
+            _ => None,
+        };
+        self
     }
 
     /// The error, where it failed.
@@ -149,10 +167,7 @@ mod tests {
     use super::*;
 
     fn change(effect: Effect) -> Change {
-        Change {
-            effect,
-            ..Change::failed(Error::new(Kind::Failed, ""))
-        }
+        Change::of(effect)
     }
 
     #[test]

@@ -46,13 +46,13 @@ pub fn told(context: &Context<'_>, definition: Definition, effect: Effect) -> Ch
         type_id,
         ..
     } = definition;
-    Change {
+    let change = Change {
         uuid: Some(uuid),
-        type_name: context.kernel.type_name_if_told(&parent, &type_id),
         parent: Some(parent),
         type_id: Some(type_id),
-        effect,
-    }
+        ..Change::of(effect)
+    };
+    change.named(context)
 }
 
 /// Makes the device that is defined, unless it is there already. The definition is read again under

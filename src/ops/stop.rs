@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::deactivate::{patiently, refuse_held, take_away, take_away_for_good};
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
-use crate::error::{Result, if_present};
+use crate::error::{Result, Warnings, or_warn};
 use crate::model::{ParentId, Seat, TypeId};
 use crate::store::Location;
 
@@ -91,32 +91,37 @@ pub fn each(selectors: &[Selector], mut one: impl FnMut(&Selector) -> Result<Cha
 
 /// Tells about a target, with its type's name while it can still be read.
 pub fn change(context: &Context<'_>, target: &Target, effect: Effect) -> Change {
-    let (parent, type_id) = place(context, target);
-    let type_name = match (&parent, &type_id) {
-        (Some(parent), Some(id)) => context.kernel.type_name_if_told(parent, id),
-        _ => None,
-    };
-    let foreign = target.device.as_ref().map(|device| &device.seat);
-    let (uuid, parent) = match foreign {
-        Some(Seat::ForeignVf(vf)) => (None, Some(vf.clone())),
-        _ => (Some(target.uuid), parent),
-    };
-    Change {
-        uuid,
+    let mut unread = Vec::new();
+    let (parent, type_id) = place(context, target, &mut unread);
+    let change = Change {
+        uuid: Some(target.uuid),
         parent,
         type_id,
-        type_name,
-        effect,
+        unread,
+        ..Change::of(effect)
+    };
+    let change = change.named(context);
+    match target.device.as_ref().map(|device| &device.seat) {
+        Some(Seat::ForeignVf(vf)) => Change {
+            uuid: None,
+            parent: Some(vf.clone()),
+            ..change
+        },
+        _ => change,
     }
 }
 
-fn place(context: &Context<'_>, target: &Target) -> (Option<ParentId>, Option<TypeId>) {
+fn place(
+    context: &Context<'_>,
+    target: &Target,
+    unread: &mut Warnings,
+) -> (Option<ParentId>, Option<TypeId>) {
     if let Some(device) = &target.device {
         return (Some(device.parent.clone()), Some(device.type_id.clone()));
     }
     match target.defined.first() {
         Some(at) => {
-            let definition = if_present(context.store.read(at)).ok().flatten();
+            let definition = or_warn(context.store.read(at), unread);
             (Some(at.parent.clone()), definition.map(|d| d.type_id))
         }
         None => (None, None),

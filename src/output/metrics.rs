@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::ops::{GpuNumbers, Metrics, RestoreNumbers, TypeNumbers};
+use crate::ops::{GpuNumbers, Metrics, RestoreResult, TypeNumbers};
 
 const MIB: u64 = 1 << 20;
 
@@ -209,8 +209,8 @@ fn of_devices(metrics: &Metrics) -> Family {
     }
 }
 
-fn of_restores(restores: &[RestoreNumbers]) -> [Family; 3] {
-    let outcomes = |one: &RestoreNumbers| {
+fn of_restores(restores: &[RestoreResult]) -> [Family; 3] {
+    let outcomes = |one: &RestoreResult| {
         let counts = [
             ("started", one.started),
             ("active", one.active),
@@ -221,7 +221,7 @@ fn of_restores(restores: &[RestoreNumbers]) -> [Family; 3] {
             value: Number::Whole(count),
         })
     };
-    let times = |name, help, time: fn(&RestoreNumbers) -> f64| Family {
+    let times = |name, help, time: fn(&RestoreResult) -> f64| Family {
         name,
         help,
         samples: restores

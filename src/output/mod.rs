@@ -103,14 +103,22 @@ impl Reply {
         }
     }
 
-    /// What the user should know beforehand. Unlike bad data, it makes no answer partial.
-    pub fn cautions(&self) -> &[Error] {
-        match self {
-            Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
-                &report.cautions
+    /// What the user should know beforehand, and what is left out of what was done. Unlike other bad
+    /// data, it makes no answer partial. Each is told once, however many devices it concerns.
+    pub fn cautions(&self) -> Vec<&Error> {
+        let (Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report)) = self else {
+            return self
+                .plan()
+                .map_or(Vec::new(), |plan| plan.cautions.iter().collect());
+        };
+        let unread = report.changes.iter().flat_map(|change| &change.unread);
+        let mut told: Vec<&Error> = Vec::new();
+        for caution in report.cautions.iter().chain(unread) {
+            if !told.contains(&caution) {
+                told.push(caution);
             }
-            _ => self.plan().map_or(&[], |plan| &plan.cautions),
         }
+        told
     }
 
     /// The plan that this tells of.

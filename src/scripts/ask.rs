@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::scripts::answer::{self, Capabilities};
 use crate::scripts::run::{self, Ended, Output};
 use crate::scripts::{Action, Event, LIMIT_VARIABLE, Scripts, State, Subject, lock};
+use crate::text::quoted;
 
 /// The exit status that says "not my type".
 const NOT_MINE: i32 = 2;
@@ -142,7 +143,7 @@ impl Scripts<'_> {
             Some(_) => answer::capabilities(&ended.stdout),
         };
         for word in can.iter().flat_map(|can| &can.unknown) {
-            let message = format!("a script serves something unknown, {word:?}");
+            let message = format!("a script serves something unknown, {}", quoted(word));
             lock(&self.warnings).push(Error::new(Kind::Failed, message).at(script));
         }
         Ok(can)

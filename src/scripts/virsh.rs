@@ -11,6 +11,7 @@ use super::run::{Ended, Output, run};
 use crate::error::{Error, Kind, Result};
 use crate::host::STANDARD_INPUT;
 use crate::model::parse_uuid;
+use crate::text::quoted;
 
 /// Found in PATH, as the user's own `virsh` is.
 const PROGRAM: &str = "virsh";
@@ -114,7 +115,11 @@ impl Virsh {
                 parse_uuid(line).map_err(|_| {
                     Error::new(
                         Kind::Failed,
-                        format!("virsh {} answered with no UUID: {line:?}", words.join(" ")),
+                        format!(
+                            "virsh {} answered with no UUID: {}",
+                            words.join(" "),
+                            quoted(line)
+                        ),
                     )
                 })
             })

@@ -1,6 +1,7 @@
 //! Files that are either as before or as after, whenever the machine stops.
 
 use std::fs::DirBuilder;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -19,6 +20,15 @@ use crate::error::{Error, Result, if_present};
 /// lock; it is hidden, so that nobody takes it for a definition, and the next writer takes it over.
 const UNFINISHED: &str = ".vgpuctl.tmp";
 
+/// Makes a directory and those above it, for everybody to read. What is there already will do: who
+/// opens it says what is wrong with it.
+pub fn make_all(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().recursive(true).mode(0o755).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// Opens `name` below `top`, making both where they are missing.
 pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
     let path = top.join(name);
@@ -28,11 +38,7 @@ pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
         return Ok(dir);
     }
     let failed = |path: &Path, errno| refused("cannot make the directory", path, errno);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(top)
-        .map_err(|error| failed(top, errno_of(&error)))?;
+    make_all(top).map_err(|error| failed(top, errno_of(&error)))?;
     let dir = Dir::open(top)?;
     match mkdirat(&dir, name, Mode::from_bits_truncate(0o755)) {
         Ok(()) => debug!("make {}", path.display()),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, Document, FrameworkKind, ParentId, StartMode};
+use crate::text::shortened;
 
 use super::Location;
 
@@ -34,7 +35,8 @@ pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
         Some(Value::String(word)) if word == "manual" => StartMode::Manual,
         Some(other) => {
             return Err(bad(&format!(
-                "\"start\" is {other}, neither \"auto\" nor \"manual\""
+                "\"start\" is {}, neither \"auto\" nor \"manual\"",
+                shortened(&other.to_string())
             )));
         }
     };
@@ -70,7 +72,8 @@ fn parse_attr(value: &Value) -> Result<Attr> {
     match fields.and_then(|fields| fields.iter().next()) {
         Some((name, Value::String(value))) => Attr::new(name, value).map_err(inside),
         _ => Err(bad(&format!(
-            "the attribute {value} is not of the form {{\"name\": \"value\"}}"
+            "the attribute {} is not of the form {{\"name\": \"value\"}}",
+            shortened(&value.to_string())
         ))),
     }
 }

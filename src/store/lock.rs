@@ -1,8 +1,8 @@
 //! One writer at a time. A lock's file is never deleted: two processes could then hold "the" lock.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use log::{debug, warn};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::atomic::make_all;
 use super::errno_of;
 use crate::error::{Error, Kind, Result};
 
@@ -45,12 +46,7 @@ impl Lock {
     pub fn take(dir: &Path, path: &Path) -> Result<Lock> {
         let failed =
             |error: io::Error| Error::system("cannot take the lock", path, errno_of(&error));
-        let mut maker = DirBuilder::new();
-        maker
-            .recursive(true)
-            .mode(0o755)
-            .create(dir)
-            .map_err(failed)?;
+        make_all(dir).map_err(failed)?;
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)

@@ -4,13 +4,13 @@
 //! the parents that it covered, and the one that ends last stands. It lives in `/run`: before the
 //! first restore after a boot there is nothing.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 
 use log::debug;
 use serde_json::{Value, json};
 
+use super::atomic::make_all;
 use super::publish::publish;
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, errno_of, if_present};
@@ -52,11 +52,7 @@ impl<'h> RestoreResults<'h> {
     pub fn write(&self, parent: &ParentId, result: &RestoreResult) -> Result<()> {
         let dir = self.host.restore_results();
         let what = format!("cannot note for the metrics what the restore of {parent} came to");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&dir)
-            .map_err(|error| Error::system(&what, &dir, errno_of(&error)))?;
+        make_all(&dir).map_err(|error| Error::system(&what, &dir, errno_of(&error)))?;
         let document = json!({
             "version": 1,
             "gpu": result.gpu.as_str(),

@@ -7,6 +7,7 @@ use crate::model::ParentId;
 use super::names::parents_in;
 use super::{GPU_SETTINGS, Lock, Store, atomic};
 use crate::model::FrameworkKind;
+use crate::text::quoted;
 
 /// Whether boot switches a GPU's virtual functions on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,6 +90,7 @@ impl Store<'_> {
         let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
         let dir = atomic::make_dir(&self.shelf(FrameworkKind::Vfio), gpu.as_str())?;
         atomic::replace(&dir, GPU_SETTINGS, text.as_bytes())
+            .map_err(|error| error.retold(format!("cannot write the settings of {gpu}")))
     }
 
     /// Where a GPU's settings are, there or not.
@@ -139,7 +141,7 @@ pub(crate) fn parse(text: &str) -> Result<GpuSettings> {
             _ => {
                 return Err(Error::new(
                     Kind::Failed,
-                    format!("line {} is not understood: {line:?}", index + 1),
+                    format!("line {} is not understood: {}", index + 1, quoted(line)),
                 )
                 .hint(
                     "lines can be: vfs = enable, vfs = leave, mixed-sizes = yes, mixed-sizes = no",

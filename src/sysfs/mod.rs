@@ -113,10 +113,9 @@ impl<'h> Kernel<'h> {
         if !functions.is_empty() {
             return Ok(functions);
         }
-        let odd = warnings.iter().skip(before);
         let error = no_parent(id)
             .hints(self.switched_off(id))
-            .hints(odd.map(|error| format!("could not be read: {error}")));
+            .with_unread(&warnings[before..]);
         Err(match known.is_empty() {
             true => error.hints(self.why_no_parents()),
             false => error.hint(format!("parents here: {}", known.join(", "))),
@@ -350,11 +349,6 @@ impl<'h> Kernel<'h> {
     ) -> Option<String> {
         let mut frameworks = self.frameworks.iter();
         frameworks.find_map(|framework| framework.type_name(parent, id, warnings))
-    }
-
-    /// As [`Kernel::type_name`], where it only adds to what is told: what cannot be read is left out.
-    pub fn type_name_if_told(&self, parent: &ParentId, id: &TypeId) -> Option<String> {
-        self.type_name(parent, id, &mut Vec::new())
     }
 
     /// Why the host may have no parents at all: one sentence for each framework.

@@ -3,7 +3,7 @@
 
 use super::{attr, pci};
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
 
@@ -53,20 +53,14 @@ pub fn gpu(host: &Host, id: &ParentId) -> Result<Option<SriovGpu>> {
     let Some(dir) = if_present(Dir::open(host.pci_devices().join(id.as_str())))? else {
         return Ok(None);
     };
-    let Some(text) = if_present(dir.read_text(TOTAL))? else {
-        return Ok(None);
-    };
-    let total = text.parse().map_err(|_| {
-        Error::new(Kind::Failed, format!("{text:?} is no number of functions")).at(dir.join(TOTAL))
-    })?;
-    if total == 0 {
-        return Ok(None);
+    match if_present(dir.read_number(TOTAL, "functions"))? {
+        None | Some(0) => Ok(None),
+        Some(total) => Ok(Some(SriovGpu {
+            gpu: id.clone(),
+            total,
+            functions: pci::virtual_functions(dir)?,
+        })),
     }
-    Ok(Some(SriovGpu {
-        gpu: id.clone(),
-        total,
-        functions: pci::virtual_functions(dir)?,
-    }))
 }
 
 /// How many functions the GPU is to have now. While they are being switched the kernel answers only
@@ -76,10 +70,7 @@ pub fn gpu(host: &Host, id: &ParentId) -> Result<Option<SriovGpu>> {
 /// It cannot be read.
 pub fn number(host: &Host, gpu: &ParentId) -> Result<usize> {
     let dir = Dir::open(host.pci_devices().join(gpu.as_str()))?;
-    let text = dir.read_text(NUMBER)?;
-    text.parse().map_err(|_| {
-        Error::new(Kind::Failed, format!("{text:?} is no number of functions")).at(dir.join(NUMBER))
-    })
+    dir.read_number(NUMBER, "functions")
 }
 
 /// Asks the kernel for that many functions, 0 for none: for drivers without a program for it.

@@ -4,6 +4,7 @@
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, or_warn};
 use crate::model::{TypeId, VgpuType};
+use crate::text::quoted;
 
 /// The files of types, of one after the other.
 pub struct TypeFiles<'d> {
@@ -77,7 +78,7 @@ impl<'d> TypeFiles<'d> {
         let text = self.required("available_instances", warnings)?;
         let free = text.trim().parse().ok();
         if free.is_none() {
-            let message = format!("{text:?} is not a number of instances");
+            let message = format!("{} is not a number of instances", quoted(&text));
             warnings.push(Error::new(Kind::Failed, message).at(self.types.join(&self.path)));
         }
         free

@@ -192,3 +192,23 @@ fn a_modified_link_becomes_a_file_of_ordinary_mode() {
     let mode = std::fs::symlink_metadata(&path).unwrap().permissions();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode), 0o100_644);
 }
+
+#[test]
+fn a_long_value_is_quoted_as_far_as_a_message_goes() {
+    let long = "x".repeat(5000);
+    let texts = [
+        format!(r#"{{"mdev_type":"{long}","start":"auto"}}"#),
+        format!(r#"{{"mdev_type":"nvidia-63","start":"\u0007{long}"}}"#),
+        format!(r#"{{"mdev_type":"nvidia-63","start":"auto","attrs":[{{"\u001b{long}":"1"}}]}}"#),
+        format!(r#"{{"mdev_type":"nvidia-63","start":"auto","attrs":["{long}"]}}"#),
+    ];
+    let (host, path) = host_with(b"");
+    for text in texts {
+        std::fs::write(&path, &text).unwrap();
+        let run = host.run("list").expect(7);
+        let message = run.stderr.trim_end().replace(path.to_str().unwrap(), "");
+        assert!(message.contains("xxx…"), "{message}");
+        assert!(message.chars().count() < 200, "{message}");
+        assert!(!message.contains(char::is_control), "{message:?}");
+    }
+}

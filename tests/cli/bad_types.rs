@@ -197,3 +197,49 @@ fn numbers_of_a_card_that_cannot_be_read_hide_nothing_else_of_it() {
     assert!(first.ends_with("[--------] 0 MiB of 8 GiB"), "{run:?}");
     assert!(run.stderr.contains("0000:81:00.0/vendor: "), "{run:?}");
 }
+
+#[test]
+fn a_name_that_cannot_be_read_is_missed_once_by_every_change_and_stops_none() {
+    let host = SimHost::start("two-p4");
+    for n in [1, 2] {
+        put_auto(&host, P1, &uuid(n), "nvidia-63");
+    }
+    let name = format!("{P1}/nvidia-63/name");
+    host.ctl(&["break", &name, "eio"]);
+    assert_snapshot!(host.run("restore").snapshot(&host), @"
+    status: 0
+    --- stdout
+    started  a0000001-0000-4000-8000-000000000000 nvidia-63 on 0000:81:00.0
+    started  a0000002-0000-4000-8000-000000000000 nvidia-63 on 0000:81:00.0
+    --- stderr
+    warning: cannot read: [ROOT]/sys/class/mdev_bus/0000:81:00.0/mdev_supported_types/nvidia-63/name: Input/output error (EIO)
+    ");
+
+    let (one, new) = (uuid(1), uuid(3));
+    for line in [
+        format!("stop {one} --dry-run"),
+        format!("stop {one}"),
+        format!("start {one}"),
+        format!("modify {one} --manual"),
+        format!("remove {one}"),
+        format!("define -t nvidia-63 -p {P1} -u {new} --manual"),
+        format!("undefine {new}"),
+        format!("create -t nvidia-63 -p {P1} -u {new}"),
+    ] {
+        let run = host.run(&line).expect(0);
+        let told = run
+            .stderr
+            .matches("nvidia-63/name: Input/output error (EIO)");
+        assert_eq!(told.count(), 1, "{line}: {run:#?}");
+    }
+    let answer = host
+        .run(&format!("stop {} --json", uuid(2)))
+        .expect(0)
+        .json();
+    assert_eq!(answer["changes"][0]["type_name"], serde_json::Value::Null);
+    assert_eq!(answer["warnings"][0]["cause"], "Input/output error (EIO)");
+
+    host.ctl(&["break", &name, "missing"]);
+    let run = host.run("restore").expect(0);
+    assert_eq!(run.stderr, "", "a type need not have a name");
+}

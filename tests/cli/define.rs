@@ -170,7 +170,8 @@ fn definitions_that_cannot_be_understood_can_be_undefined() {
     let host = SimHost::start("two-p4");
     for bad in [&b""[..], b"{", b"[]", b"\xff\xfe", b"{\"mdev_type\":5}"] {
         let path = put(&host, P1, &uuid(1), bad);
-        host.run(&format!("undefine {}", uuid(1))).expect(0);
+        let run = host.run(&format!("undefine {}", uuid(1))).expect(0);
+        assert!(run.stderr.contains("is unusable: "), "{bad:?}: {run:?}");
         assert!(!path.exists(), "{bad:?}");
     }
 }

@@ -134,9 +134,12 @@ impl Fault {
     }
 
     /// The path of what failed, and the kernel's answer, are told.
-    fn is_told(&self) -> bool {
+    fn is_told(&self, line: &str) -> bool {
         let said = format!("{}{}", self.run.stdout, self.run.stderr);
-        let is_named = self.calls.iter().any(|call| said.contains(name_of(call)));
+        let is_named = self
+            .calls
+            .iter()
+            .any(|call| said.contains(name_of(call, line)));
         let is_explained = said.contains(&format!("({})", self.error));
         // A child tells only that it failed; EBUSY of a node means that somebody has it open.
         let is_in_words =
@@ -146,7 +149,7 @@ impl Fault {
 }
 
 /// What users know a call's file by: the last part of its path.
-fn name_of(call: &str) -> &str {
+fn name_of<'c>(call: &'c str, line: &str) -> &'c str {
     let arguments = call.split_once('(').map_or("", |(_, rest)| rest);
     let quoted = arguments.split('"').nth(1).filter(|name| !name.is_empty());
     let is_about_content = call.contains("read(") || call.contains("write(");
@@ -161,7 +164,8 @@ fn name_of(call: &str) -> &str {
         .strip_prefix('.')
         .and_then(|name| name.rsplit_once('.'));
     match name {
-        // What is told is the definition that it was to become.
+        // What is told is what it was to become: a GPU's settings, or the definition.
+        ".vgpuctl.tmp" if line.starts_with("vfs") => "gpu.conf",
         ".vgpuctl.tmp" => crate::faults::UUID,
         // What was to be removed by a process that needs these.
         "null" => "remove",
@@ -170,7 +174,7 @@ fn name_of(call: &str) -> &str {
             "sriov-manage"
         }
         name if name.starts_with("pipe:") => "remove",
-        _ if call.contains("/run/vgpuctl/vfs") && of_pid.is_some() => of_pid.unwrap().0,
+        _ if call.contains("/run/vgpuctl/") && of_pid.is_some() => of_pid.unwrap().0,
         name => name,
     }
 }
@@ -203,7 +207,8 @@ pub fn judge(
     {
         return Err("the same command again does not settle it");
     }
-    if run.status == 0 && now == *after && run.stdout == truth.stdout {
+    let is_whole = run.stdout == truth.stdout && run.stderr == truth.stderr;
+    if run.status == 0 && now == *after && is_whole {
         return Ok(End::Unharmed);
     }
     if fault.error == "ENOENT" && !fault.is_of("write(1<") {
@@ -219,23 +224,25 @@ pub fn judge(
     {
         return Ok(End::Warned);
     }
-    // `apply` and `plan` may have done all, and warn of what it could not read on the way.
-    if run.status == 0
-        && (line.starts_with("apply") || line.starts_with("plan"))
-        && now == *after
-        && fault.is_told()
-    {
+    if run.status == 0 && now == *after && may_end_well(line) && fault.is_told(line) {
         return Ok(End::Warned);
     }
     if run.status == 0 {
         return Err("another answer without a word");
     }
-    match fault.is_told() {
+    match fault.is_told(line) {
         false => Err("the path or the kernel's answer is not told"),
         true if is_between => Ok(End::Between),
         true if run.status == 7 => Ok(End::Warned),
         true => Ok(End::Refused),
     }
+}
+
+/// Commands that change something have done all; `plan` knows all that it needs. Others owe all of
+/// an answer, so that a part of it is no success.
+fn may_end_well(line: &str) -> bool {
+    let answers = ["types", "gpus", "list", "show", "attach", "vfs --json"];
+    !answers.iter().any(|verb| line.starts_with(verb))
 }
 
 impl State {

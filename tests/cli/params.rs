@@ -284,7 +284,12 @@ fn what_the_device_does_not_show_as_written_is_told() {
     let file = format!("{}/nvidia/vgpu_params", uuid(1));
     host.ctl(&["break", &file, "eio"]);
     let run = modify(&host, "--param disable_vnc=0").expect(0);
-    assert!(run.stderr.contains("and does not show them"), "{run:?}");
+    assert!(
+        run.stderr.contains("is not known: cannot read: "),
+        "{run:?}"
+    );
+    let cause = format!("{file}: Input/output error (EIO)");
+    assert!(run.stderr.contains(&cause), "{run:?}");
     assert_eq!(on_device(&host), "disable_vnc=0");
     let run = host.run(&format!("show {}", uuid(1))).expect(7);
     assert!(

@@ -3,7 +3,7 @@
 //! one counts.
 
 use super::super::fault::Faults;
-use super::super::table::shortened;
+use crate::text::quoted;
 
 /// One option.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +62,7 @@ pub fn settings(text: &str, faults: &mut Faults) -> Vec<Setting> {
                 }
                 (None, _) => faults.add(line, "an option before the first [section]"),
                 (_, None) => {
-                    let message =
-                        format!("neither NAME = VALUE nor [section]: {:?}", shortened(words));
+                    let message = format!("neither NAME = VALUE nor [section]: {}", quoted(words));
                     faults.add(line, message);
                 }
             }

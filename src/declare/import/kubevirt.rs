@@ -5,12 +5,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::super::fault::Faults;
-use super::super::table::shortened;
 use super::super::yaml::{Item, Node, documents};
 use super::super::{Declaration, GpuFacts, GpuName, Reading, Source};
 use super::{Groups, gpu, only_there, up_to};
 use crate::error::{Error, Kind, Result};
 use crate::nvidia::short_name;
+use crate::text::shortened;
 
 const NAME: &str = "mediatedDevicesConfiguration";
 /// The newer spelling comes first, and counts where it lists something.

@@ -5,11 +5,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::fault::Faults;
-use super::super::table::shortened;
 use super::super::{Declaration, GpuFacts, GpuName, LARGEST, Reading, Source, Unlisted};
 use super::ini::{Setting, settings};
 use super::{Groups, gpu, up_to};
 use crate::error::Result;
+use crate::text::quoted;
 
 /// Reads it.
 ///
@@ -41,7 +41,7 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
         };
         let line = enabled.map_or(1, |setting| setting.line);
         if name.chars().any(char::is_control) || !seen.insert(name) {
-            let message = format!("{:?} is no type, or is there twice", shortened(name));
+            let message = format!("{} is no type, or is there twice", quoted(name));
             faults.add(line, message);
             continue;
         }
@@ -73,8 +73,8 @@ fn most(setting: &Setting, faults: &mut Faults) -> Option<u32> {
     let number = number.filter(|number| (1..=LARGEST).contains(number));
     if number.is_none() {
         let message = format!(
-            "max_instances takes a number from 1 to {LARGEST}, not {:?}",
-            shortened(&setting.value)
+            "max_instances takes a number from 1 to {LARGEST}, not {}",
+            quoted(&setting.value)
         );
         faults.add(setting.line, message);
     }
@@ -92,8 +92,8 @@ fn refuse_shared(wishes: &[Wish<'_>], faults: &mut Faults) {
             match owners.insert(address, wish.name) {
                 Some(other) if other != wish.name => {
                     let message = format!(
-                        "{:?} is {other}'s already: a device has one type",
-                        shortened(address)
+                        "{} is {other}'s already: a device has one type",
+                        quoted(address)
                     );
                     faults.add(addresses.line, message);
                 }
@@ -163,7 +163,7 @@ fn by_room(
         }
     }
     for address in unknown {
-        notes.push(format!("this host has no GPU at {:?}", shortened(address)));
+        notes.push(format!("this host has no GPU at {}", quoted(address)));
     }
     rooms
 }

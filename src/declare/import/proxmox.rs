@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::super::fault::Faults;
-use super::super::table::shortened;
 use super::super::{
     Declaration, GpuChoice, GpuFacts, GpuName, Member, Members, Reading, Source, Unlisted,
 };
@@ -16,6 +15,7 @@ use super::proxmox_line::{Mappings, On, Wanted, gpu_at, mappings, wanted, whole_
 use super::{Groups, gpu};
 use crate::error::{Error, Kind, Result};
 use crate::model::StartMode;
+use crate::text::{quoted, shortened};
 
 /// The name of the cluster's file of mappings.
 const MAPPINGS: &str = "pci.cfg";
@@ -141,8 +141,8 @@ impl<'f> Import<'f> {
                 Some(Some(addresses)) => (addresses, true),
                 Some(None) => {
                     return Err(format!(
-                        "there is no mapping {:?} in {MAPPINGS}",
-                        shortened(name)
+                        "there is no mapping {} in {MAPPINGS}",
+                        quoted(name)
                     ));
                 }
                 None => {
@@ -158,7 +158,7 @@ impl<'f> Import<'f> {
         let mut notes = Vec::new();
         for address in addresses {
             let whole = whole_address(address)
-                .ok_or_else(|| format!("{:?} is no PCI address", shortened(address)))?;
+                .ok_or_else(|| format!("{} is no PCI address", quoted(address)))?;
             let here = gpu_at(self.gpus, &whole);
             if let Some(known) = here.filter(|known| known.id != whole) {
                 let note = format!(

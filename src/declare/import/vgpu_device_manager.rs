@@ -3,13 +3,12 @@
 //! one GPU, the later one counts.
 
 use super::super::fault::Faults;
-use super::super::table::shortened;
 use super::super::yaml::{Item, Node, documents};
 use super::super::{Amount, Declaration, GpuFacts, GpuName, LARGEST, Members, Reading, Source};
 use super::{Groups, gpu, only_there};
 use crate::error::Result;
 use crate::nvidia::NVIDIA;
-use crate::text::nearest;
+use crate::text::{nearest, quoted, shortened};
 
 /// One entry of a configuration.
 struct Entry<'f> {
@@ -125,8 +124,8 @@ fn only(item: &Item, place: &str, known: &[&str], faults: &mut Faults) {
             Some(word) => format!("did you mean {word}?"),
             None => format!("it takes {}", known.join(", ")),
         };
-        let key = shortened(&entry.key);
-        faults.add(entry.line, format!("{place} has no key {key:?}; {next}"));
+        let key = quoted(&entry.key);
+        faults.add(entry.line, format!("{place} has no key {key}; {next}"));
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Metrics {
     /// Devices that are active or defined, zeros among them.
     pub devices: Vec<DeviceCount>,
     /// What the last restore came to, by GPU.
-    pub restores: Vec<RestoreNumbers>,
+    pub restores: Vec<RestoreResult>,
     /// How many things of each kind could not be read.
     pub unreadable: Vec<(Area, usize)>,
 }
@@ -112,23 +112,6 @@ pub struct DeviceCount {
     pub count: u64,
 }
 
-/// What the last restore came to on one GPU.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RestoreNumbers {
-    /// The GPU.
-    pub gpu: ParentId,
-    /// When it began, in seconds since 1970.
-    pub start: f64,
-    /// How long it took, in seconds.
-    pub seconds: f64,
-    /// Devices that it made.
-    pub started: u64,
-    /// Devices that were as wanted already.
-    pub active: u64,
-    /// Devices that it could not make.
-    pub failed: u64,
-}
-
 /// All numbers. This never fails: what cannot be read is counted.
 pub fn metrics(context: &Context<'_>, _request: &MetricsRequest) -> Answer<Metrics> {
     let mut tally = Tally::default();
@@ -198,25 +181,45 @@ impl Homes {
 }
 
 /// Each parent of a GPU keeps its own result: they count together, and the last one's time holds.
-fn by_gpu(results: Vec<RestoreResult>) -> Vec<RestoreNumbers> {
-    let mut all: BTreeMap<ParentId, RestoreNumbers> = BTreeMap::new();
+fn by_gpu(results: Vec<RestoreResult>) -> Vec<RestoreResult> {
+    let mut all: BTreeMap<ParentId, RestoreResult> = BTreeMap::new();
     for one in results {
-        let sum = all
-            .entry(one.gpu.clone())
-            .or_insert_with(|| RestoreNumbers {
-                gpu: one.gpu,
-                start: one.start,
-                seconds: one.seconds,
-                started: 0,
-                active: 0,
-                failed: 0,
-            });
+        let Some(sum) = all.get_mut(&one.gpu) else {
+            all.insert(one.gpu.clone(), one);
+            continue;
+        };
         if one.start > sum.start {
             (sum.start, sum.seconds) = (one.start, one.seconds);
         }
-        sum.started += one.started;
-        sum.active += one.active;
-        sum.failed += one.failed;
+        // They are what files hold.
+        sum.started = sum.started.saturating_add(one.started);
+        sum.active = sum.active.saturating_add(one.active);
+        sum.failed = sum.failed.saturating_add(one.failed);
     }
     all.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_one_gpu_count_together_whatever_their_files_hold() {
+        let result = |gpu: &str, start: f64, started: u64| RestoreResult {
+            gpu: gpu.parse().unwrap(),
+            start,
+            seconds: start / 10.0,
+            started,
+            active: 1,
+            failed: 0,
+        };
+        let one = |start, started| result("0000:41:00.0", start, started);
+        let other = result("0000:81:00.0", 5.0, 3);
+        let all = by_gpu(vec![one(20.0, u64::MAX), other.clone(), one(10.0, 2)]);
+        let both = RestoreResult {
+            active: 2,
+            ..one(20.0, u64::MAX)
+        };
+        assert_eq!(all, [both, other]);
+    }
 }

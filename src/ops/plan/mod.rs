@@ -145,10 +145,8 @@ impl Plan {
 pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>> {
     let world = observe::observe(context)?;
     let mut identity = Identity::Of(context.host);
-    let odd = world.warnings.iter();
-    let odd = odd.map(|error| format!("could not be read: {error}"));
     let wanted = resolve(&world, &request.declaration, &mut identity)
-        .map_err(|error| error.hints(odd.collect::<Vec<_>>()))
+        .map_err(|error| error.with_unread(&world.warnings))
         .map_err(|error| match error.kind() {
             Kind::NotFound => error.hints(types_to_come(context)),
             _ => error,

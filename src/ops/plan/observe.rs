@@ -209,7 +209,7 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
         }
         let name = context
             .kernel
-            .type_name_if_told(&device.parent, &device.type_id);
+            .type_name(&device.parent, &device.type_id, &mut world.warnings);
         gpu.types.push(VgpuType {
             id: device.type_id.clone(),
             name,

@@ -12,6 +12,7 @@ use crate::declare::{
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::model::{Device, TypeId, VgpuType};
+use crate::text::quoted;
 
 /// A group on this host.
 pub struct Wanted<'d> {
@@ -166,7 +167,7 @@ fn gpus_of(world: &World, choice: &GpuChoice) -> Result<Vec<usize>> {
 
 fn no_gpu(world: &World, name: &GpuName) -> Error {
     let message = match name {
-        GpuName::Text(text) => format!("there is no GPU {text:?}"),
+        GpuName::Text(text) => format!("there is no GPU {}", quoted(text)),
         GpuName::Index(index) => format!("there is no GPU of index {index}"),
     };
     let known: Vec<String> = world
@@ -204,15 +205,16 @@ fn type_of<'w>(world: &'w World, group: &Group, gpus: &[usize]) -> Result<&'w Vg
         [only] => Ok(only),
         [] => Err(Error::new(
             Kind::NotFound,
-            format!("none of its GPUs has a type {text:?}"),
+            format!("none of its GPUs has a type {}", quoted(text)),
         )
         .hint("see what there is: vgpuctl types")),
         several => {
             let ids: Vec<&str> = several.iter().map(|one| one.id.as_str()).collect();
-            Err(
-                Error::new(Kind::Usage, format!("{text:?} stands for several types"))
-                    .hint(format!("choose one by its id: {}", ids.join(", "))),
+            Err(Error::new(
+                Kind::Usage,
+                format!("{} stands for several types", quoted(text)),
             )
+            .hint(format!("choose one by its id: {}", ids.join(", "))))
         }
     }
 }

@@ -151,7 +151,7 @@ impl Scene {
                     self.take_device_away(ears, &at, changes);
                 }
                 for (at, device) in now {
-                    self.welcome(context, ears, at, device, changes);
+                    self.welcome(context, ears, at, device, (changes, &mut warnings));
                 }
             }
             Err(error) => warnings.push(error),
@@ -165,7 +165,7 @@ impl Scene {
         ears: &mut Ears<'_>,
         at: Location,
         device: Device,
-        changes: &mut Vec<Change>,
+        (changes, warnings): (&mut Vec<Change>, &mut Warnings),
     ) {
         let is_known = self
             .devices
@@ -182,7 +182,7 @@ impl Scene {
         let seen = Seen {
             type_name: context
                 .kernel
-                .type_name_if_told(&device.parent, &device.type_id),
+                .type_name(&device.parent, &device.type_id, warnings),
             device: device.clone(),
             nodes,
         };

@@ -216,9 +216,11 @@ impl Scene {
             turn,
             type_name: None,
         };
-        let name = |id: &TypeId| context.kernel.type_name_if_told(&at.parent, id);
+        let mut unread = Vec::new();
+        let name = |id: &TypeId| context.kernel.type_name(&at.parent, id, &mut unread);
         written.type_name = written.type_id().and_then(name);
         changes.push(Change::Definition(written));
+        self.tell_also(Part::Store, unread, changes);
     }
 
     fn look_at_holders(&mut self, context: &Context<'_>, changes: &mut Vec<Change>) {
@@ -262,7 +264,9 @@ impl Scene {
     /// As [`Scene::tell`], where the look was not at all of the part.
     fn tell_also(&mut self, part: Part, also: Warnings, changes: &mut Vec<Change>) {
         let mut all = self.told.get(&part).cloned().unwrap_or_default();
-        all.extend(also);
+        let new = also.into_iter().filter(|error| !all.contains(error));
+        let new: Warnings = new.collect();
+        all.extend(new);
         self.tell(part, all, changes);
     }
 

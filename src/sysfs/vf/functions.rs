@@ -2,7 +2,7 @@
 
 use super::listing::{self, Listed};
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
+use crate::error::{Error, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::ParentId;
 use crate::sysfs::pci;
@@ -109,14 +109,7 @@ pub fn current_type(vf: &Dir) -> Result<u32> {
 }
 
 fn number_in(dir: &Dir, path: &str) -> Result<u32> {
-    let text = dir.read_text(path)?;
-    text.trim().parse().map_err(|_| {
-        Error::new(
-            Kind::Failed,
-            format!("{text:?} is no number of a vGPU type"),
-        )
-        .at(dir.join(path))
-    })
+    dir.read_number(path, "a vGPU type")
 }
 
 /// The same file is read for several questions; one warning of it will do.

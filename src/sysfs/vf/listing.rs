@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{TypeId, VgpuType};
+use crate::text::quoted;
 
 /// Types have the numbers that they have as mediated devices, where they are called `nvidia-63`.
 const PREFIX: &str = "nvidia-";
@@ -49,7 +50,7 @@ pub fn parse(text: &str) -> Result<Vec<Listed>> {
                 Some(number) if !name.is_empty() => Ok(Listed { number, name }),
                 _ => Err(Error::new(
                     Kind::Failed,
-                    format!("{line:?} is not of the form \"number : name\""),
+                    format!("{} is not of the form \"number : name\"", quoted(line)),
                 )),
             }
         })

@@ -114,7 +114,7 @@ impl Framework for Vf<'_> {
         }
         let gpu = places.first().map_or(parent, |place| &place.gpu);
         let records = self.records();
-        Ok(offered.types(records.names(gpu)))
+        Ok(offered.types(records.names(gpu, warnings)))
     }
 
     fn vgpu_type(
@@ -127,10 +127,7 @@ impl Framework for Vf<'_> {
         let before = warnings.len();
         let types = self.types(parent, warnings)?;
         let found = types.into_iter().find(|vgpu_type| vgpu_type.id == *id);
-        found.ok_or_else(|| {
-            let odd = warnings.iter().skip(before);
-            no_type(parent, id).hints(odd.map(|error| format!("could not be read: {error}")))
-        })
+        found.ok_or_else(|| no_type(parent, id).with_unread(&warnings[before..]))
     }
 
     /// Two functions that list the type say as much as all of them would.
@@ -139,20 +136,31 @@ impl Framework for Vf<'_> {
         let bus = self.bus()?;
         let places = bus.places_on(parent)?;
         let gpu = places.first().map_or(parent, |place| &place.gpu);
-        let lists_it = |place: &&Place| {
-            let listed = bus.listed_on(place).ok().flatten().unwrap_or_default();
-            listed.iter().any(|one| one.number == number)
-        };
-        match places.iter().filter(lists_it).take(2).count() {
-            0 if self.records().names(gpu).contains_key(id) => Ok(Some(0)),
-            0 => Err(no_type(parent, id)),
-            1 => Ok(Some(1)),
-            _ => Ok(None),
+        let (mut listing, mut is_odd) = (0, false);
+        for place in &places {
+            match bus.listed_on(place) {
+                Ok(listed) => {
+                    let mut listed = listed.iter().flatten();
+                    listing += u32::from(listed.any(|one| one.number == number));
+                }
+                Err(_) => is_odd = true,
+            }
+            if listing > 1 {
+                return Ok(None);
+            }
+        }
+        let mut unread = Vec::new();
+        match listing {
+            // One that cannot be read may take it: `create` will see.
+            0 if is_odd => Ok(None),
+            0 if self.records().names(gpu, &mut unread).contains_key(id) => Ok(Some(0)),
+            0 => Err(no_type(parent, id).with_unread(&unread)),
+            _ => Ok(Some(1)),
         }
     }
 
     fn type_name(&self, parent: &ParentId, id: &TypeId, warnings: &mut Warnings) -> Option<String> {
-        if let Some(remembered) = self.records().names(parent).remove(id) {
+        if let Some(remembered) = self.records().names(parent, warnings).remove(id) {
             return Some(remembered);
         }
         match self.vgpu_type(parent, id, warnings) {
@@ -252,10 +260,7 @@ impl Framework for Vf<'_> {
                 .hint(format!(
                     "none of the {free} free virtual functions of {parent} takes it now"
                 ))
-                .hints(
-                    odd.iter()
-                        .map(|error| format!("could not be read: {error}")),
-                )
+                .with_unread(&odd)
         };
         Err(refusal.unwrap_or_else(full))
     }

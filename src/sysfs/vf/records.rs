@@ -84,9 +84,10 @@ impl<'h> Records<'h> {
         }
     }
 
-    /// The names of a GPU's types as they were when something of each could be created.
-    pub fn names(&self, gpu: &ParentId) -> BTreeMap<TypeId, String> {
-        let document = read(&self.host.type_names(), gpu.as_str(), &mut Vec::new());
+    /// The names of a GPU's types as they were when something of each could be created. What makes
+    /// no sense is no name; what cannot be read is a warning.
+    pub fn names(&self, gpu: &ParentId, warnings: &mut Warnings) -> BTreeMap<TypeId, String> {
+        let document = read(&self.host.type_names(), gpu.as_str(), warnings);
         let document = document.unwrap_or_default();
         let known = document.iter().filter_map(|(id, name)| {
             let name = name.as_str()?.to_owned();
@@ -101,7 +102,13 @@ impl<'h> Records<'h> {
         gpu: &ParentId,
         names: impl Iterator<Item = (TypeId, &'a str)>,
     ) {
-        let known = self.names(gpu);
+        let mut unread = Vec::new();
+        let known = self.names(gpu, &mut unread);
+        if let Some(error) = unread.first() {
+            // What would be written lacks those that are there.
+            debug!("types' names are not remembered: {error}");
+            return;
+        }
         let mut all = known.clone();
         all.extend(names.map(|(id, name)| (id, name.to_owned())));
         if all == known {
@@ -136,4 +143,41 @@ fn write(dir: &Path, name: &str, value: &Value) -> Result<()> {
             let _ = fs::remove_file(&new);
             Error::system("cannot note what is done", &path, errno_of(&error))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_cannot_be_read_are_told_and_not_written_over() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let records = Records::of(&host);
+        let gpu: ParentId = "0000:41:00.0".parse().unwrap();
+        let id = |text: &str| text.parse::<TypeId>().unwrap();
+        let new = || [(id("nvidia-1"), "L40S-1Q")].into_iter();
+        let path = host.type_names().join(gpu.as_str());
+        let mut warnings = Vec::new();
+
+        records.remember_names(&gpu, new());
+        assert_eq!(
+            records.names(&gpu, &mut warnings)[&id("nvidia-1")],
+            "L40S-1Q"
+        );
+        assert_eq!(warnings, []);
+
+        // Larger than any such file.
+        let large = " ".repeat(2 << 20);
+        fs::write(&path, &large).unwrap();
+        records.remember_names(&gpu, new());
+        assert_eq!(fs::read_to_string(&path).unwrap().len(), large.len());
+        assert!(records.names(&gpu, &mut warnings).is_empty());
+        assert_eq!(warnings[0].path(), Some(path.as_path()));
+
+        // What makes no sense helps nobody.
+        fs::write(&path, "{").unwrap();
+        records.remember_names(&gpu, new());
+        assert_eq!(records.names(&gpu, &mut Vec::new()).len(), 1);
+    }
 }
