@@ -4,7 +4,9 @@ use uuid::Uuid;
 
 use super::{Claim, Observed, PciIdentity};
 use crate::error::{Result, Warnings};
-use crate::model::{Attr, Device, FrameworkKind, Nodes, Parent, ParentId, TypeId, VgpuType};
+use crate::model::{
+    Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, TypeId, VgpuType,
+};
 
 /// One way in which kernels offer parents, types and devices.
 pub trait Framework: Sync + Observed {
@@ -105,6 +107,16 @@ pub trait Framework: Sync + Observed {
     /// # Errors
     /// [`Kind::InUse`] where the kernel does not let go of it, else what the kernel answered.
     fn remove(&self, device: &Device) -> Result<()>;
+
+    /// Whether a device can have an attribute of that name at all; each driver has its own, so that
+    /// for a mediated device only its driver can tell.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where none can.
+    fn check_attr(&self, name: &AttrName) -> Result<()> {
+        let _ = name;
+        Ok(())
+    }
 
     /// Writes one attribute of a device, in one write of the whole value.
     ///

@@ -249,3 +249,18 @@ fn a_gpu_whose_functions_are_off_is_named_with_the_way_to_switch_them_on() {
         );
     }
 }
+
+#[test]
+fn an_attribute_that_no_function_has_is_a_mistake_of_the_file() {
+    let host = host("l40s");
+    let text = |attr: &str| {
+        format!("[[group]]\nname = \"a\"\ntype = \"L40S-8Q\"\ncount = 1\nattrs = [\"{attr}=1\"]\n")
+    };
+    let run = plan(&host, &text("placement_id")).expect(1);
+    let told = "error: group a (line 2): cannot set placement_id: not an attribute of a vGPU on a \
+                virtual function\nhint: those are: nvidia/vgpu_params, ";
+    assert!(run.stderr.starts_with(told), "{run:#?}");
+    apply(&host, &text("placement_id")).expect(2);
+    assert_eq!(host.status()["create_writes"], 0);
+    apply(&host, &text("nvidia/warm_update")).expect(0);
+}

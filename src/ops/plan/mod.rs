@@ -31,7 +31,8 @@ use crate::store::Mark;
 
 pub use apply::{ApplyDeclared, Carried, Outcome, Progress, apply, plan_patiently};
 pub use export::export;
-use resolve::{Identity, resolve};
+use observe::World;
+use resolve::{Identity, Wanted, in_group, resolve};
 use steps::Step;
 use tell::foreign_notes;
 use work::Draft;
@@ -140,8 +141,8 @@ impl Plan {
 /// Compares a host with what is declared; changes nothing.
 ///
 /// # Errors
-/// The host cannot be listed at all; the declaration names a GPU or type that is not there, or one
-/// UUID twice; UUIDs are to be derived and the host has no machine id.
+/// The host cannot be listed at all; the declaration names a GPU, type or attribute that is not there,
+/// or one UUID twice; UUIDs are to be derived and the host has no machine id.
 pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>> {
     let world = observe::observe(context)?;
     let mut identity = Identity::Of(context.host);
@@ -151,6 +152,7 @@ pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>
             Kind::NotFound => error.hints(types_to_come(context)),
             _ => error,
         })?;
+    check_attrs(context, &world, &wanted)?;
     let draft = Draft::of(&world, &wanted, &request.declaration.unlisted);
     let held = held_among(context, draft.may_stop())?;
     let plan = Plan {
@@ -163,6 +165,21 @@ pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>
         warnings: world.warnings,
         notes,
     })
+}
+
+/// What no device on one of a group's GPUs can have is a mistake in the file.
+fn check_attrs(context: &Context<'_>, world: &World, wanted: &[Wanted<'_>]) -> Result<()> {
+    for one in wanted {
+        for gpu in &one.gpus {
+            let parent = world.gpus[*gpu].as_parent(None);
+            let framework = context.kernel.serving(&parent);
+            for attr in &one.group.attrs {
+                let checked = framework.check_attr(&attr.name);
+                checked.map_err(|error| in_group(one.group, error))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether it is about each GPU, or about what it does not list.

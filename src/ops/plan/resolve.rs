@@ -129,7 +129,8 @@ fn resolve_group<'d>(
     })
 }
 
-fn in_group(group: &Group, error: Error) -> Error {
+/// The same failure, with the group that it is about.
+pub fn in_group(group: &Group, error: Error) -> Error {
     let message = format!(
         "group {} (line {}): {}",
         group.name,

@@ -273,6 +273,10 @@ impl Framework for Vf<'_> {
         Ok(())
     }
 
+    fn check_attr(&self, name: &AttrName) -> Result<()> {
+        refuse_other_attributes(name, &format!("cannot set {name}"))
+    }
+
     fn write_attr(&self, device: &Device, attr: &Attr) -> Result<()> {
         let what = format!("cannot set {attr} on {}", device.name());
         refuse_other_attributes(&attr.name, &what)?;
