@@ -66,12 +66,10 @@ impl<'t> Reader<'t> {
     pub fn text<'v>(&mut self, what: &str, value: &'v Value<'t>) -> Option<&'v str> {
         let fault = match value.get_ref().as_str() {
             None => format!("not {}", said(value.get_ref())),
-            Some("") => "not an empty one".to_owned(),
-            Some(text) if text.len() > LONGEST => format!("not one of {} bytes", text.len()),
-            Some(text) if text.chars().any(char::is_control) => {
-                "not one with control characters".to_owned()
-            }
-            Some(text) => return Some(text),
+            Some(text) => match text_fault(text) {
+                Some(fault) => fault,
+                None => return Some(text),
+            },
         };
         self.fault(value.span(), format!("{what} takes a text, {fault}"));
         None
@@ -150,3 +148,16 @@ impl<'t> Reader<'t> {
 
 /// The longest text that a value may be, in bytes.
 const LONGEST: usize = 240;
+
+/// Why a text cannot be a value, of an importer's neither; nothing where it can.
+pub fn text_fault(text: &str) -> Option<String> {
+    if text.is_empty() {
+        Some("not an empty one".to_owned())
+    } else if text.len() > LONGEST {
+        Some(format!("not one of {} bytes", text.len()))
+    } else if text.chars().any(char::is_control) {
+        Some("not one with control characters".to_owned())
+    } else {
+        None
+    }
+}

@@ -134,6 +134,30 @@ proptest! {
     }
 }
 
+#[test]
+fn a_type_is_refused_where_our_own_form_would_refuse_it() {
+    let file = |format, name: &str| match format {
+        Format::VgpuDeviceManager => format!(
+            "version: v1\nvgpu-configs: {{a: [{{devices: all, vgpu-devices: {{{name}: 2}}}}]}}\n"
+        ),
+        Format::KubeVirt => format!("mediatedDeviceTypes: [{name}]\n"),
+        Format::Nova => format!("[devices]\nenabled_mdev_types = {name}\n"),
+        Format::Proxmox => format!("hostpci0: 81:00.0,mdev={name}\n"),
+    };
+    for format in FORMATS {
+        let (longest, longer) = ("x".repeat(240), "x".repeat(241));
+        read_every_way(&file(format, &longest));
+        let named = Source {
+            name: "100.conf".to_owned(),
+            text: file(format, &longer),
+        };
+        let told = import(format, &[named], None, &gpus()).map_err(|error| told(&error));
+        let faults = told.unwrap_err();
+        let is_placed = |fault: &String| fault.starts_with("100.conf:");
+        assert!(faults.iter().all(is_placed), "{format:?}: {faults:?}");
+    }
+}
+
 const RIGHT: [&str; 5] = [
     "version = 1\nunlisted = { remove-on = [0, \"Tesla P4\"] }\n[[group]]\nname = \"a\"\ntype = \"P4-1Q\"\n\
      per-gpu = { max = 3 }\nparams = { frame_rate_limiter = 0 }\nattrs = [\"x=1\"]\n\

@@ -99,7 +99,7 @@ fn what_makes_no_sense_is_told() {
         (
             "1.conf",
             "hostpci0: 81:00.0,mdev=",
-            "1.conf:1: mdev= names no type",
+            "1.conf:1: mdev= takes a type, not an empty one",
         ),
         (
             "1.conf",

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::super::fault::Faults;
+use super::super::table::text_fault;
 use super::super::yaml::{Item, Node, documents};
 use super::super::{Declaration, GpuFacts, GpuName, Reading, Source};
 use super::{Groups, gpu, only_there, up_to};
@@ -147,10 +148,7 @@ fn types_of(item: &Item, faults: &mut Faults) -> Vec<(String, usize)> {
         }
         let mut types = Vec::new();
         for one in list.items() {
-            match one
-                .text()
-                .filter(|text| !text.is_empty() && !text.chars().any(char::is_control))
-            {
+            match one.text().filter(|text| text_fault(text).is_none()) {
                 Some(text) => types.push((text.to_owned(), one.line)),
                 None => faults.add(one.line, format!("a type is expected, not {}", one.shown())),
             }

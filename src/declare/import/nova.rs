@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::fault::Faults;
+use super::super::table::text_fault;
 use super::super::{Declaration, GpuFacts, GpuName, LARGEST, Reading, Source, Unlisted};
 use super::ini::{Setting, settings};
 use super::{Groups, gpu, up_to};
@@ -40,7 +41,7 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
             sections.find_map(|section| known.get(&(section.as_str(), key)).copied())
         };
         let line = enabled.map_or(1, |setting| setting.line);
-        if name.chars().any(char::is_control) || !seen.insert(name) {
+        if text_fault(name).is_some() || !seen.insert(name) {
             let message = format!("{} is no type, or is there twice", quoted(name));
             faults.add(line, message);
             continue;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::super::GpuFacts;
+use super::super::table::text_fault;
 use crate::model::ParentId;
 
 /// A mediated device of a virtual machine.
@@ -43,8 +44,8 @@ pub fn wanted(value: &str) -> Result<Option<Wanted<'_>>, String> {
     let Some(type_name) = type_name else {
         return Ok(None);
     };
-    if type_name.is_empty() || type_name.chars().any(char::is_control) {
-        return Err("mdev= names no type".to_owned());
+    if let Some(fault) = text_fault(type_name) {
+        return Err(format!("mdev= takes a type, {fault}"));
     }
     match on {
         Some(on) => Ok(Some(Wanted { type_name, on })),

@@ -3,6 +3,7 @@
 //! one GPU, the later one counts.
 
 use super::super::fault::Faults;
+use super::super::table::text_fault;
 use super::super::yaml::{Item, Node, documents};
 use super::super::{Amount, Declaration, GpuFacts, GpuName, LARGEST, Members, Reading, Source};
 use super::{Groups, gpu, only_there};
@@ -221,13 +222,11 @@ fn types<'f>(item: &'f Item, faults: &mut Faults) -> Vec<(&'f str, u32)> {
     }
     let mut types = Vec::new();
     for entry in item.entries() {
+        if let Some(fault) = text_fault(&entry.key) {
+            faults.add(entry.line, format!("a type is expected, {fault}"));
+            continue;
+        }
         match entry.value.number().filter(|count| *count <= LARGEST) {
-            _ if entry.key.is_empty() || entry.key.chars().any(char::is_control) => {
-                faults.add(
-                    entry.line,
-                    "a type's name is missing or holds control characters",
-                );
-            }
             Some(count) => types.push((entry.key.as_str(), count)),
             None => {
                 let message = format!(
