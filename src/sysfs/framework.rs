@@ -19,6 +19,12 @@ pub trait Framework: Sync + Observed {
     /// The list itself could not be read. A single odd name becomes a warning.
     fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>>;
 
+    /// The parent of that name, if it is one; others are not looked at.
+    ///
+    /// # Errors
+    /// As [`Framework::parents`].
+    fn parent(&self, id: &ParentId) -> Result<Option<Parent>>;
+
     /// The virtual function of that address, where it is not listed as a parent, but something can
     /// be made on it alone.
     fn part(&self, id: &ParentId, warnings: &mut Warnings) -> Option<Parent>;

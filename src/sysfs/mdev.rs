@@ -128,6 +128,18 @@ impl Framework for Mdev<'_> {
         Ok(parents)
     }
 
+    fn parent(&self, id: &ParentId) -> Result<Option<Parent>> {
+        let Some(dir) = if_present(Dir::open(self.host.mdev_parents()))? else {
+            return Ok(None);
+        };
+        let found = if_present(dir.open_dir(id.as_str()))?;
+        Ok(found.map(|_| Parent {
+            id: id.clone(),
+            framework: FrameworkKind::Mdev,
+            gpu: gpu_of(&dir, id),
+        }))
+    }
+
     fn part(&self, _id: &ParentId, _warnings: &mut Warnings) -> Option<Parent> {
         None
     }

@@ -129,8 +129,7 @@ impl<'h> Kernel<'h> {
     pub fn place_of(&self, definition: &Definition) -> Result<Parent> {
         let id = definition.vf.as_ref().unwrap_or(&definition.parent);
         let framework = self.framework(definition.framework);
-        let parents = framework.parents(&mut Vec::new())?;
-        let found = parents.into_iter().find(|parent| parent.id == *id);
+        let found = framework.parent(id)?;
         match found.or_else(|| framework.part(id, &mut Vec::new())) {
             Some(parent) => Ok(parent),
             None => Err(match self.parent(id, &mut Vec::new()) {

@@ -49,6 +49,16 @@ impl Bus {
         Ok(current.map(|current| Function { vf, gpu, current }))
     }
 
+    /// Whether a GPU has a function that takes types; none that cannot be read counts.
+    pub fn has_functions(&self, gpu: &ParentId) -> Result<bool> {
+        let Some(dir) = if_present(self.0.open_dir(gpu.as_str()))? else {
+            return Ok(false);
+        };
+        let functions = pci::virtual_functions(dir)?;
+        let takes_types = |vf| matches!(self.function(vf, gpu.clone()), Ok(Some(_)));
+        Ok(functions.into_iter().any(takes_types))
+    }
+
     /// Where `on` stands for: itself, or the functions of the GPU.
     pub fn places_on(&self, on: &ParentId) -> Result<Vec<Place>> {
         if let Some(gpu) = self.gpu_of(on)? {

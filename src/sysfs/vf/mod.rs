@@ -74,6 +74,15 @@ impl<'h> Vf<'h> {
     }
 }
 
+/// A GPU, on whose functions instances are made.
+fn whole(id: ParentId) -> Parent {
+    Parent {
+        id,
+        framework: FrameworkKind::Vfio,
+        gpu: None,
+    }
+}
+
 impl Framework for Vf<'_> {
     fn kind(&self) -> FrameworkKind {
         FrameworkKind::Vfio
@@ -83,12 +92,15 @@ impl Framework for Vf<'_> {
         let all = functions::all(self.host, warnings)?.into_iter();
         let mut gpus: Vec<ParentId> = all.map(|function| function.gpu).collect();
         gpus.dedup();
-        let whole = |id| Parent {
-            id,
-            framework: FrameworkKind::Vfio,
-            gpu: None,
-        };
         Ok(gpus.into_iter().map(whole).collect())
+    }
+
+    fn parent(&self, id: &ParentId) -> Result<Option<Parent>> {
+        let Some(bus) = if_present(self.bus())? else {
+            return Ok(None);
+        };
+        let has_functions = bus.has_functions(id)?;
+        Ok(has_functions.then(|| whole(id.clone())))
     }
 
     fn part(&self, id: &ParentId, warnings: &mut Warnings) -> Option<Parent> {
