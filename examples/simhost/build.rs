@@ -22,9 +22,9 @@ pub fn base(sys: &mut Tree, dev: &mut Tree, spec: &HostFile) {
         "module",
         "kernel",
     ] {
-        sys.dir(dir);
+        sys.lasting_dir(dir);
     }
-    sys.dir("kernel/iommu_groups");
+    sys.lasting_dir("kernel/iommu_groups");
     sys.text("module/vfio/refcnt", "0");
     if spec.mdev {
         for dir in [
@@ -33,12 +33,15 @@ pub fn base(sys: &mut Tree, dev: &mut Tree, spec: &HostFile) {
             "bus/mdev/drivers",
             "module/mdev",
         ] {
-            sys.dir(dir);
+            sys.lasting_dir(dir);
         }
     }
-    dev.dir("vfio/devices");
+    dev.lasting_dir("vfio/devices");
     dev.file("vfio/vfio", 0o666, Attr::Container);
     for (group, parent) in spec.parents.iter().enumerate() {
+        if let Some((above, _)) = parent.path.rsplit_once('/') {
+            sys.lasting_dir(above);
+        }
         pci_function(sys, parent, group as u32);
         sriov_files(sys, parent);
     }

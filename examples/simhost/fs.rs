@@ -22,12 +22,12 @@ use crate::state::{RemoveStep, Ticket, Wait};
 use crate::tree::{Attr, Kind, Node, Tree};
 use crate::vf::VfFile;
 
-/// No name is cached: a write to one file makes others come and go.
+/// Hardly a name is cached: a write to one file makes others come and go.
 const NO_CACHE: Duration = Duration::ZERO;
 
-/// Attributes are: those of one inode number change only through `setattr`, which goes by the
-/// kernel. It spares a request for each directory of a path.
-const ATTR_CACHE: Duration = Duration::from_secs(3600);
+/// What cannot change is: the names of directories that last, and attributes, which change only
+/// through `setattr`, which goes by the kernel. It spares a request for each directory of a path.
+const CACHE: Duration = Duration::from_secs(3600);
 
 /// Which of the two mounts this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct SimFs {
     next_handle: AtomicU64,
     /// What a descriptor reads: fixed when it is read from the start, as in sysfs.
     contents: Mutex<HashMap<u64, Vec<u8>>>,
-    /// The names that an open directory lists.
+    /// The names that an open directory lists, once it is read.
     listings: Mutex<HashMap<u64, Vec<Entry>>>,
 }
 
@@ -147,13 +147,19 @@ impl SimFs {
         });
     }
 
+    /// A directory, where it can be opened and listed.
+    fn dir_of<'h>(&self, host: &'h Host, ino: u64) -> Result<&'h Node, Errno> {
+        let tree = self.tree(host);
+        match tree.broken_at(ino) {
+            Some(Broken::Eio) => Err(Errno::EIO),
+            _ => tree.node(ino).ok_or(Errno::ENOENT),
+        }
+    }
+
     fn list(&self, ino: u64) -> Result<Vec<Entry>, Errno> {
         let host = self.shared.lock();
         let tree = self.tree(&host);
-        let node = tree.node(ino).ok_or(Errno::ENOENT)?;
-        if tree.broken_at(ino) == Some(Broken::Eio) {
-            return Err(Errno::EIO);
-        }
+        let node = self.dir_of(&host, ino)?;
         let mut names = vec![
             (".".to_owned(), ino, FileType::Directory),
             ("..".to_owned(), node.parent, FileType::Directory),
@@ -238,14 +244,20 @@ impl Filesystem for SimFs {
             .to_str()
             .and_then(|name| self.tree(&host).child(parent.0, name));
         match found.map_or(Err(Errno::ENOENT), |ino| self.attr_of(&host, ino)) {
-            Ok(attr) => reply.entry_with_ttls(&ATTR_CACHE, &NO_CACHE, &attr, Generation(0)),
+            Ok(attr) => {
+                let name = match self.tree(&host).lasts(attr.ino.0) {
+                    true => &CACHE,
+                    false => &NO_CACHE,
+                };
+                reply.entry_with_ttls(&CACHE, name, &attr, Generation(0));
+            }
             Err(errno) => reply.error(to_fuse(errno)),
         }
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.attr_of(&self.shared.lock(), ino.0) {
-            Ok(attr) => reply.attr(&ATTR_CACHE, &attr),
+            Ok(attr) => reply.attr(&CACHE, &attr),
             Err(errno) => reply.error(to_fuse(errno)),
         }
     }
@@ -280,7 +292,7 @@ impl Filesystem for SimFs {
         node.mode = mode.map_or(node.mode, |m| (m & 0o7777) as u16);
         node.uid = uid.unwrap_or(node.uid);
         node.gid = gid.unwrap_or(node.gid);
-        reply.attr(&ATTR_CACHE, &file_attr(ino.0, node));
+        reply.attr(&CACHE, &file_attr(ino.0, node));
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
@@ -476,11 +488,9 @@ impl Filesystem for SimFs {
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        match self.list(ino.0) {
-            Ok(names) => {
+        match self.dir_of(&self.shared.lock(), ino.0) {
+            Ok(_) => {
                 let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
-                let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
-                listings.insert(handle, names);
                 reply.opened(FileHandle(handle), FopenFlags::empty());
             }
             Err(errno) => reply.error(to_fuse(errno)),

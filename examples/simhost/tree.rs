@@ -1,7 +1,7 @@
 //! A tree of directories, links and attributes, as sysfs keeps one: numbers that are never used
 //! again, relative links, and parts that can be broken on purpose.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::SystemTime;
 
 use crate::ap::Assignment;
@@ -78,6 +78,7 @@ pub struct Tree {
     nodes: HashMap<u64, Node>,
     next: u64,
     broken: BTreeMap<String, Broken>,
+    lasting: HashSet<u64>,
 }
 
 impl Default for Tree {
@@ -86,6 +87,7 @@ impl Default for Tree {
             nodes: HashMap::new(),
             next: ROOT,
             broken: BTreeMap::new(),
+            lasting: HashSet::new(),
         };
         tree.insert(ROOT, "", Kind::Dir(BTreeMap::new()), 0o755);
         tree
@@ -125,6 +127,21 @@ impl Tree {
             };
         }
         at
+    }
+
+    /// Makes a directory that nobody ever takes away or breaks, nor those above it, so that the
+    /// kernel need not ask for their names again and again.
+    pub fn lasting_dir(&mut self, path: &str) {
+        let mut at = self.dir(path);
+        while let Some(node) = self.nodes.get(&at).filter(|_| at != ROOT) {
+            self.lasting.insert(at);
+            at = node.parent;
+        }
+    }
+
+    /// Whether a node is one of those.
+    pub fn lasts(&self, ino: u64) -> bool {
+        self.lasting.contains(&ino)
     }
 
     /// Makes an attribute file.
