@@ -2,7 +2,8 @@
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
-//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`], [`error`].
+//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`],
+//! [`order`], [`error`].
 //! [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
@@ -28,6 +29,7 @@ pub mod model;
 pub mod notify;
 pub mod nvidia;
 pub mod ops;
+pub mod order;
 #[cfg(not(fuzzing))]
 pub mod output;
 pub mod scripts;

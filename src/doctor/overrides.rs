@@ -10,6 +10,7 @@ use super::keys::{FRAMEBUFFER, KEYS, RESERVATION, fault, size};
 use super::{Facts, Finding, Severity};
 use crate::model::parse_uuid;
 use crate::nvidia;
+use crate::order::Order as _;
 use crate::text::{Lines, nearest, quoted, shortened};
 
 const MIB: u64 = 1 << 20;
@@ -80,7 +81,7 @@ fn lint(
         }
     };
     let mut found = judge(&file, table.get_ref());
-    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found.order_by_key(|finding| std::cmp::Reverse(finding.severity));
     match found.is_empty() {
         true => {
             vec![Finding::ok(format!("{name} is as the unlock wants it")).seen(path, "present")]

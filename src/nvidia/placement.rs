@@ -5,6 +5,7 @@
 //! have no such rule.
 
 use crate::model::VgpuType;
+use crate::order::Order as _;
 
 use super::size;
 
@@ -29,7 +30,7 @@ pub fn holdings<'a>(active: impl IntoIterator<Item = &'a VgpuType>) -> Vec<Held<
             }),
         }
     }
-    held.sort_by(|a, b| a.vgpu_type.id.cmp(&b.vgpu_type.id));
+    held.order_by(|a, b| a.vgpu_type.id.cmp(&b.vgpu_type.id));
     held
 }
 

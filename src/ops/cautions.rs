@@ -12,6 +12,7 @@ use crate::nvidia::{
     Card, Held, Queue, Standing, framebuffer_needed, has_other_size, hold_line, holdings, size,
     standing,
 };
+use crate::order::Order as _;
 use crate::store::Sizes;
 
 /// A device that a dry run would make or define.
@@ -150,7 +151,7 @@ fn boot_set(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Vec<Ah
         .filter(|defined| planned.iter().all(|ahead| ahead.uuid != defined.uuid))
         .collect();
     set.extend(planned.iter().cloned());
-    set.sort_by_key(|ahead| (ahead.uuid.is_none(), ahead.uuid));
+    set.order_by_key(|ahead| (ahead.uuid.is_none(), ahead.uuid));
     set
 }
 

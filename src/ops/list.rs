@@ -9,6 +9,7 @@ use super::{Answer, Context};
 use crate::error::{Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, StartMode, TypeId};
 use crate::nvidia::short_name;
+use crate::order::Order as _;
 
 /// Which devices to tell, by their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +152,8 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
 /// Puts active devices and definitions of the same device together, by parent and UUID.
 pub fn merge(devices: Vec<Device>, mut definitions: Vec<Definition>) -> Vec<Listed> {
     let mut all: Vec<Listed> = devices.into_iter().map(Listed::of_device).collect();
-    all.sort_by(|a, b| a.place().cmp(&b.place()));
-    definitions.sort_by(|a, b| place(a).cmp(&place(b)));
+    all.order_by(|a, b| a.place().cmp(&b.place()));
+    definitions.order_by(|a, b| place(a).cmp(&place(b)));
     let mut only_defined = Vec::new();
     let mut active = all.iter_mut().peekable();
     for definition in definitions {
@@ -167,7 +168,7 @@ pub fn merge(devices: Vec<Device>, mut definitions: Vec<Definition>) -> Vec<List
         }
     }
     all.extend(only_defined);
-    all.sort_by(|a, b| (&a.parent, a.vf(), a.uuid).cmp(&(&b.parent, b.vf(), b.uuid)));
+    all.order_by(|a, b| (&a.parent, a.vf(), a.uuid).cmp(&(&b.parent, b.vf(), b.uuid)));
     all
 }
 

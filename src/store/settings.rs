@@ -7,6 +7,7 @@ use crate::model::ParentId;
 use super::names::parents_in;
 use super::{GPU_SETTINGS, Lock, Store, atomic};
 use crate::model::FrameworkKind;
+use crate::order::Order as _;
 use crate::text::quoted;
 
 /// Whether boot switches a GPU's virtual functions on.
@@ -56,7 +57,7 @@ impl Store<'_> {
                 Err(error) => warnings.push(error),
             }
         }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.order_by(|a, b| a.0.cmp(&b.0));
         Ok(all)
     }
 

@@ -17,6 +17,7 @@ use crate::dir::Dir;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::model::{Holder, Nodes};
+use crate::order::Order as _;
 
 /// What /proc shows for a device opened through its group (observed on 6.1).
 const DEVICE_FILE: &str = "anon_inode:[vfio-device]";
@@ -77,7 +78,7 @@ pub fn find_each(host: &Host, nodes: &[&Nodes]) -> Result<Vec<Holders>> {
         }
     }
     for (holders, nodes) in all.iter_mut().zip(nodes) {
-        holders.found.sort_by_key(|holder| holder.pid);
+        holders.found.order_by_key(|holder| holder.pid);
         debug!("holders of {}: {:?}", nodes.sysfs.display(), holders.found);
     }
     Ok(all)

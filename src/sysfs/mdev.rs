@@ -22,6 +22,7 @@ use crate::model::{
     uuid_text,
 };
 use crate::nvidia::messages;
+use crate::order::Order as _;
 
 /// How long a removal may take before it counts as blocked. An idle device goes in milliseconds,
 /// NVIDIA's driver may wait a few seconds for its plugin to leave.
@@ -171,7 +172,7 @@ impl Framework for Mdev<'_> {
                 ),
             }
         }
-        types.sort_by(|a, b| a.id.cmp(&b.id));
+        types.order_by(|a, b| a.id.cmp(&b.id));
         Ok(types)
     }
 

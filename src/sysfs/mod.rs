@@ -25,6 +25,7 @@ use crate::host::Host;
 use crate::model::{
     Definition, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
+use crate::order::Order as _;
 
 pub use card::Cards;
 pub use events::{Uevent, Uevents};
@@ -89,7 +90,7 @@ impl<'h> Kernel<'h> {
         for framework in &self.frameworks {
             all.extend(framework.parents(warnings)?);
         }
-        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all.order_by(|a, b| a.id.cmp(&b.id));
         Ok(all)
     }
 
@@ -294,7 +295,7 @@ impl<'h> Kernel<'h> {
         for framework in &self.frameworks {
             all.extend(framework.devices(warnings)?);
         }
-        all.sort_by_key(|device| device.uuid);
+        all.order_by_key(|device| device.uuid);
         Ok(all)
     }
 

@@ -9,6 +9,7 @@ use super::{Framework, Kernel, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Result, Warnings, if_present};
 use crate::model::{Device, Parent, parse_uuid};
+use crate::order::Order as _;
 
 /// The part of a framework that a watcher needs.
 pub trait Observed {
@@ -78,7 +79,7 @@ impl Kernel<'_> {
         for framework in &self.frameworks {
             all.extend(framework.devices_now(warnings)?);
         }
-        all.sort_by_key(|device| device.uuid);
+        all.order_by_key(|device| device.uuid);
         Ok(all)
     }
 }

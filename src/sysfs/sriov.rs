@@ -6,6 +6,7 @@ use crate::dir::Dir;
 use crate::error::{Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
+use crate::order::Order as _;
 
 const TOTAL: &str = "sriov_totalvfs";
 const NUMBER: &str = "sriov_numvfs";
@@ -41,7 +42,7 @@ pub fn gpus(host: &Host, warnings: &mut Warnings) -> Result<Vec<SriovGpu>> {
             }
         }
     }
-    gpus.sort_by(|a, b| a.gpu.cmp(&b.gpu));
+    gpus.order_by(|a, b| a.gpu.cmp(&b.gpu));
     Ok(gpus)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::pattern::PatternId;
 use super::{Finding, Known, Voice, all_known};
+use crate::order::Order as _;
 
 /// How far a line that excuses another may be from it.
 const NEIGHBOURHOOD: u64 = 12;
@@ -71,7 +72,7 @@ pub fn findings(mut sightings: BTreeMap<PatternId, Vec<Sighting>>) -> Vec<Findin
                 .any(|excuse| excuse.line.abs_diff(told.line) <= NEIGHBOURHOOD)
         };
         let mut told: Vec<Sighting> = told.into_iter().filter(|told| !is_excused(told)).collect();
-        told.sort_by_key(|told| told.line);
+        told.order_by_key(|told| told.line);
         let first = (known.check)(told);
         recognised.extend(first.map(|told| Recognised {
             line: told.line,
@@ -102,7 +103,7 @@ fn in_order(recognised: Vec<Recognised>) -> Vec<Finding> {
             Voice::Asked => false,
         })
         .collect();
-    waiting.sort_by_key(|r| r.line);
+    waiting.order_by_key(|r| r.line);
     let mut told: Vec<Finding> = Vec::new();
     while !waiting.is_empty() {
         let is_free = |index: &usize| {

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result};
 use crate::nvidia::messages::{Finding, Known, Listener, all_known, known};
+use crate::order::Order as _;
 
 /// How much of a log is read at a time.
 const PORTION: usize = 1 << 16;
@@ -75,7 +76,7 @@ pub fn explain(
         ExplainRequest::Journal => journal::explain(context),
         ExplainRequest::Everything => {
             let mut all: Vec<Explanation> = all_known().map(Explanation::from).collect();
-            all.sort_by_key(|explanation| explanation.known.code);
+            all.order_by_key(|explanation| explanation.known.code);
             Ok(answer(all))
         }
     }

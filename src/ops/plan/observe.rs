@@ -12,6 +12,7 @@ use crate::ops::Context;
 use crate::ops::cautions::{mixing_hint, unlocked};
 use crate::ops::gpu_facts::facts_of;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
+use crate::order::Order as _;
 use crate::store::{Location, Sizes};
 use crate::sysfs::Cards;
 
@@ -136,7 +137,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
         let mixes = mixed.contains(one.parent.gpu());
         gpus.push(gpu(context, &cards, one, mixes, &mut warnings));
     }
-    gpus.sort_by(|a, b| a.id().cmp(b.id()));
+    gpus.order_by(|a, b| a.id().cmp(b.id()));
     let mut world = World {
         unreadable,
         unfinished: context.store.unfinished(),
@@ -218,7 +219,7 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
             at_least: 0,
             device_api: None,
         });
-        gpu.types.sort_by(|a, b| a.id.cmp(&b.id));
+        gpu.types.order_by(|a, b| a.id.cmp(&b.id));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::space::Space;
 use crate::nvidia::{Placement, Room, choose};
+use crate::order::Order as _;
 
 /// Members of one group that need a place.
 pub struct Demand {
@@ -44,7 +45,7 @@ pub type Placed = Vec<(usize, usize)>;
 pub fn place<'w>(spaces: &[Space<'w>], demands: &[Demand]) -> (Placed, Vec<Space<'w>>) {
     let mut order: Vec<&Demand> = demands.iter().collect();
     // Who has less choice goes first.
-    order.sort_by_key(|demand| (demand.rank, demand.gpus.len(), demand.group));
+    order.order_by_key(|demand| (demand.rank, demand.gpus.len(), demand.group));
     in_order(spaces.to_vec(), &order)
 }
 

@@ -17,6 +17,7 @@ use super::{Item, Plan};
 use crate::declare::Unlisted;
 use crate::error::Error;
 use crate::model::{Device, Parent, StartMode};
+use crate::order::Order as _;
 
 /// What cannot be changed, by case, and why.
 type Stuck = HashMap<usize, Error>;
@@ -146,7 +147,7 @@ fn parents(
     mut seats: Seats,
 ) -> HashMap<usize, Parent> {
     let mut order: Vec<usize> = placed.keys().copied().collect();
-    order.sort_by_key(|at| (rank(wanted, &cases[*at]) == Rank::Defined, *at));
+    order.order_by_key(|at| (rank(wanted, &cases[*at]) == Rank::Defined, *at));
     let take = |at: usize| (at, seats.take(world, &cases[at], placed[&at]));
     order.into_iter().map(take).collect()
 }
@@ -274,7 +275,7 @@ fn demands(
         });
     }
     let mut demands: Vec<Demand> = by_key.into_values().collect();
-    demands.sort_by_key(|d| (d.group, d.rank, d.gpus.first().copied()));
+    demands.order_by_key(|d| (d.group, d.rank, d.gpus.first().copied()));
     demands
 }
 
@@ -320,6 +321,6 @@ fn farewells(
         removal(world, one.uuid, &one.have, policy.reason(), held)
     };
     let mut items: Vec<Item> = unwanted.iter().filter_map(one).collect();
-    items.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+    items.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     items
 }

@@ -9,6 +9,7 @@ use super::heard::Heard;
 use crate::error::{Result, Warnings};
 use crate::model::{Definition, Device, Holder, Nodes, Parent, ParentId, TypeId, VgpuType};
 use crate::ops::Context;
+use crate::order::Order as _;
 use crate::store::Location;
 
 /// How long other changes may be told before who has devices open is looked at.
@@ -146,7 +147,7 @@ impl Scene {
         }
         let deaf = std::mem::take(&mut ears.warnings);
         self.tell_also(Part::Listening, deaf, &mut changes);
-        changes.sort_by_key(rank);
+        changes.order_by_key(rank);
         self.has_begun = true;
         changes
     }
