@@ -10,7 +10,7 @@ use crate::declare::{self, LONGEST_FILE, Reading, Source};
 use crate::error::{Error, Kind, Result, errno_of};
 use crate::ops::{self, Answer, Context, Plan, PlanRequest, gpu_facts};
 
-/// One declaration, of a file or several.
+// One declaration, of a file or several.
 #[derive(Debug, Args)]
 pub struct DeclarationArgs {
     /// What the host is to have (vgpuctl.toml(5)); `-` is standard input

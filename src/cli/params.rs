@@ -8,7 +8,7 @@ use crate::model::Attr;
 use crate::nvidia::params::{ATTRIBUTE, ParamEdit, doubts, refuse_doubles};
 use crate::ops::{Report, holds_params, with_params};
 
-/// Parameters of a new device.
+// Parameters of a new device.
 #[derive(Debug, Args)]
 pub struct ParamArgs {
     /// Parameter of an NVIDIA vGPU, such as frame_rate_limiter=0; repeat for more
@@ -40,7 +40,7 @@ impl Doubts {
     }
 }
 
-/// Changes to the parameters of a definition.
+// Changes to the parameters of a definition.
 #[derive(Debug, Args)]
 pub struct ParamEditArgs {
     /// Set a parameter of an NVIDIA vGPU, such as frame_rate_limiter=0, and keep the others; an

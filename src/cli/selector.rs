@@ -8,7 +8,7 @@ use super::complete::Live;
 use crate::model::ParentId;
 use crate::ops::{Selector, UuidGiven};
 
-/// One or more devices.
+// One or more devices.
 #[derive(Debug, Args)]
 pub struct SelectorsArgs {
     /// UUIDs, or their first 8 or more characters
@@ -33,7 +33,7 @@ impl SelectorsArgs {
     }
 }
 
-/// One device.
+// One device.
 #[derive(Debug, Args)]
 pub struct SelectorArgs {
     /// UUID, or its first 8 or more characters
@@ -54,7 +54,7 @@ impl SelectorArgs {
     }
 }
 
-/// How long to wait.
+// How long to wait.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// While a process holds the device, wait for it to let go, this many seconds at most

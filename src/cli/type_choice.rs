@@ -9,7 +9,7 @@ use crate::model::ParentId;
 use crate::nvidia::{Series, parse_size};
 use crate::ops::{Context, TypeWants, pick_type};
 
-/// One type: by its name, or as the only one that fits.
+// One type: by its name, or as the only one that fits.
 #[derive(Debug, Args)]
 pub struct TypeChoice {
     /// The type: id, name or short name (nvidia-63, "GRID P4-1Q", P4-1Q)

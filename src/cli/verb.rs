@@ -14,7 +14,8 @@ use crate::ops::Context;
 use crate::output::Reply;
 
 // The options of a verb are put together when it is the one that is asked for: all of them took as
-// long as the answer.
+// long as the answer. A doc comment on arguments would then take the place of what stands here, so
+// they have none.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Verb {

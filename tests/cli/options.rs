@@ -109,3 +109,19 @@ fn usage_errors_are_exit_2_and_go_to_stderr() {
         assert!(!run.stderr.is_empty(), "{line:?}");
     }
 }
+
+#[test]
+fn each_verb_says_of_itself_what_the_list_of_verbs_says_of_it() {
+    let host = SimHost::start("two-p4");
+    let help = host.run("--help").expect(0).stdout;
+    let list = help.split("Commands:\n").nth(1).unwrap();
+    let verbs = list.lines().take_while(|line| !line.is_empty());
+    let verbs = verbs.map(|line| line.trim().split_once(' ').unwrap());
+    let mut told = 0;
+    for (verb, about) in verbs.filter(|(verb, _)| *verb != "help") {
+        let own = host.run_args([verb, "--help"]).expect(0).stdout;
+        assert_eq!(own.lines().next(), Some(about.trim()), "{verb}");
+        told += 1;
+    }
+    assert!(told > 20, "{help}");
+}
