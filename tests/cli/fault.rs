@@ -82,6 +82,8 @@ pub enum End {
     Between,
     /// Standard error itself could not be written: nobody was told.
     Untold,
+    /// The call did not come, and all was as without a fault: who waits asks more or less often.
+    Unasked,
 }
 
 /// A run with a fault.
@@ -189,7 +191,11 @@ pub fn judge(
 ) -> Result<End, &'static str> {
     let (run, now) = (&fault.run, state(host));
     if fault.calls.is_empty() {
-        return Err("it did not come");
+        let is_undisturbed = run.status == truth.status && run.stdout == truth.stdout;
+        return match is_undisturbed && now == *after {
+            true => Ok(End::Unasked),
+            false => Err("it did not come"),
+        };
     }
     if run.stderr.contains("panicked") || !(0..=7).contains(&run.status) {
         return Err("a panic");

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::fault::{inject, judge, state};
+use crate::fault::{End, inject, judge, state};
 use crate::harness::SimHost;
 use crate::trace::{Follow, Point, calls, few_processes};
 
@@ -276,6 +276,8 @@ fn sweep(scene: &Scene, begin: Begin, line: &str) {
         all.len(),
         started.elapsed().as_secs_f64()
     );
+    let unasked = ends.get(&End::Unasked).copied().unwrap_or_default();
+    assert!(unasked <= 1 + tried / 20, "{line}: {unasked} did not come");
     assert!(
         faults.is_empty(),
         "{line}: {} of {tried}:\n{}",
