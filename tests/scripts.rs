@@ -1,10 +1,9 @@
 //! mdevctl's callouts and notifiers, with small shell scripts in a directory of their own.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use vgpuctl::error::{Error, Kind, Result};
@@ -18,6 +17,9 @@ const DOCUMENT: &str = r#"{"mdev_type":"mtty-1","start":"manual"}"#;
 /// Much longer than anything here takes, and much shorter than what must not be waited for.
 const GENEROUS: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
+
+#[path = "shared/script.rs"]
+mod script;
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -112,19 +114,8 @@ fn texts(errors: &[Error]) -> Vec<String> {
     errors.iter().map(Error::to_string).collect()
 }
 
-/// Writes through a process of its own: a descriptor of ours that is open for writing could be
-/// inherited by what another test starts at that moment, and the script be "busy" then.
 fn write_script(path: &Path, text: &str) {
-    let mut install = Command::new("install")
-        .args(["-D", "-m", "755", "/dev/stdin"])
-        .arg(path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = install.stdin.take().unwrap();
-    stdin.write_all(text.as_bytes()).unwrap();
-    drop(stdin);
-    assert!(install.wait().unwrap().success());
+    script::install(path, text);
     set_mode(path.parent().unwrap(), 0o755);
 }
 

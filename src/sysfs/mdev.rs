@@ -115,11 +115,7 @@ impl Framework for Mdev<'_> {
         let mut parents = Vec::new();
         for entry in dir.entries()? {
             match entry.name.to_str().map(str::parse) {
-                Some(Ok(id)) => parents.push(Parent {
-                    gpu: gpu_of(&dir, &id),
-                    framework: FrameworkKind::Mdev,
-                    id,
-                }),
+                Some(Ok(id)) => parents.push(parent_of(&dir, id)),
                 _ => warnings.push(
                     Error::new(Kind::Failed, "a parent with an odd name is left out")
                         .at(dir.join(&entry.name)),
@@ -134,11 +130,7 @@ impl Framework for Mdev<'_> {
             return Ok(None);
         };
         let found = if_present(dir.open_dir(id.as_str()))?;
-        Ok(found.map(|_| Parent {
-            id: id.clone(),
-            framework: FrameworkKind::Mdev,
-            gpu: gpu_of(&dir, id),
-        }))
+        Ok(found.map(|_| parent_of(&dir, id.clone())))
     }
 
     fn part(&self, _id: &ParentId, _warnings: &mut Warnings) -> Option<Parent> {
@@ -348,9 +340,14 @@ impl Framework for Mdev<'_> {
     }
 }
 
-/// The GPU that a parent is a virtual function of (Ampere and newer on kernels before 6.8).
-fn gpu_of(parents: &Dir, id: &ParentId) -> Option<ParentId> {
-    parents.link_name(format!("{id}/physfn")).ok()?.parse().ok()
+/// A parent, with the GPU that it may be a virtual function of (Ampere and newer on kernels before 6.8).
+fn parent_of(parents: &Dir, id: ParentId) -> Parent {
+    let gpu = parents.link_name(format!("{id}/physfn"));
+    Parent {
+        gpu: gpu.ok().and_then(|gpu| gpu.parse().ok()),
+        framework: FrameworkKind::Mdev,
+        id,
+    }
 }
 
 fn no_type(parent: &ParentId, id: &TypeId) -> Error {

@@ -1,7 +1,7 @@
 //! A signal that ends the command while a script runs ends the script with all that it started.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use nix::unistd::{Pid, mkfifo};
 
 use crate::harness::SimHost;
 use crate::helpers::{P1, P2, put_auto, uuid};
+use crate::script;
 
 /// In a script: neither it nor its child lets itself be talked into ending.
 const DEAF: &str = "trap '' INT HUP TERM; sleep 600 & while :; do wait; done";
@@ -35,16 +36,7 @@ impl Told {
             fifo.display()
         );
         let script = directory.join("10-x");
-        let mut install = Command::new("install")
-            .args(["-m", "755", "/dev/stdin"])
-            .arg(&script)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = install.stdin.take().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
-        drop(stdin);
-        assert!(install.wait().unwrap().success());
+        script::install(&script, &text);
         fifo
     }
 

@@ -51,6 +51,8 @@ mod plan_unreadable;
 mod remove;
 mod restore;
 mod s390;
+#[path = "../shared/script.rs"]
+mod script;
 mod second_look;
 mod shells;
 mod show;

@@ -1,11 +1,9 @@
 //! The host's callout scripts around `apply`: asked and told as by the verbs that do one thing each.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use crate::harness::SimHost;
 use crate::helpers::P1;
 use crate::plan::{apply, host, plan};
+use crate::script;
 
 /// A callout script and a notifier that note each call but the question for what they can do.
 /// `body` is how the callout ends.
@@ -23,17 +21,7 @@ fn watched(host: &SimHost, body: &str) {
             .path("usr/lib/mdevctl/scripts.d")
             .join(place)
             .join(name);
-        // Another process writes it: one that this process has open could not be run.
-        let mut install = Command::new("install")
-            .args(["-D", "-m", "755", "/dev/stdin"])
-            .arg(script)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = install.stdin.take().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
-        drop(stdin);
-        assert!(install.wait().unwrap().success());
+        script::install(&script, &text);
     }
 }
 
