@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use log::debug;
 use nix::errno::Errno;
@@ -165,11 +166,7 @@ impl Dir {
     /// # Errors
     /// What the kernel answered, or that the file is larger than anything expected here.
     pub fn read_bytes(&self, name: impl AsRef<Path>) -> Result<Vec<u8>> {
-        let name = name.as_ref();
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        retried(|| openat(self.as_fd(), name, flags, Mode::empty()))
-            .and_then(|file| read_whole(&file))
-            .map_err(|error| refused("cannot read", self.join(name), error))
+        self.bytes_of(name.as_ref(), <[u8]>::to_vec)
     }
 
     /// A file's text, without its one last newline.
@@ -177,15 +174,42 @@ impl Dir {
     /// # Errors
     /// As [`Dir::read_bytes`]; EILSEQ where the content is not UTF-8.
     pub fn read_text(&self, name: impl AsRef<Path>) -> Result<String> {
-        let name = name.as_ref();
-        let mut text = String::from_utf8(self.read_bytes(name)?).map_err(|_| {
-            Error::system("the content is not text", self.join(name), Errno::EILSEQ)
-        })?;
-        if text.ends_with('\n') {
-            text.pop();
-        }
-        debug!("read {}: {text:?}", self.join(name).display());
-        Ok(text)
+        self.text_of(name.as_ref(), str::to_owned)
+    }
+
+    /// As [`Dir::read_text`], of a file that says the same as others of its kind: where it is
+    /// `known`, it is not kept twice.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_shared(&self, name: &str, known: Option<&Arc<str>>) -> Result<Arc<str>> {
+        self.text_of(name.as_ref(), |text| match known {
+            Some(known) if **known == *text => Arc::clone(known),
+            _ => text.into(),
+        })
+    }
+
+    /// What `take` makes of a file's text.
+    ///
+    /// # Errors
+    /// As [`Dir::read_text`].
+    pub fn text_of<T>(&self, name: &Path, take: impl FnOnce(&str) -> T) -> Result<T> {
+        self.bytes_of(name, |bytes| {
+            let text = str::from_utf8(bytes).map_err(|_| {
+                Error::system("the content is not text", self.join(name), Errno::EILSEQ)
+            })?;
+            let text = text.strip_suffix('\n').unwrap_or(text);
+            debug!("read {}: {text:?}", self.join(name).display());
+            Ok(take(text))
+        })?
+    }
+
+    /// What `take` makes of a file's content.
+    fn bytes_of<T>(&self, name: &Path, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        retried(|| openat(self.as_fd(), name, flags, Mode::empty()))
+            .and_then(|file| whole_of(&file, take))
+            .map_err(|error| refused("cannot read", self.join(name), error))
     }
 
     /// The number that is all of a file's text. `what` says what it counts, for the refusal of
@@ -267,8 +291,9 @@ fn retried<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// Reads until a read comes back short: one read for what sysfs shows, and no more for a small file.
-fn read_whole(file: &OwnedFd) -> io::Result<Vec<u8>> {
+/// Reads until a read comes back short: one read for what sysfs shows, and no more for a small file,
+/// whose content is not kept either.
+fn whole_of<T>(file: &OwnedFd, take: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
     let mut place = [MaybeUninit::uninit(); USUAL_FILE];
     let mut content = Vec::new();
     loop {
@@ -278,11 +303,11 @@ fn read_whole(file: &OwnedFd) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         };
         if content.is_empty() && part.len() < USUAL_FILE {
-            return Ok(part.to_vec());
+            return Ok(take(part));
         }
         content.extend_from_slice(part);
         if part.len() < USUAL_FILE {
-            return Ok(content);
+            return Ok(take(&content));
         }
         if content.len() > LARGEST_FILE {
             return Err(io::Errno::FBIG);

@@ -64,8 +64,8 @@ pub fn types(input: &[u8]) {
     );
     let vgpu_type = |id| VgpuType {
         id,
-        name: Some(text.to_owned()),
-        description: Some(text.to_owned()),
+        name: Some(text.into()),
+        description: Some(text.into()),
         available: None,
         at_least: 0,
         device_api: None,

@@ -6,6 +6,7 @@ mod names;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -153,16 +154,16 @@ pub struct VgpuType {
     /// Its directory's name.
     pub id: TypeId,
     /// The driver's name for it; optional in the kernel's interface.
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// The driver's description; optional, and may span lines.
-    pub description: Option<String>,
+    pub description: Option<Arc<str>>,
     /// Instances that can be created now; `None` where the kernel's answer could not be
     /// read, or where it cannot be told (several virtual functions share what is left).
     pub available: Option<u32>,
     /// Instances that can surely be created now: as many as are available, where that is known.
     pub at_least: u32,
     /// The device API that an instance offers, such as `vfio-pci`; `None` as above.
-    pub device_api: Option<String>,
+    pub device_api: Option<Arc<str>>,
 }
 
 impl VgpuType {
@@ -356,8 +357,8 @@ mod tests {
     fn named(id: &str, name: &str, description: &str) -> VgpuType {
         VgpuType {
             id: id.parse().unwrap(),
-            name: Some(name.to_owned()),
-            description: Some(description.to_owned()),
+            name: Some(name.into()),
+            description: Some(description.into()),
             available: None,
             at_least: 0,
             device_api: None,

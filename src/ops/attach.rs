@@ -1,5 +1,7 @@
 //! `attach`: what to paste so that a virtual machine gets a device.
 
+use std::sync::Arc;
+
 use super::show::{ShowRequest, Shown, show};
 use super::{Answer, Context, Selector};
 use crate::attach::{
@@ -40,7 +42,7 @@ pub struct Attached {
     /// Its type.
     pub type_id: TypeId,
     /// The type's name for people, where the parent tells it.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
     /// Whether it exists in the kernel.
     pub active: bool,
     /// Who is to read it.

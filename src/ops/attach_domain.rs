@@ -1,5 +1,7 @@
 //! `attach --apply`: a device added to a libvirt domain's configuration, through `virsh`.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::attach::{Prepared, prepare};
@@ -42,7 +44,7 @@ pub struct Applied {
     /// Its type.
     pub type_id: TypeId,
     /// The type's name for people, where the parent tells it.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
     /// The domain's name.
     pub domain: String,
     /// The domain's UUID.

@@ -1,6 +1,7 @@
 //! `list`: active and defined devices in one table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -49,7 +50,7 @@ pub struct Listed {
     /// Its type: the active device's, else the definition's.
     pub type_id: TypeId,
     /// The type's name, while the parent tells it.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
     /// Whether it exists in the kernel; `None` where something of that name does, but cannot be
     /// read.
     pub active: Option<bool>,
@@ -188,7 +189,7 @@ pub fn doubt_unreadable(context: &Context<'_>, all: &mut [Listed]) {
 
 /// Asks each parent once for the name of each type that is in the list.
 fn name_types(context: &Context<'_>, all: &mut [Listed], warnings: &mut Warnings) {
-    let mut known: BTreeMap<(&ParentId, &TypeId), Option<String>> = BTreeMap::new();
+    let mut known: BTreeMap<(&ParentId, &TypeId), Option<Arc<str>>> = BTreeMap::new();
     let mut names = Vec::with_capacity(all.len());
     for Listed {
         parent, type_id, ..

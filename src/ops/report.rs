@@ -1,5 +1,7 @@
 //! What became of each device that a command was to change.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::Context;
@@ -80,7 +82,7 @@ pub struct Change {
     /// Its type, where one is known.
     pub type_id: Option<TypeId>,
     /// The type's name for people, where the kernel tells it.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
     /// What became of it.
     pub effect: Effect,
     /// What could not be read and is missing here; it had no say in what became of the device.

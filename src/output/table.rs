@@ -87,32 +87,57 @@ pub fn draw(columns: &[Column], rows: Vec<Row<'_>>, style: Style) -> String {
 /// Columns that are as wide as their widest text, with two spaces between them.
 fn plain(columns: &[Column], rows: &[Row<'_>]) -> String {
     let mut widths: Vec<usize> = columns.iter().map(|column| column.name.len()).collect();
+    let mut of_cells = Vec::with_capacity(columns.len() * rows.len());
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(&row.cells) {
-            *width = width_of(cell).max(*width);
+        for (widest, cell) in widths.iter_mut().zip(&row.cells) {
+            let width = width_of(cell);
+            *widest = width.max(*widest);
+            of_cells.push(width);
         }
     }
     let line = widths.iter().sum::<usize>() + widths.len() * GAP;
-    let mut text = String::with_capacity(line * (rows.len() + 1));
-    let mut add_line = |cells: &mut dyn Iterator<Item = &str>| {
-        for ((column, width), cell) in columns.iter().zip(&widths).zip(cells) {
-            let room = width.saturating_sub(width_of(cell));
-            let (before, after) = match column.kind {
-                ColumnKind::Number => (room, 0),
-                ColumnKind::Id | ColumnKind::Words => (0, room),
-            };
-            add_spaces(&mut text, before);
-            text.push_str(cell);
-            add_spaces(&mut text, after + GAP);
-        }
-        text.truncate(text.trim_end_matches(' ').len());
-        text.push('\n');
+    let mut pen = Pen {
+        text: String::with_capacity(line * (rows.len() + 1)),
+        owed: 0,
     };
-    add_line(&mut columns.iter().map(|column| column.name));
-    for row in rows {
-        add_line(&mut row.cells.iter().map(|cell| &**cell));
+    for (column, widest) in columns.iter().zip(&widths) {
+        pen.write(column.name, column.name.len(), *widest, column.kind);
     }
-    text
+    pen.end_line();
+    let mut of_cells = of_cells.into_iter();
+    for row in rows {
+        let places = columns.iter().zip(&widths).zip(of_cells.by_ref());
+        for (((column, widest), width), cell) in places.zip(&row.cells) {
+            pen.write(cell, width, *widest, column.kind);
+        }
+        pen.end_line();
+    }
+    pen.text
+}
+
+/// Writes cells. Spaces are written only once something follows them in the line.
+struct Pen {
+    text: String,
+    owed: usize,
+}
+
+impl Pen {
+    fn write(&mut self, cell: &str, width: usize, widest: usize, kind: ColumnKind) {
+        let room = widest.saturating_sub(width);
+        let (before, after) = match kind {
+            ColumnKind::Number => (room, 0),
+            ColumnKind::Id | ColumnKind::Words => (0, room),
+        };
+        add_spaces(&mut self.text, self.owed + before);
+        self.text.push_str(cell);
+        self.owed = after + GAP;
+    }
+
+    fn end_line(&mut self) {
+        self.owed = 0;
+        self.text.truncate(self.text.trim_end_matches(' ').len());
+        self.text.push('\n');
+    }
 }
 
 fn add_spaces(text: &mut String, number: usize) {

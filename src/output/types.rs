@@ -1,10 +1,11 @@
 //! Tables of types.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::Style;
 use super::table::{Column, Row, draw, ids, numbers, words};
-use super::text::{NONE, UNKNOWN, one_line, or, text_or};
+use super::text::{NONE, UNKNOWN, one_line, text_or};
 use crate::model::{Parent, VgpuType};
 use crate::nvidia::{TypeDetails, size};
 use crate::ops::ParentTypes;
@@ -14,16 +15,51 @@ struct Line<'a> {
     parent: &'a Parent,
     vgpu_type: &'a VgpuType,
     /// What its description says.
-    details: Option<TypeDetails<'a>>,
+    details: Option<&'a Shown<'a>>,
 }
 
 impl Line<'_> {
-    fn framebuffer_mib(&self) -> Option<u64> {
-        match &self.details {
-            Some(details) => Some(details.framebuffer_mib),
-            None => self.vgpu_type.framebuffer_mib(),
+    fn framebuffer(&self) -> Option<Cow<'_, str>> {
+        match self.details {
+            Some(details) => Some(details.framebuffer.as_str().into()),
+            None => self.vgpu_type.framebuffer_mib().map(|mib| size(mib).into()),
         }
     }
+}
+
+/// What a description says, as cells.
+struct Shown<'a> {
+    framebuffer: String,
+    displays: String,
+    frame_limit: String,
+    resolution: &'a str,
+    max_instances: String,
+}
+
+impl<'a> Shown<'a> {
+    fn of(description: &'a str) -> Option<Shown<'a>> {
+        TypeDetails::parse(description).map(|details| Shown {
+            framebuffer: size(details.framebuffer_mib),
+            displays: details.displays.to_string(),
+            frame_limit: details.frame_limit.to_string(),
+            resolution: details.resolution,
+            max_instances: details.max_instances.to_string(),
+        })
+    }
+}
+
+/// What each description says that is of a known form. Equal GPUs say the same, which is understood
+/// once.
+type Descriptions<'a> = BTreeMap<&'a str, Option<Shown<'a>>>;
+
+fn descriptions(parents: &[ParentTypes]) -> Descriptions<'_> {
+    let mut known = Descriptions::new();
+    let types = parents.iter().flat_map(|one| &one.types);
+    for description in types.filter_map(|vgpu_type| vgpu_type.description.as_deref()) {
+        let understand = || Shown::of(description);
+        known.entry(description).or_insert_with(understand);
+    }
+    known
 }
 
 /// A column of a table of types: its heading, and what stands in it.
@@ -34,14 +70,16 @@ struct Field {
 
 /// What the driver says of each type, as much of it as the terminal has room for.
 pub fn narrow(parents: &[ParentTypes], style: Style) -> String {
-    let lines = lines(parents);
+    let descriptions = descriptions(parents);
+    let lines = lines(parents, &descriptions);
     table(&lines, &known(&lines), style)
 }
 
 /// As [`narrow`], and what each type is made for. Nothing is left out or broken over lines, however
 /// narrow the terminal is.
 pub fn wide(parents: &[ParentTypes]) -> String {
-    let lines = lines(parents);
+    let descriptions = descriptions(parents);
+    let lines = lines(parents, &descriptions);
     let mut fields = known(&lines);
     fields.extend([
         field(words("SERIES"), |line| {
@@ -85,13 +123,17 @@ fn field(column: Column, cell: for<'a> fn(&'a Line<'_>) -> Cow<'a, str>) -> Fiel
     Field { column, cell }
 }
 
-fn lines(parents: &[ParentTypes]) -> Vec<Line<'_>> {
+fn lines<'a>(parents: &'a [ParentTypes], descriptions: &'a Descriptions<'a>) -> Vec<Line<'a>> {
+    let details = |vgpu_type: &VgpuType| {
+        let description = vgpu_type.description.as_deref()?;
+        descriptions.get(description)?.as_ref()
+    };
     let mut lines = Vec::new();
     for ParentTypes { parent, types, .. } in parents {
         lines.extend(types.iter().map(|vgpu_type| Line {
             parent,
             vgpu_type,
-            details: vgpu_type.details(),
+            details: details(vgpu_type),
         }));
     }
     lines
@@ -112,7 +154,7 @@ fn known(lines: &[Line<'_>]) -> Vec<Field> {
         |line: &Line<'_>| line.details.is_none() && line.vgpu_type.description.is_some();
     let is_described = lines.iter().any(has_other_form);
     let is_detailed = lines.iter().any(|line| line.details.is_some());
-    let is_sized = lines.iter().any(|line| line.framebuffer_mib().is_some());
+    let is_sized = lines.iter().any(|line| line.framebuffer().is_some());
     let mut fields = vec![
         field(ids("PARENT"), |line| line.parent.id.as_str().into()),
         field(ids("TYPE"), |line| line.vgpu_type.id.as_str().into()),
@@ -122,26 +164,26 @@ fn known(lines: &[Line<'_>]) -> Vec<Field> {
     ];
     if is_sized {
         fields.push(field(numbers("FRAMEBUFFER"), |line| {
-            text_or(line.framebuffer_mib().map(size), NONE)
+            text_or(line.framebuffer(), NONE)
         }));
     }
     if is_detailed {
         fields.extend([
             field(numbers("DISPLAYS").spare(), |line| {
-                or(line.details.as_ref().map(|d| d.displays), NONE).into()
+                text_or(line.details.map(|d| d.displays.as_str()), NONE)
             }),
             field(numbers("FPS").spare(), |line| {
-                or(line.details.as_ref().map(|d| d.frame_limit), NONE).into()
+                text_or(line.details.map(|d| d.frame_limit.as_str()), NONE)
             }),
             field(words("RESOLUTION").spare(), |line| {
-                text_or(line.details.as_ref().map(|d| d.resolution), NONE)
+                text_or(line.details.map(|d| d.resolution), NONE)
             }),
         ]);
     }
     fields.push(field(numbers("FREE"), |line| free(line.vgpu_type).into()));
     if is_detailed {
         fields.push(field(numbers("MAX"), |line| {
-            or(line.details.as_ref().map(|d| d.max_instances), NONE).into()
+            text_or(line.details.map(|d| d.max_instances.as_str()), NONE)
         }));
     }
     fields.push(field(words("API").spare(), |line| {
@@ -157,7 +199,7 @@ fn known(lines: &[Line<'_>]) -> Vec<Field> {
 
 /// A description whose form is not known, on one line.
 fn unknown_description<'a>(line: &'a Line<'_>) -> Option<Cow<'a, str>> {
-    match (&line.details, &line.vgpu_type.description) {
+    match (line.details, &line.vgpu_type.description) {
         (None, Some(text)) => {
             let text = text.trim().replace('\n', ", ");
             Some(one_line(&text).into_owned().into())

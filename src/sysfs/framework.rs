@@ -1,5 +1,7 @@
 //! What every framework does.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{Claim, Observed, PciIdentity};
@@ -7,6 +9,15 @@ use crate::error::{Result, Warnings};
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
+
+/// The types of the parent that was read before.
+#[derive(Debug, Clone, Copy)]
+pub enum Beside<'t> {
+    /// It is another function of the same GPU: what cannot differ is not read again.
+    Function(&'t [VgpuType]),
+    /// It is another GPU: everything is read, and texts that are equal are kept once.
+    Gpu(&'t [VgpuType]),
+}
 
 /// One way in which kernels offer parents, types and devices.
 pub trait Framework: Sync + Observed {
@@ -46,15 +57,14 @@ pub trait Framework: Sync + Observed {
         warnings: &mut Warnings,
     ) -> Result<VgpuType>;
 
-    /// The types of a parent beside another function of its GPU, whose types are `siblings`: what
-    /// cannot differ between them is not read again.
+    /// The types that a parent lists, where those of another one have just been read.
     ///
     /// # Errors
     /// As [`Framework::types`].
     fn types_beside(
         &self,
         parent: &ParentId,
-        _siblings: &[VgpuType],
+        _beside: Beside<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<VgpuType>> {
         self.types(parent, warnings)
@@ -68,7 +78,12 @@ pub trait Framework: Sync + Observed {
 
     /// The name of one type, and nothing else of it; `None` where it has none or is not there, and,
     /// with a warning, where it cannot be read.
-    fn type_name(&self, parent: &ParentId, id: &TypeId, warnings: &mut Warnings) -> Option<String>;
+    fn type_name(
+        &self,
+        parent: &ParentId,
+        id: &TypeId,
+        warnings: &mut Warnings,
+    ) -> Option<Arc<str>>;
 
     /// The active devices, sorted by UUID.
     ///

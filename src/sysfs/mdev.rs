@@ -3,6 +3,7 @@
 //! Layout and errnos: kernel Documentation/driver-api/vfio-mediated-device.rst, and observed on
 //! Debian's 6.1 with mtty, mdpy and mbochs.
 
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::blocking::{self, Outcome};
 use super::type_files::TypeFiles;
-use super::{Claim, Framework, PciIdentity, attr, holders, nodes, pci};
+use super::{Beside, Claim, Framework, PciIdentity, attr, holders, nodes, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
@@ -138,34 +139,26 @@ impl Framework for Mdev<'_> {
     }
 
     fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
-        self.types_beside(parent, &[], warnings)
+        self.types_beside(parent, Beside::Gpu(&[]), warnings)
     }
 
     fn types_beside(
         &self,
         parent: &ParentId,
-        siblings: &[VgpuType],
+        beside: Beside<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<VgpuType>> {
         let mut dir = self.types_dir(parent)?;
-        let mut types = Vec::new();
-        // A stray file is no type; links and directories may be.
-        let entries = dir.entries()?.into_iter();
-        let mut files = TypeFiles::of(&dir);
-        for entry in entries.filter(|entry| entry.kind != EntryKind::Other) {
-            match entry.name.to_str().map(str::parse) {
-                Some(Ok(id)) => types.push(match siblings.iter().find(|t| t.id == id) {
-                    Some(sibling) => sibling.with_free(files.of_type(&id).free(warnings)),
-                    None => files.whole_type(id, warnings),
-                }),
-                _ => warnings.push(
-                    Error::new(Kind::Failed, "a type with an odd name is left out")
-                        .at(dir.join(&entry.name)),
-                ),
+        let ids = type_ids(&mut dir, warnings)?;
+        let (Beside::Function(known) | Beside::Gpu(known)) = beside;
+        let mut files = TypeFiles::of(&dir, known);
+        let read = |id: TypeId| match (beside, files.known(&id)) {
+            (Beside::Function(_), Some(sibling)) => {
+                sibling.with_free(files.of_type(&id).free(warnings))
             }
-        }
-        types.order_by(|a, b| a.id.cmp(&b.id));
-        Ok(types)
+            (_, known) => files.whole_type(id, known, warnings),
+        };
+        Ok(ids.into_iter().map(read).collect())
     }
 
     fn vgpu_type(
@@ -177,23 +170,28 @@ impl Framework for Mdev<'_> {
         let absent = || no_type(parent, id);
         let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
         if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
-        Ok(TypeFiles::of(&dir).whole_type(id.clone(), warnings))
+        Ok(TypeFiles::of(&dir, &[]).whole_type(id.clone(), None, warnings))
     }
 
     fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>> {
         let absent = || no_type(parent, id);
         let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
-        let free = TypeFiles::of(&dir).of_type(id).free(&mut Vec::new());
+        let free = TypeFiles::of(&dir, &[]).of_type(id).free(&mut Vec::new());
         if free.is_none() {
             if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
         }
         Ok(free)
     }
 
-    fn type_name(&self, parent: &ParentId, id: &TypeId, warnings: &mut Warnings) -> Option<String> {
+    fn type_name(
+        &self,
+        parent: &ParentId,
+        id: &TypeId,
+        warnings: &mut Warnings,
+    ) -> Option<Arc<str>> {
         let name = self
             .types_dir(parent)
-            .and_then(|dir| dir.read_text(format!("{id}/name")));
+            .and_then(|dir| dir.read_shared(&format!("{id}/name"), None));
         or_warn(name, warnings).filter(|name| !name.is_empty())
     }
 
@@ -338,6 +336,24 @@ impl Framework for Mdev<'_> {
             Err(error) => error.to_string(),
         })
     }
+}
+
+/// The types in the directory of a parent's types, in natural order.
+fn type_ids(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<TypeId>> {
+    let mut ids: Vec<TypeId> = Vec::new();
+    // A stray file is no type; links and directories may be.
+    let entries = dir.entries()?.into_iter();
+    for entry in entries.filter(|entry| entry.kind != EntryKind::Other) {
+        match entry.name.to_str().map(str::parse) {
+            Some(Ok(id)) => ids.push(id),
+            _ => warnings.push(
+                Error::new(Kind::Failed, "a type with an odd name is left out")
+                    .at(dir.join(&entry.name)),
+            ),
+        }
+    }
+    ids.order_by(TypeId::cmp);
+    Ok(ids)
 }
 
 /// A parent, with the GPU that it may be a virtual function of (Ampere and newer on kernels before 6.8).

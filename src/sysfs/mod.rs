@@ -17,6 +17,8 @@ mod sriov;
 mod type_files;
 pub(crate) mod vf;
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::dir::Dir;
@@ -29,7 +31,7 @@ use crate::order::Order as _;
 
 pub use card::Cards;
 pub use events::{Uevent, Uevents};
-pub use framework::Framework;
+pub use framework::{Beside, Framework};
 pub use holders::{Claim, Holders};
 pub use observed::Observed;
 pub use pci::PciIdentity;
@@ -268,11 +270,13 @@ impl<'h> Kernel<'h> {
     ) -> Vec<(Parent, Result<Vec<VgpuType>>)> {
         let mut all: Vec<(Parent, Result<Vec<VgpuType>>)> = Vec::new();
         for parent in parents {
-            let before = all.last().filter(|(last, _)| last.gpu() == parent.gpu());
-            let siblings = before.and_then(|(_, types)| types.as_deref().ok());
-            let siblings = siblings.unwrap_or_default();
+            let beside = match all.last() {
+                Some((last, Ok(types))) if last.gpu() == parent.gpu() => Beside::Function(types),
+                Some((_, Ok(types))) => Beside::Gpu(types),
+                _ => Beside::Gpu(&[]),
+            };
             let framework = self.serving(&parent);
-            let types = framework.types_beside(&parent.id, siblings, warnings);
+            let types = framework.types_beside(&parent.id, beside, warnings);
             all.push((parent, types));
         }
         all
@@ -346,7 +350,7 @@ impl<'h> Kernel<'h> {
         parent: &ParentId,
         id: &TypeId,
         warnings: &mut Warnings,
-    ) -> Option<String> {
+    ) -> Option<Arc<str>> {
         let mut frameworks = self.frameworks.iter();
         frameworks.find_map(|framework| framework.type_name(parent, id, warnings))
     }

@@ -1,14 +1,22 @@
 //! What the kernel says of the types of mediated devices: a directory for each, with a file for each
 //! fact (kernel Documentation/driver-api/vfio-mediated-device.rst).
 
+use std::sync::Arc;
+
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, or_warn};
 use crate::model::{TypeId, VgpuType};
 use crate::text::quoted;
 
+const EMPTY: &str = "the file is empty";
+
 /// The files of types, of one after the other.
 pub struct TypeFiles<'d> {
     types: &'d Dir,
+    /// Types of another parent, in whose order these are read: equal GPUs say the same of theirs.
+    known: &'d [VgpuType],
+    /// The one of them that is expected next.
+    next: usize,
     /// The path of a file below the directory of types: one place for all of them.
     path: String,
     /// How much of it is the directory of one type.
@@ -16,13 +24,26 @@ pub struct TypeFiles<'d> {
 }
 
 impl<'d> TypeFiles<'d> {
-    /// Those in the directory of a parent's types.
-    pub fn of(types: &'d Dir) -> TypeFiles<'d> {
+    /// Those in the directory of a parent's types. What they say of types that are `known` from
+    /// another parent is read all the same, but not kept twice.
+    pub fn of(types: &'d Dir, known: &'d [VgpuType]) -> TypeFiles<'d> {
         TypeFiles {
             types,
+            known,
+            next: 0,
             path: String::new(),
             folder: 0,
         }
+    }
+
+    /// What is known of a type.
+    pub fn known(&mut self, id: &TypeId) -> Option<&'d VgpuType> {
+        let (before, after) = self.known.split_at_checked(self.next)?;
+        let in_turn = after.iter().chain(before);
+        let found = in_turn.enumerate().find(|(_, known)| known.id == *id);
+        let (passed, known) = found?;
+        self.next = (self.next + passed + 1) % self.known.len();
+        Some(known)
     }
 
     /// From now on, those of this type.
@@ -34,12 +55,19 @@ impl<'d> TypeFiles<'d> {
         self
     }
 
-    /// Reads one type; what cannot be read of it becomes a warning and stays unknown.
-    pub fn whole_type(&mut self, id: TypeId, warnings: &mut Warnings) -> VgpuType {
+    /// Reads one type, of which something may be known; what cannot be read of it becomes a warning
+    /// and stays unknown.
+    pub fn whole_type(
+        &mut self,
+        id: TypeId,
+        known: Option<&VgpuType>,
+        warnings: &mut Warnings,
+    ) -> VgpuType {
+        let known = |text: fn(&VgpuType) -> &Option<Arc<str>>| known.and_then(|t| text(t).as_ref());
         self.of_type(&id);
-        let name = self.optional("name", warnings);
-        let description = self.optional("description", warnings);
-        let device_api = self.required("device_api", warnings);
+        let name = self.optional("name", known(|t| &t.name), warnings);
+        let description = self.optional("description", known(|t| &t.description), warnings);
+        let device_api = self.required("device_api", known(|t| &t.device_api), warnings);
         let available = self.free(warnings);
         VgpuType {
             id,
@@ -51,22 +79,36 @@ impl<'d> TypeFiles<'d> {
         }
     }
 
-    fn read(&mut self, file: &str) -> Result<String> {
+    fn set_file(&mut self, file: &str) {
         self.path.truncate(self.folder);
         self.path.push_str(file);
-        self.types.read_text(&self.path)
+    }
+
+    fn read(&mut self, file: &str, known: Option<&Arc<str>>) -> Result<Arc<str>> {
+        self.set_file(file);
+        self.types.read_shared(&self.path, known)
     }
 
     /// A file that a type may have.
-    fn optional(&mut self, file: &str, warnings: &mut Warnings) -> Option<String> {
-        or_warn(self.read(file), warnings).filter(|text| !text.is_empty())
+    fn optional(
+        &mut self,
+        file: &str,
+        known: Option<&Arc<str>>,
+        warnings: &mut Warnings,
+    ) -> Option<Arc<str>> {
+        or_warn(self.read(file, known), warnings).filter(|text| !text.is_empty())
     }
 
     /// A file that every type has.
-    fn required(&mut self, file: &str, warnings: &mut Warnings) -> Option<String> {
-        let fault = match self.read(file) {
+    fn required(
+        &mut self,
+        file: &str,
+        known: Option<&Arc<str>>,
+        warnings: &mut Warnings,
+    ) -> Option<Arc<str>> {
+        let fault = match self.read(file, known) {
             Ok(text) if !text.is_empty() => return Some(text),
-            Ok(_) => Error::new(Kind::Failed, "the file is empty").at(self.types.join(&self.path)),
+            Ok(_) => self.fault(EMPTY.to_owned()),
             Err(error) => error,
         };
         warnings.push(fault);
@@ -75,12 +117,19 @@ impl<'d> TypeFiles<'d> {
 
     /// How many instances can be made now.
     pub fn free(&mut self, warnings: &mut Warnings) -> Option<u32> {
-        let text = self.required("available_instances", warnings)?;
-        let free = text.trim().parse().ok();
-        if free.is_none() {
-            let message = format!("{} is not a number of instances", quoted(&text));
-            warnings.push(Error::new(Kind::Failed, message).at(self.types.join(&self.path)));
-        }
-        free
+        self.set_file("available_instances");
+        let number = |text: &str| match text.trim().parse() {
+            Ok(number) => Ok(number),
+            Err(_) if text.is_empty() => Err(EMPTY.to_owned()),
+            Err(_) => Err(format!("{} is not a number of instances", quoted(text))),
+        };
+        let free = self.types.text_of(self.path.as_ref(), number);
+        let free = free.and_then(|free| free.map_err(|what| self.fault(what)));
+        free.map_err(|error| warnings.push(error)).ok()
+    }
+
+    /// What is wrong with the file that was read last.
+    fn fault(&self, what: String) -> Error {
+        Error::new(Kind::Failed, what).at(self.types.join(&self.path))
     }
 }

@@ -19,6 +19,8 @@ mod steps;
 mod tell;
 mod work;
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::choose::types_to_come;
@@ -67,7 +69,7 @@ pub struct Item {
     /// The type that it is to have; of what goes, the one that it has.
     pub type_id: TypeId,
     /// The type's name for people.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
     /// What is to become of it.
     pub verdict: Verdict,
     steps: Vec<Step>,

@@ -1,6 +1,7 @@
 //! A declaration in a host's terms: which GPUs, which type, which UUIDs.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ pub struct Wanted<'d> {
     /// Its type.
     pub type_id: TypeId,
     /// The type's name.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
     /// The GPUs that it may be on and that have the type, in order.
     pub gpus: Vec<usize>,
     /// Its members, in order.

@@ -1,6 +1,7 @@
 //! What has to be done for one vGPU.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -257,7 +258,7 @@ pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
 }
 
 /// A type's name, where its GPU is there.
-pub fn type_name(world: &World, parent: &ParentId, id: &TypeId) -> Option<String> {
+pub fn type_name(world: &World, parent: &ParentId, id: &TypeId) -> Option<Arc<str>> {
     let gpu = &world.gpus[world.gpu_of(parent)?];
     gpu.types[gpu.type_at(id)?].name.clone()
 }

@@ -1,6 +1,7 @@
 //! What a watch tells.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::model::{Definition, Device, Holder, Parent, ParentId, TypeId, VgpuType};
@@ -16,7 +17,7 @@ pub enum Change {
     /// What can be made on a parent, or on the GPU whose functions are parents.
     Types(TypesChange),
     /// An active device, with its type's name.
-    Device(Turn, Device, Option<String>),
+    Device(Turn, Device, Option<Arc<str>>),
     /// A definition.
     Definition(Written),
     /// A process and the device that it has open.
@@ -90,7 +91,7 @@ pub struct Written {
     /// What happened.
     pub turn: Turned,
     /// The type's name, while its parent tells it.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
 }
 
 /// What happened to a definition.

@@ -11,6 +11,7 @@ use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
 use crate::ops::group::by_gpu;
 use crate::ops::{Context, ParentTypes};
 use crate::store::Location;
+use crate::sysfs::Beside;
 
 impl Scene {
     /// Says whether a device came, which somebody may have open already.
@@ -242,7 +243,8 @@ fn types_now(
     for parent in parents {
         let siblings = all.first().map_or(&[][..], |one: &ParentTypes| &one.types);
         let framework = context.kernel.serving(parent);
-        let types = framework.types_beside(&parent.id, siblings, warnings);
+        let beside = Beside::Function(siblings);
+        let types = framework.types_beside(&parent.id, beside, warnings);
         all.extend(if_present(types)?.map(|types| ParentTypes {
             parent: (*parent).clone(),
             functions: Vec::new(),

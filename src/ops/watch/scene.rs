@@ -1,6 +1,7 @@
 //! The host as it was last read. Each look reads what may have changed and tells what has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::change::{Change, Ready, Turn, Turned, Written};
@@ -21,7 +22,7 @@ pub struct Seen {
     /// The device.
     pub device: Device,
     /// Its type's name.
-    pub type_name: Option<String>,
+    pub type_name: Option<Arc<str>>,
     /// What is opened to use it.
     pub(super) nodes: Option<Nodes>,
 }

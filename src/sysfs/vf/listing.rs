@@ -100,11 +100,11 @@ impl Offered {
 fn vgpu_type(id: TypeId, name: String, available: Option<u32>) -> VgpuType {
     VgpuType {
         id,
-        name: Some(name),
+        name: Some(name.into()),
         description: None,
         available,
         at_least: available.unwrap_or(1),
-        device_api: Some(DEVICE_API.to_owned()),
+        device_api: Some(DEVICE_API.into()),
     }
 }
 

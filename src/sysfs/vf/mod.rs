@@ -8,6 +8,8 @@ mod functions;
 pub(crate) mod listing;
 mod records;
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{Claim, Framework, PciIdentity, attr, nodes, pci};
@@ -171,9 +173,14 @@ impl Framework for Vf<'_> {
         }
     }
 
-    fn type_name(&self, parent: &ParentId, id: &TypeId, warnings: &mut Warnings) -> Option<String> {
+    fn type_name(
+        &self,
+        parent: &ParentId,
+        id: &TypeId,
+        warnings: &mut Warnings,
+    ) -> Option<Arc<str>> {
         if let Some(remembered) = self.records().names(parent, warnings).remove(id) {
-            return Some(remembered);
+            return Some(remembered.into());
         }
         match self.vgpu_type(parent, id, warnings) {
             Err(error) if error.kind() == Kind::NotFound => None,

@@ -193,8 +193,8 @@ impl Host {
             _ => Some(free),
         };
         VgpuType {
-            name: (make != Make::Ports).then(|| format!("NVIDIA X-{cost}Q")),
-            description: is_sized.then_some(description),
+            name: (make != Make::Ports).then(|| format!("NVIDIA X-{cost}Q").into()),
+            description: is_sized.then(|| description.into()),
             available,
             at_least: available.unwrap_or(1),
             device_api: None,
