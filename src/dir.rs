@@ -183,10 +183,13 @@ impl Dir {
     /// # Errors
     /// As there.
     pub fn read_shared(&self, name: &str, known: Option<&Arc<str>>) -> Result<Arc<str>> {
-        self.text_of(name.as_ref(), |text| match known {
-            Some(known) if **known == *text => Arc::clone(known),
-            _ => text.into(),
-        })
+        self.bytes_of(name.as_ref(), |bytes| match known {
+            Some(known) if without_newline(bytes) == known.as_bytes() => {
+                self.log_text(name.as_ref(), known);
+                Ok(Arc::clone(known))
+            }
+            _ => self.as_text(name.as_ref(), bytes).map(Arc::from),
+        })?
     }
 
     /// What `take` makes of a file's text.
@@ -194,14 +197,19 @@ impl Dir {
     /// # Errors
     /// As [`Dir::read_text`].
     pub fn text_of<T>(&self, name: &Path, take: impl FnOnce(&str) -> T) -> Result<T> {
-        self.bytes_of(name, |bytes| {
-            let text = str::from_utf8(bytes).map_err(|_| {
-                Error::system("the content is not text", self.join(name), Errno::EILSEQ)
-            })?;
-            let text = text.strip_suffix('\n').unwrap_or(text);
-            debug!("read {}: {text:?}", self.join(name).display());
-            Ok(take(text))
-        })?
+        self.bytes_of(name, |bytes| self.as_text(name, bytes).map(take))?
+    }
+
+    fn as_text<'b>(&self, name: &Path, bytes: &'b [u8]) -> Result<&'b str> {
+        let text = str::from_utf8(without_newline(bytes)).map_err(|_| {
+            Error::system("the content is not text", self.join(name), Errno::EILSEQ)
+        })?;
+        self.log_text(name, text);
+        Ok(text)
+    }
+
+    fn log_text(&self, name: &Path, text: &str) {
+        debug!("read {}: {text:?}", self.join(name).display());
     }
 
     /// What `take` makes of a file's content.
@@ -313,6 +321,10 @@ fn whole_of<T>(file: &OwnedFd, take: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
             return Err(io::Errno::FBIG);
         }
     }
+}
+
+fn without_newline(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"\n").unwrap_or(bytes)
 }
 
 fn refused(what: &str, path: impl Into<PathBuf>, error: io::Errno) -> Error {

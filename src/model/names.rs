@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -48,7 +49,7 @@ fn refusal(what: &str, name: &str, fault: &str) -> Error {
 
 /// A parent's name below `/sys/class/mdev_bus`: a PCI address, `matrix`, a CCW id, `mtty`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ParentId(String);
+pub struct ParentId(Arc<str>);
 
 impl ParentId {
     /// The name as it stands in sysfs and in the definitions' directory.
@@ -74,7 +75,8 @@ impl FromStr for ParentId {
 
     /// Accepts any single path component.
     fn from_str(name: &str) -> Result<ParentId> {
-        name.to_owned().try_into()
+        check_component("parent", name)?;
+        Ok(ParentId(name.into()))
     }
 }
 
@@ -84,7 +86,7 @@ impl TryFrom<String> for ParentId {
     /// Accepts any single path component.
     fn try_from(name: String) -> Result<ParentId> {
         check_component("parent", &name)?;
-        Ok(ParentId(name))
+        Ok(ParentId(name.into()))
     }
 }
 
@@ -97,7 +99,7 @@ impl fmt::Display for ParentId {
 /// A type's directory name below a parent's `mdev_supported_types`, such as `nvidia-63`.
 /// Ordered naturally: `nvidia-46` before `nvidia-105`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TypeId(String);
+pub struct TypeId(Arc<str>);
 
 impl TypeId {
     /// The name as it stands in sysfs and in definitions.
@@ -109,7 +111,7 @@ impl TypeId {
 impl TypeId {
     /// The type that a driver numbers: `nvidia-` and 63 for `nvidia-63`.
     pub fn numbered(prefix: &'static str, number: u32) -> TypeId {
-        TypeId(format!("{prefix}{number}"))
+        TypeId(format!("{prefix}{number}").into())
     }
 }
 
@@ -118,7 +120,8 @@ impl FromStr for TypeId {
 
     /// Accepts any single path component.
     fn from_str(name: &str) -> Result<TypeId> {
-        name.to_owned().try_into()
+        check_component("type", name)?;
+        Ok(TypeId(name.into()))
     }
 }
 
@@ -128,7 +131,7 @@ impl TryFrom<String> for TypeId {
     /// Accepts any single path component.
     fn try_from(name: String) -> Result<TypeId> {
         check_component("type", &name)?;
-        Ok(TypeId(name))
+        Ok(TypeId(name.into()))
     }
 }
 
@@ -152,11 +155,17 @@ impl PartialOrd for TypeId {
 
 /// Compares runs of digits by their value and everything else byte by byte.
 fn natural_order(a: &str, b: &str) -> Ordering {
-    let (mut rest_a, mut rest_b) = (a.as_bytes(), b.as_bytes());
+    let (whole_a, whole_b) = (a.as_bytes(), b.as_bytes());
+    let pairs = whole_a.iter().zip(whole_b);
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    let digits = whole_a[..same].iter().rev();
+    // A run of digits counts from its beginning.
+    let same = same - digits.take_while(|byte| byte.is_ascii_digit()).count();
+    let (mut rest_a, mut rest_b) = (&whole_a[same..], &whole_b[same..]);
     while let (Some(first_a), Some(first_b)) = (rest_a.first(), rest_b.first()) {
         let order = if first_a.is_ascii_digit() && first_b.is_ascii_digit() {
             let (run_a, run_b) = (take_digits(&mut rest_a), take_digits(&mut rest_b));
-            run_a.len().cmp(&run_b.len()).then(run_a.cmp(run_b))
+            run_a.len().cmp(&run_b.len()).then_with(|| run_a.cmp(run_b))
         } else {
             (rest_a, rest_b) = (&rest_a[1..], &rest_b[1..]);
             first_a.cmp(first_b)
@@ -265,6 +274,7 @@ pub fn vf_uuid(vf: &ParentId) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn names_that_lead_elsewhere_are_refused() {
@@ -310,6 +320,24 @@ mod tests {
             ids,
             ["i915-GVTg_V5_8", "nvidia-046", "nvidia-46", "nvidia-105"]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_in_types_count_and_the_order_is_one(
+            (before, after) in ("[a-z0-9-]{0,5}[a-z-]", "([a-z-][a-z0-9-]{0,3})?"),
+            (one, other) in (0..300u32, 0..300u32),
+            ids in prop::collection::vec("[a-b01]{1,5}", 3),
+        ) {
+            let numbered = |number: u32| -> TypeId { format!("{before}{number}{after}").parse().unwrap() };
+            prop_assert_eq!(numbered(one).cmp(&numbered(other)), one.cmp(&other));
+            let ids: Vec<TypeId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+            prop_assert_eq!(ids[0].cmp(&ids[1]), ids[1].cmp(&ids[0]).reverse());
+            prop_assert_eq!(ids[0].cmp(&ids[1]) == Ordering::Equal, ids[0] == ids[1]);
+            if ids[0] < ids[1] && ids[1] < ids[2] {
+                prop_assert!(ids[0] < ids[2]);
+            }
+        }
     }
 
     #[test]

@@ -88,10 +88,6 @@ impl Listed {
     }
 
     /// Where its definition is or would be.
-    fn place(&self) -> (FrameworkKind, &ParentId, Uuid) {
-        (self.framework, &self.parent, self.uuid)
-    }
-
     /// The virtual function that it occupies, where it does.
     pub fn vf(&self) -> Option<&ParentId> {
         self.seat.as_ref().and_then(Seat::vf)
@@ -151,16 +147,12 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
 }
 
 /// Puts active devices and definitions of the same device together, by parent and UUID.
-pub fn merge(devices: Vec<Device>, mut definitions: Vec<Definition>) -> Vec<Listed> {
+pub fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
     let mut all: Vec<Listed> = devices.into_iter().map(Listed::of_device).collect();
-    all.order_by(|a, b| a.place().cmp(&b.place()));
-    definitions.order_by(|a, b| place(a).cmp(&place(b)));
+    all.order_by_key(|one| one.uuid);
     let mut only_defined = Vec::new();
-    let mut active = all.iter_mut().peekable();
     for definition in definitions {
-        let place = place(&definition);
-        while active.next_if(|one| one.place() < place).is_some() {}
-        match active.next_if(|one| one.place() == place) {
+        match active_as(&mut all, &definition) {
             Some(one) => {
                 one.start = Some(definition.start);
                 one.defined_vf = definition.vf;
@@ -173,8 +165,12 @@ pub fn merge(devices: Vec<Device>, mut definitions: Vec<Definition>) -> Vec<List
     all
 }
 
-fn place(definition: &Definition) -> (FrameworkKind, &ParentId, Uuid) {
-    (definition.framework, &definition.parent, definition.uuid)
+/// The active device of a definition, among all by UUID.
+fn active_as<'l>(active: &'l mut [Listed], definition: &Definition) -> Option<&'l mut Listed> {
+    let first = active.partition_point(|one| one.uuid < definition.uuid);
+    let alike = active[first..].iter_mut();
+    let mut alike = alike.take_while(|one| one.uuid == definition.uuid);
+    alike.find(|one| one.framework == definition.framework && one.parent == definition.parent)
 }
 
 /// Something was unreadable: what seems inactive may be a device that could not be understood.

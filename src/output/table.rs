@@ -1,12 +1,7 @@
 //! Tables: bordered at a terminal, plain columns elsewhere.
 
-use std::borrow::Cow;
-
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table,
-};
-
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement};
 use unicode_width::UnicodeWidthStr;
 
 use super::Style;
@@ -60,158 +55,199 @@ pub const fn numbers(name: &'static str) -> Column {
     Column::of(name, ColumnKind::Number)
 }
 
-/// A line of a table.
-#[derive(Debug, Clone)]
-pub struct Row<'a> {
-    /// One text a column.
-    pub cells: Vec<Cow<'a, str>>,
-    /// Whether the line stands for something that is there or free now.
-    pub is_live: bool,
-}
-
 /// What a border and its padding add to each column.
 const FRAME: usize = 3;
 
 /// Spaces between plain columns.
 const GAP: usize = 2;
 
-/// Draws the table; nothing at all where it has no rows. Ends in a newline otherwise.
-pub fn draw(columns: &[Column], rows: Vec<Row<'_>>, style: Style) -> String {
-    match style {
-        _ if rows.is_empty() => String::new(),
-        Style::Plain => plain(columns, &rows),
-        Style::Bordered | Style::Coloured => bordered(columns, rows, style),
-    }
+/// A table, which is filled row by row and then drawn.
+#[derive(Debug)]
+pub struct Table {
+    columns: Vec<Column>,
+    /// The texts of all cells, one behind the other: to keep each by itself costs more than drawing.
+    texts: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+    /// Of each row, whether it stands for something that is there or free now.
+    live: Vec<bool>,
 }
 
-/// Columns that are as wide as their widest text, with two spaces between them.
-fn plain(columns: &[Column], rows: &[Row<'_>]) -> String {
-    let mut widths: Vec<usize> = columns.iter().map(|column| column.name.len()).collect();
-    let mut of_cells = Vec::with_capacity(columns.len() * rows.len());
-    for row in rows {
-        for (widest, cell) in widths.iter_mut().zip(&row.cells) {
-            let width = width_of(cell);
-            *widest = width.max(*widest);
-            of_cells.push(width);
+impl Table {
+    /// One without rows.
+    pub fn of(columns: impl Into<Vec<Column>>) -> Table {
+        Table {
+            columns: columns.into(),
+            texts: String::new(),
+            ends: Vec::new(),
+            live: Vec::new(),
         }
     }
-    let line = widths.iter().sum::<usize>() + widths.len() * GAP;
-    let mut pen = Pen {
-        text: String::with_capacity(line * (rows.len() + 1)),
-        owed: 0,
-    };
-    for (column, widest) in columns.iter().zip(&widths) {
-        pen.write(column.name, column.name.len(), *widest, column.kind);
+
+    /// Begins a row, of which each cell is filled next; `is_live` says whether it stands for
+    /// something that is there or free now.
+    pub fn row(&mut self, is_live: bool) -> &mut Table {
+        self.live.push(is_live);
+        self
     }
-    pen.end_line();
-    let mut of_cells = of_cells.into_iter();
-    for row in rows {
-        let places = columns.iter().zip(&widths).zip(of_cells.by_ref());
-        for (((column, widest), width), cell) in places.zip(&row.cells) {
-            pen.write(cell, width, *widest, column.kind);
+
+    /// Fills the next cell of the row.
+    pub fn cell(&mut self, text: impl AsRef<str>) -> &mut Table {
+        self.texts.push_str(text.as_ref());
+        self.ends.push(self.texts.len());
+        self
+    }
+
+    /// Draws the table; nothing at all where it has no rows. Ends in a newline otherwise.
+    pub fn draw(&self, style: Style) -> String {
+        match style {
+            _ if self.live.is_empty() => String::new(),
+            Style::Plain => self.plain(),
+            Style::Bordered | Style::Coloured => self.bordered(style),
+        }
+    }
+
+    /// The text of each cell, row by row.
+    fn cells(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let text = self.texts.get(start..*end);
+            start = *end;
+            text.unwrap_or_default()
+        })
+    }
+
+    /// The width of each column, where `width` is that of a text.
+    fn widths(&self, width: fn(&str) -> usize) -> Vec<usize> {
+        let headings = self.columns.iter().map(|column| column.name.len());
+        let mut widths: Vec<usize> = headings.collect();
+        let mut cells = self.cells();
+        for _ in &self.live {
+            for (widest, text) in widths.iter_mut().zip(cells.by_ref()) {
+                *widest = width(text).max(*widest);
+            }
+        }
+        widths
+    }
+
+    /// What tells the room that a text takes at a terminal: nearly always its length.
+    fn measure(&self) -> fn(&str) -> usize {
+        match self.texts.is_ascii() {
+            true => str::len,
+            false => UnicodeWidthStr::width,
+        }
+    }
+
+    /// Columns that are as wide as their widest text, with two spaces between them.
+    fn plain(&self) -> String {
+        let width = self.measure();
+        let widths = self.widths(width);
+        let line = widths.iter().sum::<usize>() + widths.len() * GAP;
+        let mut pen = Pen::for_room(line * (self.live.len() + 1) + self.texts.len());
+        for (column, widest) in self.columns.iter().zip(&widths) {
+            pen.write(column.name, widest - column.name.len(), column.kind);
         }
         pen.end_line();
+        let mut cells = self.cells();
+        for _ in &self.live {
+            for ((column, widest), text) in self.columns.iter().zip(&widths).zip(cells.by_ref()) {
+                pen.write(text, widest - width(text), column.kind);
+            }
+            pen.end_line();
+        }
+        pen.text()
     }
-    pen.text
+
+    /// A table with borders, as wide as the terminal at most.
+    fn bordered(&self, style: Style) -> String {
+        let mut table = comfy_table::Table::new();
+        let kept = self.fitting(table.width().map(usize::from));
+        let columns = || kept.iter().map(|at| self.columns[*at]);
+        table.load_style(UTF8_FULL_CONDENSED);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        if style == Style::Coloured {
+            table.enforce_styling();
+        }
+        table.set_header(columns().map(|column| heading(column, style)));
+        let texts: Vec<&str> = self.cells().collect();
+        for (row, is_live) in texts.chunks(self.columns.len()).zip(&self.live) {
+            let cells = columns().zip(kept.iter().filter_map(|at| row.get(*at)));
+            table.add_row(cells.map(|(column, text)| cell(column, text, *is_live, style)));
+        }
+        for (drawn, column) in table.column_iter_mut().zip(columns()) {
+            if column.kind == ColumnKind::Id {
+                drawn.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        format!("{}\n", table.trim_fmt())
+    }
+
+    /// The columns that are left where spare ones give way, from the right, until the lines fit into
+    /// the room there is.
+    fn fitting(&self, room: Option<usize>) -> Vec<usize> {
+        let widths = self.widths(self.measure());
+        let mut kept: Vec<usize> = (0..self.columns.len()).collect();
+        let width = |at: &usize| widths[*at] + FRAME;
+        while kept.iter().map(width).sum::<usize>() + 1 > room.unwrap_or(usize::MAX) {
+            let Some(spare) = kept.iter().rposition(|at| self.columns[*at].is_spare) else {
+                break;
+            };
+            kept.remove(spare);
+        }
+        kept
+    }
 }
 
-/// Writes cells. Spaces are written only once something follows them in the line.
+/// Writes cells on a sheet of spaces.
 struct Pen {
-    text: String,
-    owed: usize,
+    sheet: Vec<u8>,
+    line: usize,
+    /// Where the last cell ends.
+    end: usize,
+    /// Where the next one begins.
+    next: usize,
 }
 
 impl Pen {
-    fn write(&mut self, cell: &str, width: usize, widest: usize, kind: ColumnKind) {
-        let room = widest.saturating_sub(width);
+    /// For texts that take so many bytes at most, with everything between them.
+    fn for_room(bytes: usize) -> Pen {
+        Pen {
+            sheet: vec![b' '; bytes],
+            line: 0,
+            end: 0,
+            next: 0,
+        }
+    }
+
+    /// A cell, in a column that has more `room` than it takes.
+    fn write(&mut self, cell: &str, room: usize, kind: ColumnKind) {
         let (before, after) = match kind {
             ColumnKind::Number => (room, 0),
             ColumnKind::Id | ColumnKind::Words => (0, room),
         };
-        add_spaces(&mut self.text, self.owed + before);
-        self.text.push_str(cell);
-        self.owed = after + GAP;
-    }
-
-    fn end_line(&mut self) {
-        self.owed = 0;
-        self.text.truncate(self.text.trim_end_matches(' ').len());
-        self.text.push('\n');
-    }
-}
-
-fn add_spaces(text: &mut String, number: usize) {
-    const SOME: &str = "                                ";
-    let mut left = number;
-    while left > 0 {
-        let part = left.min(SOME.len());
-        text.push_str(&SOME[..part]);
-        left -= part;
-    }
-}
-
-/// The room that a text takes at a terminal.
-fn width_of(text: &str) -> usize {
-    match text.is_ascii() {
-        true => text.len(),
-        false => text.width(),
-    }
-}
-
-/// A table with borders, as wide as the terminal at most.
-fn bordered(columns: &[Column], rows: Vec<Row<'_>>, style: Style) -> String {
-    let mut table = Table::new();
-    let (columns, rows) = fitting(columns, rows, table.width().map(usize::from));
-    let columns = columns.as_slice();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    if style == Style::Coloured {
-        table.enforce_styling();
-    }
-    table.set_header(columns.iter().map(|column| heading(*column, style)));
-    for row in rows {
-        let cells = columns.iter().zip(row.cells);
-        table.add_row(cells.map(|(column, text)| cell(*column, text, row.is_live, style)));
-    }
-    for (drawn, column) in table.column_iter_mut().zip(columns) {
-        if column.kind == ColumnKind::Id {
-            drawn.set_constraint(ColumnConstraint::ContentWidth);
+        let start = self.next + before;
+        self.end = start + cell.len();
+        self.next = self.end + after + GAP;
+        if let Some(place) = self.sheet.get_mut(start..self.end) {
+            place.copy_from_slice(cell.as_bytes());
         }
     }
-    format!("{}\n", table.trim_fmt())
-}
 
-/// Leaves spare columns out, from the right, until the lines fit into the room there is.
-fn fitting<'a>(
-    columns: &[Column],
-    rows: Vec<Row<'a>>,
-    room: Option<usize>,
-) -> (Vec<Column>, Vec<Row<'a>>) {
-    let mut kept: Vec<usize> = (0..columns.len()).collect();
-    let width = |at: &usize| {
-        let cells = rows.iter().filter_map(|row| row.cells.get(*at));
-        let widths = cells.map(|cell| width_of(cell));
-        widths
-            .max()
-            .unwrap_or_default()
-            .max(columns[*at].name.len())
-            + FRAME
-    };
-    while kept.iter().map(width).sum::<usize>() + 1 > room.unwrap_or(usize::MAX) {
-        let Some(spare) = kept.iter().rposition(|at| columns[*at].is_spare) else {
-            break;
-        };
-        kept.remove(spare);
+    /// Nothing but the end of the line follows its last letter.
+    fn end_line(&mut self) {
+        let line = self.sheet.get(self.line..self.end).unwrap_or_default();
+        let blank = line.iter().rev().take_while(|byte| **byte == b' ').count();
+        let end = self.end - blank;
+        if let Some(place) = self.sheet.get_mut(end) {
+            *place = b'\n';
+        }
+        (self.line, self.end, self.next) = (end + 1, end + 1, end + 1);
     }
-    let taken = |row: &Row<'a>| Row {
-        cells: kept
-            .iter()
-            .filter_map(|at| row.cells.get(*at).cloned())
-            .collect(),
-        is_live: row.is_live,
-    };
-    let rows = rows.iter().map(taken).collect();
-    (kept.iter().map(|at| columns[*at]).collect(), rows)
+
+    fn text(mut self) -> String {
+        self.sheet.truncate(self.line);
+        String::from_utf8(self.sheet).unwrap_or_default()
+    }
 }
 
 fn heading(column: Column, style: Style) -> Cell {
@@ -222,7 +258,7 @@ fn heading(column: Column, style: Style) -> Cell {
     }
 }
 
-fn cell(column: Column, text: Cow<'_, str>, is_live: bool, style: Style) -> Cell {
+fn cell(column: Column, text: &str, is_live: bool, style: Style) -> Cell {
     let cell = aligned(Cell::new(text), column);
     match style {
         Style::Coloured if !is_live => cell.fg(Color::DarkGrey),
@@ -240,6 +276,7 @@ fn aligned(cell: Cell, column: Column) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spare_columns_give_way_from_the_right_until_the_rest_fits() {
@@ -249,41 +286,28 @@ mod tests {
             words("C"),
             words("DDD").spare(),
         ];
-        let rows = || {
-            let cells = ["aaaa", "b", "cc", "d"].map(Cow::from).to_vec();
-            vec![Row {
-                cells,
-                is_live: true,
-            }]
-        };
+        let mut table = Table::of(columns);
+        table.row(true).cell("aaaa").cell("b").cell("cc").cell("d");
         // │ aaaa ┆ BB ┆ cc ┆ DDD │ is 24 wide.
         for (room, wanted) in [
-            (None, "A BB C DDD: aaaa b cc d"),
-            (Some(24), "A BB C DDD: aaaa b cc d"),
-            (Some(23), "A BB C: aaaa b cc"),
-            (Some(18), "A BB C: aaaa b cc"),
-            (Some(17), "A C: aaaa cc"),
-            (Some(1), "A C: aaaa cc"),
+            (None, "A BB C DDD"),
+            (Some(24), "A BB C DDD"),
+            (Some(23), "A BB C"),
+            (Some(18), "A BB C"),
+            (Some(17), "A C"),
+            (Some(1), "A C"),
         ] {
-            let (kept, rows) = fitting(&columns, rows(), room);
-            let names: Vec<&str> = kept.iter().map(|column| column.name).collect();
-            let told = format!("{}: {}", names.join(" "), rows[0].cells.join(" "));
-            assert_eq!(told, wanted, "{room:?}");
+            let kept = table.fitting(room).into_iter();
+            let names: Vec<&str> = kept.map(|at| table.columns[at].name).collect();
+            assert_eq!(names.join(" "), wanted, "{room:?}");
         }
     }
 
     fn sample(style: Style) -> String {
-        let rows = vec![
-            Row {
-                cells: vec!["nvidia-63".into(), "8".into()],
-                is_live: true,
-            },
-            Row {
-                cells: vec!["nvidia-105".into(), "16".into()],
-                is_live: false,
-            },
-        ];
-        draw(&[words("TYPE"), numbers("FREE")], rows, style)
+        let mut table = Table::of([words("TYPE"), numbers("FREE")]);
+        table.row(true).cell("nvidia-63").cell("8");
+        table.row(false).cell("nvidia-105").cell("16");
+        table.draw(style)
     }
 
     #[test]
@@ -297,16 +321,37 @@ mod tests {
 
     #[test]
     fn columns_stay_straight_behind_wide_letters() {
-        let row = |name: &'static str| Row {
-            cells: vec![name.into(), "x".into()],
-            is_live: true,
-        };
-        let drawn = draw(
-            &[words("A"), words("B")],
-            vec![row("日本"), row("ab")],
-            Style::Plain,
-        );
+        let mut table = Table::of([words("A"), words("B")]);
+        for name in ["日本", "ab"] {
+            table.row(true).cell(name).cell("x");
+        }
+        let drawn = table.draw(Style::Plain);
         assert_eq!(drawn, "A     B\n日本  x\nab    x\n");
+    }
+
+    proptest! {
+        #[test]
+        fn each_column_begins_where_its_heading_does(
+            rows in prop::collection::vec(prop::collection::vec("[a-z é日\u{301}]{0,9}", 3), 1..9)
+        ) {
+            let columns = [words("A"), numbers("B"), words("C")];
+            let mut table = Table::of(columns);
+            for row in &rows {
+                table.row(true).cell(&row[0]).cell(&row[1]).cell(&row[2]);
+            }
+            let widest = |at: usize| rows.iter().map(|row| row[at].width()).max().unwrap().max(1);
+            let mut wanted = String::new();
+            let headings = vec!["A", "B", "C"];
+            let texts = rows.iter().map(|row| row.iter().map(String::as_str).collect());
+            for row in std::iter::once(headings).chain(texts) {
+                let spaces = |at: usize| " ".repeat(widest(at) - row[at].width());
+                let [a, b, c] = [row[0], row[1], row[2]];
+                let line = format!("{a}{}  {}{b}  {c}", spaces(0), spaces(1));
+                wanted += line.trim_end_matches(' ');
+                wanted += "\n";
+            }
+            prop_assert_eq!(table.draw(Style::Plain), wanted);
+        }
     }
 
     #[test]
@@ -318,6 +363,6 @@ mod tests {
 
     #[test]
     fn nothing_is_drawn_for_nothing() {
-        assert_eq!(draw(&[words("TYPE")], Vec::new(), Style::Bordered), "");
+        assert_eq!(Table::of([words("TYPE")]).draw(Style::Bordered), "");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::table::{Row, draw, ids, numbers, words};
+use super::table::{Table, ids, numbers, words};
 use super::{Reply, Style, attach, doctor, explain, metrics, plan, show, types};
 use crate::declare::{Declaration, write};
 use crate::error::Error;
@@ -246,27 +246,23 @@ fn gpus(gpus: &[Gpu], style: Style) -> String {
         words("HOLDS"),
         words("FRAMEBUFFER"),
     ];
-    let rows = gpus.iter().map(|gpu| Row {
-        cells: vec![
-            gpu.parent.id.as_str().into(),
-            text_or(gpu.card.as_deref(), NONE),
-            text_or(gpu.known.map(Card::memory), NONE),
-            text_or(gpu.standing.map(Standing::words), NONE),
-            text_or(gpu.driver.as_deref(), NONE),
-            gpu.parent.framework.as_str().into(),
-            gpu.active.to_string().into(),
-            match gpu.holds.as_str() {
-                "" => NONE.into(),
-                held => held.into(),
-            },
-            text_or(
-                gpu.framebuffer.map(|(taken, total)| bar(taken, total)),
-                NONE,
-            ),
-        ],
-        is_live: true,
-    });
-    draw(&columns, rows.collect(), style)
+    let mut table = Table::of(columns);
+    for gpu in gpus {
+        let framebuffer = gpu.framebuffer.map(|(taken, total)| bar(taken, total));
+        let holds = Some(gpu.holds.as_str()).filter(|held| !held.is_empty());
+        table
+            .row(true)
+            .cell(gpu.parent.id.as_str())
+            .cell(text_or(gpu.card.as_deref(), NONE))
+            .cell(text_or(gpu.known.map(Card::memory), NONE))
+            .cell(text_or(gpu.standing.map(Standing::words), NONE))
+            .cell(text_or(gpu.driver.as_deref(), NONE))
+            .cell(gpu.parent.framework.as_str())
+            .cell(gpu.active.to_string())
+            .cell(holds.unwrap_or(NONE))
+            .cell(text_or(framebuffer, NONE));
+    }
+    table.draw(style)
 }
 
 /// "[######--] 6 GiB of 8 GiB".
@@ -290,25 +286,23 @@ fn list(devices: &[Listed], style: Style) -> String {
         columns.push(ids("VF"));
     }
     columns.extend([words("STATE"), words("START")]);
-    let rows = devices.iter().map(|device| {
+    let mut table = Table::of(columns);
+    for device in devices {
         let name = device.type_name.as_deref();
-        let mut cells = vec![
-            text_or(device.known_uuid().map(uuid_text), NONE),
-            device.type_id.as_str().into(),
-            text_or(name.map(|n| one_line(short_name(n))), NONE),
-            device.parent.as_str().into(),
-        ];
+        table
+            .row(device.active == Some(true))
+            .cell(text_or(device.known_uuid().map(uuid_text), NONE))
+            .cell(device.type_id.as_str())
+            .cell(text_or(name.map(|n| one_line(short_name(n))), NONE))
+            .cell(device.parent.as_str());
         if on_functions {
-            cells.push(text_or(device.vf().map(ParentId::as_str), NONE));
+            table.cell(device.vf().map_or(NONE, ParentId::as_str));
         }
-        cells.push(device.active.map_or(UNKNOWN, state).into());
-        cells.push(text_or(device.start.map(StartMode::as_str), NONE));
-        Row {
-            cells,
-            is_live: device.active == Some(true),
-        }
-    });
-    draw(&columns, rows.collect(), style)
+        table
+            .cell(device.active.map_or(UNKNOWN, state))
+            .cell(device.start.map_or(NONE, StartMode::as_str));
+    }
+    table.draw(style)
 }
 
 /// Whether a device is there.

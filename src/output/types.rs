@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Style;
-use super::table::{Column, Row, draw, ids, numbers, words};
+use super::table::{Column, Table, ids, numbers, words};
 use super::text::{NONE, UNKNOWN, one_line, text_or};
 use crate::model::{Parent, VgpuType};
 use crate::nvidia::{TypeDetails, size};
@@ -15,12 +16,12 @@ struct Line<'a> {
     parent: &'a Parent,
     vgpu_type: &'a VgpuType,
     /// What its description says.
-    details: Option<&'a Shown<'a>>,
+    details: Option<Rc<Shown<'a>>>,
 }
 
 impl Line<'_> {
     fn framebuffer(&self) -> Option<Cow<'_, str>> {
-        match self.details {
+        match &self.details {
             Some(details) => Some(details.framebuffer.as_str().into()),
             None => self.vgpu_type.framebuffer_mib().map(|mib| size(mib).into()),
         }
@@ -48,20 +49,6 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// What each description says that is of a known form. Equal GPUs say the same, which is understood
-/// once.
-type Descriptions<'a> = BTreeMap<&'a str, Option<Shown<'a>>>;
-
-fn descriptions(parents: &[ParentTypes]) -> Descriptions<'_> {
-    let mut known = Descriptions::new();
-    let types = parents.iter().flat_map(|one| &one.types);
-    for description in types.filter_map(|vgpu_type| vgpu_type.description.as_deref()) {
-        let understand = || Shown::of(description);
-        known.entry(description).or_insert_with(understand);
-    }
-    known
-}
-
 /// A column of a table of types: its heading, and what stands in it.
 struct Field {
     column: Column,
@@ -70,16 +57,14 @@ struct Field {
 
 /// What the driver says of each type, as much of it as the terminal has room for.
 pub fn narrow(parents: &[ParentTypes], style: Style) -> String {
-    let descriptions = descriptions(parents);
-    let lines = lines(parents, &descriptions);
+    let lines = lines(parents);
     table(&lines, &known(&lines), style)
 }
 
 /// As [`narrow`], and what each type is made for. Nothing is left out or broken over lines, however
 /// narrow the terminal is.
 pub fn wide(parents: &[ParentTypes]) -> String {
-    let descriptions = descriptions(parents);
-    let lines = lines(parents, &descriptions);
+    let lines = lines(parents);
     let mut fields = known(&lines);
     fields.extend([
         field(words("SERIES"), |line| {
@@ -123,29 +108,35 @@ fn field(column: Column, cell: for<'a> fn(&'a Line<'_>) -> Cow<'a, str>) -> Fiel
     Field { column, cell }
 }
 
-fn lines<'a>(parents: &'a [ParentTypes], descriptions: &'a Descriptions<'a>) -> Vec<Line<'a>> {
-    let details = |vgpu_type: &VgpuType| {
-        let description = vgpu_type.description.as_deref()?;
-        descriptions.get(description)?.as_ref()
+fn lines<'a>(parents: &'a [ParentTypes]) -> Vec<Line<'a>> {
+    // Equal GPUs share the texts of their types: what one says is understood once.
+    let mut understood: BTreeMap<*const u8, Option<Rc<Shown<'_>>>> = BTreeMap::new();
+    let mut details = |description: &'a str| {
+        let understand = || Shown::of(description).map(Rc::new);
+        let known = understood.entry(description.as_ptr());
+        known.or_insert_with(understand).clone()
     };
     let mut lines = Vec::new();
     for ParentTypes { parent, types, .. } in parents {
         lines.extend(types.iter().map(|vgpu_type| Line {
             parent,
             vgpu_type,
-            details: details(vgpu_type),
+            details: vgpu_type.description.as_deref().and_then(&mut details),
         }));
     }
     lines
 }
 
-fn table<'a>(lines: &'a [Line<'_>], fields: &[Field], style: Style) -> String {
+fn table(lines: &[Line<'_>], fields: &[Field], style: Style) -> String {
     let columns: Vec<Column> = fields.iter().map(|field| field.column).collect();
-    let row = |line: &'a Line<'_>| Row {
-        cells: fields.iter().map(|field| (field.cell)(line)).collect(),
-        is_live: line.vgpu_type.available != Some(0),
-    };
-    draw(&columns, lines.iter().map(row).collect(), style)
+    let mut table = Table::of(columns);
+    for line in lines {
+        table.row(line.vgpu_type.available != Some(0));
+        for field in fields {
+            table.cell((field.cell)(line));
+        }
+    }
+    table.draw(style)
 }
 
 /// The columns in which any type has something.
@@ -170,20 +161,23 @@ fn known(lines: &[Line<'_>]) -> Vec<Field> {
     if is_detailed {
         fields.extend([
             field(numbers("DISPLAYS").spare(), |line| {
-                text_or(line.details.map(|d| d.displays.as_str()), NONE)
+                text_or(line.details.as_ref().map(|d| d.displays.as_str()), NONE)
             }),
             field(numbers("FPS").spare(), |line| {
-                text_or(line.details.map(|d| d.frame_limit.as_str()), NONE)
+                text_or(line.details.as_ref().map(|d| d.frame_limit.as_str()), NONE)
             }),
             field(words("RESOLUTION").spare(), |line| {
-                text_or(line.details.map(|d| d.resolution), NONE)
+                text_or(line.details.as_ref().map(|d| d.resolution), NONE)
             }),
         ]);
     }
     fields.push(field(numbers("FREE"), |line| free(line.vgpu_type).into()));
     if is_detailed {
         fields.push(field(numbers("MAX"), |line| {
-            text_or(line.details.map(|d| d.max_instances.as_str()), NONE)
+            text_or(
+                line.details.as_ref().map(|d| d.max_instances.as_str()),
+                NONE,
+            )
         }));
     }
     fields.push(field(words("API").spare(), |line| {
@@ -199,7 +193,7 @@ fn known(lines: &[Line<'_>]) -> Vec<Field> {
 
 /// A description whose form is not known, on one line.
 fn unknown_description<'a>(line: &'a Line<'_>) -> Option<Cow<'a, str>> {
-    match (line.details, &line.vgpu_type.description) {
+    match (&line.details, &line.vgpu_type.description) {
         (None, Some(text)) => {
             let text = text.trim().replace('\n', ", ");
             Some(one_line(&text).into_owned().into())

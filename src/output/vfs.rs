@@ -1,11 +1,9 @@
 //! GPUs and their virtual functions, as text and as JSON.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, json};
 
 use super::style::Style;
-use super::table::{Row, draw, ids, words};
+use super::table::{Table, ids, words};
 use super::text::{NONE, text_or};
 use crate::model::{FrameworkKind, Seat};
 use crate::ops::{FunctionsAtBoot, GpuVfs, VfState};
@@ -19,36 +17,26 @@ pub fn table(gpus: &[GpuVfs], style: Style) -> String {
         ids("TYPE"),
         ids("DEVICE"),
     ];
-    draw(&columns, gpus.iter().flat_map(rows).collect(), style)
-}
-
-fn rows<'a>(gpu: &'a GpuVfs) -> Vec<Row<'a>> {
-    if gpu.functions.is_empty() {
-        let off = format!("none of {}", gpu.total);
-        let rest = [NONE; 3].map(Cow::Borrowed);
-        let gpu = Cow::Borrowed(gpu.gpu.as_str());
-        return vec![Row {
-            cells: [gpu, off.into()].into_iter().chain(rest).collect(),
-            is_live: false,
-        }];
-    }
-    let one = |vf: &'a VfState| {
-        let framework = vf.framework.map_or(NONE, FrameworkKind::as_str);
-        let device = vf.device.as_ref();
-        Row {
-            cells: vec![
-                gpu.gpu.as_str().into(),
-                vf.vf.as_str().into(),
-                framework.into(),
-                device
-                    .map_or("free", |device| device.type_id.as_str())
-                    .into(),
-                text_or(device.map(holder), NONE),
-            ],
-            is_live: device.is_some(),
+    let mut table = Table::of(columns);
+    for gpu in gpus {
+        if gpu.functions.is_empty() {
+            let off = format!("none of {}", gpu.total);
+            table.row(false).cell(gpu.gpu.as_str()).cell(off);
+            table.cell(NONE).cell(NONE).cell(NONE);
         }
-    };
-    gpu.functions.iter().map(one).collect()
+        for vf in &gpu.functions {
+            let device = vf.device.as_ref();
+            let type_id = device.map_or("free", |device| device.type_id.as_str());
+            table
+                .row(device.is_some())
+                .cell(gpu.gpu.as_str())
+                .cell(vf.vf.as_str())
+                .cell(vf.framework.map_or(NONE, FrameworkKind::as_str))
+                .cell(type_id)
+                .cell(text_or(device.map(holder), NONE));
+        }
+    }
+    table.draw(style)
 }
 
 fn holder(device: &crate::model::Device) -> String {

@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use uuid::Uuid;
 
 use super::blocking::{self, Outcome};
-use super::type_files::TypeFiles;
+use super::type_files::{KnownTypes, TypeFiles};
 use super::{Beside, Claim, Framework, PciIdentity, attr, holders, nodes, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
@@ -148,17 +148,17 @@ impl Framework for Mdev<'_> {
         beside: Beside<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<VgpuType>> {
-        let mut dir = self.types_dir(parent)?;
-        let ids = type_ids(&mut dir, warnings)?;
         let (Beside::Function(known) | Beside::Gpu(known)) = beside;
-        let mut files = TypeFiles::of(&dir, known);
-        let read = |id: TypeId| match (beside, files.known(&id)) {
+        let mut dir = self.types_dir(parent)?;
+        let found = types_in(&mut dir, KnownTypes::of(known), warnings)?;
+        let mut files = TypeFiles::of(&dir);
+        let read = |(id, known): (TypeId, Option<&VgpuType>)| match (beside, known) {
             (Beside::Function(_), Some(sibling)) => {
                 sibling.with_free(files.of_type(&id).free(warnings))
             }
-            (_, known) => files.whole_type(id, known, warnings),
+            _ => files.whole_type(id, known, warnings),
         };
-        Ok(ids.into_iter().map(read).collect())
+        Ok(found.into_iter().map(read).collect())
     }
 
     fn vgpu_type(
@@ -170,13 +170,13 @@ impl Framework for Mdev<'_> {
         let absent = || no_type(parent, id);
         let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
         if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
-        Ok(TypeFiles::of(&dir, &[]).whole_type(id.clone(), None, warnings))
+        Ok(TypeFiles::of(&dir).whole_type(id.clone(), None, warnings))
     }
 
     fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>> {
         let absent = || no_type(parent, id);
         let dir = if_present(self.types_dir(parent))?.ok_or_else(absent)?;
-        let free = TypeFiles::of(&dir, &[]).of_type(id).free(&mut Vec::new());
+        let free = TypeFiles::of(&dir).of_type(id).free(&mut Vec::new());
         if free.is_none() {
             if_present(dir.open_dir(id.as_str()))?.ok_or_else(absent)?;
         }
@@ -338,22 +338,29 @@ impl Framework for Mdev<'_> {
     }
 }
 
-/// The types in the directory of a parent's types, in natural order.
-fn type_ids(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<TypeId>> {
-    let mut ids: Vec<TypeId> = Vec::new();
+/// The types in the directory of a parent's types, in natural order, each with what is known of it.
+fn types_in<'t>(
+    dir: &mut Dir,
+    mut known: KnownTypes<'t>,
+    warnings: &mut Warnings,
+) -> Result<Vec<(TypeId, Option<&'t VgpuType>)>> {
+    let mut types: Vec<(TypeId, Option<&VgpuType>)> = Vec::new();
     // A stray file is no type; links and directories may be.
     let entries = dir.entries()?.into_iter();
     for entry in entries.filter(|entry| entry.kind != EntryKind::Other) {
-        match entry.name.to_str().map(str::parse) {
-            Some(Ok(id)) => ids.push(id),
-            _ => warnings.push(
+        let name = entry.name.to_str().unwrap_or_default();
+        let known = known.find(name);
+        let id = known.map_or_else(|| name.parse(), |known| Ok(known.id.clone()));
+        match id {
+            Ok(id) => types.push((id, known)),
+            Err(_) => warnings.push(
                 Error::new(Kind::Failed, "a type with an odd name is left out")
                     .at(dir.join(&entry.name)),
             ),
         }
     }
-    ids.order_by(TypeId::cmp);
-    Ok(ids)
+    types.order_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(types)
 }
 
 /// A parent, with the GPU that it may be a virtual function of (Ampere and newer on kernels before 6.8).

@@ -10,13 +10,33 @@ use crate::text::quoted;
 
 const EMPTY: &str = "the file is empty";
 
+/// The types of a parent that has been read before: those of an equal GPU have the same texts.
+pub struct KnownTypes<'t> {
+    types: &'t [VgpuType],
+    /// The one that is expected to be asked for next.
+    next: usize,
+}
+
+impl<'t> KnownTypes<'t> {
+    /// Those, in natural order.
+    pub fn of(types: &'t [VgpuType]) -> KnownTypes<'t> {
+        KnownTypes { types, next: 0 }
+    }
+
+    /// The one of that name.
+    pub fn find(&mut self, id: &str) -> Option<&'t VgpuType> {
+        let (before, after) = self.types.split_at_checked(self.next)?;
+        let mut in_turn = after.iter().chain(before);
+        let passed = in_turn.position(|known| known.id.as_str() == id)?;
+        let place = (self.next + passed) % self.types.len();
+        self.next = place + 1;
+        self.types.get(place)
+    }
+}
+
 /// The files of types, of one after the other.
 pub struct TypeFiles<'d> {
     types: &'d Dir,
-    /// Types of another parent, in whose order these are read: equal GPUs say the same of theirs.
-    known: &'d [VgpuType],
-    /// The one of them that is expected next.
-    next: usize,
     /// The path of a file below the directory of types: one place for all of them.
     path: String,
     /// How much of it is the directory of one type.
@@ -24,26 +44,13 @@ pub struct TypeFiles<'d> {
 }
 
 impl<'d> TypeFiles<'d> {
-    /// Those in the directory of a parent's types. What they say of types that are `known` from
-    /// another parent is read all the same, but not kept twice.
-    pub fn of(types: &'d Dir, known: &'d [VgpuType]) -> TypeFiles<'d> {
+    /// Those in the directory of a parent's types.
+    pub fn of(types: &'d Dir) -> TypeFiles<'d> {
         TypeFiles {
             types,
-            known,
-            next: 0,
             path: String::new(),
             folder: 0,
         }
-    }
-
-    /// What is known of a type.
-    pub fn known(&mut self, id: &TypeId) -> Option<&'d VgpuType> {
-        let (before, after) = self.known.split_at_checked(self.next)?;
-        let in_turn = after.iter().chain(before);
-        let found = in_turn.enumerate().find(|(_, known)| known.id == *id);
-        let (passed, known) = found?;
-        self.next = (self.next + passed + 1) % self.known.len();
-        Some(known)
     }
 
     /// From now on, those of this type.
@@ -55,8 +62,8 @@ impl<'d> TypeFiles<'d> {
         self
     }
 
-    /// Reads one type, of which something may be known; what cannot be read of it becomes a warning
-    /// and stays unknown.
+    /// Reads one type, whose texts may be `known` from another parent: they are read all the same,
+    /// but not kept twice. What cannot be read of it becomes a warning and stays unknown.
     pub fn whole_type(
         &mut self,
         id: TypeId,

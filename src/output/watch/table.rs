@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{clock, summary};
-use crate::model::{Definition, Holder, ParentId, TypeId, VgpuType};
+use crate::model::{Definition, Holder, TypeId};
 use crate::nvidia::short_name;
 use crate::ops::watch::{Look, Scene};
 use crate::output::Style;
-use crate::output::table::{Row, draw, ids, numbers, words};
+use crate::output::table::{Table, ids, numbers, words};
 use crate::output::text::{NONE, UNKNOWN, one_line, state, text_or};
 use crate::output::types::free;
 use crate::store::Location;
@@ -38,27 +38,27 @@ pub fn frame(look: &Look<'_>, style: Style) -> String {
     text + BELOW
 }
 
-fn parents<'a>(scene: &'a Scene, style: Style) -> String {
-    let row = |(parent, types): (&'a ParentId, &[VgpuType])| {
-        let active = scene.active_on(parent);
+fn parents(scene: &Scene, style: Style) -> String {
+    let mut table = Table::of([ids("PARENT"), numbers("ACTIVE"), words("FREE")]);
+    for (parent, types) in scene.types() {
         let room = types.iter().filter(|one| one.at_least > 0);
         let room: Vec<String> = room
             .map(|one| format!("{} {}", one_line(one.short_name()), free(one)))
             .collect();
-        Row {
-            is_live: !room.is_empty(),
-            cells: vec![
-                parent.as_str().into(),
-                active.to_string().into(),
-                match room.is_empty() {
-                    true => NONE.into(),
-                    false => room.join(", ").into(),
-                },
-            ],
-        }
-    };
-    let columns = [ids("PARENT"), numbers("ACTIVE"), words("FREE")];
-    draw(&columns, scene.types().map(row).collect(), style)
+        table
+            .row(!room.is_empty())
+            .cell(parent.as_str())
+            .cell(scene.active_on(parent).to_string())
+            .cell(list_or_none(&room));
+    }
+    table.draw(style)
+}
+
+fn list_or_none(texts: &[String]) -> String {
+    match texts.is_empty() {
+        true => NONE.to_owned(),
+        false => texts.join(", "),
+    }
 }
 
 fn devices(scene: &Scene, style: Style) -> String {
@@ -73,11 +73,14 @@ fn devices(scene: &Scene, style: Style) -> String {
         words("START"),
         words("HOLDER"),
     ];
-    let rows = all.into_iter().map(|at| row(scene, at));
-    draw(&columns, rows.collect(), style)
+    let mut table = Table::of(columns);
+    for at in all {
+        add_device(&mut table, scene, at);
+    }
+    table.draw(style)
 }
 
-fn row<'a>(scene: &'a Scene, at: &'a Location) -> Row<'a> {
+fn add_device(table: &mut Table, scene: &Scene, at: &Location) {
     let seen = scene.devices().get(at);
     let definition = scene.definitions().get(at);
     let readable: Option<&Definition> = definition.and_then(|read| read.as_ref().ok());
@@ -95,22 +98,15 @@ fn row<'a>(scene: &'a Scene, at: &'a Location) -> Row<'a> {
         (_, Some(definition)) => definition.start.as_str(),
     };
     let holders: Vec<String> = scene.holders_of(at).into_iter().map(held_by).collect();
-    Row {
-        cells: vec![
-            seen.map_or_else(|| at.uuid.to_string(), |seen| seen.device.name())
-                .into(),
-            text_or(type_id.map(TypeId::as_str), UNKNOWN),
-            text_or(name.map(|name| one_line(short_name(name))), NONE),
-            at.parent.as_str().into(),
-            state(seen.is_some()).into(),
-            start.into(),
-            match holders.is_empty() {
-                true => NONE.into(),
-                false => holders.join(", ").into(),
-            },
-        ],
-        is_live: seen.is_some(),
-    }
+    table
+        .row(seen.is_some())
+        .cell(seen.map_or_else(|| at.uuid.to_string(), |seen| seen.device.name()))
+        .cell(type_id.map_or(UNKNOWN, TypeId::as_str))
+        .cell(text_or(name.map(|name| one_line(short_name(name))), NONE))
+        .cell(at.parent.as_str())
+        .cell(state(seen.is_some()))
+        .cell(start)
+        .cell(list_or_none(&holders));
 }
 
 /// "VM web", or the command of one that is no VM.
