@@ -26,6 +26,9 @@ const USUAL_FILE: usize = 1024;
 /// What one look into a directory can tell: some hundred names.
 const NAMES: usize = 1 << 15;
 
+/// Most directories read here hold fewer.
+const USUAL_NAMES: usize = 32;
+
 /// The kernel's limit for a path, and so for where a link points (PATH_MAX).
 const LONGEST_PATH: usize = 4096;
 
@@ -120,7 +123,7 @@ impl Dir {
     pub fn entries_unsaid(&mut self) -> Result<Vec<Entry>> {
         let mut names = [MaybeUninit::uninit(); NAMES];
         let mut listed = RawDir::new(&self.handle, &mut names);
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(USUAL_NAMES);
         while let Some(entry) = listed.next() {
             let entry = match entry {
                 // The next turn asks again.
@@ -239,7 +242,9 @@ impl Dir {
     /// # Errors
     /// What the kernel answered, with the path.
     pub fn read_link(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
-        self.follow(name.as_ref(), |target| Some(target.into()))
+        let name = name.as_ref();
+        self.follow(name, |target| Some(target.into()))
+            .map_err(|error| self.no_link(name, error))
     }
 
     /// The last part of where a link below this directory points.
@@ -247,40 +252,71 @@ impl Dir {
     /// # Errors
     /// As [`Dir::read_link`]; EINVAL where the target has no last part.
     pub fn link_name(&self, name: impl AsRef<Path>) -> Result<String> {
-        self.follow(name.as_ref(), |target| part_from_end(target, 0))
+        let name = name.as_ref();
+        self.follow(name, |target| part_from_end(target, 0).map(str::to_owned))
+            .map_err(|error| self.no_link(name, error))
     }
 
-    /// The last part but one of where a link below this directory points.
+    /// As [`Dir::link_name`]; `None` where there is no such link.
     ///
     /// # Errors
-    /// As [`Dir::link_name`].
-    pub fn link_parent(&self, name: impl AsRef<Path>) -> Result<String> {
-        self.follow(name.as_ref(), |target| part_from_end(target, 1))
+    /// As there.
+    pub fn link_name_if_any(&self, name: impl AsRef<Path>) -> Result<Option<String>> {
+        let name = name.as_ref();
+        match self.follow(name, |target| part_from_end(target, 0).map(str::to_owned)) {
+            Err(io::Errno::NOENT | io::Errno::NODEV) => Ok(None),
+            answer => answer.map(Some).map_err(|error| self.no_link(name, error)),
+        }
     }
 
-    /// What `take` takes out of where a link points.
-    fn follow<T>(&self, name: &Path, take: impl Fn(&OsStr) -> Option<T>) -> Result<T> {
+    /// What the last part of where a link below this directory points is the name of.
+    ///
+    /// # Errors
+    /// As [`Dir::link_name`]; it is no such name.
+    pub fn link_name_of<T: FromStr<Err = Error>>(&self, name: impl AsRef<Path>) -> Result<T> {
+        self.part_of_link(name.as_ref(), 0)
+    }
+
+    /// What the last part but one of where a link below this directory points is the name of.
+    ///
+    /// # Errors
+    /// As [`Dir::link_name_of`].
+    pub fn link_parent_of<T: FromStr<Err = Error>>(&self, name: impl AsRef<Path>) -> Result<T> {
+        self.part_of_link(name.as_ref(), 1)
+    }
+
+    fn part_of_link<T: FromStr<Err = Error>>(&self, name: &Path, place: usize) -> Result<T> {
+        let part = self.follow(name, |target| part_from_end(target, place).map(str::parse));
+        let part = part.map_err(|error| self.no_link(name, error))?;
+        part.map_err(|error: Error| error.at(self.join(name)))
+    }
+
+    /// What `take` takes out of where a link points; EINVAL where there is nothing of the kind.
+    fn follow<T>(&self, name: &Path, take: impl Fn(&OsStr) -> Option<T>) -> io::Result<T> {
         let mut place = [MaybeUninit::uninit(); LONGEST_PATH];
-        let target = loop {
+        loop {
             match readlinkat_raw(self.as_fd(), name, &mut place) {
-                Ok((target, _)) => break OsStr::from_bytes(target),
+                Ok((target, _)) => {
+                    let target = OsStr::from_bytes(target);
+                    debug!("link {} -> {}", self.join(name).display(), target.display());
+                    return take(target).ok_or(io::Errno::INVAL);
+                }
                 Err(io::Errno::INTR) => {}
-                Err(error) => return Err(refused("cannot read the link", self.join(name), error)),
+                Err(error) => return Err(error),
             }
-        };
-        debug!("link {} -> {}", self.join(name).display(), target.display());
-        take(target).ok_or_else(|| Error::system("odd link target", self.join(name), Errno::EINVAL))
+        }
+    }
+
+    fn no_link(&self, name: &Path, error: io::Errno) -> Error {
+        refused("cannot read the link", self.join(name), error)
     }
 }
 
 /// A part of a path, counted from its end, where it is a name.
-fn part_from_end(path: &OsStr, place: usize) -> Option<String> {
+fn part_from_end(path: &OsStr, place: usize) -> Option<&str> {
     let mut parts = path.as_bytes().rsplit(|byte| *byte == b'/');
     let part = str::from_utf8(parts.nth(place)?).ok()?;
-    match part {
-        "" | "." | ".." => None,
-        name => Some(name.to_owned()),
-    }
+    (!matches!(part, "" | "." | "..")).then_some(part)
 }
 
 impl AsFd for Dir {

@@ -36,7 +36,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, ValueHint};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueHint};
 
 use crate::error::Error;
 use crate::host::Host;
@@ -78,7 +78,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return complete::answer(words);
     }
     let wants_json = arguments.iter().any(|argument| argument == "--json");
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             return print::refused_arguments(&error, wants_json, likely_scale(&arguments));
@@ -91,6 +91,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         false => print::Form::Text,
     };
     cli.verb.run(&host, form)
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    // As long as the process lives: to take it apart costs more than to parse with it.
+    let command = Box::leak(Box::new(Cli::command()));
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(command))
 }
 
 /// What the exit status means of a command line that cannot be parsed.

@@ -65,22 +65,44 @@ const GAP: usize = 2;
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<Column>,
-    /// The texts of all cells, one behind the other: to keep each by itself costs more than drawing.
+    /// What stands in the cells, one behind the other: to keep each by itself costs more than drawing.
     texts: String,
-    /// Where each of them ends.
-    ends: Vec<usize>,
+    cells: Vec<Text>,
     /// Of each row, whether it stands for something that is there or free now.
     live: Vec<bool>,
+}
+
+/// A text that can stand in several cells of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Text {
+    start: usize,
+    end: usize,
 }
 
 impl Table {
     /// One without rows.
     pub fn of(columns: impl Into<Vec<Column>>) -> Table {
+        Table::with_room(columns, 0)
+    }
+
+    /// As [`Table::of`], with room for so many rows.
+    pub fn with_room(columns: impl Into<Vec<Column>>, rows: usize) -> Table {
+        let columns = columns.into();
         Table {
-            columns: columns.into(),
             texts: String::new(),
-            ends: Vec::new(),
-            live: Vec::new(),
+            cells: Vec::with_capacity(rows * columns.len()),
+            live: Vec::with_capacity(rows),
+            columns,
+        }
+    }
+
+    /// A text for cells of this table.
+    pub fn text(&mut self, text: impl AsRef<str>) -> Text {
+        let start = self.texts.len();
+        self.texts.push_str(text.as_ref());
+        Text {
+            start,
+            end: self.texts.len(),
         }
     }
 
@@ -93,8 +115,13 @@ impl Table {
 
     /// Fills the next cell of the row.
     pub fn cell(&mut self, text: impl AsRef<str>) -> &mut Table {
-        self.texts.push_str(text.as_ref());
-        self.ends.push(self.texts.len());
+        let text = self.text(text);
+        self.put(text)
+    }
+
+    /// Fills the next cell of the row with a text that other cells may have too.
+    pub fn put(&mut self, text: Text) -> &mut Table {
+        self.cells.push(text);
         self
     }
 
@@ -107,51 +134,60 @@ impl Table {
         }
     }
 
-    /// The text of each cell, row by row.
-    fn cells(&self) -> impl Iterator<Item = &str> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| {
-            let text = self.texts.get(start..*end);
-            start = *end;
-            text.unwrap_or_default()
-        })
+    fn rows(&self) -> impl Iterator<Item = &[Text]> {
+        self.cells.chunks(self.columns.len())
     }
 
-    /// The width of each column, where `width` is that of a text.
-    fn widths(&self, width: fn(&str) -> usize) -> Vec<usize> {
+    fn said(&self, text: Text) -> &str {
+        self.texts.get(text.start..text.end).unwrap_or_default()
+    }
+
+    /// The room that each cell takes at a terminal: nearly always the length of its text.
+    fn rooms(&self) -> Vec<usize> {
+        let cells = self.cells.iter();
+        match self.texts.is_ascii() {
+            true => cells.map(|text| text.end - text.start).collect(),
+            false => cells.map(|text| self.said(*text).width()).collect(),
+        }
+    }
+
+    /// The width of each column, where the cells take such rooms.
+    fn widths(&self, rooms: &[usize]) -> Vec<usize> {
         let headings = self.columns.iter().map(|column| column.name.len());
         let mut widths: Vec<usize> = headings.collect();
-        let mut cells = self.cells();
-        for _ in &self.live {
-            for (widest, text) in widths.iter_mut().zip(cells.by_ref()) {
-                *widest = width(text).max(*widest);
+        for row in rooms.chunks(self.columns.len()) {
+            for (widest, room) in widths.iter_mut().zip(row) {
+                *widest = *room.max(widest);
             }
         }
         widths
     }
 
-    /// What tells the room that a text takes at a terminal: nearly always its length.
-    fn measure(&self) -> fn(&str) -> usize {
-        match self.texts.is_ascii() {
-            true => str::len,
-            false => UnicodeWidthStr::width,
-        }
-    }
-
     /// Columns that are as wide as their widest text, with two spaces between them.
     fn plain(&self) -> String {
-        let width = self.measure();
-        let widths = self.widths(width);
+        let rooms = self.rooms();
+        let widths = self.widths(&rooms);
         let line = widths.iter().sum::<usize>() + widths.len() * GAP;
-        let mut pen = Pen::for_room(line * (self.live.len() + 1) + self.texts.len());
+        let wider = self.cells.iter().map(|text| text.end - text.start);
+        let wider = wider.sum::<usize>() - rooms.iter().sum::<usize>();
+        let mut pen = Pen::for_room(line * (self.live.len() + 1) + wider);
         for (column, widest) in self.columns.iter().zip(&widths) {
-            pen.write(column.name, widest - column.name.len(), column.kind);
+            let name = column.name;
+            pen.write(name.as_bytes(), widest - name.len(), column.kind);
         }
         pen.end_line();
-        let mut cells = self.cells();
-        for _ in &self.live {
-            for ((column, widest), text) in self.columns.iter().zip(&widths).zip(cells.by_ref()) {
-                pen.write(text, widest - width(text), column.kind);
+        let texts = self.texts.as_bytes();
+        let mut rooms = rooms.iter();
+        for row in self.rows() {
+            for (((column, widest), text), room) in self
+                .columns
+                .iter()
+                .zip(&widths)
+                .zip(row)
+                .zip(rooms.by_ref())
+            {
+                let text = texts.get(text.start..text.end).unwrap_or_default();
+                pen.write(text, widest - room, column.kind);
             }
             pen.end_line();
         }
@@ -169,10 +205,11 @@ impl Table {
             table.enforce_styling();
         }
         table.set_header(columns().map(|column| heading(column, style)));
-        let texts: Vec<&str> = self.cells().collect();
-        for (row, is_live) in texts.chunks(self.columns.len()).zip(&self.live) {
+        for (row, is_live) in self.rows().zip(&self.live) {
             let cells = columns().zip(kept.iter().filter_map(|at| row.get(*at)));
-            table.add_row(cells.map(|(column, text)| cell(column, text, *is_live, style)));
+            let drawn =
+                |(column, text): (Column, &Text)| cell(column, self.said(*text), *is_live, style);
+            table.add_row(cells.map(drawn));
         }
         for (drawn, column) in table.column_iter_mut().zip(columns()) {
             if column.kind == ColumnKind::Id {
@@ -185,7 +222,7 @@ impl Table {
     /// The columns that are left where spare ones give way, from the right, until the lines fit into
     /// the room there is.
     fn fitting(&self, room: Option<usize>) -> Vec<usize> {
-        let widths = self.widths(self.measure());
+        let widths = self.widths(&self.rooms());
         let mut kept: Vec<usize> = (0..self.columns.len()).collect();
         let width = |at: &usize| widths[*at] + FRAME;
         while kept.iter().map(width).sum::<usize>() + 1 > room.unwrap_or(usize::MAX) {
@@ -220,7 +257,7 @@ impl Pen {
     }
 
     /// A cell, in a column that has more `room` than it takes.
-    fn write(&mut self, cell: &str, room: usize, kind: ColumnKind) {
+    fn write(&mut self, cell: &[u8], room: usize, kind: ColumnKind) {
         let (before, after) = match kind {
             ColumnKind::Number => (room, 0),
             ColumnKind::Id | ColumnKind::Words => (0, room),
@@ -229,7 +266,7 @@ impl Pen {
         self.end = start + cell.len();
         self.next = self.end + after + GAP;
         if let Some(place) = self.sheet.get_mut(start..self.end) {
-            place.copy_from_slice(cell.as_bytes());
+            place.copy_from_slice(cell);
         }
     }
 

@@ -286,7 +286,7 @@ fn list(devices: &[Listed], style: Style) -> String {
         columns.push(ids("VF"));
     }
     columns.extend([words("STATE"), words("START")]);
-    let mut table = Table::of(columns);
+    let mut table = Table::with_room(columns, devices.len());
     for device in devices {
         let name = device.type_name.as_deref();
         table

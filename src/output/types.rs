@@ -2,94 +2,129 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::ptr;
 
 use super::Style;
-use super::table::{Column, Table, ids, numbers, words};
-use super::text::{NONE, UNKNOWN, one_line, text_or};
-use crate::model::{Parent, VgpuType};
+use super::table::{Column, Table, Text, ids, numbers, words};
+use super::text::{NONE, UNKNOWN, one_line, or, text_or};
+use crate::model::VgpuType;
 use crate::nvidia::{TypeDetails, size};
 use crate::ops::ParentTypes;
 
-/// A line of a table of types.
-struct Line<'a> {
-    parent: &'a Parent,
+/// What a table says of a type, whatever parent it is on.
+struct Told<'a> {
     vgpu_type: &'a VgpuType,
     /// What its description says.
-    details: Option<Rc<Shown<'a>>>,
+    details: Option<TypeDetails<'a>>,
 }
 
-impl Line<'_> {
-    fn framebuffer(&self) -> Option<Cow<'_, str>> {
+impl<'a> Told<'a> {
+    fn of(vgpu_type: &'a VgpuType) -> Told<'a> {
+        let details = vgpu_type.details();
+        Told { vgpu_type, details }
+    }
+
+    /// Whether it can be told of another type too: one with the very same texts.
+    fn is_of(&self, other: &VgpuType) -> bool {
+        let same = |text: fn(&VgpuType) -> Option<&str>| match (text(self.vgpu_type), text(other)) {
+            (Some(one), Some(other)) => ptr::eq(one, other),
+            (one, other) => one == other,
+        };
+        same(|t| Some(t.id.as_str()))
+            && same(|t| t.name.as_deref())
+            && same(|t| t.description.as_deref())
+            && same(|t| t.device_api.as_deref())
+    }
+
+    fn framebuffer_mib(&self) -> Option<u64> {
         match &self.details {
-            Some(details) => Some(details.framebuffer.as_str().into()),
-            None => self.vgpu_type.framebuffer_mib().map(|mib| size(mib).into()),
+            Some(details) => Some(details.framebuffer_mib),
+            None => self.vgpu_type.framebuffer_mib(),
         }
+    }
+
+    fn detail<T: ToString>(&self, detail: impl Fn(&TypeDetails<'_>) -> T) -> Cow<'static, str> {
+        or(self.details.as_ref().map(detail), NONE).into()
     }
 }
 
-/// What a description says, as cells.
-struct Shown<'a> {
-    framebuffer: String,
-    displays: String,
-    frame_limit: String,
-    resolution: &'a str,
-    max_instances: String,
+/// The types of all parents. Those of equal GPUs share their texts, which are understood once.
+struct Lines<'a> {
+    told: Vec<Told<'a>>,
+    /// Of each parent, its types and what is told of each: a place in `told`.
+    parents: Vec<(&'a ParentTypes, Vec<usize>)>,
 }
 
-impl<'a> Shown<'a> {
-    fn of(description: &'a str) -> Option<Shown<'a>> {
-        TypeDetails::parse(description).map(|details| Shown {
-            framebuffer: size(details.framebuffer_mib),
-            displays: details.displays.to_string(),
-            frame_limit: details.frame_limit.to_string(),
-            resolution: details.resolution,
-            max_instances: details.max_instances.to_string(),
-        })
+impl<'a> Lines<'a> {
+    fn of(parents: &'a [ParentTypes]) -> Lines<'a> {
+        let mut lines = Lines {
+            told: Vec::new(),
+            parents: Vec::new(),
+        };
+        for one in parents {
+            let mut places = Vec::with_capacity(one.types.len());
+            for (at, vgpu_type) in one.types.iter().enumerate() {
+                let before = lines.parents.last().and_then(|(_, before)| before.get(at));
+                let alike = before.filter(|place| lines.told[**place].is_of(vgpu_type));
+                places.push(alike.copied().unwrap_or(lines.told.len()));
+                if alike.is_none() {
+                    lines.told.push(Told::of(vgpu_type));
+                }
+            }
+            lines.parents.push((one, places));
+        }
+        lines
     }
 }
 
 /// A column of a table of types: its heading, and what stands in it.
 struct Field {
     column: Column,
-    cell: for<'a> fn(&'a Line<'_>) -> Cow<'a, str>,
+    cell: Source,
+}
+
+/// Where a cell's text comes from.
+enum Source {
+    Parent,
+    Free,
+    Type(for<'a> fn(&'a Told<'_>) -> Cow<'a, str>),
 }
 
 /// What the driver says of each type, as much of it as the terminal has room for.
 pub fn narrow(parents: &[ParentTypes], style: Style) -> String {
-    let lines = lines(parents);
+    let lines = Lines::of(parents);
     table(&lines, &known(&lines), style)
 }
 
 /// As [`narrow`], and what each type is made for. Nothing is left out or broken over lines, however
 /// narrow the terminal is.
 pub fn wide(parents: &[ParentTypes]) -> String {
-    let lines = lines(parents);
+    let lines = Lines::of(parents);
     let mut fields = known(&lines);
     fields.extend([
-        field(words("SERIES"), |line| {
+        field(words("SERIES"), |told| {
             text_or(
-                line.vgpu_type.name_parts().map(|n| n.series.to_string()),
+                told.vgpu_type.name_parts().map(|n| n.series.to_string()),
                 NONE,
             )
         }),
-        field(words("USE"), |line| {
+        field(words("USE"), |told| {
             text_or(
-                line.vgpu_type.name_parts().map(|n| n.series.purpose()),
+                told.vgpu_type.name_parts().map(|n| n.series.purpose()),
                 NONE,
             )
         }),
-        field(words("LICENCE"), |line| {
+        field(words("LICENCE"), |told| {
             text_or(
-                line.vgpu_type.name_parts().map(|n| n.series.licence()),
+                told.vgpu_type.name_parts().map(|n| n.series.licence()),
                 NONE,
             )
         }),
-        field(words("CUDA"), |line| {
-            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.cuda())).into()
+        field(words("CUDA"), |told| {
+            yes_or_no(told.vgpu_type.name_parts().and_then(|n| n.cuda())).into()
         }),
-        field(words("OPENGL"), |line| {
-            yes_or_no(line.vgpu_type.name_parts().and_then(|n| n.series.opengl())).into()
+        field(words("OPENGL"), |told| {
+            yes_or_no(told.vgpu_type.name_parts().and_then(|n| n.series.opengl())).into()
         }),
     ]);
     table(&lines, &fields, Style::Plain)
@@ -104,96 +139,96 @@ pub fn yes_or_no(answer: Option<bool>) -> &'static str {
     }
 }
 
-fn field(column: Column, cell: for<'a> fn(&'a Line<'_>) -> Cow<'a, str>) -> Field {
+fn field(column: Column, cell: for<'a> fn(&'a Told<'_>) -> Cow<'a, str>) -> Field {
+    let cell = Source::Type(cell);
     Field { column, cell }
 }
 
-fn lines<'a>(parents: &'a [ParentTypes]) -> Vec<Line<'a>> {
-    // Equal GPUs share the texts of their types: what one says is understood once.
-    let mut understood: BTreeMap<*const u8, Option<Rc<Shown<'_>>>> = BTreeMap::new();
-    let mut details = |description: &'a str| {
-        let understand = || Shown::of(description).map(Rc::new);
-        let known = understood.entry(description.as_ptr());
-        known.or_insert_with(understand).clone()
-    };
-    let mut lines = Vec::new();
-    for ParentTypes { parent, types, .. } in parents {
-        lines.extend(types.iter().map(|vgpu_type| Line {
-            parent,
-            vgpu_type,
-            details: vgpu_type.description.as_deref().and_then(&mut details),
-        }));
-    }
-    lines
-}
-
-fn table(lines: &[Line<'_>], fields: &[Field], style: Style) -> String {
+fn table(lines: &Lines<'_>, fields: &[Field], style: Style) -> String {
     let columns: Vec<Column> = fields.iter().map(|field| field.column).collect();
-    let mut table = Table::of(columns);
-    for line in lines {
-        table.row(line.vgpu_type.available != Some(0));
-        for field in fields {
-            table.cell((field.cell)(line));
+    let rows = lines.parents.iter().map(|(_, places)| places.len()).sum();
+    let mut table = Table::with_room(columns, rows);
+    let mut texts_of = |told: &Told<'_>| {
+        let mut text = |field: &Field| match field.cell {
+            Source::Type(cell) => Some(table.text(cell(told))),
+            Source::Parent | Source::Free => None,
+        };
+        fields.iter().map(&mut text).collect()
+    };
+    let told: Vec<Vec<Option<Text>>> = lines.told.iter().map(&mut texts_of).collect();
+    let mut numbers: BTreeMap<(Option<u32>, u32), Text> = BTreeMap::new();
+    for (one, places) in &lines.parents {
+        let parent = table.text(one.parent.id.as_str());
+        for (vgpu_type, place) in one.types.iter().zip(places) {
+            let number = numbers.entry((vgpu_type.available, vgpu_type.at_least));
+            let number = *number.or_insert_with(|| table.text(free(vgpu_type)));
+            table.row(vgpu_type.available != Some(0));
+            for (field, told) in fields.iter().zip(&told[*place]) {
+                table.put(match field.cell {
+                    Source::Free => number,
+                    Source::Parent | Source::Type(_) => told.unwrap_or(parent),
+                });
+            }
         }
     }
     table.draw(style)
 }
 
 /// The columns in which any type has something.
-fn known(lines: &[Line<'_>]) -> Vec<Field> {
-    let has_other_form =
-        |line: &Line<'_>| line.details.is_none() && line.vgpu_type.description.is_some();
-    let is_described = lines.iter().any(has_other_form);
-    let is_detailed = lines.iter().any(|line| line.details.is_some());
-    let is_sized = lines.iter().any(|line| line.framebuffer().is_some());
+fn known(lines: &Lines<'_>) -> Vec<Field> {
+    let any = |is: fn(&Told<'_>) -> bool| lines.told.iter().any(is);
+    let is_detailed = any(|told| told.details.is_some());
     let mut fields = vec![
-        field(ids("PARENT"), |line| line.parent.id.as_str().into()),
-        field(ids("TYPE"), |line| line.vgpu_type.id.as_str().into()),
-        field(words("NAME"), |line| {
-            text_or(line.vgpu_type.name.as_deref().map(one_line), NONE)
+        Field {
+            column: ids("PARENT"),
+            cell: Source::Parent,
+        },
+        field(ids("TYPE"), |told| told.vgpu_type.id.as_str().into()),
+        field(words("NAME"), |told| {
+            text_or(told.vgpu_type.name.as_deref().map(one_line), NONE)
         }),
     ];
-    if is_sized {
-        fields.push(field(numbers("FRAMEBUFFER"), |line| {
-            text_or(line.framebuffer(), NONE)
+    if any(|told| told.framebuffer_mib().is_some()) {
+        fields.push(field(numbers("FRAMEBUFFER"), |told| {
+            text_or(told.framebuffer_mib().map(size), NONE)
         }));
     }
     if is_detailed {
         fields.extend([
-            field(numbers("DISPLAYS").spare(), |line| {
-                text_or(line.details.as_ref().map(|d| d.displays.as_str()), NONE)
+            field(numbers("DISPLAYS").spare(), |told| {
+                told.detail(|d| d.displays)
             }),
-            field(numbers("FPS").spare(), |line| {
-                text_or(line.details.as_ref().map(|d| d.frame_limit.as_str()), NONE)
+            field(numbers("FPS").spare(), |told| {
+                told.detail(|d| d.frame_limit)
             }),
-            field(words("RESOLUTION").spare(), |line| {
-                text_or(line.details.as_ref().map(|d| d.resolution), NONE)
+            field(words("RESOLUTION").spare(), |told| {
+                text_or(told.details.as_ref().map(|d| d.resolution), NONE)
             }),
         ]);
     }
-    fields.push(field(numbers("FREE"), |line| free(line.vgpu_type).into()));
+    fields.push(Field {
+        column: numbers("FREE"),
+        cell: Source::Free,
+    });
     if is_detailed {
-        fields.push(field(numbers("MAX"), |line| {
-            text_or(
-                line.details.as_ref().map(|d| d.max_instances.as_str()),
-                NONE,
-            )
+        fields.push(field(numbers("MAX"), |told| {
+            told.detail(|d| d.max_instances)
         }));
     }
-    fields.push(field(words("API").spare(), |line| {
-        text_or(line.vgpu_type.device_api.as_deref().map(one_line), UNKNOWN)
+    fields.push(field(words("API").spare(), |told| {
+        text_or(told.vgpu_type.device_api.as_deref().map(one_line), UNKNOWN)
     }));
-    if is_described {
-        fields.push(field(words("DESCRIPTION"), |line| {
-            text_or(unknown_description(line), NONE)
+    if any(|told| told.details.is_none() && told.vgpu_type.description.is_some()) {
+        fields.push(field(words("DESCRIPTION"), |told| {
+            text_or(unknown_description(told), NONE)
         }));
     }
     fields
 }
 
 /// A description whose form is not known, on one line.
-fn unknown_description<'a>(line: &'a Line<'_>) -> Option<Cow<'a, str>> {
-    match (&line.details, &line.vgpu_type.description) {
+fn unknown_description<'a>(told: &'a Told<'_>) -> Option<Cow<'a, str>> {
+    match (&told.details, &told.vgpu_type.description) {
         (None, Some(text)) => {
             let text = text.trim().replace('\n', ", ");
             Some(one_line(&text).into_owned().into())

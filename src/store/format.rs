@@ -8,28 +8,38 @@ use crate::model::{Attr, Definition, Document, FrameworkKind, ParentId, StartMod
 use crate::text::shortened;
 
 use super::Location;
+use super::keys::{ATTRS, Keys, START, TYPE, VF};
 
-const TYPE: &str = "mdev_type";
-const START: &str = "start";
-const ATTRS: &str = "attrs";
-/// The address of a virtual function; only in definitions for those.
-const VF: &str = "vf";
+/// Understands the text of a definition of a mediated device.
+///
+/// # Errors
+/// As [`parse_at`].
+pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
+    let framework = FrameworkKind::Mdev;
+    let at = Location {
+        framework,
+        parent,
+        uuid,
+    };
+    parse_at(at, bytes)
+}
 
-/// Understands the text of a definition.
+/// Understands the text of a definition in its place; on a virtual function it may say on which.
 ///
 /// # Errors
 /// [`Kind::Failed`], saying which part is wrong; the caller adds the path.
-pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
+pub fn parse_at(at: Location, bytes: &[u8]) -> Result<Definition> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(bad("it is empty"));
     }
-    let document: Document = serde_json::from_slice(bytes).map_err(|_| no_document(bytes))?;
-    let type_id = match document.get(TYPE) {
+    let text = str::from_utf8(bytes).map_err(|_| no_document(bytes))?;
+    let keys: Keys = serde_json::from_str(text).map_err(|_| no_document(bytes))?;
+    let type_id = match keys.mdev_type {
         Some(Value::String(id)) => id.parse().map_err(inside)?,
         Some(_) => return Err(bad("\"mdev_type\" is not a string")),
         None => return Err(bad("\"mdev_type\" is missing")),
     };
-    let start = match document.get(START) {
+    let start = match keys.start {
         None => return Err(bad("\"start\" is missing")),
         Some(Value::String(word)) if word == "auto" => StartMode::Auto,
         Some(Value::String(word)) if word == "manual" => StartMode::Manual,
@@ -40,31 +50,23 @@ pub fn parse(parent: ParentId, uuid: Uuid, bytes: &[u8]) -> Result<Definition> {
             )));
         }
     };
-    let attrs = match document.get(ATTRS) {
+    let attrs = match keys.attrs {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(list)) => list.iter().map(parse_attr).collect::<Result<_>>()?,
         Some(_) => return Err(bad("\"attrs\" is not a list")),
     };
-    Ok(Definition {
-        attrs,
-        document,
-        ..Definition::new(uuid, parent, type_id, start)
-    })
-}
-
-/// As [`parse`], for a definition in its place; on a virtual function it may say on which.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_at(at: Location, bytes: &[u8]) -> Result<Definition> {
-    let mut definition = parse(at.parent, at.uuid, bytes)?;
-    definition.framework = at.framework;
-    definition.vf = match (at.framework, definition.document.get(VF)) {
+    let vf = match (at.framework, keys.vf) {
         (FrameworkKind::Mdev, _) | (FrameworkKind::Vfio, None | Some(Value::Null)) => None,
         (FrameworkKind::Vfio, Some(Value::String(vf))) => Some(vf.parse().map_err(inside)?),
         (FrameworkKind::Vfio, Some(_)) => return Err(bad("\"vf\" is not a string")),
     };
-    Ok(definition)
+    Ok(Definition {
+        framework: at.framework,
+        vf,
+        attrs,
+        document: Document::of(text),
+        ..Definition::new(at.uuid, at.parent, type_id, start)
+    })
 }
 
 fn parse_attr(value: &Value) -> Result<Attr> {

@@ -2,6 +2,7 @@
 
 mod atomic;
 pub(crate) mod format;
+mod keys;
 mod location;
 mod lock;
 mod mark;

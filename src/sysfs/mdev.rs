@@ -3,6 +3,7 @@
 //! Layout and errnos: kernel Documentation/driver-api/vfio-mediated-device.rst, and observed on
 //! Debian's 6.1 with mtty, mdpy and mbochs.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,7 +21,6 @@ use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
-    uuid_text,
 };
 use crate::nvidia::messages;
 use crate::order::Order as _;
@@ -63,15 +63,15 @@ impl<'h> Mdev<'h> {
 
     /// Reads where a device belongs out of its links, without opening its directory.
     fn read_device(devices: &Dir, uuid: Uuid) -> Result<Device> {
-        let name = uuid_text(uuid);
-        let parent = devices.link_parent(&name)?;
-        let type_link = name + "/mdev_type";
-        let type_id = devices.link_name(&type_link)?;
-        let odd = |error: Error| error.at(devices.join(&type_link));
+        const TYPE: &str = "/mdev_type";
+        let mut place = Uuid::encode_buffer();
+        let name = &*uuid.hyphenated().encode_lower(&mut place);
+        let mut type_link = String::with_capacity(name.len() + TYPE.len());
+        type_link.extend([name, TYPE]);
         Ok(Device {
             uuid,
-            parent: parent.try_into().map_err(odd)?,
-            type_id: type_id.try_into().map_err(odd)?,
+            parent: devices.link_parent_of(name)?,
+            type_id: devices.link_name_of(type_link)?,
             seat: Seat::Mdev,
         })
     }
@@ -152,11 +152,11 @@ impl Framework for Mdev<'_> {
         let mut dir = self.types_dir(parent)?;
         let found = types_in(&mut dir, KnownTypes::of(known), warnings)?;
         let mut files = TypeFiles::of(&dir);
-        let read = |(id, known): (TypeId, Option<&VgpuType>)| match (beside, known) {
-            (Beside::Function(_), Some(sibling)) => {
+        let read = |Found { id, known }: Found<'_>| match (beside, known) {
+            (Beside::Function(_), Some((_, sibling))) => {
                 sibling.with_free(files.of_type(&id).free(warnings))
             }
-            _ => files.whole_type(id, known, warnings),
+            _ => files.whole_type(id, known.map(|(_, known)| known), warnings),
         };
         Ok(found.into_iter().map(read).collect())
     }
@@ -338,36 +338,53 @@ impl Framework for Mdev<'_> {
     }
 }
 
-/// The types in the directory of a parent's types, in natural order, each with what is known of it.
+/// A type in a directory of types, and what is known of it from another parent.
+struct Found<'t> {
+    id: TypeId,
+    known: Option<(usize, &'t VgpuType)>,
+}
+
+impl Found<'_> {
+    /// In natural order, in which those that are known have been put already.
+    fn compare(&self, other: &Found<'_>) -> Ordering {
+        match (self.known, other.known) {
+            (Some((one, _)), Some((other, _))) => one.cmp(&other),
+            _ => self.id.cmp(&other.id),
+        }
+    }
+}
+
+/// The types in the directory of a parent's types, in natural order.
 fn types_in<'t>(
     dir: &mut Dir,
     mut known: KnownTypes<'t>,
     warnings: &mut Warnings,
-) -> Result<Vec<(TypeId, Option<&'t VgpuType>)>> {
-    let mut types: Vec<(TypeId, Option<&VgpuType>)> = Vec::new();
+) -> Result<Vec<Found<'t>>> {
+    let entries = dir.entries()?;
+    let mut types = Vec::with_capacity(entries.len());
     // A stray file is no type; links and directories may be.
-    let entries = dir.entries()?.into_iter();
+    let entries = entries.into_iter();
     for entry in entries.filter(|entry| entry.kind != EntryKind::Other) {
         let name = entry.name.to_str().unwrap_or_default();
         let known = known.find(name);
-        let id = known.map_or_else(|| name.parse(), |known| Ok(known.id.clone()));
+        let id = known.map_or_else(|| name.parse(), |(_, known)| Ok(known.id.clone()));
         match id {
-            Ok(id) => types.push((id, known)),
+            Ok(id) => types.push(Found { id, known }),
             Err(_) => warnings.push(
                 Error::new(Kind::Failed, "a type with an odd name is left out")
                     .at(dir.join(&entry.name)),
             ),
         }
     }
-    types.order_by(|(a, _), (b, _)| a.cmp(b));
+    types.order_by(Found::compare);
     Ok(types)
 }
 
 /// A parent, with the GPU that it may be a virtual function of (Ampere and newer on kernels before 6.8).
 fn parent_of(parents: &Dir, id: ParentId) -> Parent {
-    let gpu = parents.link_name(format!("{id}/physfn"));
+    let gpu = parents.link_name_if_any(format!("{id}/physfn"));
     Parent {
-        gpu: gpu.ok().and_then(|gpu| gpu.parse().ok()),
+        gpu: gpu.ok().flatten().and_then(|gpu| gpu.parse().ok()),
         framework: FrameworkKind::Mdev,
         id,
     }

@@ -10,7 +10,7 @@ use crate::model::Nodes;
 /// # Errors
 /// What the kernel answered, with the path.
 pub fn of(host: &Host, device: &Dir) -> Result<Nodes> {
-    let iommu_group = if_present(device.link_name("iommu_group"))?;
+    let iommu_group = device.link_name_if_any("iommu_group")?;
     let vfio_names = match if_present(device.open_dir("vfio-dev"))? {
         Some(mut vfio) => vfio.entries()?,
         None => Vec::new(),

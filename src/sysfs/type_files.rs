@@ -23,14 +23,14 @@ impl<'t> KnownTypes<'t> {
         KnownTypes { types, next: 0 }
     }
 
-    /// The one of that name.
-    pub fn find(&mut self, id: &str) -> Option<&'t VgpuType> {
+    /// The one of that name, with its place among them.
+    pub fn find(&mut self, id: &str) -> Option<(usize, &'t VgpuType)> {
         let (before, after) = self.types.split_at_checked(self.next)?;
         let mut in_turn = after.iter().chain(before);
         let passed = in_turn.position(|known| known.id.as_str() == id)?;
         let place = (self.next + passed) % self.types.len();
         self.next = place + 1;
-        self.types.get(place)
+        self.types.get(place).map(|known| (place, known))
     }
 }
 
@@ -125,7 +125,7 @@ impl<'d> TypeFiles<'d> {
     /// How many instances can be made now.
     pub fn free(&mut self, warnings: &mut Warnings) -> Option<u32> {
         self.set_file("available_instances");
-        let number = |text: &str| match text.trim().parse() {
+        let number = |text: &str| match text.trim_ascii().parse() {
             Ok(number) => Ok(number),
             Err(_) if text.is_empty() => Err(EMPTY.to_owned()),
             Err(_) => Err(format!("{} is not a number of instances", quoted(text))),

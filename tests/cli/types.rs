@@ -1,5 +1,7 @@
 //! `types`.
 
+use std::io::Write as _;
+
 use insta::assert_snapshot;
 
 use crate::harness::SimHost;
@@ -75,6 +77,38 @@ fn a_description_of_unknown_form_is_shown_on_one_line() {
     PARENT        TYPE            NAME  FREE  API       DESCRIPTION
     0000:00:02.0  i915-GVTg_V5_4  -        1  vfio-pci  low_gm_size: 128MB, high_gm_size: 512MB, fence: 4, resolution: 1920x1200, weight: 4
     0000:00:02.0  i915-GVTg_V5_8  -        2  vfio-pci  low_gm_size: 64MB, high_gm_size: 384MB, fence: 4, resolution: 1024x768, weight: 2
+    --- stderr
+    ");
+}
+
+#[test]
+fn a_type_that_says_something_else_on_the_next_gpu_is_told_as_it_says() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let heads = "frl_config=60, max_resolution=5120x2880, max_instance=2, num_heads=4";
+    for (parent, name, description) in [
+        ("a", "One", format!("{heads}, framebuffer=1024M")),
+        ("b", "One", format!("{heads}, framebuffer=2048M")),
+        ("c", "Two", format!("{heads}, framebuffer=2048M")),
+        ("d", "Two", "of another form".to_owned()),
+        ("e", "Two", format!("{heads}, framebuffer=2048M")),
+    ] {
+        write!(
+            file,
+            "[[parent]]\nid = {parent:?}\ndriver = \"acme\"\npool = 2\n\
+             [[parent.type]]\nid = \"1\"\nname = {name:?}\ndescription = {description:?}\n",
+        )
+        .unwrap();
+    }
+    let host = SimHost::start_file(file.path());
+    assert_snapshot!(host.run("types").snapshot(&host), @"
+    status: 0
+    --- stdout
+    PARENT  TYPE    NAME  FRAMEBUFFER  DISPLAYS  FPS  RESOLUTION  FREE  MAX  API       DESCRIPTION
+    a       acme-1  One         1 GiB         4   60  5120x2880      2    2  vfio-pci  -
+    b       acme-1  One         2 GiB         4   60  5120x2880      2    2  vfio-pci  -
+    c       acme-1  Two         2 GiB         4   60  5120x2880      2    2  vfio-pci  -
+    d       acme-1  Two             -         -    -  -              2    -  vfio-pci  of another form
+    e       acme-1  Two         2 GiB         4   60  5120x2880      2    2  vfio-pci  -
     --- stderr
     ");
 }

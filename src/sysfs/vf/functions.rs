@@ -40,7 +40,7 @@ impl Bus {
 
     /// The GPU that a device is a virtual function of; `None` where it is none, or not there.
     pub fn gpu_of(&self, vf: &ParentId) -> Result<Option<ParentId>> {
-        let link = if_present(self.0.link_name(format!("{vf}/physfn")))?;
+        let link = self.0.link_name_if_any(format!("{vf}/physfn"))?;
         link.map(|gpu| gpu.parse()).transpose()
     }
 
