@@ -24,7 +24,7 @@ const fn size(parents: usize, types: usize, devices: usize) -> Size {
 
 /// The system calls of ours for each of the floor's.
 const SYSTEM_CALLS: f64 = 1.15;
-/// The instructions of ours for each of mdevctl's. docs/benchmarks.md says where that is not reached, and why.
+/// The instructions of ours for each of mdevctl's.
 const INSTRUCTIONS: f64 = 0.5;
 /// What four times the host may cost: four times as much, and what sorting adds.
 const GROWTH: f64 = 4.2;
