@@ -48,9 +48,9 @@ impl Document {
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<Value> {
-        let mut fields = self.fields().into_owned().0.into_iter();
-        let found = fields.find(|(known, _)| known == key);
-        found.map(|(_, value)| value)
+        let fields = self.fields();
+        let found = fields.0.iter().find(|(known, _)| known == key);
+        found.map(|(_, value)| value.clone())
     }
 
     /// Sets a key, in its place or behind all others.

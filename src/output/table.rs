@@ -168,9 +168,9 @@ impl Table {
         let rooms = self.rooms();
         let widths = self.widths(&rooms);
         let line = widths.iter().sum::<usize>() + widths.len() * GAP;
-        let wider = self.cells.iter().map(|text| text.end - text.start);
-        let wider = wider.sum::<usize>() - rooms.iter().sum::<usize>();
-        let mut pen = Pen::for_room(line * (self.live.len() + 1) + wider);
+        let bytes = self.cells.iter().map(|text| text.end - text.start);
+        let more = bytes.sum::<usize>().saturating_sub(rooms.iter().sum());
+        let mut pen = Pen::for_room(line * (self.live.len() + 1) + more);
         for (column, widest) in self.columns.iter().zip(&widths) {
             let name = column.name;
             pen.write(name.as_bytes(), widest - name.len(), column.kind);
