@@ -80,16 +80,6 @@ impl FromStr for ParentId {
     }
 }
 
-impl TryFrom<String> for ParentId {
-    type Error = Error;
-
-    /// Accepts any single path component.
-    fn try_from(name: String) -> Result<ParentId> {
-        check_component("parent", &name)?;
-        Ok(ParentId(name.into()))
-    }
-}
-
 impl fmt::Display for ParentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -121,16 +111,6 @@ impl FromStr for TypeId {
     /// Accepts any single path component.
     fn from_str(name: &str) -> Result<TypeId> {
         check_component("type", name)?;
-        Ok(TypeId(name.into()))
-    }
-}
-
-impl TryFrom<String> for TypeId {
-    type Error = Error;
-
-    /// Accepts any single path component.
-    fn try_from(name: String) -> Result<TypeId> {
-        check_component("type", &name)?;
         Ok(TypeId(name.into()))
     }
 }

@@ -87,7 +87,6 @@ impl Listed {
         }
     }
 
-    /// Where its definition is or would be.
     /// The virtual function that it occupies, where it does.
     pub fn vf(&self) -> Option<&ParentId> {
         self.seat.as_ref().and_then(Seat::vf)

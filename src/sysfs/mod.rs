@@ -285,9 +285,8 @@ impl<'h> Kernel<'h> {
     /// The GPU that a virtual function is one of; anything else is its own.
     pub fn gpu_of(&self, id: &ParentId) -> ParentId {
         let link = Dir::open(self.host.pci_devices())
-            .and_then(|devices| devices.link_name(format!("{id}/physfn")));
-        link.and_then(|gpu| gpu.parse())
-            .unwrap_or_else(|_| id.clone())
+            .and_then(|devices| devices.link_name_of(format!("{id}/physfn")));
+        link.unwrap_or_else(|_| id.clone())
     }
 
     /// The active devices of all frameworks, sorted by UUID.

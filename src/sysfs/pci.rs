@@ -57,7 +57,7 @@ pub fn virtual_functions(mut gpu: Dir) -> Result<Vec<ParentId>> {
         .filter_map(|entry| entry.name.to_str()?.strip_prefix("virtfn")?.parse().ok())
         .collect();
     numbers.sort_unstable();
-    let one = |number: u32| gpu.link_name(format!("virtfn{number}"))?.parse();
+    let one = |number: u32| gpu.link_name_of(format!("virtfn{number}"));
     numbers.into_iter().map(one).collect()
 }
 
