@@ -1,5 +1,5 @@
-//! Killed at every system call: a definition is as before or as after, never anything else, and
-//! the next `restore` or the same command again settles the rest.
+//! Killed at every system call that anybody outside could see: a definition is as before or as
+//! after, never anything else, and the next `restore` or the same command again settles the rest.
 //!
 //! strace counts the calls of an undisturbed run, then kills one run before each of them. It counts
 //! each name for itself, so a point is a name and a number: the third `openat`. The calls before
