@@ -325,12 +325,13 @@ impl Framework for Mdev<'_> {
         Some(match Dir::open(&path) {
             Ok(_) => format!(
                 "{} is empty: the kernel has mediated devices, but no driver offers any (is the \
-                 vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?)",
+                 vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?); see what \
+                 is wrong: vgpuctl doctor",
                 path.display()
             ),
             Err(error) if error.is_absent() => format!(
                 "{} is absent: no driver that offers mediated devices is loaded (for NVIDIA, the \
-                 vGPU host driver; for Intel GVT-g, kvmgt)",
+                 vGPU host driver; for Intel GVT-g, kvmgt); see what is wrong: vgpuctl doctor",
                 path.display()
             ),
             Err(error) => error.to_string(),

@@ -12,13 +12,13 @@ fn without_the_kernels_module_the_reason_is_told() {
     status: 0
     --- stdout
     --- stderr
-    note: [ROOT]/sys/class/mdev_bus is absent: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt)
+    note: [ROOT]/sys/class/mdev_bus is absent: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt); see what is wrong: vgpuctl doctor
     ");
     assert_snapshot!(host.run("gpus").snapshot(&host), @"
     status: 0
     --- stdout
     --- stderr
-    note: [ROOT]/sys/class/mdev_bus is absent: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt)
+    note: [ROOT]/sys/class/mdev_bus is absent: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt); see what is wrong: vgpuctl doctor
     ");
     assert_snapshot!(host.run("list").snapshot(&host), @"
     status: 0
@@ -37,7 +37,7 @@ fn without_a_driver_the_reason_is_told() {
     status: 0
     --- stdout
     --- stderr
-    note: [ROOT]/sys/class/mdev_bus is empty: the kernel has mediated devices, but no driver offers any (is the vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?)
+    note: [ROOT]/sys/class/mdev_bus is empty: the kernel has mediated devices, but no driver offers any (is the vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?); see what is wrong: vgpuctl doctor
     ");
     for verb in [
         "types --available",
