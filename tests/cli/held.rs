@@ -1,9 +1,9 @@
 //! A device that a process holds open: its `remove` file is never written.
 
+use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use crate::harness::{HeldOpen, SimHost};
+use crate::harness::{HeldOpen, SimHost, finished};
 use crate::helpers::{Beside, counter, uuid};
 
 fn host_and_node(field: &str) -> (SimHost, PathBuf) {
@@ -31,9 +31,13 @@ fn it_is_refused_at_once_naming_who_holds_it() {
             "remove --keep-definition",
             "remove --dry-run",
         ] {
-            let begin = Instant::now();
-            let run = host.run(&line(verb)).expect(5);
-            assert!(begin.elapsed() < Duration::from_secs(10), "{verb} waited");
+            let naps = host.path("usr/naps");
+            let only = "--trace=nanosleep,clock_nanosleep";
+            let options = ["-f", "-qq", only, "-o", naps.to_str().unwrap()];
+            let line = line(verb);
+            let output = host.strace(&options, line.split_whitespace()).output();
+            let run = finished(output.unwrap()).expect(5);
+            assert_eq!(fs::read_to_string(&naps).unwrap(), "", "{verb} waited");
             assert!(run.stderr.contains(&wanted), "{verb}: {run:?}");
             assert!(run.stderr.contains("hint: shut the VM down"), "{run:?}");
         }
