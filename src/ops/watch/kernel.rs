@@ -34,19 +34,22 @@ impl Scene {
                 touched.insert(parent.gpu().clone());
             }
         }
-        let first = changes.len();
         self.look_at_devices(context, ears, changes);
-        let mut came = false;
-        for change in &changes[first..] {
-            if let Change::Device(turn, device, _) = change {
+        for change in &*changes {
+            if let Change::Device(_, device, _) = change {
                 touched.insert(self.gpu_of(&device.parent));
-                came |= *turn == Turn::Came;
             }
         }
         for gpu in touched {
             self.look_at_types(context, ears, &gpu, changes);
         }
-        came
+        // A device that came or went in the meantime is told with the instances that it took or freed.
+        let is_types = |change: &Change| matches!(change, Change::Types(_));
+        if changes.iter().any(is_types) {
+            self.look_at_devices(context, ears, changes);
+        }
+        let has_come = |change: &Change| matches!(change, Change::Device(Turn::Came, ..));
+        changes.iter().any(has_come)
     }
 
     /// What has gone has gone, also where something of the same name is there by now.
@@ -103,7 +106,17 @@ impl Scene {
             let went = |holder| Change::Holder(Turn::Went, seen.device.clone(), holder);
             changes.extend(holder.map(went));
         }
-        changes.push(Change::Device(Turn::Went, seen.device, seen.type_name));
+        let is_its_coming = |change: &Change| match change {
+            Change::Device(Turn::Came, device, _) => *device == seen.device,
+            _ => false,
+        };
+        match changes.iter().position(is_its_coming) {
+            // Seen in this look, so that nobody has been told of it.
+            Some(place) => {
+                changes.remove(place);
+            }
+            None => changes.push(Change::Device(Turn::Went, seen.device, seen.type_name)),
+        }
     }
 
     fn look_at_parents(&mut self, context: &Context<'_>, changes: &mut Vec<Change>) {
@@ -273,5 +286,47 @@ fn compare(gpu: &ParentId, before: &[VgpuType], now: &[VgpuType]) -> TypesChange
         parent: gpu.clone(),
         types: changed.collect(),
         gone: gone.cloned().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+    use crate::model::Seat;
+
+    fn device(type_id: &str) -> Device {
+        Device {
+            uuid: uuid::Uuid::nil(),
+            parent: "mtty".parse().unwrap(),
+            type_id: type_id.parse().unwrap(),
+            seat: Seat::Mdev,
+        }
+    }
+
+    #[test]
+    fn a_device_that_came_and_went_in_one_look_is_not_told() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let context = Context::of(&host);
+        let mut ears = Ears::open(&context).unwrap();
+        let mut scene = Scene::default();
+        let (before, device) = (device("mtty-1"), device("mtty-2"));
+        let at = Location::of_device(&device);
+        let went = Change::Device(Turn::Went, before, None);
+        let came = Change::Device(Turn::Came, device.clone(), None);
+        let seen = Seen {
+            device,
+            type_name: None,
+            nodes: None,
+        };
+        scene.devices.insert(at.clone(), seen.clone());
+        let mut changes = vec![went.clone(), came];
+        scene.take_device_away(&mut ears, &at, &mut changes);
+        assert_eq!(changes, [went]);
+
+        scene.devices.insert(at.clone(), seen);
+        scene.take_device_away(&mut ears, &at, &mut changes);
+        assert_eq!(changes.len(), 2, "{changes:?}");
     }
 }
