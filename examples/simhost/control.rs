@@ -33,6 +33,7 @@ pub const COMMANDS: &str =
   attach PARENT                    it comes back, without devices
   attach-after PARENT MS           the same, MS milliseconds from now
   sriov-manage -e|-d PF|ALL        as NVIDIA's script, which is in ROOT/usr/lib/nvidia
+  vfs PF N                         so many virtual functions are on, as by another program
   nvidia-smi vgpu -shm 0|1 -i GPU  one size or several on a GPU without vGPUs, as ROOT/usr/bin/nvidia-smi
   sriov-manage-is HOW              HOW: works, no-vfs, unbindLock
   plugin-exit MS                   a VF stays busy so long after it was closed
@@ -137,6 +138,10 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
         }
         ["stick-remove"] => host.faults.stick_remove += 1,
         ["sriov-manage", switch, which] => return host.sriov_manage(switch, which),
+        ["vfs", pf, count] => {
+            let count = count.parse().map_err(|_| format!("{count}: no number"))?;
+            host.switch_vfs(pf, count)?;
+        }
         ["nvidia-smi", "vgpu", "-shm", mode, "-i", gpu] => return host.mix_sizes(mode, gpu),
         ["sriov-manage-is", how] => host.faults.sriov_manage = SriovManage::by_name(how)?,
         ["plugin-exit", ms] => host.faults.plugin_exit = milliseconds(ms)?,

@@ -63,6 +63,18 @@ impl Host {
         self.set_vfs(&spec, wanted)
     }
 
+    /// So many of a PF's VFs are on from now on, whoever switched them.
+    pub fn switch_vfs(&mut self, pf: &str, count: u16) -> Result<(), String> {
+        let spec = self.parent(pf).map_err(|_| format!("there is no {pf}"))?;
+        let total = spec.sriov.as_ref().map_or(0, |sriov| sriov.total);
+        if count > total {
+            return Err(format!("{pf} can have {total} VFs"));
+        }
+        let switched = self.set_vfs(&spec, 0);
+        let switched = switched.and_then(|()| self.set_vfs(&spec, count));
+        switched.map_err(|errno| format!("{pf}: {}", errno.desc()))
+    }
+
     /// What `sriov-manage -e|-d PF|ALL` says; an error is what it says on failure.
     pub fn sriov_manage(&mut self, switch: &str, which: &str) -> Result<String, String> {
         let usage = "Usage: sriov-manage <-e|-d> <ssss:bb:dd.f|ALL>";

@@ -9,7 +9,7 @@ use super::type_choice::{series, size};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, StartMode};
 use crate::nvidia::Series;
-use crate::ops::{self, AttrEdit, Context, ModifyRequest, TypeWants, TypeWish};
+use crate::ops::{self, AttrEdit, Context, FunctionWish, ModifyRequest, TypeWants, TypeWish};
 use crate::output::Reply;
 
 #[derive(Debug, Args)]
@@ -33,6 +33,9 @@ pub struct ModifyArgs {
     /// Do not start it at boot
     #[arg(long)]
     manual: bool,
+    /// Have it on this virtual function from its next start on, or, with "any", on one that is free then
+    #[arg(long, value_name = "VF|any")]
+    vf: Option<FunctionWish>,
     /// Add an attribute at the end; repeat for more
     #[arg(short, long = "attr", value_name = "NAME=VALUE")]
     append: Vec<Attr>,
@@ -61,9 +64,10 @@ impl ModifyArgs {
             (_, true) => Some(StartMode::Manual),
             _ => None,
         };
-        if attrs.is_empty() && params.is_empty() && start.is_none() && type_wish.is_none() {
+        let is_about_more = start.is_some() || type_wish.is_some() || self.vf.is_some();
+        if attrs.is_empty() && params.is_empty() && !is_about_more {
             return Err(Error::new(Kind::Usage, "nothing to modify").hint(
-                "say what to change: --type, --auto, --manual, --param, --attr, --set-attr or \
+                "say what to change: --type, --auto, --manual, --vf, --param, --attr, --set-attr or \
                  --delete-attr",
             ));
         }
@@ -71,6 +75,7 @@ impl ModifyArgs {
             selector: self.which.selector(),
             type_wish,
             start,
+            function: self.vf,
             attrs,
             params,
             dry_run: self.dry_run,

@@ -157,7 +157,13 @@ pub fn crowded(context: &Context<'_>, definitions: &[Definition]) -> Vec<Finding
             let seen = all.iter().fold(Finding::problem(message), |finding, one| {
                 finding.seen(path(context, one), format!("on {function}"))
             });
-            seen.run(format!("vgpuctl modify {} --manual", all[1].uuid))
+            let (uuid, parent) = (all[1].uuid, &all[1].parent);
+            match all[1].framework {
+                FrameworkKind::Vfio => seen.run(format!("vgpuctl modify {uuid} --vf any")),
+                FrameworkKind::Mdev => {
+                    seen.run(format!("vgpuctl modify {uuid} --parent {parent} --manual"))
+                }
+            }
         })
         .collect()
 }
@@ -183,7 +189,11 @@ pub fn no_function(
             finding(&[definition], message)
                 .seen(path(context, definition), format!("vf {vf}"))
                 .run(format!("vgpuctl vfs {}", parent.id))
-                .advise("correct its \"vf\", or take that key out: any free function will do then")
+                .run(format!("vgpuctl modify {uuid} --vf any"))
+                .advise(format!(
+                    "it gets a free function at its next start; then change the virtual machine: \
+                     vgpuctl attach {uuid}"
+                ))
         })
         .collect()
 }

@@ -122,6 +122,7 @@ fn modify_defined(
     }
     let at = only_of(places, args.uuid)?;
     let request = ModifyRequest {
+        function: None,
         selector: selector(at.uuid, Some(at.parent)),
         type_wish: edits.type_id.map(TypeWish::Exactly),
         start: edits.start,

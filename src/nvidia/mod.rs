@@ -14,8 +14,8 @@ pub use cards::{Card, NVIDIA, Outlook, Standing, Unlock, card, standing, unlocks
 pub use details::TypeDetails;
 pub use name::TypeName;
 pub use placement::{
-    Held, Placement, Queue, Room, choose, framebuffer_needed, has_other_size, hold_line, holdings,
-    too_full, too_full_of_several, why_no_room,
+    Bounds, Held, Placement, Queue, Room, choose, framebuffer_needed, has_other_size, hold_line,
+    holdings, too_full, too_full_of_several, why_no_room,
 };
 pub use series::Series;
 pub use size::{parse_size, size};

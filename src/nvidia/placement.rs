@@ -49,32 +49,75 @@ pub fn hold_line(held: &[Held<'_>]) -> String {
     parts.join(", ")
 }
 
+/// What surely is the most that a GPU takes, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// Its memory, where its types are its own.
+    pub memory_mib: Option<u64>,
+    /// Its virtual functions, each of which takes one vGPU; `None` where it needs none.
+    pub functions: Option<u32>,
+}
+
+impl Bounds {
+    /// Whether each virtual function has a vGPU.
+    fn has_no_function_left(&self, held: &[Held<'_>]) -> bool {
+        let count: usize = held.iter().map(|held| held.count).sum();
+        let all = self.functions.and_then(|all| usize::try_from(all).ok());
+        all.is_some_and(|all| count >= all)
+    }
+
+    /// Whether one more of a type is more than the type allows, or than the memory holds.
+    fn has_no_room(&self, held: &[Held<'_>], wanted: &VgpuType) -> bool {
+        let count: usize = held.iter().map(|held| held.count).sum();
+        let most = wanted.details().map(|details| details.max_instances);
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        let needed = framebuffer_needed(held) + framebuffer(wanted).unwrap_or_default();
+        most.is_some_and(|most| count >= most) || self.memory_mib.is_some_and(|all| needed > all)
+    }
+}
+
 /// Why a GPU that holds these has no room for one more of a type: "holds 3 x P4-2Q (2 GiB each); a
 /// GPU serves one framebuffer size at a time, and this type needs 4 GiB".
-pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType) -> String {
+pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> String {
     if held.is_empty() {
         return "holds nothing, yet its driver offers no instance of this type".to_owned();
     }
-    format!("holds {}", too_full(held, wanted))
+    format!("holds {}", too_full(held, wanted, bounds))
 }
 
 /// The same of one that holds something, without the verb.
-pub fn too_full(held: &[Held<'_>], wanted: &VgpuType) -> String {
+pub fn too_full(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> String {
     let held_line = hold_line(held);
     match framebuffer(wanted) {
-        None => held_line,
         Some(mib) if has_other_size(held, mib) => format!(
             "{held_line}; a GPU serves one framebuffer size at a time, and this type needs {}",
             size(mib)
         ),
-        Some(_) => format!("{held_line}, as many as fit"),
+        _ if bounds.has_no_function_left(held) => no_function_left(&held_line, bounds),
+        None => held_line,
+        Some(_) if bounds.has_no_room(held, wanted) => format!("{held_line}, as many as fit"),
+        // Whatever the reason is, it is not the number.
+        Some(_) => format!("{held_line}, and its driver offers no more of this type now"),
     }
 }
 
 /// The same of one that serves several sizes.
-pub fn too_full_of_several(held: &[Held<'_>]) -> String {
+pub fn too_full_of_several(held: &[Held<'_>], bounds: &Bounds) -> String {
     let held_line = hold_line(held);
-    format!("{held_line}, which leaves too little for one more")
+    match bounds.has_no_function_left(held) {
+        true => no_function_left(&held_line, bounds),
+        false => format!("{held_line}, which leaves too little for one more"),
+    }
+}
+
+fn no_function_left(held_line: &str, bounds: &Bounds) -> String {
+    match bounds.functions {
+        Some(1) => format!("{held_line}, on its only virtual function"),
+        all => format!(
+            "{held_line}, on all of its {} virtual functions",
+            all.unwrap_or_default()
+        ),
+    }
 }
 
 /// Whether something of another framebuffer size is held.
@@ -143,6 +186,7 @@ pub struct Queue<'a> {
     held: Vec<&'a VgpuType>,
     admitted: Vec<&'a VgpuType>,
     serves_several_sizes: bool,
+    bounds: Bounds,
 }
 
 impl<'a> Queue<'a> {
@@ -169,7 +213,14 @@ impl<'a> Queue<'a> {
             held: active,
             admitted: Vec::new(),
             serves_several_sizes,
+            bounds: Bounds::default(),
         }
+    }
+
+    /// The same GPU, of which so much is known.
+    pub fn within(mut self, bounds: Bounds) -> Queue<'a> {
+        self.bounds = bounds;
+        self
     }
 
     /// Lets one more in, if there is room; `free` is how many of its type there was room for at the
@@ -188,11 +239,11 @@ impl<'a> Queue<'a> {
         let admitted = holdings(self.admitted.iter().copied());
         let is_of_other_size = size.is_some_and(|mib| has_other_size(&admitted, mib));
         if is_full && is_of_other_size && self.serves_several_sizes {
-            let too_full = too_full_of_several(&self.holdings());
+            let too_full = too_full_of_several(&self.holdings(), &self.bounds);
             return Err(format!("holds {too_full}"));
         }
         if is_full || (is_of_other_size && !self.serves_several_sizes) {
-            return Err(why_no_room(&self.holdings(), wanted));
+            return Err(why_no_room(&self.holdings(), wanted, &self.bounds));
         }
         self.held.push(wanted);
         self.admitted.push(wanted);
@@ -249,24 +300,57 @@ mod tests {
     }
 
     #[test]
-    fn why_there_is_no_room_names_the_size_the_count_or_neither() {
+    fn why_there_is_no_room_names_what_is_the_reason_and_nothing_else() {
         let (one, two) = (sized(1, 1024, 8), sized(2, 2048, 4));
         let held = holdings([&one, &one]);
+        let open = Bounds::default();
         assert_eq!(
-            why_no_room(&held, &two),
+            why_no_room(&held, &two, &open),
             "holds 2 x X-1 (1 GiB each); a GPU serves one framebuffer size at a time, and this \
              type needs 2 GiB"
         );
+        let full = holdings([&one; 8]);
         assert_eq!(
-            why_no_room(&held, &one),
-            "holds 2 x X-1 (1 GiB each), as many as fit"
+            why_no_room(&full, &one, &open),
+            "holds 8 x X-1 (1 GiB each), as many as fit"
+        );
+        // Two of eight are not as many as fit.
+        assert_eq!(
+            why_no_room(&held, &one, &open),
+            "holds 2 x X-1 (1 GiB each), and its driver offers no more of this type now"
         );
         let other = vgpu_type("mtty-2", "Dual port serial", "");
         assert_eq!(
-            why_no_room(&holdings([&other]), &other),
+            why_no_room(&holdings([&other]), &other, &open),
             "holds 1 x Dual port serial"
         );
-        assert!(why_no_room(&[], &one).starts_with("holds nothing, yet"));
+        assert!(why_no_room(&[], &one, &open).starts_with("holds nothing, yet"));
+    }
+
+    #[test]
+    fn memory_and_functions_are_reasons_where_they_have_run_out() {
+        let l40s = vgpu_type("nvidia-1151", "NVIDIA L40S-8Q", "");
+        let why = |count: usize, functions, memory_mib| {
+            let bounds = Bounds {
+                memory_mib,
+                functions,
+            };
+            let held = vec![&l40s; count];
+            why_no_room(&holdings(held), &l40s, &bounds)
+        };
+        let eight = "holds 1 x L40S-8Q (8 GiB each)";
+        for (functions, memory, told) in [
+            (Some(32), Some(49152), ", and its driver offers no more"),
+            (Some(1), Some(49152), ", on its only virtual function"),
+            (Some(1), None, ", on its only virtual function"),
+            (Some(2), Some(8192), ", as many as fit"),
+            (None, None, ", and its driver offers no more"),
+        ] {
+            let line = why(1, functions, memory);
+            assert!(line.starts_with(&format!("{eight}{told}")), "{line}");
+        }
+        assert!(why(6, Some(32), Some(49152)).ends_with("as many as fit"));
+        assert!(why(4, Some(4), Some(49152)).ends_with("on all of its 4 virtual functions"));
     }
 
     #[test]

@@ -1,16 +1,25 @@
 //! Why nothing is free, and where something is.
 
+use uuid::Uuid;
+
 use super::Context;
 use super::choose::{Offer, with_type};
-use super::limits::{Ceiling, ceiling};
+use super::functions::{Spoken, kept, kept_line, needs_function};
+use super::limits::{Ceiling, bounds, ceiling};
 use super::place::{by_gpu, room_on_gpu};
 use crate::error::{Error, Kind};
 use crate::model::{Device, Parent, ParentId, Seat, VgpuType};
 use crate::nvidia::{has_other_size, holdings, why_no_room};
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
-/// says what is in the way on each parent, and which other parent has room.
-pub fn nothing_free(context: &Context<'_>, offers: &[Offer], wanted: usize) -> Error {
+/// says what is in the way on each parent, and which other parent has room. `spoken` are the functions
+/// that were kept for others.
+pub fn nothing_free(
+    context: &Context<'_>,
+    offers: &[Offer],
+    spoken: &Spoken,
+    wanted: usize,
+) -> Error {
     let vgpu_type = &offers[0].vgpu_type;
     let label = label(vgpu_type);
     let groups = by_gpu(offers);
@@ -24,16 +33,17 @@ pub fn nothing_free(context: &Context<'_>, offers: &[Offer], wanted: usize) -> E
     };
     let mut error = Error::new(Kind::NoCapacity, message);
     for group in &groups {
-        error = error.hint(what_is_in_the_way_of(context, group));
+        error = error.hint(what_is_in_the_way_of(context, group, spoken));
     }
     error.hints(room_elsewhere(context, offers))
 }
 
 /// The functions of a GPU are all in the same way, so one stands for them.
-fn what_is_in_the_way_of(context: &Context<'_>, group: &[&Offer]) -> String {
+fn what_is_in_the_way_of(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> String {
     let gpu = group[0].parent.gpu();
-    match (room_on_gpu(context, group), ceiling(context, group[0])) {
-        (0, _) => what_is_in_the_way(context, group[0]),
+    let room = room_on_gpu(context, group, spoken);
+    match (room, ceiling(context, group[0], spoken)) {
+        (0, _) => what_is_in_the_way(context, group, spoken),
         (_, Some(Ceiling { most, why })) => format!("{gpu} has room for {most} at most: it {why}"),
         (free, None) => format!("{gpu} has room for {free}"),
     }
@@ -43,7 +53,8 @@ fn what_is_in_the_way_of(context: &Context<'_>, group: &[&Offer]) -> String {
 pub fn nothing_free_on(context: &Context<'_>, offer: &Offer) -> Error {
     let label = label(&offer.vgpu_type);
     let message = format!("no instance of {label} is free on {}", offer.parent.id);
-    Error::new(Kind::NoCapacity, message).hint(what_is_in_the_way(context, offer))
+    let spoken = spoken_beside(context, offer);
+    Error::new(Kind::NoCapacity, message).hint(what_is_in_the_way(context, &[offer], &spoken))
 }
 
 /// "nvidia-63 (P4-1Q)".
@@ -57,7 +68,8 @@ pub fn label(vgpu_type: &VgpuType) -> String {
 /// As [`nothing_free_on`], with the reason in the message: a boot's log has one line a device.
 pub fn left_out(context: &Context<'_>, offer: &Offer) -> Error {
     let parent = &offer.parent.id;
-    let why = match look(context, offer) {
+    let spoken = spoken_beside(context, offer);
+    let why = match look(context, &[offer], &spoken) {
         Look::Room(free) => format!("{parent} has room for {free} by now"),
         Look::Full(Full { line, .. }) => line,
     };
@@ -89,27 +101,48 @@ struct Full {
     way_out: String,
 }
 
-fn look(context: &Context<'_>, offer: &Offer) -> Look {
+/// What definitions keep from whoever asks for this offer: nothing where that is a function itself.
+fn spoken_beside(context: &Context<'_>, offer: &Offer) -> Spoken {
+    match needs_function(&offer.parent) {
+        true => Spoken::on(context, std::iter::once(&offer.parent)),
+        false => Spoken::default(),
+    }
+}
+
+/// The group is a parent, or functions of one GPU.
+fn look(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Look {
+    let offer = group[0];
     let (parent, gpu) = (&offer.parent.id, offer.parent.gpu());
-    let mut unrelated = Vec::new();
-    let framework = context.kernel.serving(&offer.parent);
-    let types = framework.types(parent, &mut unrelated).unwrap_or_default();
-    let free = types
-        .iter()
-        .find(|t| t.id == offer.vgpu_type.id)
-        .map_or(0, |t| t.at_least);
+    let free = room_on_gpu(context, group, spoken);
     if free > 0 {
         return Look::Room(free);
     }
     let active = active_on(context, &offer.parent);
-    if let Some(taken) = active.iter().find(|device| device.vf() == Some(parent)) {
+    let is_on = |device: &&Device| device.vf() == Some(parent) || device.parent == *parent;
+    let is_function = offer.parent.gpu.is_some() && group.len() == 1;
+    if let Some(taken) = active.iter().find(is_on).filter(|_| is_function) {
         return Look::Full(taken_function(parent, taken));
     }
-    let held = holdings(types_of(&active, &types));
+    let kept = kept_among(context, group, spoken);
+    if let Some(line) = kept_line(&kept) {
+        let (vf, uuid) = &kept[0];
+        return Look::Full(Full {
+            line: format!("{gpu} has room, but {line}"),
+            way_out: format!(
+                "; name one to take it all the same (--parent {vf}), or have its owner go elsewhere: \
+                 vgpuctl modify {uuid} --manual"
+            ),
+        });
+    }
+    let framework = context.kernel.serving(&offer.parent);
+    let types = framework.types(parent, &mut Vec::new()).unwrap_or_default();
+    let unlisted = unlisted_types(context, &active, &types);
+    let held = holdings(types_of(&active, &types).into_iter().chain(&unlisted));
     let size = offer.vgpu_type.framebuffer_mib();
     let is_of_other_size = size.is_some_and(|mib| has_other_size(&held, mib));
+    let bounds = bounds(context, &offer.parent);
     Look::Full(Full {
-        line: format!("{gpu} {}", why_no_room(&held, &offer.vgpu_type)),
+        line: format!("{gpu} {}", why_no_room(&held, &offer.vgpu_type, &bounds)),
         way_out: match is_of_other_size {
             true => {
                 format!(": remove those first (vgpuctl list --active --parent {gpu})")
@@ -117,6 +150,54 @@ fn look(context: &Context<'_>, offer: &Offer) -> Look {
             false => String::new(),
         },
     })
+}
+
+/// The functions of a group that have room and are kept, and for whom.
+fn kept_among(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Vec<(ParentId, Uuid)> {
+    if spoken.is_empty() {
+        return Vec::new();
+    }
+    let id = &group[0].vgpu_type.id;
+    if needs_function(&group[0].parent) {
+        return kept(context, &group[0].parent, id, None, spoken);
+    }
+    let with_room = group.iter().filter_map(|offer| {
+        let parent = &offer.parent;
+        let uuid = spoken.keeper(&parent.id, None)?;
+        let free = context.kernel.serving(parent).free(&parent.id, id);
+        free.is_ok_and(|free| free != Some(0))
+            .then(|| (parent.id.clone(), uuid))
+    });
+    with_room.collect()
+}
+
+/// The types of devices that are not listed: a GPU that is full may list none. One entry a device.
+fn unlisted_types(context: &Context<'_>, devices: &[Device], types: &[VgpuType]) -> Vec<VgpuType> {
+    let unlisted = devices
+        .iter()
+        .filter(|device| types.iter().all(|t| t.id != device.type_id));
+    let one = |device: &Device| VgpuType {
+        id: device.type_id.clone(),
+        name: context
+            .kernel
+            .type_name(&device.parent, &device.type_id, &mut Vec::new()),
+        description: None,
+        available: Some(0),
+        at_least: 0,
+        device_api: None,
+    };
+    unlisted.map(one).collect()
+}
+
+/// The error for a definition whose function has a vGPU that is not its own.
+pub fn taken_function_error(vf: &ParentId, device: &Device, uuid: Uuid) -> Error {
+    let Full { line, .. } = taken_function(vf, device);
+    Error::new(Kind::NoCapacity, line).hint(other_function_hint(uuid))
+}
+
+/// What to do where a definition cannot have its function.
+pub fn other_function_hint(uuid: Uuid) -> String {
+    format!("to have it on another function: vgpuctl modify {uuid} --vf any")
 }
 
 /// The one function that will do has a vGPU, which may be another VM's.
@@ -131,9 +212,9 @@ fn taken_function(vf: &ParentId, device: &Device) -> Full {
     }
 }
 
-fn what_is_in_the_way(context: &Context<'_>, offer: &Offer) -> String {
-    match look(context, offer) {
-        Look::Room(free) => format!("{} has room for {free}", offer.parent.gpu()),
+fn what_is_in_the_way(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> String {
+    match look(context, group, spoken) {
+        Look::Room(free) => format!("{} has room for {free}", group[0].parent.gpu()),
         Look::Full(Full { line, way_out }) => line + &way_out,
     }
 }
@@ -165,9 +246,10 @@ fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
         .map(|device| context.kernel.gpu_of(&device.parent))
         .collect();
     let others = with_type(context, wanted, &parents);
+    let spoken = Spoken::on(context, others.iter().map(|offer| &offer.parent));
     let told = by_gpu(&others).into_iter().filter_map(|group| {
         let gpu = group[0].parent.gpu();
-        let free = Some(room_on_gpu(context, &group)).filter(|free| *free > 0)?;
+        let free = Some(room_on_gpu(context, &group, &spoken)).filter(|free| *free > 0)?;
         let state = match used.contains(gpu) {
             false => "is free, with room for",
             true => "has room for",

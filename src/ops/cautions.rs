@@ -4,10 +4,11 @@ use uuid::Uuid;
 
 use super::Context;
 use super::capacity::{active_on, no_room_for, types_of};
+use super::functions::named;
 use super::limits::Limits;
 use super::restore::at_next_boot;
 use crate::error::{Error, Kind, Warnings};
-use crate::model::{Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
+use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{
     Card, Held, Queue, Standing, framebuffer_needed, has_other_size, hold_line, holdings, size,
     standing,
@@ -20,12 +21,34 @@ use crate::store::Sizes;
 pub struct Ahead {
     uuid: Option<Uuid>,
     type_id: TypeId,
+    /// Where its definition says that it is to be: those that name a virtual function come first.
+    place: Option<ParentId>,
 }
 
 impl Ahead {
     /// A device of that type, under that UUID or, after all those that are known, a random one.
     pub fn new(uuid: Option<Uuid>, type_id: TypeId) -> Ahead {
-        Ahead { uuid, type_id }
+        Ahead {
+            uuid,
+            type_id,
+            place: None,
+        }
+    }
+
+    /// A device that is defined, or would be.
+    pub fn of(definition: &Definition) -> Ahead {
+        Ahead {
+            place: named(definition).cloned(),
+            ..Ahead::new(Some(definition.uuid), definition.type_id.clone())
+        }
+    }
+
+    /// The same device, which may not have a UUID yet, on this parent or virtual function.
+    pub fn on(self, place: Option<&ParentId>) -> Ahead {
+        Ahead {
+            place: place.cloned(),
+            ..self
+        }
     }
 }
 
@@ -89,12 +112,13 @@ fn foresee_boot(
     let types = types(context, &parent);
     let active = active_on(context, &parent);
     let limits = Limits::of(context, &parent);
+    let queue = Queue::after_reboot().within(limits.bounds());
     let mut queue = match limits.sizes {
-        Sizes::Mixed => Queue::after_reboot().of_several_sizes(),
-        Sizes::AsTheyAre => Queue::after_reboot(),
+        Sizes::Mixed => queue.of_several_sizes(),
+        Sizes::AsTheyAre => queue,
     };
     let mut cautions = Vec::new();
-    for Ahead { uuid, type_id } in boot_set(context, &parent, planned) {
+    for Ahead { uuid, type_id, .. } in boot_set(context, &parent, planned) {
         // One whose type is not there fails for that reason, and takes no room.
         let Some(wanted) = find(&types, &type_id) else {
             continue;
@@ -110,10 +134,15 @@ fn foresee_boot(
             let who = uuid.map_or_else(|| "a new device".to_owned(), |uuid| uuid.to_string());
             let why = no_room_for(wanted, &format!("{} {why}", parent.gpu()));
             let message = format!("{who} will not start at the next boot: {}", why.message());
-            let caution = why.retold(message).hint(
-                "devices of one parent start in order of their UUIDs; change one that is in the \
-                 way: vgpuctl modify UUID --type TYPE, or --manual",
-            );
+            let order = match parent.framework {
+                FrameworkKind::Mdev => "devices of one parent start in order of their UUIDs",
+                FrameworkKind::Vfio => {
+                    "devices that have a virtual function start first, in order of their UUIDs"
+                }
+            };
+            let caution = why.retold(message).hint(format!(
+                "{order}; change one that is in the way: vgpuctl modify UUID --type TYPE, or --manual"
+            ));
             cautions.push(caution.hints(mix));
         }
     }
@@ -147,11 +176,21 @@ pub fn mixing_hint(context: &Context<'_>, gpu: &ParentId) -> String {
 fn boot_set(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Vec<Ahead> {
     let mut set: Vec<Ahead> = at_next_boot(context, parent)
         .into_iter()
-        .map(|definition| Ahead::new(Some(definition.uuid), definition.type_id))
+        .map(|definition| Ahead::of(&definition))
         .filter(|defined| planned.iter().all(|ahead| ahead.uuid != defined.uuid))
         .collect();
     set.extend(planned.iter().cloned());
-    set.order_by_key(|ahead| (ahead.uuid.is_none(), ahead.uuid));
+    // Definitions of mediated devices are kept by their parents, which may be virtual functions.
+    let is_by_parent = parent.framework == FrameworkKind::Mdev;
+    set.order_by_key(|ahead| {
+        let parent = ahead.place.clone().filter(|_| is_by_parent);
+        (
+            ahead.place.is_none(),
+            parent,
+            ahead.uuid.is_none(),
+            ahead.uuid,
+        )
+    });
     set
 }
 

@@ -1,5 +1,7 @@
 //! `create`: a device now, and its definition for the next boot.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::activate::make;
@@ -7,12 +9,14 @@ use super::capacity::nothing_free;
 use super::cautions::{Ahead, boot_cautions, memory_cautions};
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
+use super::functions::{Spoken, crowd_cautions, free_function, function_of, needs_function};
 use super::place::{ceilings, foresee, rooms};
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
-use crate::model::{Attr, Definition, ParentId, StartMode};
+use crate::model::{Attr, Definition, FrameworkKind, Parent, ParentId, StartMode};
 use crate::nvidia::{Placement, choose};
+use crate::order::Order as _;
 use crate::store::{Location, Lock};
 
 /// Whether a device outlives the next reboot.
@@ -97,24 +101,31 @@ fn attempt(
             offers.retain(|offer| *offer.parent.home() == begun.parent);
         }
     }
+    let spoken = match asks_for_function(request, &offers) {
+        true => Spoken::default(),
+        false => Spoken::on(context, offers.iter().map(|offer| &offer.parent)),
+    };
+    // Of places that are alike the first is taken: what a definition names had better not be it.
+    let claim = |offer: &Offer| spoken.claim(&offer.parent.id, request.uuid);
+    offers.order_by_key(claim);
     let all: Vec<&Offer> = offers.iter().collect();
     let foreseen = foresee(
         &all,
-        rooms(context, &all)?,
-        ceilings(context, &all, request.count),
+        rooms(context, &all, &spoken, request.uuid)?,
+        ceilings(context, &all, &spoken, request.count),
         request.placement,
         request.count,
     );
     if foreseen.len() < request.count {
-        return Err(nothing_free(context, &offers, request.count));
+        return Err(nothing_free(context, &offers, &spoken, request.count));
     }
     if request.dry_run {
-        return Ok(plan(context, request, &offers, foreseen));
+        return plan(context, request, &offers, foreseen, &spoken);
     }
     let mut made: Vec<Made> = Vec::new();
     for _ in 0..request.count {
         let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
-        match create_one(context, request, &offers, uuid) {
+        match create_one(context, request, &offers, &spoken, uuid) {
             Ok(one) => made.push(one),
             Err(error) => return Err(take_back(context, &made, error)),
         }
@@ -122,6 +133,14 @@ fn attempt(
     let mut report = Report::of(made.into_iter().map(|one| one.change).collect());
     report.cautions = cautions(context, request, &offers, &report.changes);
     Ok(report)
+}
+
+/// Whether the user named the one virtual function that will do, whoever else names it.
+fn asks_for_function(request: &CreateRequest, offers: &[Offer]) -> bool {
+    let is_it = |offer: &Offer| {
+        offer.parent.gpu.is_some() && request.parent.as_ref() == Some(&offer.parent.id)
+    };
+    offers.len() == 1 && offers.iter().all(is_it)
 }
 
 /// What is to be said of each parent that devices were made on, or would be.
@@ -140,7 +159,10 @@ fn cautions(
         let planned: Vec<Ahead> = here
             .clone()
             .filter(|change| matches!(change.effect, Effect::Planned(_)))
-            .map(|change| Ahead::new(change.uuid, vgpu_type.id.clone()))
+            .map(|change| {
+                let place = change.vf.as_ref().unwrap_or(&parent.id);
+                Ahead::new(change.uuid, vgpu_type.id.clone()).on(Some(place))
+            })
             .collect();
         if here.count() == 0 {
             continue;
@@ -148,6 +170,16 @@ fn cautions(
         all.extend(memory_cautions(context, parent, &planned));
         if request.persistence == Persistence::Defined(StartMode::Auto) {
             all.extend(boot_cautions(context, &parent.id, &planned));
+            let start = StartMode::Auto;
+            for change in changes
+                .iter()
+                .filter(|c| c.parent.as_ref() == Some(&parent.id))
+            {
+                let uuid = change.uuid.unwrap_or_default();
+                let mut made = Definition::on(parent, uuid, vgpu_type.id.clone(), start);
+                made.vf = change.vf.clone();
+                all.extend(crowd_cautions(context, &made));
+            }
         }
     }
     all
@@ -189,8 +221,8 @@ fn refuse_defined(
             .iter()
             .find(|offer| offer.parent.home() == &at.parent)
             .filter(|_| request.persistence != Persistence::Transient)
-            .map(|offer| blueprint(request, offer, uuid))
-            .is_some_and(|wanted| same_wish(context, at, &wanted));
+            .map(|offer| blueprint(request, offer, &offer.parent, uuid))
+            .is_some_and(|wanted| same_wish(context, at, &wanted).is_some());
         if !same {
             return Err(Error::new(
                 Kind::Failed,
@@ -217,22 +249,24 @@ fn what_to_do_instead(context: &Context<'_>, at: &Location) -> Vec<String> {
     }
 }
 
-fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> bool {
-    context.store.read(at).is_ok_and(|found| {
-        found.type_id == wanted.type_id
-            && found.vf == wanted.vf
-            && found.start == wanted.start
-            && found.attrs == wanted.attrs
-    })
+/// The definition that is there, where it says what is wanted. Where any function will do, it may name
+/// one already.
+fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> Option<Definition> {
+    let found = context.store.read(at).ok()?;
+    let is_same = found.type_id == wanted.type_id
+        && (wanted.vf.is_none() || found.vf == wanted.vf)
+        && found.start == wanted.start
+        && found.attrs == wanted.attrs;
+    is_same.then_some(found)
 }
 
 /// What is to be made; a transient device has no definition on disk, but is described like one.
-fn blueprint(request: &CreateRequest, offer: &Offer, uuid: Uuid) -> Definition {
+fn blueprint(request: &CreateRequest, offer: &Offer, on: &Parent, uuid: Uuid) -> Definition {
     let start = match request.persistence {
         Persistence::Defined(start) => start,
         Persistence::Transient => StartMode::Manual,
     };
-    let mut definition = Definition::on(&offer.parent, uuid, offer.vgpu_type.id.clone(), start);
+    let mut definition = Definition::on(on, uuid, offer.vgpu_type.id.clone(), start);
     definition.attrs.clone_from(&request.attrs);
     definition
 }
@@ -244,23 +278,26 @@ fn create_one(
     context: &Context<'_>,
     request: &CreateRequest,
     offers: &[Offer],
+    spoken: &Spoken,
     uuid: Uuid,
 ) -> Result<Made> {
     let mut left: Vec<&Offer> = offers.iter().collect();
     let mut choices = CHOICES;
     let mut refusal = None;
-    while let Some(at) = choose(&rooms(context, &left)?, request.placement) {
+    let look = |left: &[&Offer]| rooms(context, left, spoken, Some(uuid));
+    while let Some(at) = choose(&look(&left)?, request.placement) {
         let offer = left[at];
         let lock = context.store.lock(offer.parent.home())?;
-        let rooms = rooms(context, &left)?;
+        let rooms = look(&left)?;
         let is_still_right = choices == 0 || choose(&rooms, request.placement) == Some(at);
         if !is_still_right || !rooms[at].fits() {
             choices = choices.saturating_sub(1);
             continue;
         }
         match create_here(context, request, offer, uuid, &lock) {
-            Ok(at) => {
-                let change = change(context, offer, Some(uuid), Effect::Done(Action::Create));
+            Ok((at, vf)) => {
+                let effect = Effect::Done(Action::Create);
+                let change = change(context, offer, vf, Some(uuid), effect);
                 return Ok(Made { change, at });
             }
             Err(error) if error.kind() == Kind::NoCapacity => {
@@ -270,7 +307,7 @@ fn create_one(
             Err(error) => return Err(error),
         }
     }
-    let nothing = nothing_free(context, offers, 1);
+    let nothing = nothing_free(context, offers, spoken, 1);
     Err(match refusal {
         // The kernel's own answer is worth more than our guess, and both have hints.
         Some(error) => error.hints(nothing.all_hints().into_iter().map(str::to_owned)),
@@ -278,37 +315,95 @@ fn create_one(
     })
 }
 
-/// Intent first: the definition, then the device; the definition is taken back if that fails.
+/// Intent first: the definition, then the device; the definition is taken back if that fails. Where it
+/// is, and the virtual function that was chosen for it.
 fn create_here(
     context: &Context<'_>,
     request: &CreateRequest,
     offer: &Offer,
     uuid: Uuid,
     lock: &Lock,
-) -> Result<Location> {
-    let wanted = blueprint(request, offer, uuid);
-    let at = Location::of(&wanted);
-    let mut written = false;
-    if request.persistence != Persistence::Transient && !is_there_already(context, &wanted)? {
-        keep(context, lock, &wanted, Action::Define)?;
-        written = true;
-    }
-    match make(context, lock, &offer.parent, &wanted) {
-        Ok(()) => Ok(at),
-        Err(error) if written => Err(error.and_clean_up(forget(context, lock, &at))),
-        Err(error) => Err(error),
+) -> Result<(Location, Option<ParentId>)> {
+    let asked = blueprint(request, offer, &offer.parent, uuid);
+    let at = Location::of(&asked);
+    let mut begun = match request.persistence {
+        Persistence::Transient => None,
+        Persistence::Defined(_) => begun_before(context, &asked)?,
+    };
+    let is_new = begun.is_none();
+    let mut taken = HashSet::new();
+    let failed = loop {
+        let on = match place_on(context, offer, uuid, begun.as_ref(), &taken) {
+            Ok(on) => on,
+            Err(error) => break error,
+        };
+        let mut wanted = blueprint(request, offer, &on, uuid);
+        if let Some(begun) = &begun {
+            wanted.document = begun.document.clone();
+        }
+        let kept = match (&begun, request.persistence) {
+            (_, Persistence::Transient) => Ok(()),
+            (None, _) => keep(context, lock, &wanted, Action::Define),
+            (Some(begun), _) if begun.vf == wanted.vf => Ok(()),
+            (Some(_), _) => context.store.write(lock, &wanted),
+        };
+        if let Err(error) = kept {
+            break error;
+        }
+        match make(context, lock, &on, &wanted) {
+            Ok(()) => return Ok((at, wanted.vf)),
+            // Somebody who knows nothing of our lock was faster: another function will do.
+            Err(error)
+                if error.kind() == Kind::InUse
+                    && needs_function(&offer.parent)
+                    && taken.insert(on.id.clone()) =>
+            {
+                begun = Some(wanted).filter(|_| request.persistence != Persistence::Transient);
+            }
+            Err(error) => {
+                begun = Some(wanted).filter(|_| request.persistence != Persistence::Transient);
+                break error;
+            }
+        }
+    };
+    match is_new && begun.is_some() {
+        true => Err(failed.and_clean_up(forget(context, lock, &at))),
+        false => Err(failed),
     }
 }
 
-/// Under the lock: whether this very definition is there. Somebody else may have defined or made
+/// Where exactly the device of an offer is made: on the function that an earlier attempt had chosen,
+/// or a free one.
+fn place_on(
+    context: &Context<'_>,
+    offer: &Offer,
+    uuid: Uuid,
+    begun: Option<&Definition>,
+    taken: &HashSet<ParentId>,
+) -> Result<Parent> {
+    let gpu = &offer.parent;
+    if !needs_function(gpu) {
+        return Ok(gpu.clone());
+    }
+    let vf = begun.and_then(|begun| begun.vf.clone());
+    if let Some(vf) = vf.filter(|vf| !taken.contains(vf)) {
+        return Ok(function_of(gpu, vf));
+    }
+    let spoken = Spoken::on(context, std::iter::once(gpu));
+    let id = &offer.vgpu_type.id;
+    let vf = free_function(context, gpu, id, Some(uuid), &spoken, taken)?;
+    Ok(function_of(gpu, vf))
+}
+
+/// Under the lock: this very definition, where it is there. Somebody else may have defined or made
 /// this UUID since the first look.
-fn is_there_already(context: &Context<'_>, wanted: &Definition) -> Result<bool> {
+fn begun_before(context: &Context<'_>, wanted: &Definition) -> Result<Option<Definition>> {
     let at = Location::of(wanted);
     let there = if_present(context.store.read(&at).map(|_| ()))?;
     let active = context.kernel.device(wanted.uuid)?;
-    match (there, active) {
-        (None, None) => Ok(false),
-        (Some(()), None) if same_wish(context, &at, wanted) => Ok(true),
+    match (there, active, same_wish(context, &at, wanted)) {
+        (None, None, _) => Ok(None),
+        (Some(()), None, Some(found)) => Ok(Some(found)),
         _ => Err(Error::new(
             Kind::Failed,
             format!("somebody else has just made {}", wanted.uuid),
@@ -317,9 +412,16 @@ fn is_there_already(context: &Context<'_>, wanted: &Definition) -> Result<bool> 
     }
 }
 
-fn change(context: &Context<'_>, offer: &Offer, uuid: Option<Uuid>, effect: Effect) -> Change {
+fn change(
+    context: &Context<'_>,
+    offer: &Offer,
+    vf: Option<ParentId>,
+    uuid: Option<Uuid>,
+    effect: Effect,
+) -> Change {
     let change = Change {
         uuid,
+        vf,
         parent: Some(offer.parent.id.clone()),
         type_id: Some(offer.vgpu_type.id.clone()),
         type_name: offer.vgpu_type.name.clone(),
@@ -337,18 +439,31 @@ fn plan(
     request: &CreateRequest,
     offers: &[Offer],
     foreseen: Vec<&Offer>,
-) -> Report {
-    let planned = |offer| {
-        change(
-            context,
-            offer,
-            request.uuid,
-            Effect::Planned(Action::Create),
-        )
-    };
-    let mut report = Report::of(foreseen.into_iter().map(planned).collect());
+    spoken: &Spoken,
+) -> Result<Report> {
+    let mut taken = HashSet::new();
+    let mut planned = Vec::new();
+    for offer in foreseen {
+        let (parent, id) = (&offer.parent, &offer.vgpu_type.id);
+        let vf = match needs_function(parent) {
+            true => Some(free_function(
+                context,
+                parent,
+                id,
+                request.uuid,
+                spoken,
+                &taken,
+            )?),
+            false => parent.gpu.is_some().then(|| parent.id.clone()),
+        };
+        taken.extend(vf.clone());
+        let vf = vf.filter(|_| parent.framework == FrameworkKind::Vfio);
+        let effect = Effect::Planned(Action::Create);
+        planned.push(change(context, offer, vf, request.uuid, effect));
+    }
+    let mut report = Report::of(planned);
     report.cautions = cautions(context, request, offers, &report.changes);
-    report
+    Ok(report)
 }
 
 /// All or nothing: removes what this command made before one failed.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::callouts::{around, subject};
 use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
+use super::functions::{crowd_cautions, named};
 use super::home::home_of;
 use super::stop::{change, each};
 use super::target::find;
@@ -63,11 +64,13 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     let mut report = Report::of(vec![change]);
     report.notes = notes;
     if request.start == StartMode::Auto {
+        let ahead = Ahead::new(request.uuid, definition.type_id.clone()).on(named(&definition));
         let planned = match request.dry_run {
-            true => vec![Ahead::new(request.uuid, definition.type_id)],
+            true => vec![ahead],
             false => Vec::new(),
         };
         report.cautions = set_cautions(context, &request.parent, &planned);
+        report.cautions.extend(crowd_cautions(context, &definition));
     }
     Ok(report)
 }
@@ -106,6 +109,7 @@ fn told(context: &Context<'_>, definition: &Definition, effect: Effect) -> Chang
     } = definition;
     let change = Change {
         uuid: Some(definition.uuid),
+        vf: definition.vf.clone(),
         parent: Some(parent.clone()),
         type_id: Some(type_id.clone()),
         ..Change::of(effect)

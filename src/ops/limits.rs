@@ -4,8 +4,9 @@
 use super::Context;
 use super::capacity::{active_on, types_of};
 use super::choose::Offer;
-use crate::model::{FrameworkKind, Parent, VgpuType};
-use crate::nvidia::{Held, Standing, card, framebuffer_needed, holdings, size, standing};
+use super::functions::Spoken;
+use crate::model::{FrameworkKind, Parent, ParentId, VgpuType};
+use crate::nvidia::{Bounds, Held, Standing, card, framebuffer_needed, holdings, size, standing};
 use crate::store::Sizes;
 
 /// Bounds from above, as far as they are known: no more than so many functions, and than the card's
@@ -34,6 +35,14 @@ impl Limits {
             sizes: settings.sizes,
             functions: sriov.map(|sriov| sriov.total),
             memory_mib: known.map(|card| card.memory_mib()),
+        }
+    }
+
+    /// What is known of the GPU with all the functions that it can have.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            memory_mib: self.memory_mib,
+            functions: self.functions,
         }
     }
 
@@ -69,7 +78,7 @@ pub struct Ceiling {
 
 /// The ceiling over a type whose driver does not say how often it fits; `None` where it is not known,
 /// as on a card that is unlocked, whose types are another card's.
-pub fn ceiling(context: &Context<'_>, offer: &Offer) -> Option<Ceiling> {
+pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<Ceiling> {
     let (parent, vgpu_type) = (&offer.parent, &offer.vgpu_type);
     if vgpu_type.available.is_some() {
         return None;
@@ -80,14 +89,23 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer) -> Option<Ceiling> {
     let types = framework.types(&parent.id, &mut Vec::new());
     let types = types.unwrap_or_default();
     let held = holdings(types_of(&active, &types));
-    let by_functions = limits.functions.map(|all| {
-        let taken = u32::try_from(active.len()).unwrap_or(u32::MAX);
+    let functions = framework.functions(&parent.id, &mut Vec::new()).ok();
+    let by_functions = functions.filter(|all| !all.is_empty()).map(|functions| {
+        let is_taken = |vf: &&ParentId| active.iter().any(|device| device.vf() == Some(vf));
+        let is_kept = |vf: &&ParentId| !is_taken(vf) && spoken.keeper(vf, None).is_some();
+        let all = functions.len();
+        let taken = functions.iter().filter(is_taken).count();
+        let kept = functions.iter().filter(is_kept).count();
+        let most = all.saturating_sub(taken + kept);
+        let gone = match (taken, kept) {
+            (0, 0) => String::new(),
+            (_, 0) => format!(", {taken} of them taken"),
+            (0, _) => format!(", {kept} of them kept for what starts at boot"),
+            _ => format!(", {taken} of them taken and {kept} kept for what starts at boot"),
+        };
         Ceiling {
-            most: all.saturating_sub(taken),
-            why: match taken {
-                0 => format!("has {all} virtual functions"),
-                _ => format!("has {all} virtual functions, {taken} of them taken"),
-            },
+            most: u32::try_from(most).unwrap_or(u32::MAX),
+            why: format!("has {all} virtual functions{gone}"),
         }
     });
     let by_memory = vgpu_type.framebuffer_mib().and_then(|mib| {
@@ -119,4 +137,28 @@ fn is_its_own(context: &Context<'_>, parent: &Parent) -> bool {
     numbers.is_some_and(|(vendor, device)| {
         matches!(standing(vendor, device), Some(Standing::VgpuCard))
     })
+}
+
+/// What surely is the most that a parent's GPU takes, with the functions that it has now.
+pub fn bounds(context: &Context<'_>, parent: &Parent) -> Bounds {
+    let framework = context.kernel.serving(parent);
+    let mut unrelated = Vec::new();
+    let functions = match (parent.framework, &parent.gpu) {
+        (FrameworkKind::Vfio, _) => framework.functions(parent.gpu(), &mut unrelated).ok(),
+        (FrameworkKind::Mdev, None) => None,
+        (FrameworkKind::Mdev, Some(gpu)) => {
+            let all = context.kernel.parents_named(gpu, &mut unrelated);
+            all.ok()
+                .map(|all| all.into_iter().map(|one| one.id).collect())
+        }
+    };
+    let pci = framework.pci(parent.gpu(), &mut unrelated);
+    let numbers = pci.and_then(|pci| pci.numbers());
+    let is_own = |(vendor, device)| matches!(standing(vendor, device), Some(Standing::VgpuCard));
+    let known = numbers.filter(|ids| is_own(*ids));
+    let known = known.and_then(|(vendor, device)| card(vendor, device));
+    Bounds {
+        memory_mib: known.map(|card| card.memory_mib()),
+        functions: functions.and_then(|all| u32::try_from(all.len()).ok()),
+    }
 }

@@ -87,9 +87,12 @@ impl Listed {
         }
     }
 
-    /// The virtual function that it occupies, where it does.
+    /// The virtual function that it occupies, or is to have while it is not active.
     pub fn vf(&self) -> Option<&ParentId> {
-        self.seat.as_ref().and_then(Seat::vf)
+        match &self.seat {
+            Some(seat) => seat.vf(),
+            None => self.defined_vf.as_ref(),
+        }
     }
 
     /// Its UUID, unless it is somebody else's on a virtual function.

@@ -11,6 +11,7 @@ mod create;
 mod deactivate;
 mod define;
 mod explain;
+mod functions;
 mod gpu_facts;
 mod gpus;
 mod group;
@@ -61,7 +62,7 @@ pub use live::modify_live;
 pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
-pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
+pub use modify::{AttrEdit, FunctionWish, ModifyRequest, TypeWish, modify};
 pub use params::{holds_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
 pub use plan::{

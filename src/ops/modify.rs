@@ -1,15 +1,18 @@
 //! `modify`: a definition changed; of the device that runs, only the parameters.
 
+use std::str::FromStr;
+
 use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
 use super::deactivate::held;
+use super::functions::crowd_cautions;
 use super::params::{holds_params, params_in, params_now, set_params, with_params};
 use super::pick_type::{TypeWants, pick_type};
 use super::target::find;
 use super::wishes::keep;
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result, Warnings};
-use crate::model::{Attr, Definition, Device, StartMode, TypeId};
+use crate::model::{Attr, Definition, Device, FrameworkKind, ParentId, StartMode, TypeId};
 use crate::nvidia::params::{ParamEdit, Params, doubts};
 use crate::store::{Location, Lock};
 use crate::text::quoted;
@@ -42,6 +45,33 @@ pub enum TypeWish {
     Fitting(TypeWants),
 }
 
+/// The virtual function that a definition is to name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FunctionWish {
+    /// None: at its next start it gets one that is free.
+    Any,
+    /// This one.
+    This(ParentId),
+}
+
+impl FromStr for FunctionWish {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<FunctionWish> {
+        if text == "any" {
+            return Ok(FunctionWish::Any);
+        }
+        let vf: ParentId = text.to_ascii_lowercase().parse()?;
+        match vf.is_pci_address() {
+            true => Ok(FunctionWish::This(vf)),
+            false => Err(Error::new(
+                Kind::Usage,
+                format!("{} is neither a PCI address nor \"any\"", quoted(text)),
+            )),
+        }
+    }
+}
+
 /// What to change about a definition.
 #[derive(Debug, Clone)]
 pub struct ModifyRequest {
@@ -51,6 +81,8 @@ pub struct ModifyRequest {
     pub type_wish: Option<TypeWish>,
     /// Another start mode.
     pub start: Option<StartMode>,
+    /// Another virtual function.
+    pub function: Option<FunctionWish>,
     /// Changes to the attributes.
     pub attrs: Vec<AttrEdit>,
     /// Changes to the vGPU's parameters, made after those to the attributes. They are set on the
@@ -84,6 +116,9 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
             definition.type_id = id.clone();
         }
         definition.start = request.start.unwrap_or(definition.start);
+        if let Some(wish) = &request.function {
+            definition.vf = function_for(context, &at, wish)?;
+        }
         let attrs = edited(definition.attrs, &request.attrs)?;
         definition.attrs = with_params(attrs, &request.params)?;
         Ok(definition)
@@ -122,6 +157,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     let change = Change {
         uuid: Some(at.uuid),
         parent: Some(at.parent),
+        vf: new.vf.clone(),
         type_id: Some(new.type_id),
         ..Change::of(effect)
     };
@@ -129,6 +165,41 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     report.notes = notes;
     report.cautions = cautions;
     Ok(report)
+}
+
+/// The function that a definition is to name.
+///
+/// # Errors
+/// [`Kind::Usage`] for a mediated device, whose parent says where it is, and for a function that is
+/// there and not the GPU's. What is not there may come.
+fn function_for(
+    context: &Context<'_>,
+    at: &Location,
+    wish: &FunctionWish,
+) -> Result<Option<ParentId>> {
+    if at.framework == FrameworkKind::Mdev {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "{} is a mediated device, which is where its parent is",
+                at.uuid
+            ),
+        )
+        .hint("define it under another parent: vgpuctl define --parent PARENT"));
+    }
+    let FunctionWish::This(vf) = wish else {
+        return Ok(None);
+    };
+    let found = context.kernel.sriov_gpu(&at.parent).ok().flatten();
+    let functions = found.map(|found| found.functions).unwrap_or_default();
+    match functions.is_empty() || functions.contains(vf) {
+        true => Ok(Some(vf.clone())),
+        false => Err(Error::new(
+            Kind::NotFound,
+            format!("{vf} is no virtual function of {}", at.parent),
+        )
+        .hint(format!("see: vgpuctl vfs {}", at.parent))),
+    }
 }
 
 /// The device whose parameters are to change with its definition, if it runs.
@@ -170,11 +241,12 @@ fn set_or_take_back(
 
 /// What the change means for the next boot, if anything.
 fn boot_set_cautions(context: &Context<'_>, old: &Definition, new: &Definition) -> Warnings {
-    let is_touched = old.type_id != new.type_id || old.start != new.start;
+    let is_touched = old.type_id != new.type_id || old.start != new.start || old.vf != new.vf;
     match is_touched && new.start == StartMode::Auto {
         true => {
-            let ahead = Ahead::new(Some(new.uuid), new.type_id.clone());
-            set_cautions(context, &new.parent, &[ahead])
+            let mut cautions = set_cautions(context, &new.parent, &[Ahead::of(new)]);
+            cautions.extend(crowd_cautions(context, new));
+            cautions
         }
         false => Vec::new(),
     }
@@ -257,6 +329,12 @@ fn difference(
             "the running device is still of type {}; {again}",
             device.type_id
         ));
+    }
+    if let Some(now) = device.vf()
+        && request.function.is_some()
+        && new.vf.as_ref() != Some(now)
+    {
+        return Some(format!("the running device is still on {now}; {again}"));
     }
     // Parameters that were asked for by name are set on the device.
     let is_left = |attr: &&Attr| request.params.is_empty() || !holds_params(attr);

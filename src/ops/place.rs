@@ -1,18 +1,27 @@
 //! Which of several parents a new device goes to.
 
+use uuid::Uuid;
+
 use super::Context;
 use super::choose::Offer;
+use super::functions::{Spoken, needs_function};
 use super::limits::ceiling;
 use crate::error::{Kind, Result};
 use crate::model::{Parent, ParentId};
 use crate::nvidia::{Placement, Room, choose};
 
-/// What each of the offers has left, as the kernel says now.
+/// What each of the offers has left, as the kernel says now. Functions that are kept for others than
+/// `own` have nothing.
 ///
 /// # Errors
 /// The active devices cannot be listed, or a type cannot be read. A type or parent that has gone
 /// since has no room.
-pub fn rooms(context: &Context<'_>, offers: &[&Offer]) -> Result<Vec<Room>> {
+pub fn rooms(
+    context: &Context<'_>,
+    offers: &[&Offer],
+    spoken: &Spoken,
+    own: Option<Uuid>,
+) -> Result<Vec<Room>> {
     let mut unrelated = Vec::new();
     // With one parent there is nothing to compare.
     let devices = match offers {
@@ -36,16 +45,51 @@ pub fn rooms(context: &Context<'_>, offers: &[&Offer]) -> Result<Vec<Room>> {
             Err(error) if error.kind() == Kind::NotFound && offers.len() > 1 => Some(0),
             Err(error) => return Err(error),
         };
+        let free = match free {
+            Some(0) => free,
+            _ => without_kept(context, offer, spoken, own, free)?,
+        };
         let taken = taken(&offer.parent);
         Ok(Room { taken, free })
     };
     offers.iter().map(room).collect()
 }
 
+/// What is free on an offer beside functions that are kept for others.
+fn without_kept(
+    context: &Context<'_>,
+    offer: &Offer,
+    spoken: &Spoken,
+    own: Option<Uuid>,
+    free: Option<u32>,
+) -> Result<Option<u32>> {
+    let (parent, id) = (&offer.parent, &offer.vgpu_type.id);
+    let is_kept = |vf: &ParentId| spoken.keeper(vf, own).is_some();
+    if is_kept(&parent.id) {
+        return Ok(Some(0));
+    }
+    if spoken.is_empty() || !needs_function(parent) {
+        return Ok(free);
+    }
+    let (mut odd, framework) = (Vec::new(), context.kernel.serving(parent));
+    let open = framework.open_functions(&parent.id, id, 2, &is_kept, &mut odd)?;
+    Ok(match open.len() {
+        0 if !odd.is_empty() => free,
+        0 => Some(0),
+        1 => Some(1),
+        _ => free,
+    })
+}
+
 /// How many of each of the offers can surely not be exceeded, where several are wanted of what does
 /// not say how many fit.
-pub fn ceilings(context: &Context<'_>, offers: &[&Offer], count: usize) -> Vec<Option<u32>> {
-    let most = |offer: &&Offer| Some(ceiling(context, offer)?.most);
+pub fn ceilings(
+    context: &Context<'_>,
+    offers: &[&Offer],
+    spoken: &Spoken,
+    count: usize,
+) -> Vec<Option<u32>> {
+    let most = |offer: &&Offer| Some(ceiling(context, offer, spoken)?.most);
     match count {
         // It has room for one or has not: that is known.
         0 | 1 => vec![None; offers.len()],
@@ -115,8 +159,8 @@ pub fn by_gpu(offers: &[Offer]) -> Vec<Vec<&Offer>> {
 }
 
 /// How many instances one GPU surely has room for, on the offers of a group.
-pub fn room_on_gpu(context: &Context<'_>, group: &[&Offer]) -> u32 {
-    let rooms = rooms(context, group).unwrap_or_default();
+pub fn room_on_gpu(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> u32 {
+    let rooms = rooms(context, group, spoken, None).unwrap_or_default();
     // A parent that does not say how many has room for one, if any.
     let told = rooms.into_iter().map(|room| Room {
         free: Some(room.free.unwrap_or(1)),

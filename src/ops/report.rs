@@ -79,6 +79,8 @@ pub struct Change {
     pub uuid: Option<Uuid>,
     /// Its parent, where one is known.
     pub parent: Option<ParentId>,
+    /// The virtual function that it has, or is to have, where that is known and not its parent.
+    pub vf: Option<ParentId>,
     /// Its type, where one is known.
     pub type_id: Option<TypeId>,
     /// The type's name for people, where the kernel tells it.
@@ -87,6 +89,8 @@ pub struct Change {
     pub effect: Effect,
     /// What could not be read and is missing here; it had no say in what became of the device.
     pub unread: Warnings,
+    /// What its user has to know, such as that it is on another virtual function than before.
+    pub cautions: Warnings,
 }
 
 impl Change {
@@ -95,10 +99,12 @@ impl Change {
         Change {
             uuid: None,
             parent: None,
+            vf: None,
             type_id: None,
             type_name: None,
             effect,
             unread: Vec::new(),
+            cautions: Vec::new(),
         }
     }
 
@@ -139,9 +145,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of these changes and nothing else.
+    /// A report of these changes and what is to be said of them.
     pub fn of(changes: Vec<Change>) -> Report {
+        let cautions = changes.iter().flat_map(|change| change.cautions.clone());
         Report {
+            cautions: cautions.collect(),
             changes,
             ..Report::default()
         }

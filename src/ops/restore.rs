@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::capacity::{active_on, left_out, left_out_hint, no_room_for, types_of};
+use super::functions::{foresee_functions, named};
+use super::limits::bounds;
 use super::prepare;
 use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
-use super::start::{bring_up, offer_of, told};
+use super::start::{bring_up, offer_of, told, way_out_of_taken};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
-use crate::model::{Definition, Parent, ParentId, StartMode};
+use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
 use crate::nvidia::Queue;
+use crate::order::Order as _;
 use crate::store::{GpuSettings, Sizes};
 
 /// Between two looks at whether a late parent has come.
@@ -63,6 +68,9 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
     for (gpu, job) in jobs {
         by_gpu.entry(gpu).or_default().jobs.push(job);
     }
+    for work in by_gpu.values_mut() {
+        work.jobs.order_by_key(|job| turn(&job.definition));
+    }
     let (begin, deadline) = (&Begin::now(), Instant::now() + request.wait);
     let run = |gpu: &ParentId, work: &Work| {
         let changes = one_gpu(gpu, work, request.dry_run, deadline, context);
@@ -96,12 +104,20 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         true => vec!["no device is defined to start at boot".to_owned()],
         false => Vec::new(),
     };
+    let mut report = Report::of(changes);
+    report.cautions.extend(cautions.concat());
     Ok(Report {
-        changes,
         warnings,
         notes,
-        cautions: cautions.concat(),
+        ..report
     })
+}
+
+/// When a definition has its turn among those of its GPU: what names a virtual function comes before
+/// what does not, which could take it.
+fn turn(definition: &Definition) -> (bool, ParentId, Uuid) {
+    let (parent, uuid) = (definition.parent.clone(), definition.uuid);
+    (named(definition).is_none(), parent, uuid)
 }
 
 /// The GPU of a parent. A function that is not there, because its GPU's functions are still to be
@@ -188,26 +204,34 @@ fn one_gpu(
                         .map_err(|error| with_reason(context, &definition, error))
                 }
             };
-            let effect = result.unwrap_or_else(Effect::Failed);
-            told(context, definition, effect)
+            let brought = result.unwrap_or_else(|error| Effect::Failed(error).into());
+            told(context, definition, brought)
         })
         .collect();
     if dry_run {
         foresee(context, gpu, work.settings.sizes, &mut devices);
+        let definitions = work.jobs.iter().map(|job| &job.definition);
+        foresee_functions(
+            context,
+            definitions.zip(&mut devices),
+            |definition, error| with_reason(context, definition, error),
+        );
     }
+    devices.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     first.into_iter().chain(devices).collect()
 }
 
 /// A lack of room, with what is in the way in its message.
 fn with_reason(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
-    match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+    let error = match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         Some(offer) => {
             let reason = left_out(context, &offer);
             let hints = reason.all_hints().into_iter().map(str::to_owned);
             error.retold(reason.message()).hints(hints)
         }
         None => error,
-    }
+    };
+    error.hints(way_out_of_taken(context, definition))
 }
 
 /// Each device was judged alone by what the parent holds now; here those lose for which the ones
@@ -223,7 +247,7 @@ fn foresee(context: &Context<'_>, gpu: &ParentId, sizes: Sizes, changes: &mut [C
         .types(&parent.id, &mut unrelated)
         .unwrap_or_default();
     let active = active_on(context, &parent);
-    let queue = Queue::now(types_of(&active, &types), &types);
+    let queue = Queue::now(types_of(&active, &types), &types).within(bounds(context, &parent));
     let mut queue = match sizes {
         Sizes::Mixed => queue.of_several_sizes(),
         Sizes::AsTheyAre => queue,
@@ -240,23 +264,40 @@ fn foresee(context: &Context<'_>, gpu: &ParentId, sizes: Sizes, changes: &mut [C
             continue;
         };
         // What one function has free says nothing of its GPU.
-        let free = wanted.available.filter(|_| parent.gpu.is_none());
-        if let Err(why) = queue.admit(wanted, free) {
-            let error = no_room_for(wanted, &format!("{gpu} {why}"));
-            change.effect = Effect::Failed(error.hint(left_out_hint(gpu)));
+        let free = match &parent.gpu {
+            None => wanted.available,
+            Some(_) => most_now(wanted, active.len()),
+        };
+        let mut next = queue.clone();
+        match next.admit(wanted, free) {
+            Err(why) => {
+                let error = no_room_for(wanted, &format!("{gpu} {why}"));
+                change.effect = Effect::Failed(error.hint(left_out_hint(gpu)));
+            }
+            // What fails for another reason takes no room.
+            Ok(()) if change.error().is_none() => queue = next,
+            Ok(()) => {}
         }
     }
+}
+
+/// How many more of a type a GPU takes at most that holds so many.
+fn most_now(wanted: &VgpuType, active: usize) -> Option<u32> {
+    let most = wanted.details()?.max_instances;
+    Some(most.saturating_sub(u32::try_from(active).unwrap_or(u32::MAX)))
 }
 
 /// What the next boot starts on a parent's GPU, in order. Definitions that cannot be read are left out.
 pub fn at_next_boot(context: &Context<'_>, parent: &Parent) -> Vec<Definition> {
     let definitions = context.store.all(&mut Vec::new()).unwrap_or_default();
-    jobs(definitions.into_iter().filter(at_boot))
+    let mut all: Vec<Definition> = jobs(definitions.into_iter().filter(at_boot))
         .into_iter()
         .filter(|job| job.rival.is_none())
         .map(|job| job.definition)
         .filter(|definition| context.kernel.shares_gpu(parent, &definition.parent))
-        .collect()
+        .collect();
+    all.order_by_key(turn);
+    all
 }
 
 /// What the GPU's settings ask for; `None` where that is nothing, or done.

@@ -1,17 +1,20 @@
 //! `start`: a device, from its definition.
 
+use std::collections::HashSet;
+
 use nix::errno::Errno;
 
 use super::activate::make;
-use super::capacity::{label, nothing_free_on};
+use super::capacity::{label, nothing_free_on, other_function_hint};
 use super::choose::Offer;
 use super::deactivate::clear_unfinished;
+use super::functions::{holder, is_gone, place_for};
 use super::stop::{change, each};
 use super::target::find;
 use super::{Action, Change, Context, Effect, Report, Selector};
-use crate::error::{Error, Kind, Result, if_present};
+use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Definition, Device, ParentId};
-use crate::store::Location;
+use crate::store::{Location, Lock};
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -31,32 +34,52 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
         }
         let at = target.only_definition(context)?;
         let mut definition = context.store.read(at)?;
-        let effect = bring_up(context, &mut definition, |_| true, request.dry_run)
+        let brought = bring_up(context, &mut definition, |_| true, request.dry_run)
             .map_err(|error| with_what_is_in_the_way(context, &definition, error))?;
-        Ok(told(context, definition, effect))
+        Ok(told(context, definition, brought))
     };
     each(&request.selectors, one)
 }
 
-/// What became of a definition.
-pub fn told(context: &Context<'_>, definition: Definition, effect: Effect) -> Change {
+/// What became of a definition, and what is to be said of it.
+#[derive(Debug)]
+pub struct Brought {
+    /// What became of it.
+    pub effect: Effect,
+    /// Such as that it has another virtual function than before.
+    pub cautions: Warnings,
+}
+
+impl From<Effect> for Brought {
+    fn from(effect: Effect) -> Brought {
+        let cautions = Vec::new();
+        Brought { effect, cautions }
+    }
+}
+
+/// Tells what became of a definition.
+pub fn told(context: &Context<'_>, definition: Definition, brought: Brought) -> Change {
     let Definition {
         uuid,
         parent,
+        vf,
         type_id,
         ..
     } = definition;
     let change = Change {
         uuid: Some(uuid),
         parent: Some(parent),
+        vf,
         type_id: Some(type_id),
-        ..Change::of(effect)
+        cautions: brought.cautions,
+        ..Change::of(brought.effect)
     };
     change.named(context)
 }
 
 /// Makes the device that is defined, unless it is there already. The definition is read again under
-/// the lock, and brought up to date: where it is gone or no longer `wanted`, nothing is made.
+/// the lock, and brought up to date: where it is gone or no longer `wanted`, nothing is made. From then
+/// on it names the virtual function that the device has.
 ///
 /// # Errors
 /// The UUID is active as something else; the parent or its type is not there; nothing is free; what
@@ -66,62 +89,185 @@ pub fn bring_up(
     definition: &mut Definition,
     wanted: impl Fn(&Definition) -> bool,
     dry_run: bool,
-) -> Result<Effect> {
+) -> Result<Brought> {
     match already_up(context, definition) {
-        Ok(true) => return Ok(Effect::Already("active")),
-        Ok(false) => {}
+        Ok(Some(device)) => return Ok(up_already(context, definition, &device, dry_run)),
+        Ok(None) => {}
         // Somebody is just making it, which can take long: they hold the lock until it is done.
         Err(error) if error.is_absent() => {}
         Err(error) => return Err(error),
     }
-    let parent = context.kernel.place_of(definition)?;
     if dry_run {
-        let framework = context.kernel.serving(&parent);
-        let id = &definition.type_id;
-        let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new())?;
-        return match vgpu_type.available {
-            Some(0) => Err(Error::new(
-                Kind::NoCapacity,
-                format!(
-                    "no instance of {} is free on {}",
-                    label(&vgpu_type),
-                    parent.id
-                ),
-            )),
-            _ => Ok(Effect::Planned(Action::Start)),
-        };
+        return foreseen(context, definition);
     }
+    // Where there is no place yet, nobody is kept waiting for the lock.
+    context.kernel.place_of(definition).or_else(|error| {
+        let vf = definition.vf.as_ref();
+        match vf.is_some_and(|vf| is_gone(context, &definition.parent, vf)) {
+            true => context.kernel.parent(&definition.parent, &mut Vec::new()),
+            false => Err(error),
+        }
+    })?;
     clear_unfinished(context, definition.uuid)?;
     let lock = context.store.lock(&definition.parent)?;
     // Somebody else, such as a second restore or an undefine, may have held the lock until now.
     match if_present(context.store.read(&Location::of(definition)))? {
         Some(current) if wanted(&current) => *definition = current,
-        Some(_) => return Ok(Effect::Already("no longer wanted")),
-        None => return Ok(Effect::Already("undefined")),
+        Some(_) => return Ok(Effect::Already("no longer wanted").into()),
+        None => return Ok(Effect::Already("undefined").into()),
     }
-    if already_up(context, definition)? {
-        return Ok(Effect::Already("active"));
+    if already_up(context, definition)?.is_some() {
+        return Ok(Effect::Already("active").into());
     }
-    match make(context, &lock, &parent, definition) {
-        Ok(()) => Ok(Effect::Done(Action::Start)),
+    match make_in_place(context, &lock, definition) {
+        Ok(cautions) => Ok(Brought {
+            effect: Effect::Done(Action::Start),
+            cautions,
+        }),
         // mdevctl and its udev rule know nothing of our lock, and may have been first.
         Err(error) if error.errno() == Some(Errno::EEXIST) => match already_up(context, definition)
         {
-            Ok(true) => Ok(Effect::Already("active")),
+            Ok(Some(_)) => Ok(Effect::Already("active").into()),
             _ => Err(error),
         },
         Err(error) => Err(error),
     }
 }
 
+/// What starting it would do, as far as it can be told without doing it.
+fn foreseen(context: &Context<'_>, definition: &mut Definition) -> Result<Brought> {
+    let place = place_for(context, definition, &HashSet::new())?;
+    let (parent, id) = (&place.parent, &definition.type_id);
+    if !place.is_chosen {
+        let full = |label: &str| {
+            let message = format!("no instance of {label} is free on {}", parent.id);
+            Error::new(Kind::NoCapacity, message)
+        };
+        let is_function = parent.gpu.is_some();
+        if is_function && holder(context, &parent.id).is_some() {
+            return Err(full(id.as_str()));
+        }
+        let framework = context.kernel.serving(parent);
+        let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new())?;
+        if vgpu_type.available == Some(0) {
+            return Err(full(&label(&vgpu_type)));
+        }
+    }
+    definition.vf = place.vf;
+    Ok(Brought {
+        effect: Effect::Planned(Action::Start),
+        cautions: place.moved.into_iter().collect(),
+    })
+}
+
+/// Notes the function of a device that is up in a definition that names none, so that it has the same
+/// one after the next boot.
+fn up_already(
+    context: &Context<'_>,
+    definition: &mut Definition,
+    device: &Device,
+    dry_run: bool,
+) -> Brought {
+    if definition.vf.is_none() && device.vf().is_some() {
+        let noted = match dry_run {
+            true => Ok(()),
+            false => note_function(context, definition, device),
+        };
+        if let Err(error) = noted {
+            log::debug!("the function of {} is not noted: {error}", device.uuid);
+        }
+        definition.vf = device.vf().cloned();
+    }
+    Effect::Already("active").into()
+}
+
+fn note_function(context: &Context<'_>, definition: &Definition, device: &Device) -> Result<()> {
+    let lock = context.store.lock(&definition.parent)?;
+    let now = context.store.read(&Location::of(definition))?;
+    let still_there = context.kernel.device(device.uuid)?;
+    if now.vf.is_some() || still_there.as_ref() != Some(device) {
+        return Ok(());
+    }
+    let vf = device.vf().cloned();
+    context.store.write(&lock, &Definition { vf, ..now })
+}
+
+/// Makes the device where its definition says, or on a function that is chosen now and written into
+/// the definition first. Where that fails, the definition is as it was.
+///
+/// # Errors
+/// As [`place_for`] and [`make`].
+fn make_in_place(
+    context: &Context<'_>,
+    lock: &Lock,
+    definition: &mut Definition,
+) -> Result<Warnings> {
+    let before = definition.clone();
+    let mut taken = HashSet::new();
+    let failed = loop {
+        let place = match place_for(context, &before, &taken) {
+            Ok(place) => place,
+            Err(error) => break error,
+        };
+        let mut cautions: Warnings = place.moved.clone().into_iter().collect();
+        definition.vf = place.vf;
+        if *definition != before
+            && let Err(error) = context.store.write(lock, definition)
+        {
+            // Where definitions cannot be written, they work as they did without this.
+            cautions.push(not_noted(definition, error));
+        }
+        match make(context, lock, &place.parent, definition) {
+            Ok(()) => return Ok(cautions),
+            // Somebody who knows nothing of our lock was faster: another function will do.
+            Err(error) if place.is_chosen && error.kind() == Kind::InUse => {
+                if !taken.insert(place.parent.id) {
+                    break error;
+                }
+            }
+            Err(error) => break error,
+        }
+    };
+    let was_written = *definition != before;
+    *definition = before;
+    match was_written {
+        true => Err(failed.and_clean_up(restore_text(context, lock, definition))),
+        false => Err(failed),
+    }
+}
+
+/// Puts a definition back that was changed, or could not be.
+fn restore_text(context: &Context<'_>, lock: &Lock, definition: &Definition) -> Result<()> {
+    match context.store.read(&Location::of(definition)) {
+        Ok(now) if now == *definition => Ok(()),
+        _ => context.store.write(lock, definition),
+    }
+}
+
+fn not_noted(definition: &Definition, error: Error) -> Error {
+    let Definition { uuid, parent, .. } = definition;
+    let vf = definition.vf.as_ref().unwrap_or(parent);
+    error.retold(format!(
+        "{uuid} is on {vf}, which cannot be written into its definition, so that it may be on another \
+         function after the next boot"
+    ))
+}
+
 fn with_what_is_in_the_way(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
-    match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+    let error = match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         Some(offer) => {
             let nothing = nothing_free_on(context, &offer);
             error.hints(nothing.all_hints().into_iter().map(str::to_owned))
         }
         None => error,
-    }
+    };
+    error.hints(way_out_of_taken(context, definition))
+}
+
+/// What to do where another vGPU has the function that a definition names.
+pub fn way_out_of_taken(context: &Context<'_>, definition: &Definition) -> Option<String> {
+    let held = holder(context, definition.vf.as_ref()?)?;
+    (held.uuid != definition.uuid).then(|| other_function_hint(definition.uuid))
 }
 
 /// The parent and the type of a definition, as far as they are there.
@@ -155,11 +301,13 @@ pub fn start_as_described(context: &Context<'_>, wanted: &Definition) -> Result<
     }
 }
 
-fn already_up(context: &Context<'_>, definition: &Definition) -> Result<bool> {
+/// The device of a definition, where it is up and complete.
+fn already_up(context: &Context<'_>, definition: &Definition) -> Result<Option<Device>> {
     match context.kernel.device(definition.uuid)? {
-        None => Ok(false),
+        None => Ok(None),
         Some(device) if is_the_one(&device, definition) => {
-            Ok(!context.store.is_unfinished(device.uuid))
+            let is_complete = !context.store.is_unfinished(device.uuid);
+            Ok(is_complete.then_some(device))
         }
         Some(device) => Err(Error::new(
             Kind::Failed,

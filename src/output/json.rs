@@ -204,6 +204,7 @@ fn change(change: &Change) -> Value {
     json!({
         "uuid": change.uuid.map(|uuid| uuid.to_string()),
         "parent": change.parent.as_ref().map(|parent| parent.as_str()),
+        "vf": change.vf.as_ref().map(|vf| vf.as_str()),
         "type": change.type_id.as_ref().map(|id| id.as_str()),
         "type_name": change.type_name,
         "result": result,

@@ -64,6 +64,9 @@ fn subject(item: &Item) -> String {
     if let Some(parent) = &item.parent {
         text += &format!(" on {parent}");
     }
+    if let Some(vf) = &item.vf {
+        text += &format!(", function {vf}");
+    }
     text
 }
 
@@ -163,6 +166,7 @@ fn item(item: &Item, error: impl Fn(&Error) -> Value) -> Value {
         "group": item.member.as_ref().map(|mark| mark.group.as_str()),
         "member": item.member.as_ref().map(|mark| mark.member.as_str()),
         "parent": item.parent.as_ref().map(|parent| parent.as_str()),
+        "vf": item.vf.as_ref().map(|vf| vf.as_str()),
         "type": item.type_id.as_str(),
         "type_name": item.type_name,
         "action": word,

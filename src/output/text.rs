@@ -194,7 +194,12 @@ fn is_farewell(effect: &Effect) -> bool {
 }
 
 fn place(change: &Change) -> Option<String> {
-    let parent = change.parent.as_ref()?;
+    let gpu = change.parent.as_ref()?;
+    let function = change.vf.as_ref().filter(|vf| *vf != gpu);
+    let parent = match function {
+        Some(vf) => format!("{gpu}, function {vf}"),
+        None => gpu.to_string(),
+    };
     Some(match (&change.type_id, &change.type_name) {
         (Some(id), Some(name)) => format!("{id} ({}) on {parent}", short_name(name)),
         (Some(id), None) => format!("{id} on {parent}"),

@@ -57,7 +57,7 @@ pub fn parse_at(at: Location, bytes: &[u8]) -> Result<Definition> {
     };
     let vf = match (at.framework, keys.vf) {
         (FrameworkKind::Mdev, _) | (FrameworkKind::Vfio, None | Some(Value::Null)) => None,
-        (FrameworkKind::Vfio, Some(Value::String(vf))) => Some(vf.parse().map_err(inside)?),
+        (FrameworkKind::Vfio, Some(Value::String(vf))) => Some(function(&vf, &at.parent)?),
         (FrameworkKind::Vfio, Some(_)) => return Err(bad("\"vf\" is not a string")),
     };
     Ok(Definition {
@@ -67,6 +67,23 @@ pub fn parse_at(at: Location, bytes: &[u8]) -> Result<Definition> {
         document: Document::of(text),
         ..Definition::new(at.uuid, at.parent, type_id, start)
     })
+}
+
+/// The address of a virtual function, as the kernel spells it.
+fn function(text: &str, gpu: &ParentId) -> Result<ParentId> {
+    let shown = || shortened(&Value::from(text).to_string());
+    let vf: ParentId = text.to_ascii_lowercase().parse().map_err(inside)?;
+    match vf.is_pci_address() {
+        true if vf == *gpu => Err(bad(&format!(
+            "\"vf\" is {}, the GPU itself and none of its virtual functions",
+            shown()
+        ))),
+        true => Ok(vf),
+        false => Err(bad(&format!(
+            "\"vf\" is {}, which is no PCI address such as 0000:41:00.4",
+            shown()
+        ))),
+    }
 }
 
 fn parse_attr(value: &Value) -> Result<Attr> {
@@ -122,8 +139,11 @@ fn document_of(definition: &Definition) -> Document {
     document.insert(TYPE, json!(definition.type_id.as_str()));
     document.insert(START, json!(definition.start.as_str()));
     document.insert(ATTRS, attrs(&definition.attrs));
-    if let Some(vf) = &definition.vf {
-        document.insert(VF, json!(vf.as_str()));
+    match &definition.vf {
+        Some(vf) => document.insert(VF, json!(vf.as_str())),
+        // Of a mediated device the key is another program's.
+        None if definition.framework == FrameworkKind::Vfio => document.remove(VF),
+        None => {}
     }
     document
 }

@@ -76,6 +76,31 @@ pub trait Framework: Sync + Observed {
     /// [`Kind::NotFound`] where the parent has no such type.
     fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>>;
 
+    /// The virtual functions of a parent on which one of a type can be made now, in the order of their
+    /// numbers: as many as are `enough`, none for which `skip` says so. Empty where the parent has none.
+    ///
+    /// # Errors
+    /// The parent's functions cannot be listed. One that cannot be read is a warning.
+    fn open_functions(
+        &self,
+        _parent: &ParentId,
+        _id: &TypeId,
+        _enough: usize,
+        _skip: &dyn Fn(&ParentId) -> bool,
+        _warnings: &mut Warnings,
+    ) -> Result<Vec<ParentId>> {
+        Ok(Vec::new())
+    }
+
+    /// The virtual functions of a parent that take a type, whatever they hold, in the order of their
+    /// numbers.
+    ///
+    /// # Errors
+    /// As [`Framework::open_functions`].
+    fn functions(&self, _parent: &ParentId, _warnings: &mut Warnings) -> Result<Vec<ParentId>> {
+        Ok(Vec::new())
+    }
+
     /// The name of one type, and nothing else of it; `None` where it has none or is not there, and,
     /// with a warning, where it cannot be read.
     fn type_name(

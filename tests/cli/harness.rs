@@ -75,6 +75,19 @@ impl SimHost {
         Self::start_file(file.path())
     }
 
+    /// Starts a host with one A40 at 0000:41:00.0, whose functions, so many, are on and are parents of
+    /// mediated devices.
+    #[track_caller]
+    pub fn with_a40(functions: u8) -> SimHost {
+        let text = format!(
+            "[[parent]]\nid = \"0000:41:00.0\"\ncard = \"a40\"\nvfs = {functions}\n\
+             enabled_vfs = {functions}\nvf_framework = \"mdev\"\n"
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Self::start_file(file.path())
+    }
+
     /// As [`SimHost::start`], with its root in the directory `outside`, which the caller watches.
     #[track_caller]
     pub fn start_in(name: &str, outside: &Path) -> SimHost {

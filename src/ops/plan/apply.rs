@@ -276,7 +276,8 @@ fn as_it_was(context: &Context<'_>, device: &Device) -> Definition {
     if let Ok(defined) = defined
         && defined.type_id == device.type_id
     {
-        return defined;
+        let vf = device.vf().cloned();
+        return Definition { vf, ..defined };
     }
     let mut described = as_described(device);
     if let Ok(Some(params)) = params_now(context, device)

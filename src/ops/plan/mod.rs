@@ -66,6 +66,8 @@ pub struct Item {
     pub member: Option<Mark>,
     /// Where it is, or is to be, as far as that is known.
     pub parent: Option<ParentId>,
+    /// Its virtual function, where that is not its parent and it is known.
+    pub vf: Option<ParentId>,
     /// The type that it is to have; of what goes, the one that it has.
     pub type_id: TypeId,
     /// The type's name for people.

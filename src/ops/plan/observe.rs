@@ -43,6 +43,8 @@ pub struct Gpu {
     pub framework: FrameworkKind,
     /// Its virtual functions that are parents each; empty where it is a parent itself.
     pub functions: Vec<ParentId>,
+    /// Its virtual functions that take a type each; empty where none does.
+    pub seated: Vec<ParentId>,
     /// How many vGPUs it has functions for; `None` where it needs none.
     pub seats: Option<u32>,
     /// Its types, in natural order.
@@ -160,11 +162,14 @@ fn gpu(
     let card = facts.pci_ids;
     let card = card.and_then(|(vendor, device)| nvidia::card(vendor, device));
     let unlocked = facts.pci_ids.and_then(unlocked);
+    let framework = context.kernel.serving(&one.parent);
+    let seated = match one.parent.framework {
+        FrameworkKind::Vfio => framework.functions(&facts.id, &mut Vec::new()),
+        FrameworkKind::Mdev => Ok(Vec::new()),
+    };
+    let seated = seated.unwrap_or_default();
     let seats = match (one.parent.framework, one.functions.len()) {
-        (FrameworkKind::Vfio, _) => {
-            let found = context.kernel.sriov_gpu(&facts.id).ok().flatten();
-            found.map(|found| found.functions.len())
-        }
+        (FrameworkKind::Vfio, _) => Some(seated.len()),
         (FrameworkKind::Mdev, 0) => None,
         (FrameworkKind::Mdev, functions) => Some(functions),
     };
@@ -173,6 +178,7 @@ fn gpu(
         how_to_mix: takes_types.then(|| how_to_mix(context, &facts.id, mixes_sizes)),
         framework: one.parent.framework,
         functions: one.functions,
+        seated,
         seats: seats.map(|seats| u32::try_from(seats).unwrap_or(u32::MAX)),
         mixes_sizes,
         memory_mib: card

@@ -4,7 +4,8 @@ use super::observe::Gpu;
 use crate::error::Error;
 use crate::model::VgpuType;
 use crate::nvidia::{
-    Held, Room, has_other_size, holdings, too_full, too_full_of_several, why_no_room,
+    Bounds, Held, Room, has_other_size, hold_line, holdings, too_full, too_full_of_several,
+    why_no_room,
 };
 use crate::ops::cautions::memory_caution;
 
@@ -18,6 +19,8 @@ pub struct Space<'w> {
     stays: Vec<u32>,
     leaves: Vec<u32>,
     comes: Vec<u32>,
+    /// Functions that are kept for what is only defined, and not of this plan.
+    kept: u32,
     /// The only framebuffer size that may come, where that was decided.
     pub only_size: Option<u64>,
 }
@@ -34,6 +37,7 @@ impl<'w> Space<'w> {
             stays: none.clone(),
             leaves: none.clone(),
             comes: none,
+            kept: 0,
             only_size: None,
         }
     }
@@ -51,6 +55,11 @@ impl<'w> Space<'w> {
     /// One of that type comes.
     pub fn comes(&mut self, at: usize) {
         self.comes[at] += 1;
+    }
+
+    /// A function of it is kept for what the plan is not about.
+    pub fn keeps_function(&mut self) {
+        self.kept += 1;
     }
 
     /// The GPU.
@@ -72,10 +81,23 @@ impl<'w> Space<'w> {
             true => "will hold",
             false => "holds",
         };
+        let seats = self.gpu.seats.unwrap_or(u32::MAX);
+        if self.kept > 0 && self.taken() < seats && self.taken() + self.kept >= seats {
+            let held = hold_line(&held);
+            let held = Some(held.as_str()).filter(|held| !held.is_empty());
+            return format!(
+                "{verb} {}; its other virtual functions are kept for definitions that start at boot",
+                held.unwrap_or("nothing")
+            );
+        }
+        let bounds = Bounds {
+            memory_mib: self.gpu.memory_mib,
+            functions: self.gpu.seats,
+        };
         match (held.is_empty(), self.has_several_sizes()) {
-            (true, _) => why_no_room(&held, wanted),
-            (false, true) => format!("{verb} {}", too_full_of_several(&held)),
-            (false, false) => format!("{verb} {}", too_full(&held, wanted)),
+            (true, _) => why_no_room(&held, wanted, &bounds),
+            (false, true) => format!("{verb} {}", too_full_of_several(&held, &bounds)),
+            (false, false) => format!("{verb} {}", too_full(&held, wanted, &bounds)),
         }
     }
 
@@ -116,7 +138,7 @@ impl<'w> Space<'w> {
 
     fn free(&self, at: usize) -> Option<u32> {
         let seats = self.gpu.seats;
-        let seats = seats.map(|seats| seats.saturating_sub(self.taken()));
+        let seats = seats.map(|seats| seats.saturating_sub(self.taken() + self.kept));
         let size = self.sizes[at];
         let rest = match size {
             Some(mib) if self.refuses_size(mib) => Some(0),

@@ -1,6 +1,6 @@
 //! What has to be done for one vGPU.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::resolve::Wanted;
 use super::{Item, Verdict};
 use crate::error::Error;
 use crate::model::{Definition, Device, Parent, ParentId, StartMode, TypeId};
+use crate::ops::functions::{Spoken, named};
 use crate::store::{Location, Mark};
 
 /// One change of the host.
@@ -46,48 +47,55 @@ impl Step {
     }
 }
 
-/// Which virtual functions are free, where those are parents of one vGPU each.
+/// Which virtual functions are free, where each has one vGPU.
 pub struct Seats {
     taken: HashSet<ParentId>,
-    /// Functions that a definition is for, which another vGPU had better not take.
-    spoken_for: HashMap<ParentId, Uuid>,
+    /// Functions that definitions name, which another vGPU had better not take.
+    spoken: Spoken,
 }
 
 impl Seats {
     /// The functions as they are once all has gone that does not stay.
-    pub fn of(world: &World, staying: &HashSet<Uuid>) -> Seats {
+    pub fn of(world: &World, staying: &HashSet<Uuid>, leaving: &HashSet<Uuid>) -> Seats {
         let devices = world.devices.iter();
         let devices = devices.filter(|device| staying.contains(&device.uuid));
+        let on = |device: &Device| device.vf().unwrap_or(&device.parent).clone();
         let definitions = world.definitions.iter();
         Seats {
-            taken: devices.map(|device| device.parent.clone()).collect(),
-            spoken_for: definitions.map(|d| (d.parent.clone(), d.uuid)).collect(),
+            taken: devices.map(on).collect(),
+            spoken: Spoken::by(definitions.filter(|d| !leaving.contains(&d.uuid))),
         }
     }
 
-    /// The parent on a GPU that a case's device is made on.
+    /// The parent on a GPU that a case's device is made on: the function that it has or names, if it
+    /// can be had.
     pub fn take(&mut self, world: &World, case: &Case<'_>, gpu: usize) -> Parent {
         let gpu = &world.gpus[gpu];
-        if gpu.functions.is_empty() {
-            return gpu.as_parent(None);
-        }
-        let own = case.have.definition.map(|definition| &definition.parent);
-        let is_free = |vf: &&ParentId| !self.taken.contains(*vf);
-        let is_open = |vf: &&ParentId| {
-            let owner = self.spoken_for.get(*vf);
-            owner.is_none_or(|owner| *owner == case.uuid)
+        let functions = match gpu.functions.is_empty() {
+            true => &gpu.seated,
+            false => &gpu.functions,
         };
-        let functions = gpu.functions.iter();
-        let chosen = functions
-            .clone()
-            .filter(is_free)
-            .find(|vf| Some(*vf) == own)
-            .or_else(|| functions.clone().filter(is_free).find(is_open))
-            .or_else(|| functions.clone().find(is_free));
-        let chosen = chosen.or(gpu.functions.first()).cloned();
+        let own = function_of(case);
+        let free = functions.iter().filter(|vf| !self.taken.contains(*vf));
+        let claim = |vf: &&ParentId| self.spoken.claim(vf, Some(case.uuid));
+        // Of those that are alike, the first.
+        let best = free.min_by_key(|vf| (Some(*vf) != own, claim(vf)));
+        let chosen = best.or(functions.first()).cloned();
         self.taken.extend(chosen.clone());
         gpu.as_parent(chosen)
     }
+
+    /// Whether a case that is to run can have the function that it names.
+    pub fn has_own(&self, case: &Case<'_>) -> bool {
+        function_of(case).is_some_and(|vf| !self.taken.contains(vf))
+    }
+}
+
+/// The virtual function that a case's definition names or, where that names none, its device has.
+pub fn function_of<'w>(case: &Case<'w>) -> Option<&'w ParentId> {
+    let defined = case.have.definition.and_then(named);
+    let sits = |device: &'w Device| device.vf().unwrap_or(&device.parent);
+    defined.or_else(|| case.have.device.map(sits))
 }
 
 /// A member's item: what it takes to have it on `place`, or where it is.
@@ -97,6 +105,12 @@ pub fn item_of(world: &World, wanted: &Wanted<'_>, case: &Case<'_>, place: Optio
     let new = definition_for(world, wanted, case, place.as_ref(), &mark);
     let steps = steps_for(wanted, case, &new);
     let mut told = case.faults.told.clone();
+    let before = case.have.definition.filter(|old| old.parent == new.parent);
+    if let Some((old, now)) = before.and_then(|old| old.vf.as_ref()).zip(new.vf.as_ref())
+        && old != now
+    {
+        told.insert(0, format!("function: {old} -> {now}"));
+    }
     if let Some(now) = case.have.parent().filter(|now| **now != new.parent) {
         told.insert(0, format!("parent: {now} -> {}", new.parent));
     }
@@ -111,6 +125,7 @@ pub fn item_of(world: &World, wanted: &Wanted<'_>, case: &Case<'_>, place: Optio
         uuid: case.uuid,
         member: Some(mark),
         parent: Some(new.parent),
+        vf: new.vf,
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
         verdict,
@@ -135,6 +150,7 @@ fn definition_for(
 ) -> Definition {
     let group = wanted.group;
     let have = &case.have;
+    let is_placed = place.is_some();
     let place = match (place, have.device, have.definition) {
         (Some(place), ..) => place.clone(),
         (None, Some(device), _) => place_of(world, &device.parent, device.framework()),
@@ -147,6 +163,7 @@ fn definition_for(
         ),
     };
     let fresh = Definition::on(&place, case.uuid, wanted.type_id.clone(), group.start);
+    let seat = fresh.vf.clone();
     let mut new = match have.definition {
         Some(old) if Location::of(old) == Location::of(&fresh) => old.clone(),
         Some(old) => {
@@ -158,10 +175,17 @@ fn definition_for(
         }
         None => fresh,
     };
+    if is_placed {
+        new.vf = seat.or(new.vf);
+    }
     new.type_id = wanted.type_id.clone();
     new.start = group.start;
     if !same_attrs(&new.attrs, &group.attrs) {
         new.attrs.clone_from(&group.attrs);
+    }
+    let is_changed = Some(&new) != have.definition || case.faults.needs_stop;
+    if let Some(device) = have.device.filter(|_| !is_placed && is_changed) {
+        new.vf = new.vf.or_else(|| device.vf().cloned());
     }
     if Some(&new) != have.definition || case.faults.is_new_here {
         mark.note_in(&mut new);
@@ -231,9 +255,11 @@ pub fn removal(
         }
         None => (Verdict::Remove(reason.to_owned()), removal_steps(have)),
     };
+    let sits = have.device.and_then(Device::vf);
     Some(Item {
         uuid,
         member: None,
+        vf: sits.or(definition.and_then(|d| d.vf.as_ref())).cloned(),
         parent: Some(parent.clone()),
         type_id: type_id.clone(),
         type_name: type_name(world, parent, type_id),
@@ -250,6 +276,7 @@ pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
         uuid: case.uuid,
         member: Some(Mark::new(&wanted.group.name, &seat.key)),
         parent: Some(parent),
+        vf: None,
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
         verdict: Verdict::Remove("there is no room for it as declared".to_owned()),

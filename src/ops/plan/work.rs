@@ -15,8 +15,10 @@ use super::steps::{Seats, item_of, left_out, removal};
 use super::tell::{blocked, no_room, unreadable_items};
 use super::{Item, Plan};
 use crate::declare::Unlisted;
-use crate::error::Error;
-use crate::model::{Device, Parent, StartMode};
+use crate::error::{Error, Kind};
+use crate::model::{Definition, Device, Parent, ParentId, StartMode};
+use crate::ops::capacity::taken_function_error;
+use crate::ops::functions::named;
 use crate::order::Order as _;
 
 /// What cannot be changed, by case, and why.
@@ -74,6 +76,15 @@ impl<'w, 'd> Draft<'w, 'd> {
         for (at, case) in self.cases.iter().enumerate() {
             stuck.extend(unreadable(world, case.uuid).map(|error| (at, error)));
         }
+        let changing = self.cases.iter().filter(|case| case.faults.needs_stop);
+        let leaving = changing.map(|case| case.uuid);
+        let leaving = leaving.chain(self.unwanted.iter().map(|one| one.uuid));
+        let leaving = leaving.filter(|uuid| !held.contains_key(uuid)).collect();
+        for (at, case) in self.cases.iter().enumerate() {
+            if takes_room(wanted, case) {
+                stuck.extend(seat_conflict(world, case, &leaving).map(|error| (at, error)));
+            }
+        }
         let mut placed = HashMap::new();
         let (stuck, spaces) = loop {
             let mut stuck = stuck.clone();
@@ -88,7 +99,10 @@ impl<'w, 'd> Draft<'w, 'd> {
         };
         let (cases, unwanted) = (&self.cases, &self.unwanted);
         let staying = staying(world, cases, unwanted, held, &stuck);
-        let parents = parents(world, wanted, cases, &placed, Seats::of(world, &staying));
+        let leaving = unwanted.iter().filter(|one| !held.contains_key(&one.uuid));
+        let leaving = leaving.map(|one| one.uuid).collect();
+        let seats = Seats::of(world, &staying, &leaving);
+        let parents = parents(world, wanted, cases, &placed, seats);
         let mut items = Vec::new();
         for (at, case) in cases.iter().enumerate() {
             let one = &wanted[case.group];
@@ -107,9 +121,13 @@ impl<'w, 'd> Draft<'w, 'd> {
         items.extend(farewells(world, &self.policy, unwanted, held));
         let told = items.iter().map(|item| item.uuid).collect();
         items.extend(unreadable_items(world, &self.policy, &told));
+        let beyond = spaces.iter().filter_map(Space::caution);
+        let moved = cases.iter().filter_map(|case| moved(world, case, &items));
+        let moved: Vec<Error> = moved.collect();
+        let moved = moved.into_iter();
         Plan {
             items,
-            cautions: spaces.iter().filter_map(Space::caution).collect(),
+            cautions: beyond.chain(moved).collect(),
             is_partial: false,
         }
     }
@@ -137,8 +155,50 @@ impl<'w> Draft<'w, '_> {
     }
 }
 
+/// What to do for one that is to be on another function of its GPU than its definition names.
+fn moved(world: &World, case: &Case<'_>, items: &[Item]) -> Option<Error> {
+    let old = case.have.definition?;
+    let item = items.iter().find(|item| item.uuid == case.uuid)?;
+    let (from, to) = (old.vf.as_ref()?, item.vf.as_ref()?);
+    if from == to || item.parent.as_ref() != Some(&old.parent) {
+        return None;
+    }
+    let gpu = &world.gpus[world.gpu_of(&old.parent)?];
+    let why = match gpu.seated.contains(from) {
+        true => "another vGPU has",
+        false => "is gone",
+    };
+    let message = format!("{} goes from {from}, which {why}, to {to}", case.uuid);
+    Some(Error::new(Kind::Failed, message).hint(format!(
+        "change the virtual machine that uses it: vgpuctl attach {}",
+        case.uuid
+    )))
+}
+
+/// Why one that is to start cannot have the function that its definition names: another program's vGPU,
+/// or one of ours that stays, is there. One whose definition names it and starts at boot is no reason:
+/// then this one goes elsewhere.
+fn seat_conflict(world: &World, case: &Case<'_>, leaving: &HashSet<Uuid>) -> Option<Error> {
+    let vf = case.have.definition?.vf.as_ref()?;
+    if case.have.device.is_some() {
+        return None;
+    }
+    let mut devices = world
+        .devices
+        .iter()
+        .filter(|device| device.vf() == Some(vf));
+    let holder = devices.find(|device| !leaving.contains(&device.uuid))?;
+    let names_it = |one: &&Definition| {
+        one.uuid == holder.uuid && one.start == StartMode::Auto && one.vf.as_ref() == Some(vf)
+    };
+    match world.definitions.iter().any(|one| names_it(&one)) {
+        true => None,
+        false => Some(taken_function_error(vf, holder, case.uuid)),
+    }
+}
+
 /// The parents on which those with a place are made: first of those that are to run, so that what is
-/// only defined keeps no virtual function from them.
+/// only defined keeps no virtual function from them, and of those first that have one already.
 fn parents(
     world: &World,
     wanted: &[Wanted<'_>],
@@ -147,8 +207,23 @@ fn parents(
     mut seats: Seats,
 ) -> HashMap<usize, Parent> {
     let mut order: Vec<usize> = placed.keys().copied().collect();
-    order.order_by_key(|at| (rank(wanted, &cases[*at]) == Rank::Defined, *at));
-    let take = |at: usize| (at, seats.take(world, &cases[at], placed[&at]));
+    order.order_by_key(|at| {
+        let case = &cases[*at];
+        (
+            rank(wanted, case) == Rank::Defined,
+            !seats.has_own(case),
+            *at,
+        )
+    });
+    let take = |at: usize| {
+        let gpu = &world.gpus[placed[&at]];
+        let is_idle = rank(wanted, &cases[at]) == Rank::Defined;
+        // It gets its function when it starts.
+        match gpu.functions.is_empty() && is_idle {
+            true => (at, gpu.as_parent(None)),
+            false => (at, seats.take(world, &cases[at], placed[&at])),
+        }
+    };
     order.into_iter().map(take).collect()
 }
 
@@ -172,6 +247,7 @@ fn settle<'w>(
     loop {
         let staying = staying(world, cases, unwanted, held, stuck);
         let mut spaces = spaces(world, &staying);
+        keep_functions(world, cases, unwanted, &mut spaces);
         for (at, gpu) in fixed
             .iter()
             .filter(|(at, _)| takes_room(wanted, &cases[**at]))
@@ -244,6 +320,33 @@ fn spaces<'w>(world: &'w World, staying: &HashSet<Uuid>) -> Vec<Space<'w>> {
         }
     }
     spaces
+}
+
+/// What is only defined, starts at boot and is none of the plan's keeps its function.
+fn keep_functions(
+    world: &World,
+    cases: &[Case<'_>],
+    unwanted: &[Unwanted<'_>],
+    spaces: &mut [Space<'_>],
+) {
+    let planned = cases.iter().map(|case| case.uuid);
+    let planned: HashSet<Uuid> = planned.chain(unwanted.iter().map(|one| one.uuid)).collect();
+    let sits = |device: &Device| device.vf().unwrap_or(&device.parent).clone();
+    let mut taken: HashSet<ParentId> = world.devices.iter().map(sits).collect();
+    let idle = world.definitions.iter();
+    let idle = idle.filter(|one| one.start == StartMode::Auto && !planned.contains(&one.uuid));
+    for vf in idle.filter_map(named) {
+        let Some(gpu) = world
+            .gpus
+            .iter()
+            .position(|gpu| gpu.functions.contains(vf) || gpu.seated.contains(vf))
+        else {
+            continue;
+        };
+        if taken.insert(vf.clone()) {
+            spaces[gpu].keeps_function();
+        }
+    }
 }
 
 fn demands(

@@ -173,6 +173,50 @@ impl Framework for Vf<'_> {
         }
     }
 
+    fn open_functions(
+        &self,
+        parent: &ParentId,
+        id: &TypeId,
+        enough: usize,
+        skip: &dyn Fn(&ParentId) -> bool,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<ParentId>> {
+        let Some(number) = number_of(id) else {
+            return Ok(Vec::new());
+        };
+        let bus = self.bus()?;
+        let mut open = Vec::new();
+        for place in bus.places_on(parent)? {
+            if open.len() >= enough {
+                break;
+            }
+            if skip(&place.vf) {
+                continue;
+            }
+            let listed = or_warn(bus.listed_on(&place), warnings).flatten();
+            let takes_it = listed.is_some_and(|all| all.iter().any(|one| one.number == number));
+            open.extend(takes_it.then_some(place.vf));
+        }
+        Ok(open)
+    }
+
+    fn functions(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
+        let bus = self.bus()?;
+        let mut all = Vec::new();
+        for Place { vf, gpu } in bus.places_on(parent)? {
+            match bus.function(vf.clone(), gpu) {
+                Ok(None) => {}
+                Ok(Some(_)) => all.push(vf),
+                // It may hold a vGPU: it is there.
+                Err(error) => {
+                    warn_once(warnings, error);
+                    all.push(vf);
+                }
+            }
+        }
+        Ok(all)
+    }
+
     fn type_name(
         &self,
         parent: &ParentId,

@@ -161,6 +161,7 @@ impl Host {
                 Make::Vendor => FrameworkKind::Vfio,
                 _ => FrameworkKind::Mdev,
             },
+            seated: Vec::new(),
             functions: match make {
                 Make::Functions => parents,
                 _ => Vec::new(),
