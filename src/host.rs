@@ -56,6 +56,11 @@ impl Host {
         self.path("sys/bus/pci/drivers/nvidia")
     }
 
+    /// Links to the PCI devices that a driver serves, and how it is told to (same document).
+    pub fn pci_driver(&self, name: &str) -> PathBuf {
+        self.path("sys/bus/pci/drivers").join(name)
+    }
+
     /// mdevctl's definitions, `<parent>/<uuid>`, which this program shares.
     pub fn definitions(&self) -> PathBuf {
         self.path("etc/mdevctl.d")

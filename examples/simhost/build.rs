@@ -180,8 +180,41 @@ fn bind(sys: &mut Tree, parent: &ParentSpec) {
     let driver = driver_dir(parent);
     sys.dir(&driver);
     sys.dir(&format!("module/{}", parent.driver));
+    driver_files(sys, parent, &parent.driver);
     sys.link(&format!("{path}/driver"), &driver);
     sys.link(&format!("{driver}/{}", parent.id), path);
+}
+
+/// How a PCI driver is told to serve a function, or not to.
+fn driver_files(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
+    if parent.pci.is_none() {
+        return;
+    }
+    let files = [
+        ("bind", Attr::Bind(driver.to_owned())),
+        ("unbind", Attr::Unbind(driver.to_owned())),
+    ];
+    for (name, attr) in files {
+        let path = format!("bus/pci/drivers/{driver}/{name}");
+        if !sys.holds(&path) {
+            sys.file(&path, 0o200, attr);
+        }
+    }
+}
+
+/// Another driver has the function.
+pub fn take(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
+    let dir = format!("bus/pci/drivers/{driver}");
+    sys.dir(&dir);
+    driver_files(sys, parent, driver);
+    sys.link(&format!("{}/driver", parent.path), &dir);
+    sys.link(&format!("{dir}/{}", parent.id), &parent.path);
+}
+
+/// It lets go of it.
+pub fn untake(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
+    sys.remove(&format!("{}/driver", parent.path));
+    sys.remove(&format!("bus/pci/drivers/{driver}/{}", parent.id));
 }
 
 /// The parent's driver registers it; a GPU with VFs is only bound.

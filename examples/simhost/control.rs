@@ -28,14 +28,16 @@ pub const COMMANDS: &str =
   fail-create N ERRNO              the Nth create from now fails and makes nothing
   fail-remove N ERRNO              the Nth remove from now fails and removes nothing
   fail-attr NAME ERRNO             the next write to that device attribute fails
+  fail-bind N ERRNO                the Nth write from now to a driver's bind fails and binds nothing
   stick-remove                     the next remove says it worked, and the device stays
   detach PARENT                    the parent's driver goes, and all its devices
+  take PARENT DRIVER               another driver, such as vfio-pci, has the parent instead of its own
   attach PARENT                    it comes back, without devices
   attach-after PARENT MS           the same, MS milliseconds from now
   sriov-manage -e|-d PF|ALL        as NVIDIA's script, which is in ROOT/usr/lib/nvidia
   vfs PF N                         so many virtual functions are on, as by another program
   nvidia-smi vgpu -shm 0|1 -i GPU  one size or several on a GPU without vGPUs, as ROOT/usr/bin/nvidia-smi
-  sriov-manage-is HOW              HOW: works, no-vfs, unbindLock
+  sriov-manage-is HOW              HOW: works, no-vfs, unbindLock, race, race N
   plugin-exit MS                   a VF stays busy so long after it was closed
   break PARENT/TYPE/FILE HOW       HOW: missing, empty, garbage, eio, or ok to mend it
   break PARENT/FILE HOW            also a directory, as mdev_supported_types
@@ -136,6 +138,10 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
             let errno = errno_by_name(errno)?;
             host.faults.attr.push(((*name).to_owned(), errno));
         }
+        ["fail-bind", n, errno] => {
+            let errno = errno_by_name(errno)?;
+            host.faults.bind.add(nth(n)?, errno);
+        }
         ["stick-remove"] => host.faults.stick_remove += 1,
         ["sriov-manage", switch, which] => return host.sriov_manage(switch, which),
         ["vfs", pf, count] => {
@@ -143,9 +149,10 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
             host.switch_vfs(pf, count)?;
         }
         ["nvidia-smi", "vgpu", "-shm", mode, "-i", gpu] => return host.mix_sizes(mode, gpu),
-        ["sriov-manage-is", how] => host.faults.sriov_manage = SriovManage::by_name(how)?,
+        ["sriov-manage-is", how @ ..] => host.faults.sriov_manage = SriovManage::by_name(how)?,
         ["plugin-exit", ms] => host.faults.plugin_exit = milliseconds(ms)?,
         ["detach", parent] => host.detach(parent)?,
+        ["take", parent, driver] => host.take(parent, driver)?,
         ["attach", parent] => host.attach(parent)?,
         ["attach-after", parent, ms] => {
             let (after, parent) = (milliseconds(ms)?, (*parent).to_owned());
@@ -250,6 +257,8 @@ fn status(host: &Host) -> Value {
         "created": c.created,
         "remove_writes": c.remove_writes,
         "removed": c.removed,
+        "binds": c.binds,
+        "sriov_calls": c.sriov_calls,
         "reboots": c.reboots,
         "faults": {
             "fail_create": host.faults.create.len(),

@@ -33,6 +33,8 @@ pub struct Host {
     pub vfs: Vec<ParentSpec>,
     /// Those of the vendor-specific framework by address.
     pub vendor_vfs: BTreeMap<String, VendorVf>,
+    /// Functions that another driver has, and which.
+    pub taken: BTreeMap<String, String>,
     /// GPUs that take vGPUs of several sizes.
     pub mixed: BTreeSet<String>,
     /// Devices by UUID.
@@ -58,6 +60,7 @@ impl Host {
             attached: BTreeSet::new(),
             vfs: Vec::new(),
             vendor_vfs: BTreeMap::new(),
+            taken: BTreeMap::new(),
             mixed: BTreeSet::new(),
             devices: BTreeMap::new(),
             opens: BTreeMap::new(),
@@ -86,6 +89,7 @@ impl Host {
 
     /// Binds the driver, which registers a parent, or switches a PF's first VFs on.
     pub fn attach_spec(&mut self, parent: &ParentSpec) {
+        self.give_back(&parent.id);
         self.attached.insert(parent.id.clone());
         build::attach(&mut self.sys, parent);
         if let Some(sriov) = &parent.sriov {
@@ -186,6 +190,7 @@ impl Host {
                     let _ = self.set_vfs(&parent, enabled);
                 }
                 (false, true) => {
+                    self.give_back(&parent.id);
                     build::detach(&mut self.sys, &parent);
                     self.attached.remove(&parent.id);
                 }
@@ -444,7 +449,11 @@ impl Host {
             Attr::ControlDomains(uuid) => device(uuid)?.matrix.control_lines(),
             Attr::NumVfs(pf) => format!("{}\n", self.vfs_of(pf).count()),
             Attr::Vf(vf, file) => self.read_vf(vf, *file)?,
-            Attr::Create(..) | Attr::Remove(_) | Attr::Assign(..) => return Err(Errno::EIO),
+            Attr::Create(..)
+            | Attr::Remove(_)
+            | Attr::Assign(..)
+            | Attr::Bind(_)
+            | Attr::Unbind(_) => return Err(Errno::EIO),
             Attr::Container | Attr::Group(_) | Attr::Cdev(_) => return Err(Errno::EINVAL),
         }
         .into_bytes())
@@ -460,6 +469,8 @@ impl Host {
             Attr::Params(uuid) => self.write_params(uuid, data),
             Attr::NumVfs(pf) => self.write_numvfs(pf, data),
             Attr::Vf(vf, file) => self.write_vf(vf, *file, data),
+            Attr::Bind(driver) => self.bind(driver, data),
+            Attr::Unbind(driver) => self.unbind(driver, data),
             Attr::Assign(uuid, change) => {
                 let device = self.devices.get(uuid).ok_or(Errno::ENODEV)?;
                 let next = device.matrix.after(*change, data)?;

@@ -6,6 +6,7 @@ mod ap;
 mod build;
 mod cards;
 mod control;
+mod driver;
 mod faults;
 mod fs;
 mod host;

@@ -25,16 +25,28 @@ pub enum SriovManage {
     NoVfs,
     /// It cannot get the GPU away from an NVML client.
     UnbindLock,
+    /// It loses a race with the driver and leaves the GPU without one: so many times, or always.
+    Race(Option<u32>),
 }
 
 impl SriovManage {
     /// The way that `ctl` calls it.
-    pub fn by_name(name: &str) -> Result<Self, String> {
-        match name {
-            "works" => Ok(Self::Works),
-            "no-vfs" => Ok(Self::NoVfs),
-            "unbindLock" => Ok(Self::UnbindLock),
-            _ => Err(format!("\"{name}\" is not works, no-vfs or unbindLock")),
+    pub fn by_name(words: &[&str]) -> Result<Self, String> {
+        match words {
+            ["works"] => Ok(Self::Works),
+            ["no-vfs"] => Ok(Self::NoVfs),
+            ["unbindLock"] => Ok(Self::UnbindLock),
+            ["race"] => Ok(Self::Race(None)),
+            ["race", times] => match times.parse() {
+                Ok(times) if times > 0 => Ok(Self::Race(Some(times))),
+                _ => Err(format!("\"{times}\" is not a count from 1")),
+            },
+            _ => {
+                let said = words.join(" ");
+                Err(format!(
+                    "\"{said}\" is not works, no-vfs, unbindLock or race [N]"
+                ))
+            }
         }
     }
 }
@@ -94,11 +106,16 @@ impl Host {
         }
         let mut said = String::new();
         for gpu in gpus {
+            self.counters.sriov_calls += 1;
             match self.faults.sriov_manage {
                 SriovManage::UnbindLock => {
                     return Err(format!("Cannot obtain unbindLock for {}", gpu.id));
                 }
                 SriovManage::NoVfs => continue,
+                SriovManage::Race(left) => {
+                    said.push_str(&self.lose_race(&gpu.id, left)?);
+                    continue;
+                }
                 SriovManage::Works => {}
             }
             let (verb, wanted) = match (switch, &gpu.sriov) {

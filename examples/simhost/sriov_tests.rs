@@ -254,3 +254,31 @@ fn a_gpu_that_was_told_so_takes_several_sizes_where_they_have_a_place() {
         "one size again"
     );
 }
+
+#[test]
+fn a_lost_race_leaves_the_gpu_to_whoever_binds_it_again() {
+    let mut host = repository("a40-vf-mdev.toml");
+    host.faults.sriov_manage = SriovManage::by_name(&["race", "2"]).unwrap();
+    let refused = host.sriov_manage("-e", PF).unwrap_err();
+    assert!(refused.contains("File exists"), "{refused}");
+    let link = format!("bus/pci/drivers/nvidia/{PF}");
+    assert!(!exists(&host, &link) && exists(&host, &format!("bus/pci/devices/{PF}")));
+    host.sriov_manage("-e", PF).unwrap_err();
+    assert_eq!(host.bind("vfio-pci", PF.as_bytes()), Err(Errno::ENODEV));
+    assert_eq!(host.bind("nvidia", format!("{PF}\n").as_bytes()), Ok(()));
+    assert_eq!(host.bind("nvidia", PF.as_bytes()), Err(Errno::EBUSY));
+    assert!(exists(&host, &link));
+    let said = host.sriov_manage("-e", PF).unwrap();
+    assert!(said.contains("No such device"), "{said}");
+    host.bind("nvidia", PF.as_bytes()).unwrap();
+    host.sriov_manage("-e", PF).unwrap();
+    assert_eq!(host.vfs_of(PF).count(), 32);
+
+    host.unbind("nvidia", PF.as_bytes()).unwrap();
+    assert_eq!(host.vfs_of(PF).count(), 0);
+    host.take(PF, "vfio-pci").unwrap();
+    assert_eq!(host.bind("nvidia", PF.as_bytes()), Err(Errno::EBUSY));
+    host.unbind("vfio-pci", PF.as_bytes()).unwrap();
+    host.bind("nvidia", PF.as_bytes()).unwrap();
+    assert!(exists(&host, &link));
+}

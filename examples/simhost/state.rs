@@ -114,6 +114,8 @@ pub struct Faults {
     pub delay_create: Duration,
     /// How long a VF stays busy after it was closed.
     pub plugin_exit: Duration,
+    /// Writes to a driver's `bind` that fail.
+    pub bind: Countdown,
     /// What `sriov-manage` does.
     pub sriov_manage: SriovManage,
     /// How long a remove takes.
@@ -135,6 +137,12 @@ pub struct Counters {
     pub remove_writes: u64,
     /// Devices removed through `remove`.
     pub removed: u64,
+    /// Functions that were to be bound through sysfs.
+    pub binds: u64,
+    /// Races that `sriov-manage` lost.
+    pub races: u64,
+    /// Calls of `sriov-manage` for a GPU.
+    pub sriov_calls: u64,
     /// Simulated reboots.
     pub reboots: u64,
 }

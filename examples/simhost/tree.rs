@@ -32,6 +32,10 @@ pub enum Attr {
     ControlDomains(String),
     /// `sriov_numvfs` of a PF.
     NumVfs(String),
+    /// `bind` of a driver.
+    Bind(String),
+    /// `unbind` of a driver.
+    Unbind(String),
     /// A file of a VF's `nvidia/`.
     Vf(String, VfFile),
     /// `/dev/vfio/vfio`.

@@ -1,5 +1,7 @@
 //! `vgpuctl vfs`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use super::complete::Live;
@@ -34,6 +36,8 @@ struct EnableArgs {
     /// Do it again at each boot, before devices are restored
     #[arg(long)]
     at_boot: bool,
+    #[command(flatten)]
+    patience: Patience,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -44,9 +48,24 @@ struct DisableArgs {
     /// The GPU
     #[arg(add = Live::SriovGpu)]
     gpu: ParentId,
+    #[command(flatten)]
+    patience: Patience,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct Patience {
+    /// Try again where it fails, for this many seconds
+    #[arg(long, value_name = "SECS", default_value_t = 10)]
+    wait: u32,
+}
+
+impl Patience {
+    fn of(&self) -> Duration {
+        Duration::from_secs(self.wait.into())
+    }
 }
 
 impl VfsArgs {
@@ -57,12 +76,14 @@ impl VfsArgs {
                 gpu: args.gpu,
                 switch: Switch::On,
                 at_boot: args.at_boot.then_some(FunctionsAtBoot::Enable),
+                wait: args.patience.of(),
                 dry_run: args.dry_run,
             },
             Some(Word::Disable(args)) => SwitchRequest {
                 gpu: args.gpu,
                 switch: Switch::Off,
                 at_boot: Some(FunctionsAtBoot::Leave),
+                wait: args.patience.of(),
                 dry_run: args.dry_run,
             },
         };

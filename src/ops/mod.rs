@@ -33,6 +33,7 @@ mod scope;
 mod show;
 mod start;
 mod stop;
+mod switch;
 mod target;
 mod types;
 mod vfs;

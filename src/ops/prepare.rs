@@ -1,14 +1,16 @@
 //! What boot does to a GPU before its devices are restored, where its settings ask for it.
 
-use super::vfs::switch;
+use std::time::Instant;
+
+use super::switch::{BRIEFLY, switch};
 use super::{Change, Context, Effect};
 use crate::error::{Error, Kind, Result};
 use crate::model::ParentId;
 use crate::scripts::{Switch, allow_mixed_sizes, complaint};
 use crate::store::{FunctionsAtBoot, GpuSettings, Lock, Sizes};
 
-/// Prepares a GPU; `None` where there was nothing to do. Virtual functions come first: the mode
-/// that mixes sizes is lost when they are switched.
+/// Prepares a GPU; `None` where there was nothing to do. Virtual functions come first, and are tried
+/// until the deadline, or briefly: the mode that mixes sizes is lost when they are switched.
 ///
 /// # Errors
 /// [`Kind::NotFound`] while the GPU is not there; it cannot be prepared.
@@ -16,12 +18,16 @@ pub fn prepare(
     context: &Context<'_>,
     gpu: &ParentId,
     settings: GpuSettings,
+    deadline: Instant,
 ) -> Result<Option<Change>> {
-    let lock = context.store.lock(gpu)?;
     let had = count(context, gpu)?;
-    if settings.functions == FunctionsAtBoot::Enable {
-        switch(context, &lock, gpu, Switch::On)?;
-    }
+    let lock = match settings.functions {
+        FunctionsAtBoot::Enable => {
+            let deadline = deadline.max(Instant::now() + BRIEFLY);
+            switch(context, gpu, Switch::On, deadline)?.0
+        }
+        FunctionsAtBoot::Leave => context.store.lock(gpu)?,
+    };
     if settings.sizes == Sizes::Mixed {
         mix_sizes(context, &lock, gpu)?;
     }

@@ -314,7 +314,7 @@ fn first_of_all(
     let not_there = |error: &Error| error.kind() == Kind::NotFound && Instant::now() < deadline;
     let prepared = until(gpu, not_there, || match dry_run {
         true => prepare::plan(context, gpu, settings),
-        false => prepare::prepare(context, gpu, settings),
+        false => prepare::prepare(context, gpu, settings, deadline),
     });
     prepared.unwrap_or_else(|error| Some(prepare::told(gpu, Effect::Failed(error))))
 }

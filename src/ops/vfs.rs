@@ -1,23 +1,15 @@
 //! `vfs`: the virtual functions of GPUs, shown and switched.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::deactivate::refuse_held;
+use super::switch::switch;
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Device, FrameworkKind, ParentId};
-use crate::scripts::{Said, Switch, complaint, sriov_manage};
-use crate::store::{FunctionsAtBoot, Lock};
+use crate::scripts::Switch;
+use crate::store::FunctionsAtBoot;
 use crate::sysfs::{SriovGpu, holders_line};
-
-/// NVIDIA's program cannot have its lock while any NVML client runs, which most do for moments only.
-const ATTEMPTS: u32 = 5;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
-
-/// How long functions may take to appear after the program has ended.
-const APPEARING: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Which GPUs to tell.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +27,8 @@ pub struct SwitchRequest {
     pub switch: Switch,
     /// What boot is to do from now on; `None` leaves that as it is.
     pub at_boot: Option<FunctionsAtBoot>,
+    /// How long to try again where it fails.
+    pub wait: Duration,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -118,7 +112,11 @@ pub fn vfs(context: &Context<'_>, request: &VfsRequest) -> Result<Answer<Vec<Gpu
     })
 }
 
-fn the_gpu(context: &Context<'_>, gpu: &ParentId) -> Result<SriovGpu> {
+/// The GPU of that name, or of the function of that name.
+///
+/// # Errors
+/// [`Kind::NotFound`] where it can have no functions.
+pub fn the_gpu(context: &Context<'_>, gpu: &ParentId) -> Result<SriovGpu> {
     let whole = context.kernel.gpu_of(gpu);
     context.kernel.sriov_gpu(&whole)?.ok_or_else(|| {
         Error::new(
@@ -142,12 +140,12 @@ pub fn switch_vfs(context: &Context<'_>, request: &SwitchRequest) -> Result<Answ
     let outcome = match request.dry_run {
         true => plan(context, &gpu, request.switch)?,
         false => {
-            let lock = context.store.lock(&gpu)?;
             if request.at_boot.is_some() {
                 // Settings that make no sense could not be changed afterwards.
                 context.store.settings_of(&gpu)?;
             }
-            let outcome = switch(context, &lock, &gpu, request.switch)?;
+            let deadline = Instant::now() + request.wait;
+            let (lock, outcome) = switch(context, &gpu, request.switch, deadline)?;
             if let Some(wanted) = request.at_boot {
                 context.store.set_functions_at_boot(&lock, &gpu, wanted)?;
             }
@@ -174,124 +172,27 @@ fn plan(context: &Context<'_>, gpu: &ParentId, switch: Switch) -> Result<String>
     })
 }
 
-fn is_as_wanted(gpu: &SriovGpu, switch: Switch) -> bool {
+/// Whether the functions are on, or off, already.
+pub fn is_as_wanted(gpu: &SriovGpu, switch: Switch) -> bool {
     match switch {
         Switch::On => !gpu.functions.is_empty(),
         Switch::Off => gpu.functions.is_empty(),
     }
 }
 
-fn already(gpu: &SriovGpu) -> String {
+/// Says so.
+pub fn already(gpu: &SriovGpu) -> String {
     match gpu.functions.len() {
         0 => format!("the virtual functions of {} are off already", gpu.gpu),
         count => format!("{count} virtual functions of {} are on already", gpu.gpu),
     }
 }
 
-/// Switches, with the GPU's lock held; says in words what came of it. What counts is the functions
-/// that are there afterwards: NVIDIA's program may end well without any.
+/// Refuses while anything on the GPU would be lost.
 ///
 /// # Errors
-/// As [`switch_vfs`].
-pub fn switch(
-    context: &Context<'_>,
-    _held: &Lock,
-    gpu: &ParentId,
-    switch: Switch,
-) -> Result<String> {
-    let now = the_gpu(context, gpu)?;
-    if is_as_wanted(&now, switch) {
-        return Ok(already(&now));
-    }
-    // Mediated devices on functions are made under the functions' own locks.
-    let _held_too: Vec<Lock> = now
-        .functions
-        .iter()
-        .filter(|vf| context.kernel.part(vf, &mut Vec::new()).is_none())
-        .map(|vf| context.store.lock(vf))
-        .collect::<Result<_>>()?;
-    refuse_used(context, &now)?;
-    context.kernel.settle(gpu);
-    let mut last = None;
-    for attempt in 1..=ATTEMPTS {
-        let said = ask(context, &now, switch)?;
-        let then = wait_for(context, gpu, switch, said.as_ref())?;
-        if is_as_wanted(&then, switch) {
-            context.kernel.settle(gpu);
-            let (count, word) = match switch {
-                Switch::On => (then.functions.len(), "on"),
-                Switch::Off => (now.functions.len(), "off"),
-            };
-            return Ok(format!(
-                "switched {count} virtual functions of {gpu} {word}"
-            ));
-        }
-        log::warn!(
-            "{gpu} has {} virtual functions after attempt {attempt} of {ATTEMPTS}",
-            then.functions.len()
-        );
-        last = said;
-        if attempt < ATTEMPTS {
-            sleep(BETWEEN_ATTEMPTS);
-        }
-    }
-    Err(failed(context, gpu, switch, last))
-}
-
-/// Asks NVIDIA's program, which its driver insists on; where there is none, the kernel.
-fn ask(context: &Context<'_>, gpu: &SriovGpu, switch: Switch) -> Result<Option<Said>> {
-    let said = sriov_manage(context.host, switch, &gpu.gpu)?;
-    if said.is_none() {
-        let number = match switch {
-            Switch::On => gpu.total,
-            Switch::Off => 0,
-        };
-        context.kernel.ask_for_functions(&gpu.gpu, number)?;
-    }
-    Ok(said)
-}
-
-fn wait_for(
-    context: &Context<'_>,
-    gpu: &ParentId,
-    switch: Switch,
-    said: Option<&Said>,
-) -> Result<SriovGpu> {
-    // One that says that it failed is not waited for.
-    let patience = match said {
-        Some(said) if !said.claims_success() => Duration::ZERO,
-        _ => APPEARING,
-    };
-    let begin = Instant::now();
-    loop {
-        let now = the_gpu(context, gpu)?;
-        if is_as_wanted(&now, switch) || begin.elapsed() >= patience {
-            return Ok(now);
-        }
-        sleep(PAUSE);
-    }
-}
-
-fn failed(context: &Context<'_>, gpu: &ParentId, switch: Switch, said: Option<Said>) -> Error {
-    let what = match switch {
-        Switch::On => format!("{gpu} still has no virtual functions after {ATTEMPTS} attempts"),
-        Switch::Off => format!("{gpu} still has its virtual functions after {ATTEMPTS} attempts"),
-    };
-    let Some(said) = said else {
-        return Error::new(Kind::Failed, what).hint("see the kernel's log: dmesg");
-    };
-    let error = complaint(&what, &said).at(context.host.sriov_manage());
-    match said.text.contains("unbindLock") {
-        true => error.hint(
-            "some program uses the GPU through NVML: stop nvidia-persistenced, DCGM, monitoring and \
-             nvidia-smi, then repeat",
-        ),
-        false => error.hint("see the kernel's log: dmesg"),
-    }
-}
-
-/// Refuses while anything on the GPU would be lost.
-fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
+/// [`Kind::InUse`]; it cannot be told.
+pub fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
     let mut doubts = Vec::new();
     let devices = context.kernel.devices(&mut doubts)?;
     let on_gpu: Vec<&Device> = devices

@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::model::{Attr, ParentId, TypeId};
 use ask::{Call, Verdict};
 
-pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, sriov_manage};
+pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, ending, sriov_manage};
 pub use virsh::{Domain, Lifetime, Virsh};
 
 /// The environment variable that sets the time limit, in seconds.

@@ -84,14 +84,18 @@ fn said(program: &Path, args: &[&str]) -> Result<Option<Said>> {
     }))
 }
 
-/// Why one of the programs did not do it, as an error.
-pub fn complaint(what: &str, said: &Said) -> Error {
-    let how = match said.status {
+/// How one of the programs ended without having done it.
+pub fn ending(said: &Said) -> String {
+    match said.status {
         None => format!("it took longer than {} s and was ended", LIMIT.as_secs()),
         Some(status) if status.success() => "it ended as if it had worked".to_owned(),
         Some(status) => format!("it ended with {status}"),
-    };
-    let error = Error::new(Kind::Failed, format!("{what}: {how}"));
+    }
+}
+
+/// Why one of the programs did not do it, as an error.
+pub fn complaint(what: &str, said: &Said) -> Error {
+    let error = Error::new(Kind::Failed, format!("{what}: {}", ending(said)));
     match said.text.is_empty() {
         true => error,
         false => error.hint(format!("it said: {}", said.text)),

@@ -6,6 +6,7 @@
 mod attr;
 mod blocking;
 mod card;
+mod driver;
 mod events;
 mod framework;
 mod holders;
@@ -227,6 +228,22 @@ impl<'h> Kernel<'h> {
             .is_ok_and(|all| all.iter().all(|device| device.parent != *gpu));
         let has_types = framework.types(gpu, &mut doubts);
         is_parent && is_idle && has_types.is_ok_and(|types| types.is_empty()) && doubts.is_empty()
+    }
+
+    /// The driver that a PCI function has; `None` where it has none.
+    ///
+    /// # Errors
+    /// The function is not there, or cannot be read.
+    pub fn driver_of(&self, function: &ParentId) -> Result<Option<String>> {
+        driver::of(self.host, function)
+    }
+
+    /// Has a driver serve a PCI function that has none, unless that is set aside for another.
+    ///
+    /// # Errors
+    /// [`Kind::InUse`] where it is; what the kernel answered.
+    pub fn bind(&self, function: &ParentId, driver: &str) -> Result<()> {
+        driver::bind(self.host, function, driver)
     }
 
     /// Asks for that many virtual functions, 0 for none: for drivers without a program for it.

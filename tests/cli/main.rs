@@ -5,6 +5,7 @@ mod attach_apply;
 mod attach_schema;
 mod bad_definitions;
 mod bad_types;
+mod boot_switch;
 mod capacity;
 mod completions;
 mod concurrency;
