@@ -6,6 +6,7 @@ mod attach_schema;
 mod bad_definitions;
 mod bad_types;
 mod capacity;
+mod claims;
 mod completions;
 mod concurrency;
 mod crash;
