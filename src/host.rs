@@ -1,5 +1,6 @@
 //! Every path the program touches, under one root prefix. Nothing else spells them.
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -14,6 +15,9 @@ pub const GUEST_LICENCE_TOKEN: &str = "/etc/nvidia/ClientConfigToken/";
 
 /// A child process's own standard input, for programs that read files only.
 pub const STANDARD_INPUT: &str = "/dev/stdin";
+
+/// A process's own open files: those of the process that looks, so never below a host's root.
+pub const OWN_DESCRIPTORS: &CStr = c"/proc/self/fd";
 
 /// A host: `/` for the one we run on, another directory for a simulated or mounted one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
 //! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`],
-//! [`order`], [`error`].
+//! [`order`], [`forks`], [`error`].
 //! [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
@@ -19,6 +19,7 @@ pub mod declare;
 pub mod dir;
 pub mod doctor;
 pub mod error;
+pub mod forks;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

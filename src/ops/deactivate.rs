@@ -10,7 +10,7 @@ use super::callouts::around;
 use super::wishes::forget;
 use super::{Action, Context};
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Definition, Device, Nodes, StartMode};
+use crate::model::{Definition, Device, Holder, Nodes, StartMode};
 use crate::store::{Location, Lock};
 use crate::sysfs::{Claim, Holders, holders_line};
 
@@ -138,10 +138,20 @@ pub fn clear_unfinished(context: &Context<'_>, uuid: Uuid) -> Result<()> {
     }
 }
 
-/// Fails where somebody holds the device, as removing it would; changes nothing.
+/// Fails where somebody holds the device, as removing it would; changes nothing. Call it without the
+/// lock of its parent.
 ///
 /// # Errors
 /// [`Kind::InUse`], naming the holders.
+pub fn foresee_held(context: &Context<'_>, device: &Device) -> Result<()> {
+    let mut held = held_among(context, std::iter::once(device))?;
+    held.remove(&device.uuid).map_or(Ok(()), Err)
+}
+
+/// As [`foresee_held`], with the lock.
+///
+/// # Errors
+/// As there.
 pub fn refuse_held(context: &Context<'_>, device: &Device) -> Result<()> {
     match held(context, device)? {
         None => Ok(()),
@@ -162,7 +172,8 @@ pub fn held(context: &Context<'_>, device: &Device) -> Result<Option<Error>> {
     Ok((!holders.found.is_empty()).then(|| in_use(device, &holders, &nodes)))
 }
 
-/// The errors for those of these devices that somebody holds, by UUID.
+/// The errors for those of these devices that somebody holds, by UUID. Call it without a lock of
+/// theirs.
 ///
 /// # Errors
 /// It cannot be told who holds them.
@@ -180,12 +191,40 @@ pub fn held_among<'d>(
     let mut held = HashMap::new();
     for ((device, nodes), mut holders) in looked_at.iter().zip(holders) {
         retain_others(&mut holders);
+        if holders.found.iter().any(is_named_as_we_are) {
+            holders = once_settled(context, device, nodes, holders)?;
+        }
         if !holders.found.is_empty() {
             let error = in_use(device, &holders, nodes).hint(HOW_TO_WAIT);
             held.insert(device.uuid, error);
         }
     }
     Ok(held)
+}
+
+/// Whether a process has a name that this program is run under. It proves nothing.
+fn is_named_as_we_are(holder: &Holder) -> bool {
+    ["vgpuctl", "mdevctl", "lsmdev"].contains(&holder.command.as_str())
+}
+
+/// Another process of this program that removes the device opens its group, for a moment and under
+/// the lock. Who still has it open once that lock is ours is no such process.
+fn once_settled(
+    context: &Context<'_>,
+    device: &Device,
+    nodes: &Nodes,
+    before: Holders,
+) -> Result<Holders> {
+    match context.store.lock(&device.parent) {
+        Ok(_lock) => other_holders(context, nodes),
+        Err(error) => {
+            log::debug!(
+                "{error}: who holds {} is not looked at again",
+                device.name()
+            );
+            Ok(before)
+        }
+    }
 }
 
 fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Holders> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::deactivate::{patiently, refuse_held, take_away, take_away_for_good};
+use super::deactivate::{foresee_held, patiently, take_away, take_away_for_good};
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Result, Warnings, or_warn};
@@ -39,7 +39,7 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
             return Ok(change(context, &target, Effect::Already("inactive")));
         };
         if request.dry_run {
-            refuse_held(context, device)?;
+            foresee_held(context, device)?;
             return Ok(change(context, &target, Effect::Planned(Action::Stop)));
         }
         let before = change(context, &target, Effect::Done(Action::Stop));
@@ -63,7 +63,7 @@ pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
         };
         if request.dry_run {
             if let Some(device) = &target.device {
-                refuse_held(context, device)?;
+                foresee_held(context, device)?;
             }
             return Ok(change(context, &target, Effect::Planned(Action::Remove)));
         }

@@ -16,6 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, read, write};
 
 use super::interrupt::Running;
+use crate::forks::forking;
 
 /// What is kept of each of a script's outputs; the rest is read and dropped.
 pub(super) const MOST_OUTPUT: usize = 1 << 20;
@@ -67,7 +68,8 @@ pub(super) fn run<A: AsRef<OsStr>>(
 ) -> nix::Result<Ended> {
     let deadline = Instant::now().checked_add(limit);
     let running = Running::begin();
-    let mut child = Command::new(script)
+    let mut command = Command::new(script);
+    command
         .args(args)
         .process_group(0)
         .stdin(Stdio::piped())
@@ -75,9 +77,8 @@ pub(super) fn run<A: AsRef<OsStr>>(
             Output::Kept => Stdio::piped(),
             Output::Dropped => Stdio::null(),
         })
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(errno_of)?;
+        .stderr(Stdio::piped());
+    let mut child = forking(|| command.spawn()).map_err(errno_of)?;
     let group = group_of(&child);
     let mut talk = Talk::with(&mut child, input);
     let outcome = talk

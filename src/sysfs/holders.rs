@@ -3,18 +3,16 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 
 use log::debug;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, readlinkat};
-use nix::sys::stat::Mode;
+use nix::fcntl::readlinkat;
 
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::host::Host;
 use crate::model::{Holder, Nodes};
 use crate::order::Order as _;
@@ -171,35 +169,6 @@ fn vm_name(arguments: &[u8]) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// What came of trying to hold a device's VFIO group, which only one process can have open.
-#[derive(Debug)]
-pub enum Claim {
-    /// Nobody can open the device while this is kept.
-    Held(OwnedFd),
-    /// The device has no group node to hold.
-    NoNode,
-    /// Somebody has it open.
-    Busy,
-}
-
-/// Opens the device's VFIO group so that nobody else can. Holding a group alone, without opening
-/// the device in it, does not block the device's removal (observed on 6.1).
-pub fn claim(nodes: &Nodes) -> Result<Claim> {
-    let Some(group) = &nodes.group else {
-        return Ok(Claim::NoNode);
-    };
-    match open(group, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
-        Ok(file) => Ok(Claim::Held(file)),
-        Err(Errno::EBUSY) => Ok(Claim::Busy),
-        Err(Errno::ENOENT | Errno::ENXIO | Errno::ENODEV) => Ok(Claim::NoNode),
-        Err(errno) => Err(Error::system(
-            "cannot tell whether the device is in use",
-            group,
-            errno,
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,15 +236,5 @@ mod tests {
         for arguments in [&b""[..], b"cat\0file\0", b"qemu\0-name", b"qemu\0-name\0\0"] {
             assert_eq!(vm_name(arguments), None);
         }
-    }
-
-    #[test]
-    fn a_node_that_is_not_there_cannot_be_held() {
-        let root = tempfile::tempdir().unwrap();
-        let host = Host::new(root.path());
-        assert!(matches!(claim(&nodes(&host)), Ok(Claim::NoNode)));
-        fs::create_dir_all(root.path().join("dev/vfio")).unwrap();
-        fs::write(host.vfio_group("12"), "").unwrap();
-        assert!(matches!(claim(&nodes(&host)), Ok(Claim::Held(_))));
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::blocking::{self, Outcome};
 use super::type_files::{KnownTypes, TypeFiles};
-use super::{Beside, Claim, Framework, PciIdentity, attr, holders, nodes, pci};
+use super::{Beside, Claim, Framework, PciIdentity, attr, claim, nodes, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
@@ -227,7 +227,7 @@ impl Framework for Mdev<'_> {
     }
 
     fn claim(&self, nodes: &Nodes) -> Result<Claim> {
-        holders::claim(nodes)
+        claim::claim(nodes)
     }
 
     fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<Device> {

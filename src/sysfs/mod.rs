@@ -6,6 +6,7 @@
 mod attr;
 mod blocking;
 mod card;
+mod claim;
 mod driver;
 mod events;
 mod framework;
@@ -31,9 +32,10 @@ use crate::model::{
 use crate::order::Order as _;
 
 pub use card::Cards;
+pub use claim::Claim;
 pub use events::{Uevent, Uevents};
 pub use framework::{Beside, Framework};
-pub use holders::{Claim, Holders};
+pub use holders::Holders;
 pub use observed::Observed;
 pub use pci::PciIdentity;
 pub use sriov::SriovGpu;

@@ -256,8 +256,20 @@ pub struct HeldOpen(Child);
 impl HeldOpen {
     /// Opens `path` for reading and writing in a process of that name.
     pub fn open(path: &Path, command_line: &str) -> HeldOpen {
+        Self::open_by(Path::new("bash"), path, command_line)
+    }
+
+    /// As [`HeldOpen::open`]; `/proc` tells `name` of the process.
+    pub fn open_as(name: &str, path: &Path) -> HeldOpen {
+        let folder = tempfile::tempdir().unwrap();
+        let shell = folder.path().join(name);
+        std::os::unix::fs::symlink("/bin/bash", &shell).unwrap();
+        Self::open_by(&shell, path, "")
+    }
+
+    fn open_by(shell: &Path, path: &Path, command_line: &str) -> HeldOpen {
         let script = format!("exec 7<>'{}' && echo held && read -r _", path.display());
-        let mut child = Command::new("bash")
+        let mut child = Command::new(shell)
             .args(["-c", &script])
             .args(command_line.split_whitespace())
             .stdin(Stdio::piped())

@@ -7,6 +7,7 @@ mod bad_definitions;
 mod bad_types;
 mod boot_switch;
 mod capacity;
+mod claims;
 mod completions;
 mod concurrency;
 mod crash;

@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Explanation, PORTION, told};
 use crate::error::{Error, Kind, Result};
+use crate::forks::forking;
 use crate::nvidia::messages::Listener;
 use crate::ops::{Answer, Context};
 
@@ -69,14 +70,14 @@ fn listen(
     limit: Duration,
     listener: &mut Listener,
 ) -> Result<Option<Error>> {
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| unstartable(program, &error))?;
+        .stderr(Stdio::null());
+    let mut child = forking(|| command.spawn()).map_err(|error| unstartable(program, &error))?;
     let deadline = Instant::now() + limit;
     let outcome = match child.stdout.take() {
         Some(pipe) => hear(pipe, deadline, listener),
