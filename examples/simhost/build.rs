@@ -217,10 +217,10 @@ pub fn untake(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
     sys.remove(&format!("bus/pci/drivers/{driver}/{}", parent.id));
 }
 
-/// The parent's driver registers it; a GPU with VFs is only bound.
+/// The parent's driver registers it; a GPU with VFs, and one that is no parent, is only bound.
 pub fn attach(sys: &mut Tree, parent: &ParentSpec) {
     bind(sys, parent);
-    if parent.sriov.is_some() {
+    if parent.sriov.is_some() || !parent.registers {
         return;
     }
     let path = &parent.path;

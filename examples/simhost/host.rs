@@ -233,8 +233,13 @@ impl Host {
                 }
             }
             Rule::Pool(size) => {
-                let used: u32 = self.devices_of(parent).map(|(_, d)| d.weight).sum();
-                size.saturating_sub(used) / this.weight
+                let used: u32 = self.weights_on(spec.gpu()).iter().sum();
+                let left = size.saturating_sub(used) / this.weight;
+                match (spec.physfn.is_some(), self.has_vgpu(parent)) {
+                    (true, true) => 0,
+                    (true, false) => left.min(1),
+                    (false, _) => left,
+                }
             }
         })
     }

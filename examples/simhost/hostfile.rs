@@ -42,6 +42,8 @@ pub struct ParentSpec {
     pub attached: bool,
     /// Has it `mdev_supported_types`?
     pub supported_types: bool,
+    /// Does its driver register it? Otherwise that only has the function.
+    pub registers: bool,
     /// Its virtual functions, if it has some; then it is no parent itself.
     pub sriov: Option<Sriov>,
     /// The GPU that it is a virtual function of.
@@ -148,6 +150,8 @@ struct RawParent {
     attached: bool,
     #[serde(default = "yes")]
     supported_types: bool,
+    #[serde(default = "yes")]
+    registers: bool,
     vfs: Option<u16>,
     #[serde(default)]
     enabled_vfs: u16,
@@ -201,7 +205,8 @@ pub fn parse(text: &str) -> Result<HostFile, String> {
             parents.push(entry.resolve(id)?);
         }
     }
-    if !raw.mdev && !parents.iter().all(ParentSpec::is_vendor_specific) {
+    let needs_mdev = |p: &ParentSpec| p.registers && !p.is_vendor_specific();
+    if !raw.mdev && parents.iter().any(needs_mdev) {
         return Err("mdev = false leaves no place for parents".to_owned());
     }
     Ok(HostFile {
@@ -229,6 +234,7 @@ impl RawParent {
         let rule = match (self.pool, &card) {
             (Some(size), _) => Rule::Pool(size),
             (None, Some(_)) => Rule::OneSize,
+            (None, None) if !self.registers => Rule::Pool(0),
             (None, None) => return Err(format!("parent {id} needs a card or a pool")),
         };
         let full = match (&self.full, &card) {
@@ -270,6 +276,7 @@ impl RawParent {
             types,
             attached: self.attached,
             supported_types: self.supported_types,
+            registers: self.registers,
             sriov,
             physfn: None,
         })

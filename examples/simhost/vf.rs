@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::ap::unsigned;
 use crate::host::{Host, params_kept};
-use crate::hostfile::TypeSpec;
+use crate::hostfile::{Rule, TypeSpec};
 use crate::state::Ticket;
 
 /// A file of `nvidia/`.
@@ -175,7 +175,11 @@ impl Host {
             return Err(Errno::EIO);
         }
         let gpu = spec.physfn.as_deref().ok_or(Errno::ENODEV)?;
-        let place = self.free_place(gpu, found.weight, found.max);
+        let place = match spec.rule {
+            Rule::OneSize => self.free_place(gpu, found.weight, found.max),
+            // Where GPU instances lie is not known.
+            Rule::Pool(_) => Some(0),
+        };
         let current = Current {
             id: number,
             weight: found.weight,

@@ -4,6 +4,7 @@ mod card_table;
 mod cards;
 mod details;
 pub mod messages;
+mod mig;
 mod name;
 pub mod params;
 mod placement;
@@ -12,9 +13,11 @@ mod size;
 
 pub use cards::{Card, NVIDIA, Outlook, Standing, Unlock, card, standing, unlocks_as};
 pub use details::TypeDetails;
+pub use mig::{Share, instances_left};
 pub use name::TypeName;
 pub use placement::{
-    Bounds, Held, Placement, Queue, Room, choose, framebuffer_needed, has_other_size, hold_line,
+    Bounds, Held, Placement, Queue, Room, choose, clashes, framebuffer_needed, has_other_size,
+    hold_line,
     holdings, too_full, too_full_of_several, why_no_room,
 };
 pub use series::Series;

@@ -6,6 +6,9 @@ use super::Series;
 /// what a MIG slice has or lacks (media engines, graphics).
 const SUFFIXES: [&str; 5] = ["4", "ME", "NOME", "MEALL", "GFX"];
 
+/// No GPU is cut into more slices; a larger number belongs to the GPU's name.
+const MOST_SLICES: u32 = 7;
+
 /// What the names of gaming types have in common, which end in the size.
 const GAMING_WORDS: [&str; 3] = ["GTX", "RTX", "GeForce"];
 
@@ -47,7 +50,10 @@ impl TypeName {
             text => Some(*SUFFIXES.iter().find(|known| **known == text)?),
         };
         let (gpu, slices) = match gpu.rsplit_once('-') {
-            Some((gpu, count)) if is_number(count) => (gpu, Some(count.parse().ok()?)),
+            Some((short, count)) if is_number(count) => match count.parse().ok()? {
+                count @ 1..=MOST_SLICES => (short, Some(count)),
+                _ => (gpu, None),
+            },
             _ => (gpu, None),
         };
         is_gpu(gpu).then(|| TypeName {
@@ -57,6 +63,16 @@ impl TypeName {
             series,
             suffix,
         })
+    }
+
+    /// Whether each of its vGPUs has a GPU instance (MIG) of its own.
+    pub fn is_mig(&self) -> bool {
+        self.slices.is_some()
+    }
+
+    /// Whether it has the media engines of a GPU that is cut into instances: one instance does.
+    pub fn has_media_engines(&self) -> bool {
+        self.is_mig() && matches!(self.suffix, Some("ME" | "MEALL"))
     }
 
     /// Whether CUDA and OpenCL programs run on it; `None` where NVIDIA does not say. On Maxwell
@@ -102,7 +118,7 @@ mod tests {
         Option<&'static str>,
     );
 
-    const NAMES: [(&str, Parts); 24] = [
+    const NAMES: [(&str, Parts); 26] = [
         ("GRID P4-1Q", ("P4", None, 1024, "Q", None)),
         ("P4-1Q", ("P4", None, 1024, "Q", None)),
         ("GRID P40-24A", ("P40", None, 24576, "A", None)),
@@ -130,6 +146,8 @@ mod tests {
             ("H100", Some(1), 10240, "C", Some("MEALL")),
         ),
         ("DC-1-24QGFX", ("DC", Some(1), 24576, "Q", Some("GFX"))),
+        ("H100XM-1-10C", ("H100XM", Some(1), 10240, "C", None)),
+        ("NVIDIA RTX-5000-8Q", ("RTX-5000", None, 8192, "Q", None)),
         ("NVIDIA DC-24QGFX", ("DC", None, 24576, "Q", Some("GFX"))),
         (
             "NVIDIA RTX Pro 6000 Blackwell DC-4-96Q",

@@ -2,12 +2,12 @@
 //!
 //! NVIDIA's rule (vGPU user guide): all vGPUs of one physical GPU have the same framebuffer size, of
 //! whatever series, and are never more than the type's `max_instance`. Types whose size is not known
-//! have no such rule.
+//! have no such rule, nor have MIG-backed ones, which are instances of the GPU.
 
 use crate::model::VgpuType;
 use crate::order::Order as _;
 
-use super::size;
+use super::{Share, instances_left, size};
 
 /// How many instances of one type are active on a GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,13 @@ impl Bounds {
 /// GPU serves one framebuffer size at a time, and this type needs 4 GiB".
 pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> String {
     if held.is_empty() {
-        return "holds nothing, yet its driver offers no instance of this type".to_owned();
+        let none = "holds nothing, yet its driver offers no instance of this type";
+        return match Share::of(wanted) {
+            Share::Instance => format!(
+                "{none}, which needs MIG mode and a GPU instance of its profile (nvidia-smi mig)"
+            ),
+            _ => none.to_owned(),
+        };
     }
     format!("holds {}", too_full(held, wanted, bounds))
 }
@@ -88,16 +94,25 @@ pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> Str
 /// The same of one that holds something, without the verb.
 pub fn too_full(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> String {
     let held_line = hold_line(held);
-    match framebuffer(wanted) {
-        Some(mib) if has_other_size(held, mib) => format!(
+    match Share::of(wanted) {
+        Share::Size(mib) if has_other_size(held, wanted) => format!(
             "{held_line}; a GPU serves one framebuffer size at a time, and this type needs {}",
             size(mib)
         ),
+        Share::Size(_) if clashes(held, wanted) => format!(
+            "{held_line}; a GPU in MIG mode serves MIG-backed types only, and this type is none"
+        ),
+        Share::Instance if clashes(held, wanted) => format!(
+            "{held_line}; this type is MIG-backed, and a GPU in MIG mode serves such types only"
+        ),
         _ if bounds.has_no_function_left(held) => no_function_left(&held_line, bounds),
-        None => held_line,
-        Some(_) if bounds.has_no_room(held, wanted) => format!("{held_line}, as many as fit"),
+        Share::Unknown => held_line,
+        Share::Instance => format!("{held_line}, which leaves no GPU instance for this type"),
+        Share::Size(_) if bounds.has_no_room(held, wanted) => {
+            format!("{held_line}, as many as fit")
+        }
         // Whatever the reason is, it is not the number.
-        Some(_) => format!("{held_line}, and its driver offers no more of this type now"),
+        Share::Size(_) => format!("{held_line}, and its driver offers no more of this type now"),
     }
 }
 
@@ -120,11 +135,19 @@ fn no_function_left(held_line: &str, bounds: &Bounds) -> String {
     }
 }
 
-/// Whether something of another framebuffer size is held.
-pub fn has_other_size(held: &[Held<'_>], framebuffer_mib: u64) -> bool {
+/// Whether something of another framebuffer size is held, where all have to have the same.
+pub fn has_other_size(held: &[Held<'_>], wanted: &VgpuType) -> bool {
+    let wanted = Share::of(wanted);
     held.iter()
-        .filter_map(|held| framebuffer(held.vgpu_type))
-        .any(|mib| mib != framebuffer_mib)
+        .any(|held| Share::of(held.vgpu_type).is_other_size(wanted))
+}
+
+/// Whether something is held that does not go with this type: of another size, or MIG-backed where
+/// this type is not, or the other way round.
+pub fn clashes(held: &[Held<'_>], wanted: &VgpuType) -> bool {
+    let wanted = Share::of(wanted);
+    held.iter()
+        .any(|held| Share::of(held.vgpu_type).clashes(wanted))
 }
 
 fn framebuffer(vgpu_type: &VgpuType) -> Option<u64> {
@@ -153,6 +176,8 @@ pub enum Placement {
 pub struct Room {
     /// vGPUs of whatever type that are on it.
     pub taken: u32,
+    /// Those of them that count towards the most instances of the type.
+    pub alike: u32,
     /// Instances of the type that it can still take; `None` where it does not say.
     pub free: Option<u32>,
 }
@@ -207,7 +232,7 @@ impl<'a> Queue<'a> {
         // Newer drivers can be told to serve several sizes at once, and then offer them.
         let serves_several_sizes = types.iter().any(|vgpu_type| {
             vgpu_type.at_least > 0
-                && framebuffer(vgpu_type).is_some_and(|mib| has_other_size(&held, mib))
+                && has_other_size(&held, vgpu_type)
         });
         Queue {
             held: active,
@@ -229,25 +254,37 @@ impl<'a> Queue<'a> {
     /// # Errors
     /// Why there is none, as [`why_no_room`] says it.
     pub fn admit(&mut self, wanted: &'a VgpuType, free: Option<u32>) -> Result<(), String> {
-        let size = framebuffer(wanted);
-        let shares = |other: &&&VgpuType| match (size, framebuffer(other)) {
-            (Some(_), Some(_)) => true,
+        let share = Share::of(wanted);
+        let shares = |other: &&&VgpuType| match (share, Share::of(other)) {
+            (Share::Size(_), Share::Size(_)) => true,
             _ => other.id == wanted.id,
         };
         let taken = self.admitted.iter().filter(shares).count();
         let is_full = free.is_some_and(|free| usize::try_from(free).is_ok_and(|f| f <= taken));
         let admitted = holdings(self.admitted.iter().copied());
-        let is_of_other_size = size.is_some_and(|mib| has_other_size(&admitted, mib));
+        let is_of_other_size = has_other_size(&admitted, wanted);
         if is_full && is_of_other_size && self.serves_several_sizes {
             let too_full = too_full_of_several(&self.holdings(), &self.bounds);
             return Err(format!("holds {too_full}"));
         }
-        if is_full || (is_of_other_size && !self.serves_several_sizes) {
+        let is_out_of_place = match self.serves_several_sizes {
+            true => clashes(&admitted, wanted) && !is_of_other_size,
+            false => clashes(&admitted, wanted),
+        };
+        if is_full || is_out_of_place || self.has_no_instance_left(wanted, free) {
             return Err(why_no_room(&self.holdings(), wanted, &self.bounds));
         }
         self.held.push(wanted);
         self.admitted.push(wanted);
         Ok(())
+    }
+
+    /// Whether instances of other types surely take what a MIG-backed one would need; of its own
+    /// type, who says how many are free knows better.
+    fn has_no_instance_left(&self, wanted: &VgpuType, free: Option<u32>) -> bool {
+        let is_other = |one: &&VgpuType| one.id != wanted.id;
+        let is_told = free.is_some() && !self.admitted.iter().any(is_other);
+        !is_told && instances_left(&self.holdings(), wanted, None) == Some(0)
     }
 
     /// What it holds after all that were let in.
@@ -355,7 +392,11 @@ mod tests {
 
     #[test]
     fn the_choice_is_predictable() {
-        let room = |taken, free| Room { taken, free };
+        let room = |taken, free| Room {
+            taken,
+            alike: taken,
+            free,
+        };
         let table = [
             // Idle GPUs alike: the first.
             (vec![room(0, Some(8)), room(0, Some(8))], Some(0), Some(0)),
@@ -388,6 +429,7 @@ mod tests {
             let taken = u32::try_from(held.len()).unwrap();
             Room {
                 taken,
+                alike: taken,
                 free: Some(if is_other { 0 } else { 8 / size - taken }),
             }
         }

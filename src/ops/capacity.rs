@@ -9,7 +9,7 @@ use super::limits::{Ceiling, bounds, ceiling};
 use super::place::{by_gpu, room_on_gpu};
 use crate::error::{Error, Kind};
 use crate::model::{Device, Parent, ParentId, Seat, VgpuType};
-use crate::nvidia::{has_other_size, holdings, why_no_room};
+use crate::nvidia::{clashes, holdings, why_no_room};
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
 /// says what is in the way on each parent, and which other parent has room. `spoken` are the functions
@@ -138,12 +138,10 @@ fn look(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Look {
     let types = framework.types(parent, &mut Vec::new()).unwrap_or_default();
     let unlisted = unlisted_types(context, &active, &types);
     let held = holdings(types_of(&active, &types).into_iter().chain(&unlisted));
-    let size = offer.vgpu_type.framebuffer_mib();
-    let is_of_other_size = size.is_some_and(|mib| has_other_size(&held, mib));
     let bounds = bounds(context, &offer.parent);
     Look::Full(Full {
         line: format!("{gpu} {}", why_no_room(&held, &offer.vgpu_type, &bounds)),
-        way_out: match is_of_other_size {
+        way_out: match clashes(&held, &offer.vgpu_type) {
             true => {
                 format!(": remove those first (vgpuctl list --active --parent {gpu})")
             }

@@ -157,7 +157,7 @@ fn mix_hint(
     held: &[Held<'_>],
     wanted: &VgpuType,
 ) -> Option<String> {
-    let is_of_other_size = has_other_size(held, wanted.framebuffer_mib()?);
+    let is_of_other_size = has_other_size(held, wanted);
     (is_of_other_size && parent.framework == FrameworkKind::Vfio)
         .then(|| format!("or {}", mixing_hint(context, parent.gpu())))
 }

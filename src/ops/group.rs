@@ -2,6 +2,7 @@
 
 use super::types::ParentTypes;
 use crate::model::{Device, VgpuType};
+use crate::nvidia::Share;
 use crate::order::Order as _;
 
 /// Puts the types of a GPU's functions together. What is free on the GPU is what its functions can
@@ -42,9 +43,13 @@ impl ParentTypes {
         let on_gpu = devices
             .iter()
             .filter(|d| self.functions.contains(&d.parent));
-        let active = u32::try_from(on_gpu.count()).unwrap_or(u32::MAX);
+        let on_gpu: Vec<&Device> = on_gpu.collect();
         for vgpu_type in &mut self.types {
             let most = vgpu_type.details().map(|details| details.max_instances);
+            // All of one size count together, whatever their series; instances each for itself.
+            let is_told_apart = Share::of(vgpu_type) == Share::Instance;
+            let counts = |d: &&&Device| !is_told_apart || d.type_id == vgpu_type.id;
+            let active = u32::try_from(on_gpu.iter().filter(counts).count()).unwrap_or(u32::MAX);
             let left = most.map_or(u32::MAX, |most| most.saturating_sub(active));
             vgpu_type.available = vgpu_type.available.map(|free| free.min(left));
             vgpu_type.at_least = vgpu_type.at_least.min(left);

@@ -6,7 +6,10 @@ use super::capacity::{active_on, types_of};
 use super::choose::Offer;
 use super::functions::Spoken;
 use crate::model::{FrameworkKind, Parent, ParentId, VgpuType};
-use crate::nvidia::{Bounds, Held, Standing, card, framebuffer_needed, holdings, size, standing};
+use crate::nvidia::{
+    Bounds, Held, Share, Standing, card, framebuffer_needed, hold_line, holdings, instances_left,
+    size, standing,
+};
 use crate::store::Sizes;
 
 /// Bounds from above, as far as they are known: no more than so many functions, and than the card's
@@ -48,18 +51,28 @@ impl Limits {
 
     /// How many of a type fit on the GPU while it holds nothing else.
     pub fn most(&self, vgpu_type: &VgpuType) -> Option<u32> {
-        let by_memory = vgpu_type.framebuffer_mib().and_then(|mib| {
-            let fit = self.memory_mib?.checked_div(mib)?;
-            u32::try_from(fit).ok()
-        });
-        [self.functions, by_memory].into_iter().flatten().min()
+        let fit = match Share::of(vgpu_type) {
+            Share::Instance => instances_left(&[], vgpu_type, self.memory_mib),
+            Share::Size(mib) => self
+                .memory_mib
+                .and_then(|all| all.checked_div(mib))
+                .and_then(|fit| u32::try_from(fit).ok()),
+            Share::Unknown => None,
+        };
+        [self.functions, fit].into_iter().flatten().min()
     }
 
     /// Nothing, where one more of a type beside these is surely too much.
     pub fn beside(&self, held: &[Held<'_>], vgpu_type: &VgpuType) -> Option<u32> {
-        let needed = framebuffer_needed(held) + vgpu_type.framebuffer_mib().unwrap_or_default();
+        let is_too_much = match Share::of(vgpu_type) {
+            Share::Instance => instances_left(held, vgpu_type, self.memory_mib) == Some(0),
+            _ => {
+                let own = vgpu_type.framebuffer_mib().unwrap_or_default();
+                let needed = framebuffer_needed(held) + own;
+                self.memory_mib.is_some_and(|memory| needed > memory)
+            }
+        };
         let count: usize = held.iter().map(|held| held.count).sum();
-        let is_too_much = self.memory_mib.is_some_and(|memory| needed > memory);
         let all_taken = self
             .functions
             .is_some_and(|most| usize::try_from(most).is_ok_and(|most| count >= most));
@@ -108,7 +121,21 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<
             why: format!("has {all} virtual functions{gone}"),
         }
     });
-    let by_memory = vgpu_type.framebuffer_mib().and_then(|mib| {
+    let by_instances = instances_left(&held, vgpu_type, limits.memory_mib).map(|most| Ceiling {
+        most,
+        why: match held.is_empty() {
+            true => "can be cut into no more GPU instances of this kind".to_owned(),
+            false => format!(
+                "holds {}, beside which it can be cut into no more GPU instances of this kind",
+                hold_line(&held)
+            ),
+        },
+    });
+    let size_of_all = match Share::of(vgpu_type) {
+        Share::Size(mib) => Some(mib),
+        Share::Instance | Share::Unknown => None,
+    };
+    let by_memory = size_of_all.and_then(|mib| {
         let all = limits.memory_mib.filter(|_| is_its_own(context, parent))?;
         let taken = framebuffer_needed(&held);
         let most = all.saturating_sub(taken).checked_div(mib)?;
@@ -125,8 +152,10 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<
             },
         })
     });
-    let both = [by_functions, by_memory].into_iter().flatten();
-    both.min_by_key(|ceiling| ceiling.most)
+    let all = [by_functions, by_instances, by_memory];
+    all.into_iter()
+        .flatten()
+        .min_by_key(|ceiling| ceiling.most)
 }
 
 /// Whether a card's types are those that its memory was made for.

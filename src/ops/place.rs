@@ -8,7 +8,7 @@ use super::functions::{Spoken, needs_function};
 use super::limits::ceiling;
 use crate::error::{Kind, Result};
 use crate::model::{Parent, ParentId};
-use crate::nvidia::{Placement, Room, choose};
+use crate::nvidia::{Placement, Room, Share, choose};
 
 /// What each of the offers has left, as the kernel says now. Functions that are kept for others than
 /// `own` have nothing.
@@ -32,9 +32,11 @@ pub fn rooms(
         .iter()
         .map(|device| context.kernel.gpu_of(&device.parent))
         .collect();
-    let taken = |parent: &Parent| {
-        let here = gpus.iter().filter(|gpu| *gpu == parent.gpu());
-        u32::try_from(here.count()).unwrap_or(u32::MAX)
+    let on_gpu = |parent: &Parent| {
+        let here = devices.iter().zip(&gpus);
+        here.filter(|(_, gpu)| *gpu == parent.gpu())
+            .map(|(device, _)| device)
+            .collect::<Vec<_>>()
     };
     let room = |offer: &&Offer| {
         let (parent, id) = (&offer.parent.id, &offer.vgpu_type.id);
@@ -49,8 +51,18 @@ pub fn rooms(
             Some(0) => free,
             _ => without_kept(context, offer, spoken, own, free)?,
         };
-        let taken = taken(&offer.parent);
-        Ok(Room { taken, free })
+        let taken = on_gpu(&offer.parent);
+        let alike = taken.iter().filter(|device| device.type_id == *id);
+        let alike = match Share::of(&offer.vgpu_type) {
+            Share::Instance => alike.count(),
+            Share::Size(_) | Share::Unknown => taken.len(),
+        };
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(Room {
+            taken: number(taken.len()),
+            alike: number(alike),
+            free,
+        })
     };
     offers.iter().map(room).collect()
 }
@@ -118,6 +130,7 @@ pub fn foresee<'o>(
         for (room, offer) in rooms.iter_mut().zip(offers) {
             if offer.parent.gpu() == offers[at].parent.gpu() {
                 room.taken = room.taken.saturating_add(1);
+                room.alike = room.alike.saturating_add(1);
                 close_if_full(room, offer);
             }
         }
@@ -140,7 +153,7 @@ fn close_at_ceilings(rooms: &mut [Room], ceilings: &[Option<u32>]) {
 fn close_if_full(room: &mut Room, offer: &Offer) {
     let details = offer.vgpu_type.details();
     let most = details.filter(|_| offer.parent.gpu.is_some());
-    if most.is_some_and(|details| details.max_instances <= room.taken) {
+    if most.is_some_and(|details| details.max_instances <= room.alike) {
         room.free = Some(0);
     }
 }

@@ -37,6 +37,7 @@ mod list;
 mod main_job;
 mod metrics;
 mod metrics_prometheus;
+mod mig;
 mod modify;
 mod odd_names;
 mod options;

@@ -3,7 +3,7 @@
 
 use super::place::{Demand, Placed, Rank, in_order, place};
 use super::space::Space;
-use crate::nvidia::Placement;
+use crate::nvidia::{Placement, Share};
 use crate::order::Order as _;
 
 /// How much work a search may be: vGPUs times GPUs, each time they are placed.
@@ -93,7 +93,7 @@ fn other_sizes<'s, 'w>(
     spaces: &'s [Space<'w>],
     demands: &'s [Demand],
 ) -> impl Iterator<Item = (Placed, Vec<Space<'w>>)> + use<'s, 'w> {
-    let choices: Vec<(usize, Vec<u64>)> = (0..spaces.len())
+    let choices: Vec<(usize, Vec<Share>)> = (0..spaces.len())
         .filter(|gpu| spaces[*gpu].is_idle() && !spaces[*gpu].gpu().mixes_sizes)
         .map(|gpu| (gpu, sizes_for(spaces, demands, gpu)))
         .filter(|(_, sizes)| sizes.len() > 1)
@@ -111,19 +111,20 @@ fn other_sizes<'s, 'w>(
     (0..tries).map(move |mut number| {
         let mut tried = spaces.to_vec();
         for (gpu, sizes) in &choices {
-            tried[*gpu].only_size = Some(sizes[number % sizes.len()]);
+            tried[*gpu].only = Some(sizes[number % sizes.len()]);
             number /= sizes.len();
         }
         place(&tried, &packed)
     })
 }
 
-fn sizes_for(spaces: &[Space<'_>], demands: &[Demand], gpu: usize) -> Vec<u64> {
+fn sizes_for(spaces: &[Space<'_>], demands: &[Demand], gpu: usize) -> Vec<Share> {
     let asked = demands.iter().filter(must).flat_map(|d| &d.gpus);
     let here = asked.filter(|(at, _)| *at == gpu);
     let types = &spaces[gpu].gpu().types;
-    let mut sizes: Vec<u64> = here
-        .filter_map(|(_, at)| types[*at].framebuffer_mib())
+    let mut sizes: Vec<Share> = here
+        .map(|(_, at)| Share::of(&types[*at]))
+        .filter(|share| *share != Share::Unknown)
         .collect();
     sizes.sort_unstable();
     sizes.dedup();

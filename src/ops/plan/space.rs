@@ -4,8 +4,8 @@ use super::observe::Gpu;
 use crate::error::Error;
 use crate::model::VgpuType;
 use crate::nvidia::{
-    Bounds, Held, Room, has_other_size, hold_line, holdings, too_full, too_full_of_several,
-    why_no_room,
+    Bounds, Held, Room, Share, clashes, has_other_size, hold_line, holdings, instances_left,
+    too_full, too_full_of_several, why_no_room,
 };
 use crate::ops::cautions::memory_caution;
 
@@ -13,16 +13,16 @@ use crate::ops::cautions::memory_caution;
 #[derive(Clone)]
 pub struct Space<'w> {
     gpu: &'w Gpu,
-    /// The framebuffer of each type and its most instances, understood once.
-    sizes: Vec<Option<u64>>,
+    /// What each type's size means to others, and its most instances, understood once.
+    shares: Vec<Share>,
     most: Vec<Option<u32>>,
     stays: Vec<u32>,
     leaves: Vec<u32>,
     comes: Vec<u32>,
     /// Functions that are kept for what is only defined, and not of this plan.
     kept: u32,
-    /// The only framebuffer size that may come, where that was decided.
-    pub only_size: Option<u64>,
+    /// What alone may come, where that was decided: one framebuffer size, or instances.
+    pub only: Option<Share>,
 }
 
 impl<'w> Space<'w> {
@@ -32,13 +32,13 @@ impl<'w> Space<'w> {
         let types = gpu.types.iter();
         Space {
             gpu,
-            sizes: types.clone().map(VgpuType::framebuffer_mib).collect(),
+            shares: types.clone().map(Share::of).collect(),
             most: types.map(|vgpu_type| most(gpu, vgpu_type)).collect(),
             stays: none.clone(),
             leaves: none.clone(),
             comes: none,
             kept: 0,
-            only_size: None,
+            only: None,
         }
     }
 
@@ -94,7 +94,10 @@ impl<'w> Space<'w> {
             memory_mib: self.gpu.memory_mib,
             functions: self.gpu.seats,
         };
-        match (held.is_empty(), self.has_several_sizes()) {
+        let is_of_several = self.has_several_sizes()
+            && matches!(self.shares[at], Share::Size(_))
+            && (has_other_size(&held, wanted) || !clashes(&held, wanted));
+        match (held.is_empty(), is_of_several) {
             (true, _) => why_no_room(&held, wanted, &bounds),
             (false, true) => format!("{verb} {}", too_full_of_several(&held, &bounds)),
             (false, false) => format!("{verb} {}", too_full(&held, wanted, &bounds)),
@@ -103,7 +106,7 @@ impl<'w> Space<'w> {
 
     /// What would let it have a type of this size too, where that is what is in the way.
     pub fn how_to_mix(&self, at: usize) -> Option<&str> {
-        let is_of_other_size = has_other_size(&self.holdings(), self.sizes[at]?);
+        let is_of_other_size = has_other_size(&self.holdings(), &self.gpu.types[at]);
         let how = self.gpu.how_to_mix.as_deref();
         how.filter(|_| is_of_other_size && !self.has_several_sizes())
     }
@@ -128,6 +131,7 @@ impl<'w> Space<'w> {
     pub fn room(&self, at: usize) -> Room {
         Room {
             taken: self.taken(),
+            alike: self.taken(),
             free: self.free(at),
         }
     }
@@ -139,31 +143,32 @@ impl<'w> Space<'w> {
     fn free(&self, at: usize) -> Option<u32> {
         let seats = self.gpu.seats;
         let seats = seats.map(|seats| seats.saturating_sub(self.taken() + self.kept));
-        let size = self.sizes[at];
-        let rest = match size {
-            Some(mib) if self.refuses_size(mib) => Some(0),
-            Some(mib) if self.has_several_sizes() => self.free_mixed(at, mib),
-            Some(_) => self.free_of_size(at),
-            None => self.free_unsized(at),
+        let rest = match self.shares[at] {
+            share if self.refuses(share) => Some(0),
+            Share::Instance => self.free_instances(at),
+            Share::Size(mib) if self.has_several_sizes() => self.free_mixed(at, mib),
+            Share::Size(_) => self.free_of_size(at),
+            Share::Unknown => self.free_unsized(at),
         };
         least(seats, rest)
     }
 
-    /// All vGPUs of one GPU have one size, unless the GPU was told otherwise.
-    fn refuses_size(&self, mib: u64) -> bool {
-        let is_other = |size: u64| size != mib;
-        let is_closed = self.only_size.is_some_and(is_other);
-        let has_other = self
-            .sized()
-            .any(|(size, count)| count > 0 && is_other(size));
-        is_closed || (has_other && !self.has_several_sizes())
+    /// All vGPUs of one GPU have one size, unless the GPU was told otherwise; or all are instances.
+    fn refuses(&self, share: Share) -> bool {
+        let mixes = self.has_several_sizes();
+        let is_in_the_way = |other: Share| match mixes {
+            true => share.is_other_mode(other),
+            false => share.clashes(other),
+        };
+        let is_closed = self.only.is_some_and(|only| share.clashes(only));
+        is_closed || self.there_will_be().any(is_in_the_way)
     }
 
     /// It has several sizes, offers another than it holds, or will be told to have them, which counts
     /// only while it holds nothing.
     fn has_several_sizes(&self) -> bool {
         let types = self.gpu.types.iter().enumerate();
-        let sizes = types.filter_map(|(at, one)| Some((at, one, self.sizes[at]?)));
+        let sizes = types.filter_map(|(at, one)| Some((at, one, self.size(at)?)));
         let held: Vec<u64> = sizes
             .clone()
             .filter(|(at, ..)| self.stays[*at] + self.leaves[*at] > 0)
@@ -179,10 +184,36 @@ impl<'w> Space<'w> {
                 .any(|(.., mib)| differs(mib))
     }
 
-    /// How many of each size there will be.
-    fn sized(&self) -> impl Iterator<Item = (u64, u32)> {
-        let sizes = self.sizes.iter().enumerate();
-        sizes.filter_map(|(at, size)| Some(((*size)?, self.stays[at] + self.comes[at])))
+    /// The size that a type shares a whole GPU by.
+    fn size(&self, at: usize) -> Option<u64> {
+        match self.shares[at] {
+            Share::Size(mib) => Some(mib),
+            Share::Instance | Share::Unknown => None,
+        }
+    }
+
+    fn sizes(&self) -> impl Iterator<Item = Option<u64>> {
+        (0..self.shares.len()).map(|at| self.size(at))
+    }
+
+    /// What there will be on it.
+    fn there_will_be(&self) -> impl Iterator<Item = Share> {
+        let all = self.shares.iter().enumerate();
+        all.filter(|(at, _)| self.stays[*at] + self.comes[*at] > 0)
+            .map(|(_, share)| *share)
+    }
+
+    /// Instances of each type are counted for themselves: what others leave free is another profile's,
+    /// until the GPU is cut anew. All together take no more slices than it has.
+    fn free_instances(&self, at: usize) -> Option<u32> {
+        let vgpu_type = &self.gpu.types[at];
+        let (stays, comes) = (self.stays[at], self.comes[at]);
+        let most = self.most[at].map(|most| most.saturating_sub(stays + comes));
+        let left = instances_left(&self.holdings(), vgpu_type, self.gpu.memory_mib);
+        let offered = vgpu_type
+            .available
+            .map(|free| (free + self.leaves[at]).saturating_sub(comes));
+        least(offered, least(most, left))
     }
 
     /// All sizes are the same here, so that counts will do.
@@ -204,7 +235,7 @@ impl<'w> Space<'w> {
     }
 
     fn count_sized(&self, counts: &[u32]) -> u32 {
-        let sizes = self.sizes.iter().zip(counts);
+        let sizes = self.sizes().zip(counts);
         sizes
             .filter(|(size, _)| size.is_some())
             .map(|(_, count)| count)
@@ -215,9 +246,9 @@ impl<'w> Space<'w> {
     /// own the most that there can be.
     fn free_mixed(&self, at: usize, mib: u64) -> Option<u32> {
         let memory = |counts: &[u32]| -> u64 {
-            let sizes = self.sizes.iter().zip(counts);
+            let sizes = self.sizes().zip(counts);
             sizes
-                .filter_map(|(size, count)| Some((*size)? * u64::from(*count)))
+                .filter_map(|(size, count)| Some(size? * u64::from(*count)))
                 .sum()
         };
         let fitting = |free: u64| u32::try_from(free / mib.max(1)).ok();
@@ -237,8 +268,8 @@ impl<'w> Space<'w> {
 
     /// The memory that it offers now; not known where only so much is known that some types fit.
     fn offered_mib(&self) -> Option<u64> {
-        let types = self.gpu.types.iter().zip(&self.sizes);
-        let sized = types.filter_map(|(one, size)| Some((one.available, (*size)?)));
+        let types = self.gpu.types.iter().zip(self.sizes());
+        let sized = types.filter_map(|(one, size)| Some((one.available, size?)));
         let offered: Option<Vec<u64>> = sized
             .map(|(available, mib)| Some(u64::from(available?) * mib))
             .collect();
@@ -275,6 +306,9 @@ impl<'w> Space<'w> {
 fn most(gpu: &Gpu, vgpu_type: &VgpuType) -> Option<u32> {
     if let Some(details) = vgpu_type.details() {
         return Some(details.max_instances);
+    }
+    if Share::of(vgpu_type) == Share::Instance {
+        return instances_left(&[], vgpu_type, gpu.memory_mib);
     }
     let (memory, mib) = (gpu.memory_mib?, vgpu_type.framebuffer_mib()?);
     u32::try_from(memory / mib.max(1)).ok()
