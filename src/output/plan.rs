@@ -64,6 +64,9 @@ fn subject(item: &Item) -> String {
     if let Some(parent) = &item.parent {
         text += &format!(" on {parent}");
     }
+    if let Some(vf) = &item.vf {
+        text += &format!(" ({vf})");
+    }
     text
 }
 

@@ -43,6 +43,8 @@ pub struct Gpu {
     pub framework: FrameworkKind,
     /// Its virtual functions that are parents each; empty where it is a parent itself.
     pub functions: Vec<ParentId>,
+    /// Its virtual functions that take types, where it is the parent itself.
+    pub takers: Vec<ParentId>,
     /// How many vGPUs it has functions for; `None` where it needs none.
     pub seats: Option<u32>,
     /// Its types, in natural order.
@@ -66,6 +68,12 @@ impl Gpu {
     /// Which of its types that is.
     pub fn type_at(&self, id: &TypeId) -> Option<usize> {
         self.types.iter().position(|vgpu_type| vgpu_type.id == *id)
+    }
+
+    /// One of its functions that vGPUs are made on, by its address.
+    pub fn function(&self, address: &str) -> Option<&ParentId> {
+        let mut all = self.functions.iter().chain(&self.takers);
+        all.find(|id| id.as_str().eq_ignore_ascii_case(address))
     }
 
     /// The GPU as a parent, or one of its functions that are parents.
@@ -160,19 +168,21 @@ fn gpu(
     let card = facts.pci_ids;
     let card = card.and_then(|(vendor, device)| nvidia::card(vendor, device));
     let unlocked = facts.pci_ids.and_then(unlocked);
-    let seats = match (one.parent.framework, one.functions.len()) {
-        (FrameworkKind::Vfio, _) => {
-            let found = context.kernel.sriov_gpu(&facts.id).ok().flatten();
-            found.map(|found| found.functions.len())
-        }
-        (FrameworkKind::Mdev, 0) => None,
-        (FrameworkKind::Mdev, functions) => Some(functions),
-    };
     let takes_types = one.parent.framework == FrameworkKind::Vfio;
+    let found = match takes_types {
+        true => context.kernel.sriov_gpu(&facts.id).ok().flatten(),
+        false => None,
+    };
+    let seats = match (takes_types, one.functions.len()) {
+        (true, _) => found.as_ref().map(|found| found.functions.len()),
+        (false, 0) => None,
+        (false, functions) => Some(functions),
+    };
     Gpu {
         how_to_mix: takes_types.then(|| how_to_mix(context, &facts.id, mixes_sizes)),
         framework: one.parent.framework,
         functions: one.functions,
+        takers: found.map_or_else(Vec::new, |found| found.functions),
         seats: seats.map(|seats| u32::try_from(seats).unwrap_or(u32::MAX)),
         mixes_sizes,
         memory_mib: card

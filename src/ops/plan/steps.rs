@@ -9,7 +9,7 @@ use super::matching::{Case, Have, same_attrs};
 use super::observe::World;
 use super::resolve::Wanted;
 use super::{Item, Verdict};
-use crate::error::Error;
+use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode, TypeId};
 use crate::store::{Location, Mark};
 
@@ -60,9 +60,48 @@ impl Seats {
         let devices = devices.filter(|device| staying.contains(&device.uuid));
         let definitions = world.definitions.iter();
         Seats {
-            taken: devices.map(|device| device.parent.clone()).collect(),
-            spoken_for: definitions.map(|d| (d.parent.clone(), d.uuid)).collect(),
+            taken: devices
+                .map(|device| device.vf().unwrap_or(&device.parent).clone())
+                .collect(),
+            spoken_for: definitions
+                .map(|d| (d.vf.as_ref().unwrap_or(&d.parent).clone(), d.uuid))
+                .collect(),
         }
+    }
+
+    /// The one of these functions of a GPU that a case's device is made on. What is only defined may
+    /// be on one that is taken.
+    ///
+    /// # Errors
+    /// All of them are taken.
+    pub fn take_of(
+        &mut self,
+        world: &World,
+        case: &Case<'_>,
+        gpu: usize,
+        these: &[ParentId],
+        is_only_defined: bool,
+    ) -> Result<Parent> {
+        let definition = case.have.definition;
+        let own = definition.map(|d| d.vf.as_ref().unwrap_or(&d.parent));
+        let is_open = |vf: &&ParentId| {
+            let owner = self.spoken_for.get(*vf);
+            owner.is_none_or(|owner| *owner == case.uuid)
+        };
+        let free = these.iter().filter(|vf| !self.taken.contains(*vf));
+        let chosen = free
+            .clone()
+            .find(|vf| Some(*vf) == own)
+            .or_else(|| free.clone().find(is_open))
+            .or_else(|| free.clone().next());
+        let last = these.last().filter(|_| is_only_defined);
+        let Some(chosen) = chosen.or(last).cloned() else {
+            let taken = these.iter().map(ParentId::as_str).collect::<Vec<_>>();
+            let message = format!("another vGPU is on {}", taken.join(", "));
+            return Err(Error::new(Kind::NoCapacity, message));
+        };
+        self.taken.insert(chosen.clone());
+        Ok(world.gpus[gpu].as_parent(Some(chosen)))
     }
 
     /// The parent on a GPU that a case's device is made on.
@@ -111,6 +150,7 @@ pub fn item_of(world: &World, wanted: &Wanted<'_>, case: &Case<'_>, place: Optio
         uuid: case.uuid,
         member: Some(mark),
         parent: Some(new.parent),
+        vf: new.vf,
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
         verdict,
@@ -147,6 +187,7 @@ fn definition_for(
         ),
     };
     let fresh = Definition::on(&place, case.uuid, wanted.type_id.clone(), group.start);
+    let fresh_vf = fresh.vf.clone();
     let mut new = match have.definition {
         Some(old) if Location::of(old) == Location::of(&fresh) => old.clone(),
         Some(old) => {
@@ -158,6 +199,9 @@ fn definition_for(
         }
         None => fresh,
     };
+    if let Some(vf) = fresh_vf {
+        new.vf = Some(vf);
+    }
     new.type_id = wanted.type_id.clone();
     new.start = group.start;
     if !same_attrs(&new.attrs, &group.attrs) {
@@ -235,6 +279,7 @@ pub fn removal(
         uuid,
         member: None,
         parent: Some(parent.clone()),
+        vf: have.function().cloned(),
         type_id: type_id.clone(),
         type_name: type_name(world, parent, type_id),
         verdict,
@@ -250,6 +295,7 @@ pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
         uuid: case.uuid,
         member: Some(Mark::new(&wanted.group.name, &seat.key)),
         parent: Some(parent),
+        vf: case.have.function().cloned(),
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
         verdict: Verdict::Remove("there is no room for it as declared".to_owned()),

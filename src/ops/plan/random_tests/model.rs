@@ -155,6 +155,7 @@ impl Host {
                 pci_ids: None,
                 models: Vec::new(),
                 functions: Vec::new(),
+                beside: Vec::new(),
                 types: Vec::new(),
             },
             framework: match make {
@@ -165,6 +166,7 @@ impl Host {
                 Make::Functions => parents,
                 _ => Vec::new(),
             },
+            takers: Vec::new(),
             seats: match make {
                 Make::Functions => Some(4),
                 Make::Vendor => Some(6),
