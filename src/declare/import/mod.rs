@@ -6,11 +6,12 @@ mod nova;
 mod proxmox;
 mod proxmox_files;
 mod proxmox_line;
+mod proxmox_slots;
 mod vgpu_device_manager;
 
 use std::collections::{HashMap, HashSet};
 
-pub use proxmox::{VmDevice, vm_devices};
+pub use proxmox_slots::{VmDevice, vm_devices};
 
 use super::read::{Reading, refuse_long};
 use super::{Amount, GpuChoice, GpuFacts, GpuName, Group, GroupName, Members, Source, Unlisted};

@@ -14,8 +14,9 @@ use super::super::table::text_fault;
 use super::super::{
     Declaration, GpuChoice, GpuFacts, GpuName, Member, Members, Reading, Source, Unlisted,
 };
-use super::proxmox_files::{ConfLine, Mapping, Mappings, Setting, current, mappings};
-use super::proxmox_line::{HostPci, MapEntry, hostpci, is_yes};
+use super::proxmox_files::{Mapping, Mappings, mappings};
+use super::proxmox_line::{HostPci, MapEntry};
+use super::proxmox_slots::{Slot, slots};
 use super::{Groups, gpu};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ParentId, StartMode};
@@ -24,8 +25,6 @@ use crate::text::quoted;
 
 /// The name of the cluster's file of mappings.
 const MAPPINGS: &str = "pci.cfg";
-/// It knows hostpci0 to hostpci15.
-const MOST_INDEX: u64 = 15;
 /// The ids that it gives virtual machines.
 const VMIDS: std::ops::RangeInclusive<u64> = 100..=999_999_999;
 
@@ -75,13 +74,6 @@ struct Import<'f> {
     functions: HashMap<ParentId, u64>,
     /// Lines of the mappings that were told already.
     told: HashSet<usize>,
-}
-
-/// A line that Proxmox VE understands.
-struct Slot<'f> {
-    index: u64,
-    line: usize,
-    said: HostPci<'f>,
 }
 
 /// Why a line comes to nothing.
@@ -366,83 +358,6 @@ impl<'f> Import<'f> {
             group.start = StartMode::Manual;
         }
     }
-}
-
-/// The lines that count, in the order of their numbers, and whether the machine is a template; what
-/// is to be said of others.
-fn slots(text: &str) -> (Vec<Slot<'_>>, bool, Vec<(usize, String)>) {
-    let mut slots: Vec<Slot<'_>> = Vec::new();
-    let mut is_template = false;
-    let mut notes = Vec::new();
-    let mut note = |line: usize, text: String| notes.push((line, text));
-    for line in current(text) {
-        let Setting { line, key, value } = match line {
-            ConfLine::Setting(setting) => setting,
-            ConfLine::Unreadable(line, text) => {
-                if text.trim_start().starts_with("hostpci") {
-                    note(line, "Proxmox VE cannot read this line".to_owned());
-                }
-                continue;
-            }
-        };
-        if key == "args" && (value.contains("-uuid") || value.contains("mdev")) {
-            note(line, "args is not looked at".to_owned());
-        }
-        if key == "template" {
-            is_template = is_yes(value);
-        }
-        let Some(number) = key.strip_prefix("hostpci") else {
-            continue;
-        };
-        let index = number.parse().ok();
-        let index = index.filter(|at: &u64| *at <= MOST_INDEX && at.to_string() == number);
-        let Some(index) = index else {
-            let key = quoted(key);
-            let known = format!("only hostpci0 to hostpci{MOST_INDEX}");
-            note(line, format!("Proxmox VE knows no {key}, {known}"));
-            continue;
-        };
-        match hostpci(value) {
-            Err(why) => note(line, format!("Proxmox VE leaves this line out: {why}")),
-            Ok(said) => {
-                if let Some(at) = slots.iter().position(|slot| slot.index == index) {
-                    let before = slots.remove(at).line;
-                    note(before, format!("hostpci{index} of line {line} counts"));
-                }
-                slots.push(Slot { index, line, said });
-            }
-        }
-    }
-    slots.sort_by_key(|slot| slot.index);
-    (slots, is_template, notes)
-}
-
-/// A mediated device that a virtual machine's configuration asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VmDevice<'f> {
-    /// The number behind `hostpci`.
-    pub index: u64,
-    /// Its line, from 1.
-    pub line: usize,
-    /// Its type.
-    pub type_name: &'f str,
-    /// Where it is to be, where the line itself says so.
-    pub host: Option<&'f str>,
-}
-
-/// The mediated devices that Proxmox VE makes for a machine of this configuration.
-pub fn vm_devices(text: &str) -> Vec<VmDevice<'_>> {
-    let (slots, is_template, _) = slots(text);
-    let running = slots.into_iter().filter(|_| !is_template);
-    let devices = running.filter_map(|slot| {
-        Some(VmDevice {
-            index: slot.index,
-            line: slot.line,
-            type_name: slot.said.type_name?,
-            host: slot.said.host,
-        })
-    });
-    devices.collect()
 }
 
 /// A device of a machine.
