@@ -194,9 +194,14 @@ impl Host {
         [self.path("etc/os-release"), self.path("usr/lib/os-release")]
     }
 
-    /// Stands on Proxmox VE hosts only.
-    pub fn proxmox(&self) -> PathBuf {
-        self.path("usr/bin/pveversion")
+    /// What stands on Proxmox VE hosts only.
+    pub fn proxmox(&self) -> [PathBuf; 2] {
+        [self.path("usr/bin/pveversion"), self.path("etc/pve")]
+    }
+
+    /// Configurations of Proxmox VE's virtual machines, a file each.
+    pub fn proxmox_vms(&self) -> PathBuf {
+        self.path("etc/pve/qemu-server")
     }
 
     /// Modules that are loaded.
@@ -335,7 +340,20 @@ impl Host {
     /// The configuration of a Proxmox VE VM, or of one whose id is not known.
     pub fn proxmox_vm(&self, vmid: Option<u64>) -> PathBuf {
         let vmid = vmid.map_or_else(|| "VMID".to_owned(), |vmid| vmid.to_string());
-        self.path("etc/pve/qemu-server").join(vmid + ".conf")
+        self.proxmox_vms().join(vmid + ".conf")
+    }
+
+    /// Where the host's name stands: what the kernel has, and what it gets at boot (hostname(5)). The
+    /// first counts; the kernel of a host that is only a directory may be this one's.
+    pub fn names(&self) -> [PathBuf; 2] {
+        let mut names = [
+            self.path("proc/sys/kernel/hostname"),
+            self.path("etc/hostname"),
+        ];
+        if !self.is_this_one() {
+            names.reverse();
+        }
+        names
     }
 
     /// The host's identity (machine-id(5)).

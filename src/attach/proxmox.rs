@@ -85,7 +85,12 @@ pub fn proxmox_blocks(attachment: &Attachment, slot: Slot, file: &str) -> Result
         text,
     }];
     if let Source::Mdev { uuid, .. } = &attachment.source {
-        let mut words = vec!["-uuid".to_owned(), slot.uuid().unwrap_or(*uuid).to_string()];
+        // The VM has one UUID, whichever of its devices this is: that of the first.
+        let first = Slot { index: 0, ..slot };
+        let mut words = vec![
+            "-uuid".to_owned(),
+            first.uuid().unwrap_or(*uuid).to_string(),
+        ];
         words.extend(memory);
         blocks.push(Block {
             place: Place::ProxmoxOlder,
@@ -117,7 +122,8 @@ fn hostpci(attachment: &Attachment, slot: Slot) -> Result<String> {
             address, type_id, ..
         } => (*address, type_id),
     };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    // A type may hold no dot, slash or colon there, and a comma would end it.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     if !type_id.as_str().chars().all(is_plain) {
         return Err(Error::new(
             Kind::Usage,
@@ -151,7 +157,7 @@ mod tests {
         assert_eq!(blocks[0].text, "hostpci1: 0000:81:00.0,mdev=nvidia-63\n");
         assert_eq!(
             blocks[1].text,
-            "args: -uuid 00000001-0000-0000-0000-000000000100\n"
+            "args: -uuid 00000000-0000-0000-0000-000000000100\n"
         );
         let unknown = Slot::new(None, 0).unwrap();
         assert_eq!(
@@ -191,7 +197,7 @@ mod tests {
         for attachment in [ap(), Attachment { display, ..mdev() }] {
             assert!(proxmox_blocks(&attachment, slot(100, 0), FILE).is_err());
         }
-        for name in ["nvidia-63,x-vga=1", "a b", "a\"b", "a'<b"] {
+        for name in ["nvidia-63,x-vga=1", "a b", "a\"b", "a'<b", "a.b", "a:b"] {
             let mut attachment = mdev();
             if let Source::Mdev { type_id, .. } = &mut attachment.source {
                 *type_id = name.parse().unwrap();

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::declare::{self, LONGEST_FILE, Reading, Source};
 use crate::error::{Error, Kind, Result, errno_of};
-use crate::ops::{self, Answer, Context, Plan, PlanRequest, gpu_facts};
+use crate::ops::{self, Answer, Context, Plan, PlanRequest, gpu_facts, node_name};
 
 // One declaration, of a file or several.
 #[derive(Debug, Args)]
@@ -20,8 +20,8 @@ pub struct DeclarationArgs {
     /// and mapping/pci.cfg where they name mappings
     #[arg(long, value_name = "FORMAT")]
     from: Option<Format>,
-    /// What such a file leaves open: the configuration's label, or KubeVirt's node labels, as
-    /// KEY=VALUE,...
+    /// What such a file leaves open: the configuration's label; KubeVirt's node labels, as
+    /// KEY=VALUE,...; the node whose mappings count, instead of this host
     #[arg(long, value_name = "LABEL", requires = "from")]
     select: Option<String>,
 }
@@ -66,7 +66,13 @@ impl DeclarationArgs {
             (Some(format), files) => {
                 // What could not be read is told by what compares the host with it.
                 let gpus = gpu_facts(context)?.value;
-                declare::import(format.into(), files, self.select.as_deref(), &gpus)
+                // A cluster's mappings speak of all its nodes, and mean this one.
+                let node = || match format {
+                    Format::Proxmox => node_name(context.host),
+                    _ => None,
+                };
+                let select = self.select.clone().or_else(node);
+                declare::import(format.into(), files, select.as_deref(), &gpus)
             }
             (None, [file]) => declare::parse(file),
             (None, _) => Err(Error::new(Kind::Usage, "a declaration is one file")

@@ -18,7 +18,7 @@ use crate::nvidia::Placement;
 
 pub use fault::Source;
 pub use identity::{GroupName, MachineId, Member, MemberKey};
-pub use import::{Format, import};
+pub use import::{Format, VmDevice, import, vm_devices};
 pub use read::{LONGEST_FILE, Reading, parse};
 pub use write::write;
 
@@ -119,8 +119,10 @@ pub enum GpuName {
 pub struct GpuFacts {
     /// The GPU's address, or the name of another parent.
     pub id: ParentId,
-    /// The parents that are virtual functions of it.
+    /// Its virtual functions that vGPUs are made on.
     pub functions: Vec<ParentId>,
+    /// Other PCI functions of its slot, such as the sound of a graphics card.
+    pub beside: Vec<ParentId>,
     /// Its PCI vendor and device.
     pub pci_ids: Option<(u16, u16)>,
     /// What people call the card: its model, and what the hardware database calls it.

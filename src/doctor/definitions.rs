@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::pci::{Gpu, INTEL, Offer};
-use super::{Evidence, Facts, Finding, functions};
+use super::{Evidence, Facts, Finding, functions, running};
 use crate::error::Error;
 use crate::model::{Definition, FrameworkKind, Parent, ParentId, StartMode};
 use crate::ops::{Context, active_on, boot_cautions, set_cautions};
@@ -32,6 +32,8 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
         Err(error) => return vec![Finding::unreadable(error)],
     };
     let count = all.len();
+    found.extend(running::with_other_params(facts, &context, &all));
+    found.extend(running::otherwise_in_proxmox(facts, &context, &all));
     found.extend(functions::crowded(&context, &all));
     let mut by_place: BTreeMap<(FrameworkKind, ParentId), Vec<Definition>> = BTreeMap::new();
     for definition in all {

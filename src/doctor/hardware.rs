@@ -1,5 +1,6 @@
 //! The processor and the IOMMU.
 
+use super::facts::kernel::Distro;
 use super::facts::kinds::{Generation, title};
 use super::facts::pci::Gpu;
 use super::{Facts, Finding, remedies};
@@ -72,8 +73,10 @@ pub fn iommu(facts: &Facts<'_>) -> Vec<Finding> {
     let needs = |card: &&Gpu| Generation::of(card.device) >= Some(Generation::Ampere);
     let needing = cards.iter().copied().find(needs);
     let host = facts.look.host;
+    let is_proxmox = facts.distro == Distro::Proxmox;
     let units = match facts.look.names(&host.iommus()) {
         Ok(Some(units)) => units,
+        Ok(None) if is_proxmox => Vec::new(),
         Ok(None) => {
             return vec![
                 Finding::unchecked("nothing tells of IOMMUs").seen(host.iommus(), "absent"),
@@ -88,21 +91,29 @@ pub fn iommu(facts: &Facts<'_>) -> Vec<Finding> {
                 .seen(host.iommus(), units.join(" "))
                 .seen(host.iommu_groups(), format!("{} groups", groups.len())),
         ],
+        (None, true) if is_proxmox && units.is_empty() => vec![off(
+            facts,
+            "the IOMMU is off: the cards do without, but Proxmox VE starts no VM with a vGPU then \
+             (\"cannot prepare PCI pass-through, IOMMU not present\")"
+                .to_owned(),
+        )],
         (None, true) => vec![
             Finding::ok("the IOMMU is off, which cards before Ampere do not mind")
                 .seen(host.iommus(), "empty"),
         ],
-        (Some(card), true) => vec![off(facts, card)],
+        (Some(card), true) => vec![off(
+            facts,
+            format!(
+                "the IOMMU is off, and {} at {} makes vGPUs by SR-IOV only, which needs it",
+                title(card),
+                card.address
+            ),
+        )],
     }
 }
 
-fn off(facts: &Facts<'_>, card: &Gpu) -> Finding {
+fn off(facts: &Facts<'_>, message: String) -> Finding {
     let host = facts.look.host;
-    let message = format!(
-        "the IOMMU is off, and {} at {} makes vGPUs by SR-IOV only, which needs it",
-        title(card),
-        card.address
-    );
     let mut finding = Finding::problem(message).seen(host.iommus(), "empty");
     let line = facts.command_line.clone().unwrap_or_default();
     let words: Vec<&str> = line.split_whitespace().collect();

@@ -18,6 +18,7 @@ mod merged;
 pub(crate) mod overrides;
 mod parents;
 mod remedies;
+mod running;
 mod unlock;
 mod unlock_kernel;
 

@@ -124,6 +124,7 @@ fn gpu(id: &str, card: u32, types: &[(&str, &str)], functions: &[&str]) -> Optio
     Some(GpuFacts {
         id: id.parse().ok()?,
         functions: functions.collect(),
+        beside: Vec::new(),
         pci_ids: Some((card as u16, (card >> 16) as u16)),
         models: Vec::new(),
         types: types.collect(),

@@ -278,6 +278,13 @@ fn slot(shown: &Shown, request: &AttachRequest) -> Result<Slot> {
 
 fn proxmox_notes(shown: &Shown, type_id: &TypeId, slot: Slot) -> Vec<String> {
     let uuid = shown.at.uuid;
+    if shown.at.framework == FrameworkKind::Vfio {
+        return vec![
+            "Proxmox VE gives the function this type when the VM starts, whatever it held, and \
+             resets it when the VM ends: set vGPU parameters by the hookscript of examples/proxmox"
+                .to_owned(),
+        ];
+    }
     let mut notes = vec!["a VM has one line args: at most: add to it where it is there".to_owned()];
     let (Some(vmid), Some(wanted)) = (slot.vmid, slot.uuid()) else {
         notes.push(format!(

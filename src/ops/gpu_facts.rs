@@ -3,6 +3,8 @@
 use super::{Answer, Context, ParentTypes, TypeFilter, TypesRequest, types};
 use crate::declare::GpuFacts;
 use crate::error::{Result, Warnings};
+use crate::host::Host;
+use crate::model::FrameworkKind;
 use crate::nvidia;
 use crate::sysfs::{Cards, PciIdentity};
 
@@ -19,12 +21,33 @@ pub fn gpu_facts(context: &Context<'_>) -> Result<Answer<Vec<GpuFacts>>> {
     let cards = Cards::open();
     let warnings = &mut found.warnings;
     let facts = found.value.iter();
-    let facts = facts.map(|of_gpu| facts_of(context, &cards, of_gpu, warnings));
+    let facts = facts.map(|of_gpu| {
+        let mut facts = facts_of(context, &cards, of_gpu, warnings);
+        if of_gpu.parent.framework == FrameworkKind::Vfio {
+            let gpu = context.kernel.sriov_gpu(&facts.id).ok().flatten();
+            facts.functions = gpu.map_or_else(Vec::new, |gpu| gpu.functions);
+        }
+        facts.beside = context.kernel.beside(&facts.id, &facts.functions);
+        facts
+    });
     Ok(Answer {
         value: facts.collect(),
         warnings: found.warnings,
         notes: found.notes,
     })
+}
+
+/// What the host is called in a cluster of Proxmox VE: its name up to the first dot.
+pub fn node_name(host: &Host) -> Option<String> {
+    // A host that is only a directory may have no name of its own.
+    let own = host.names().into_iter().chain(Host::new("/").names());
+    let names = own.filter_map(|path| std::fs::read_to_string(path).ok());
+    let short = names.filter_map(|text| {
+        let mut lines = text.lines().map(str::trim);
+        let name = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
+        Some(name.split('.').next()?.to_owned())
+    });
+    short.filter(|name| !name.is_empty()).take(1).next()
 }
 
 /// What is to be known of one GPU, whose types these are.
@@ -42,6 +65,7 @@ pub fn facts_of(
     GpuFacts {
         id: parent.gpu().clone(),
         functions: of_gpu.functions.clone(),
+        beside: Vec::new(),
         pci_ids: pci.as_ref().and_then(PciIdentity::numbers),
         models: pci.map_or_else(Vec::new, |pci| models(cards, &pci)),
         types: types

@@ -56,7 +56,7 @@ pub use cautions::{Ahead, boot_cautions, set_cautions};
 pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
 pub use explain::{ExplainRequest, Explanation, explain};
-pub use gpu_facts::gpu_facts;
+pub use gpu_facts::{gpu_facts, node_name};
 pub use gpus::{Gpu, GpusRequest, gpus};
 pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
@@ -64,7 +64,7 @@ pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
 pub use modify::{AttrEdit, FunctionWish, ModifyRequest, TypeWish, modify};
-pub use params::{holds_params, with_params};
+pub use params::{holds_params, other_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
 pub use plan::{
     ApplyDeclared, Carried, Item, Outcome, Plan, PlanRequest, Progress, Summary, Verdict, apply,

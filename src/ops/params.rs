@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use super::Context;
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Attr, Device};
+use crate::model::{Attr, Definition, Device};
 use crate::nvidia::params::{self, ParamEdit, Params};
 use crate::sysfs::holders_line;
 
@@ -99,6 +99,15 @@ pub fn params_now(context: &Context<'_>, device: &Device) -> Result<Option<Param
     };
     let line = context.kernel.attr_text(&nodes, params::ATTRIBUTE)?;
     Ok(line.map(|line| Params::parse(&line)))
+}
+
+/// What a device runs with, where that is not what its definition says. Whoever makes it without us
+/// gives it no parameters.
+pub fn other_params(context: &Context<'_>, definition: &Definition) -> Option<(Device, Params)> {
+    let device = context.kernel.device(definition.uuid).ok()??;
+    let is_its = device.parent == definition.parent && device.type_id == definition.type_id;
+    let now = params_now(context, &device).ok()??;
+    (is_its && now != params_in(&definition.attrs)).then_some((device, now))
 }
 
 /// Gives an idle device these parameters, in one write, unless it has them; whether it wrote.

@@ -112,13 +112,22 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
     let vgpu_type = type_id
         .as_ref()
         .and_then(|id| type_now(context, &at.parent, id, &mut warnings));
+    let params = params_in(definition.as_ref().map_or(&[], |d| &d.attrs));
+    let mut notes = Vec::new();
+    if definition.is_some() && params_now.as_ref().is_some_and(|now| *now != params) {
+        let uuid = at.uuid;
+        notes.push(format!(
+            "it runs with other parameters than it is defined with; those that are defined count \
+             once it was made anew: vgpuctl stop {uuid}, then vgpuctl start {uuid}"
+        ));
+    }
     let others = target.defined.iter().filter(|other| **other != at);
     Ok(Answer {
         value: Shown {
             also_defined_on: others.map(|other| other.parent.clone()).collect(),
             definition_path: is_defined.then(|| context.store.path(&at)),
             at,
-            params: params_in(definition.as_ref().map_or(&[], |d| &d.attrs)),
+            params,
             params_now,
             type_id,
             vgpu_type,
@@ -126,7 +135,7 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
             definition,
         },
         warnings,
-        notes: Vec::new(),
+        notes,
     })
 }
 

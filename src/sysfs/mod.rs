@@ -193,6 +193,23 @@ impl<'h> Kernel<'h> {
         sriov::gpu(self.host, gpu)
     }
 
+    /// The PCI functions in a GPU's slot beside the GPU and these functions of it.
+    pub fn beside(&self, gpu: &ParentId, functions: &[ParentId]) -> Vec<ParentId> {
+        let Some((slot, _)) = gpu
+            .as_str()
+            .rsplit_once('.')
+            .filter(|_| gpu.is_pci_address())
+        else {
+            return Vec::new();
+        };
+        let devices = self.host.pci_devices();
+        let all = (0..8).filter_map(|function| format!("{slot}.{function}").parse().ok());
+        let others = all.filter(|id| id != gpu && !functions.contains(id));
+        others
+            .filter(|id: &ParentId| devices.join(id.as_str()).exists())
+            .collect()
+    }
+
     /// Whether virtual functions of a GPU are there, or asked for, and not yet what vGPUs are made
     /// on: they come one by one, and list their types once the vendor's daemon has run. One that
     /// another driver has is none of those.

@@ -141,7 +141,7 @@ fn proxmoxs_line_is_for_the_vm_that_the_uuid_says() {
     hostpci1: 0000:81:00.0,mdev=nvidia-63
 
     # and there, as the only line args:, on an older Proxmox VE, where the vGPU manager logs "Failed to get VM UUID from QEMU command-line"
-    args: -uuid 00000001-0000-0000-0000-000000000100
+    args: -uuid 00000000-0000-0000-0000-000000000100
     --- stderr
     note: a VM has one line args: at most: add to it where it is there
     "#);

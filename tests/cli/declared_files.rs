@@ -94,7 +94,8 @@ fn nova() {
 #[test]
 fn proxmox() {
     let files = ["100.conf", "pci.cfg"];
-    let host = converges("two-p4", &["--from", "proxmox"], &files, "2 to create\n");
+    let arguments = ["--from", "proxmox", "--select", "one"];
+    let host = converges("two-p4", &arguments, &files, "2 to create\n");
     assert_eq!(
         host.defined(),
         [

@@ -53,6 +53,7 @@ mod plan_large;
 mod plan_mixed;
 mod plan_random;
 mod plan_unreadable;
+mod proxmox;
 mod remove;
 mod restore;
 mod s390;

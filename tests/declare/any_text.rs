@@ -152,7 +152,14 @@ fn a_type_is_refused_where_our_own_form_would_refuse_it() {
             text: file(format, &longer),
         };
         let told = import(format, &[named], None, &gpus()).map_err(|error| told(&error));
-        let faults = told.unwrap_err();
+        let faults = match told {
+            // Proxmox VE starts no machine of such a type.
+            Ok(reading) if format == Format::Proxmox => {
+                assert!(reading.declaration.groups.is_empty(), "{reading:?}");
+                reading.notes
+            }
+            told => told.unwrap_err(),
+        };
         let is_placed = |fault: &String| fault.starts_with("100.conf:");
         assert!(faults.iter().all(is_placed), "{format:?}: {faults:?}");
     }

@@ -74,14 +74,14 @@ fn every_example_file_is_right() {
             "vgpu-device-manager.yaml" => Some((Format::VgpuDeviceManager, Some("small"))),
             "kubevirt.yaml" => Some((Format::KubeVirt, Some("gpu=big"))),
             "nova.conf" => Some((Format::Nova, None)),
-            "100.conf" | "pci.cfg" => Some((Format::Proxmox, None)),
+            "100.conf" | "pci.cfg" => Some((Format::Proxmox, Some("one"))),
             _ => None,
         };
         let reading = match form {
             None => parse(&read(&name)),
-            Some((Format::Proxmox, _)) => {
+            Some((Format::Proxmox, node)) => {
                 let files = [read("100.conf"), read("pci.cfg")];
-                import(Format::Proxmox, &files, None, &gpus())
+                import(Format::Proxmox, &files, node, &gpus())
             }
             Some((form, select)) => import(form, &[read(&name)], select, &gpus()),
         };

@@ -46,6 +46,7 @@ fn gpus() -> Vec<GpuFacts> {
     let gpu = |id: &str, device, types| GpuFacts {
         id: id.parse().unwrap(),
         functions: Vec::new(),
+        beside: Vec::new(),
         pci_ids: Some(device),
         models: Vec::new(),
         types,

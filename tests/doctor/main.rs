@@ -10,6 +10,7 @@ mod garbage;
 mod healthy;
 mod hosts;
 mod options;
+mod proxmox;
 mod reads_only;
 mod tree;
 

@@ -4,10 +4,14 @@ mod ini;
 mod kubevirt;
 mod nova;
 mod proxmox;
+mod proxmox_files;
 mod proxmox_line;
+mod proxmox_slots;
 mod vgpu_device_manager;
 
 use std::collections::{HashMap, HashSet};
+
+pub use proxmox_slots::{VmDevice, vm_devices};
 
 use super::read::{Reading, refuse_long};
 use super::{Amount, GpuChoice, GpuFacts, GpuName, Group, GroupName, Members, Source, Unlisted};
@@ -32,7 +36,8 @@ pub enum Format {
 }
 
 /// Reads files of that form, for a host with these GPUs, which are in the order of their addresses.
-/// `select` is what the file leaves to its user: a label's name, a node's labels.
+/// `select` is what the file leaves to its user: a label's name, a node's labels; of a cluster's
+/// mappings, the node.
 ///
 /// # Errors
 /// All that is wrong with a file, each with its line; a choice that the files do not have.
@@ -61,12 +66,12 @@ fn read(
     match (format, files) {
         (Format::VgpuDeviceManager, [file]) => vgpu_device_manager::read(file, select, gpus),
         (Format::KubeVirt, [file]) => kubevirt::read(file, select, gpus),
-        (Format::Nova | Format::Proxmox, _) if select.is_some() => Err(Error::new(
+        (Format::Nova, _) if select.is_some() => Err(Error::new(
             Kind::Usage,
             "there is nothing to select in this form of file",
         )),
         (Format::Nova, [file]) => nova::read(file, gpus),
-        (Format::Proxmox, files) => proxmox::read(files, gpus),
+        (Format::Proxmox, files) => proxmox::read(files, select, gpus),
         _ => Err(Error::new(Kind::Usage, "this form takes one file")),
     }
 }

@@ -57,8 +57,9 @@ pub fn distro(look: Look<'_>) -> (Distro, Option<String>) {
         value("ID_LIKE").unwrap_or_default()
     );
     let kin: Vec<&str> = kin.split_whitespace().collect();
+    let proxmox = look.host.proxmox();
     let distro = match () {
-        () if look.is_there(&look.host.proxmox()) => Distro::Proxmox,
+        () if proxmox.iter().any(|path| look.is_there(path)) => Distro::Proxmox,
         () if kin.contains(&"debian") || kin.contains(&"ubuntu") => Distro::Debian,
         () if kin.contains(&"rhel") || kin.contains(&"fedora") => Distro::RedHat,
         () => Distro::Other,

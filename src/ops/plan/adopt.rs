@@ -109,8 +109,10 @@ pub fn take_in<'w>(
         for at in open {
             let seat = &one.members[cases[*at].seat];
             let fits = |candidate: &usize| {
-                let parent = unwanted[*candidate].have.parent();
-                parent.is_some_and(|parent| is_allowed(world, one, seat, parent))
+                let have = &unwanted[*candidate].have;
+                let vf = have.function();
+                have.parent()
+                    .is_some_and(|parent| is_allowed(world, one, seat, parent, vf))
             };
             let Some(found) = fitting.iter().position(fits) else {
                 continue;

@@ -121,6 +121,14 @@ impl<'w> Have<'w> {
         }
     }
 
+    /// The virtual function that it occupies or is defined on, where that is not its parent.
+    pub fn function(&self) -> Option<&'w ParentId> {
+        match (self.device, self.definition) {
+            (Some(device), _) => device.vf(),
+            (None, definition) => definition?.vf.as_ref(),
+        }
+    }
+
     /// All its definitions.
     pub fn definitions(&self) -> impl Iterator<Item = &'w Definition> {
         self.definition
@@ -205,8 +213,9 @@ fn judge_device(
         faults.told.push(format!("type: {now} -> {then}"));
         (faults.needs_stop, faults.needs_place) = (true, true);
     }
-    if !is_allowed(world, wanted, seat, &device.parent) {
-        faults.told.push(format!("GPU: not {}", device.parent));
+    if !is_allowed(world, wanted, seat, &device.parent, device.vf()) {
+        let now = device.vf().unwrap_or(&device.parent);
+        faults.told.push(format!("GPU: not {now}"));
         (faults.needs_stop, faults.needs_place) = (true, true);
     }
     if world.unfinished.contains(&device.uuid) {
@@ -242,20 +251,31 @@ fn judge_definition(
         faults.needs_stop |= is_active;
     }
     if !is_active {
-        if !is_allowed(world, wanted, seat, &definition.parent) {
-            faults.told.push(format!("GPU: not {}", definition.parent));
+        let vf = definition.vf.as_ref();
+        if !is_allowed(world, wanted, seat, &definition.parent, vf) {
+            let now = vf.unwrap_or(&definition.parent);
+            faults.told.push(format!("GPU: not {now}"));
         }
         // Nothing has its room yet, wherever it is defined.
         faults.needs_place = true;
     }
 }
 
-/// Whether a member may be on that parent.
-pub fn is_allowed(world: &World, wanted: &Wanted<'_>, seat: &Seat, parent: &ParentId) -> bool {
+/// Whether a member may be on that parent, and on that virtual function where it is known.
+pub fn is_allowed(
+    world: &World,
+    wanted: &Wanted<'_>,
+    seat: &Seat,
+    parent: &ParentId,
+    vf: Option<&ParentId>,
+) -> bool {
     let Some(gpu) = world.gpu_of(parent) else {
         return false;
     };
-    wanted.gpus.contains(&gpu) && seat.pin.is_none_or(|pin| pin == gpu)
+    let functions = wanted.functions.get(&gpu);
+    wanted.gpus.contains(&gpu)
+        && seat.pin.is_none_or(|pin| pin == gpu)
+        && functions.is_none_or(|these| these.contains(vf.unwrap_or(parent)))
 }
 
 /// Whether both lists mean the same; how parameters are spaced means nothing.

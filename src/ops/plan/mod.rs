@@ -66,7 +66,8 @@ pub struct Item {
     pub member: Option<Mark>,
     /// Where it is, or is to be, as far as that is known.
     pub parent: Option<ParentId>,
-    /// Its virtual function, where that is not its parent and it is known.
+    /// The virtual function of it that it is, or is to be, on; `None` where that is left open, or the
+    /// parent itself.
     pub vf: Option<ParentId>,
     /// The type that it is to have; of what goes, the one that it has.
     pub type_id: TypeId,

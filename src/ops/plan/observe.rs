@@ -70,6 +70,12 @@ impl Gpu {
         self.types.iter().position(|vgpu_type| vgpu_type.id == *id)
     }
 
+    /// One of its functions that vGPUs are made on, by its address.
+    pub fn function(&self, address: &str) -> Option<&ParentId> {
+        let mut all = self.functions.iter().chain(&self.seated);
+        all.find(|id| id.as_str().eq_ignore_ascii_case(address))
+    }
+
     /// The GPU as a parent, or one of its functions that are parents.
     pub fn as_parent(&self, function: Option<ParentId>) -> Parent {
         let gpu = function.is_some().then(|| self.id().clone());

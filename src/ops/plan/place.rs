@@ -1,6 +1,6 @@
 //! Which GPU each new vGPU goes to, so that the whole set fits.
 
-use super::space::Space;
+use super::space::{Space, least};
 use crate::nvidia::{Placement, Room, choose};
 use crate::order::Order as _;
 
@@ -10,6 +10,8 @@ pub struct Demand {
     pub group: usize,
     /// The GPUs that they may be on, in order, each with the place of the type among its types.
     pub gpus: Vec<(usize, usize)>,
+    /// How many functions are free on each of those, where only some of them may be taken.
+    pub functions: Vec<Option<u32>>,
     /// How to choose.
     pub placement: Placement,
     /// Those that need one.
@@ -59,16 +61,25 @@ pub fn in_order<'w>(mut spaces: Vec<Space<'w>>, order: &[&Demand]) -> (Placed, V
 }
 
 fn place_group(spaces: &mut [Space<'_>], demand: &Demand, placed: &mut Placed) {
-    let look = |space: &Space<'_>, at: usize| space.room(at);
+    let look = |space: &Space<'_>, at: usize, functions: Option<u32>| {
+        let room = space.room(at);
+        Room {
+            free: least(room.free, functions),
+            ..room
+        }
+    };
+    let mut functions = demand.functions.clone();
     let mut rooms: Vec<Room> = demand
         .gpus
         .iter()
-        .map(|(gpu, at)| look(&spaces[*gpu], *at))
+        .zip(&functions)
+        .map(|((gpu, at), functions)| look(&spaces[*gpu], *at, *functions))
         .collect();
     let mut take = |rooms: &mut Vec<Room>, case: usize, choice: usize| {
         let (gpu, at) = demand.gpus[choice];
         spaces[gpu].comes(at);
-        rooms[choice] = look(&spaces[gpu], at);
+        functions[choice] = functions[choice].map(|free| free.saturating_sub(1));
+        rooms[choice] = look(&spaces[gpu], at, functions[choice]);
         placed.push((case, gpu));
     };
     let mut others = Vec::new();

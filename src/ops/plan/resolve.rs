@@ -1,6 +1,6 @@
 //! A declaration in a host's terms: which GPUs, which type, which UUIDs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::declare::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::model::{Device, TypeId, VgpuType};
+use crate::model::{Device, ParentId, TypeId, VgpuType};
 use crate::text::quoted;
 
 /// A group on this host.
@@ -25,9 +25,14 @@ pub struct Wanted<'d> {
     pub type_name: Option<Arc<str>>,
     /// The GPUs that it may be on and that have the type, in order.
     pub gpus: Vec<usize>,
+    /// Those of their functions that they may be on, of GPUs that are named by functions.
+    pub functions: Functions,
     /// Its members, in order.
     pub members: Vec<Seat>,
 }
+
+/// The functions of a GPU that a group's members may be on; all where the GPU is not among these.
+pub type Functions = BTreeMap<usize, Vec<ParentId>>;
 
 /// A member's place in its group.
 pub struct Seat {
@@ -115,7 +120,8 @@ fn resolve_group<'d>(
     host: &mut Identity<'_>,
     group: &'d Group,
 ) -> Result<Wanted<'d>> {
-    let chosen = gpus_of(world, &group.gpus).map_err(|error| in_group(group, error))?;
+    let chosen = gpus_of(world, &group.gpus).map_err(|error| in_group(group, error));
+    let (chosen, functions) = chosen?;
     let vgpu_type = type_of(world, group, &chosen).map_err(|error| in_group(group, error))?;
     let (type_id, type_name) = (vgpu_type.id.clone(), vgpu_type.name.clone());
     let mut gpus = chosen;
@@ -126,6 +132,7 @@ fn resolve_group<'d>(
         type_id,
         type_name,
         gpus,
+        functions,
         members,
     })
 }
@@ -149,22 +156,38 @@ pub fn gpus_named(world: &World, name: &GpuName) -> Vec<usize> {
         .collect()
 }
 
-fn gpus_of(world: &World, choice: &GpuChoice) -> Result<Vec<usize>> {
+fn gpus_of(world: &World, choice: &GpuChoice) -> Result<(Vec<usize>, Functions)> {
     let names = match choice {
-        GpuChoice::Any => return Ok((0..world.gpus.len()).collect()),
+        GpuChoice::Any => return Ok(((0..world.gpus.len()).collect(), Functions::new())),
         GpuChoice::These(names) => names,
     };
-    let mut chosen = Vec::new();
+    let mut whole = Vec::new();
+    let mut functions = Functions::new();
     for name in names {
         let named = gpus_named(world, name);
-        if named.is_empty() {
-            return Err(no_gpu(world, name));
+        match function_named(world, name) {
+            Some((gpu, function)) if named.is_empty() => {
+                functions.entry(gpu).or_default().push(function);
+            }
+            _ if named.is_empty() => return Err(no_gpu(world, name)),
+            _ => whole.extend(named),
         }
-        chosen.extend(named);
     }
+    functions.retain(|gpu, _| !whole.contains(gpu));
+    let mut chosen = whole;
+    chosen.extend(functions.keys());
     chosen.sort_unstable();
     chosen.dedup();
-    Ok(chosen)
+    Ok((chosen, functions))
+}
+
+/// The virtual function that a name means, with the place of its GPU.
+fn function_named(world: &World, name: &GpuName) -> Option<(usize, ParentId)> {
+    let GpuName::Text(text) = name else {
+        return None;
+    };
+    let mut gpus = world.gpus.iter().enumerate();
+    gpus.find_map(|(at, gpu)| Some((at, gpu.function(text)?.clone())))
 }
 
 fn no_gpu(world: &World, name: &GpuName) -> Error {

@@ -81,6 +81,7 @@ fn packed(demands: &[Demand]) -> Vec<Demand> {
     let one = |demand: &Demand| Demand {
         group: demand.group,
         gpus: demand.gpus.clone(),
+        functions: demand.functions.clone(),
         placement: Placement::Pack,
         claims: demand.claims.clone(),
         rank: demand.rank,

@@ -314,7 +314,8 @@ fn most(gpu: &Gpu, vgpu_type: &VgpuType) -> Option<u32> {
     u32::try_from(memory / mib.max(1)).ok()
 }
 
-fn least(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+/// The smaller one of what is known.
+pub fn least(one: Option<u32>, other: Option<u32>) -> Option<u32> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

@@ -9,7 +9,7 @@ use super::matching::{Case, Have, same_attrs};
 use super::observe::World;
 use super::resolve::Wanted;
 use super::{Item, Verdict};
-use crate::error::Error;
+use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode, TypeId};
 use crate::ops::functions::{Spoken, named};
 use crate::store::{Location, Mark};
@@ -67,6 +67,37 @@ impl Seats {
         }
     }
 
+    /// The one of these functions of a GPU that a case's device is made on. What is only defined may
+    /// be on one that is taken.
+    ///
+    /// # Errors
+    /// All of them are taken.
+    pub fn take_of(
+        &mut self,
+        world: &World,
+        case: &Case<'_>,
+        gpu: usize,
+        these: &[ParentId],
+        is_only_defined: bool,
+    ) -> Result<Parent> {
+        let last = these.last().filter(|_| is_only_defined);
+        let Some(chosen) = self.best(case, these).or(last).cloned() else {
+            let taken = these.iter().map(ParentId::as_str).collect::<Vec<_>>();
+            let message = format!("another vGPU is on {}", taken.join(", "));
+            return Err(Error::new(Kind::NoCapacity, message));
+        };
+        self.taken.insert(chosen.clone());
+        Ok(world.gpus[gpu].as_parent(Some(chosen)))
+    }
+
+    /// Of these functions the free one that a case had better have: its own, else one that no other
+    /// definition names; of those that are alike, the first.
+    fn best<'f>(&self, case: &Case<'_>, these: &'f [ParentId]) -> Option<&'f ParentId> {
+        let own = function_of(case);
+        let free = these.iter().filter(|vf| !self.taken.contains(*vf));
+        free.min_by_key(|vf| (Some(*vf) != own, self.spoken.claim(vf, Some(case.uuid))))
+    }
+
     /// The parent on a GPU that a case's device is made on: the function that it has or names, if it
     /// can be had.
     pub fn take(&mut self, world: &World, case: &Case<'_>, gpu: usize) -> Parent {
@@ -75,12 +106,7 @@ impl Seats {
             true => &gpu.seated,
             false => &gpu.functions,
         };
-        let own = function_of(case);
-        let free = functions.iter().filter(|vf| !self.taken.contains(*vf));
-        let claim = |vf: &&ParentId| self.spoken.claim(vf, Some(case.uuid));
-        // Of those that are alike, the first.
-        let best = free.min_by_key(|vf| (Some(*vf) != own, claim(vf)));
-        let chosen = best.or(functions.first()).cloned();
+        let chosen = self.best(case, functions).or(functions.first()).cloned();
         self.taken.extend(chosen.clone());
         gpu.as_parent(chosen)
     }
@@ -276,7 +302,7 @@ pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
         uuid: case.uuid,
         member: Some(Mark::new(&wanted.group.name, &seat.key)),
         parent: Some(parent),
-        vf: None,
+        vf: case.have.function().cloned(),
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
         verdict: Verdict::Remove("there is no room for it as declared".to_owned()),

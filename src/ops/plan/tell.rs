@@ -32,7 +32,7 @@ pub fn blocked(wanted: &Wanted<'_>, case: &Case<'_>, error: Error) -> Item {
         uuid: case.uuid,
         member: Some(Mark::new(&wanted.group.name, &seat.key)),
         parent: case.have.parent().cloned(),
-        vf: case.have.definition.and_then(|d| d.vf.clone()),
+        vf: case.have.function().cloned(),
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
         verdict: Verdict::Blocked(error),
@@ -56,9 +56,25 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
             format!("no GPU has the type {}", wanted.type_id),
         );
     };
+    let functions = |space: &Space<'_>| {
+        let mut named = wanted.gpus.iter().filter_map(|at| {
+            let is_it = std::ptr::eq(spaces[*at].gpu(), space.gpu());
+            wanted.functions.get(at).filter(|_| is_it)
+        });
+        named.next()
+    };
     let line = |(space, at): &(&Space<'_>, usize)| {
         let gpu = space.gpu().id();
-        format!("{gpu} {}", space.why_full(*at))
+        match functions(space).filter(|_| space.room(*at).fits()) {
+            Some(named) => {
+                let named: Vec<&str> = named.iter().map(|vf| vf.as_str()).collect();
+                format!(
+                    "of {gpu} all functions that it names are taken: {}",
+                    named.join(", ")
+                )
+            }
+            None => format!("{gpu} {}", space.why_full(*at)),
+        }
     };
     let others = full.iter().skip(1).take(TOLD - 1).map(line);
     let ways = full.iter().filter_map(|(space, at)| space.how_to_mix(*at));

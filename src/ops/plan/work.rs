@@ -15,7 +15,7 @@ use super::steps::{Seats, item_of, left_out, removal};
 use super::tell::{blocked, no_room, unreadable_items};
 use super::{Item, Plan};
 use crate::declare::Unlisted;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode};
 use crate::ops::capacity::taken_function_error;
 use crate::ops::functions::named;
@@ -111,7 +111,10 @@ impl<'w, 'd> Draft<'w, 'd> {
             } else if !case.faults.needs_place {
                 items.push(item_of(world, one, case, None));
             } else if let Some(parent) = parents.get(&at) {
-                items.push(item_of(world, one, case, Some(parent.clone())));
+                items.push(match parent {
+                    Ok(parent) => item_of(world, one, case, Some(parent.clone())),
+                    Err(error) => blocked(one, case, error.clone()),
+                });
             } else if !case.is_optional(wanted) {
                 items.push(blocked(one, case, no_room(one, case, &spaces)));
             } else {
@@ -198,31 +201,36 @@ fn seat_conflict(world: &World, case: &Case<'_>, leaving: &HashSet<Uuid>) -> Opt
 }
 
 /// The parents on which those with a place are made: first of those that are to run, so that what is
-/// only defined keeps no virtual function from them, and of those first that have one already.
+/// only defined keeps no virtual function from them; of these first those that the declaration binds to
+/// functions, and then those that have one already.
 fn parents(
     world: &World,
     wanted: &[Wanted<'_>],
     cases: &[Case<'_>],
     placed: &HashMap<usize, usize>,
     mut seats: Seats,
-) -> HashMap<usize, Parent> {
+) -> HashMap<usize, Result<Parent>> {
+    let is_defined = |at: usize| rank(wanted, &cases[at]) == Rank::Defined;
+    let only = |at: usize| wanted[cases[at].group].functions.get(&placed[&at]);
     let mut order: Vec<usize> = placed.keys().copied().collect();
     order.order_by_key(|at| {
         let case = &cases[*at];
         (
-            rank(wanted, case) == Rank::Defined,
+            is_defined(*at),
+            only(*at).is_none(),
             !seats.has_own(case),
             *at,
         )
     });
     let take = |at: usize| {
         let gpu = &world.gpus[placed[&at]];
-        let is_idle = rank(wanted, &cases[at]) == Rank::Defined;
-        // It gets its function when it starts.
-        match gpu.functions.is_empty() && is_idle {
-            true => (at, gpu.as_parent(None)),
-            false => (at, seats.take(world, &cases[at], placed[&at])),
-        }
+        let parent = match only(at) {
+            Some(these) => seats.take_of(world, &cases[at], placed[&at], these, is_defined(at)),
+            // It gets its function when it starts.
+            None if gpu.functions.is_empty() && is_defined(at) => Ok(gpu.as_parent(None)),
+            None => Ok(seats.take(world, &cases[at], placed[&at])),
+        };
+        (at, parent)
     };
     order.into_iter().map(take).collect()
 }
@@ -257,7 +265,7 @@ fn settle<'w>(
                 spaces[*gpu].comes(type_at);
             }
         }
-        let demands = demands(world, wanted, cases, fixed, stuck);
+        let demands = demands(world, wanted, cases, fixed, (&staying, stuck));
         let (placed, after) = place_all(&spaces, &demands);
         let mut placed: HashMap<usize, usize> = placed.into_iter().collect();
         let before = stuck.len();
@@ -354,7 +362,7 @@ fn demands(
     wanted: &[Wanted<'_>],
     cases: &[Case<'_>],
     fixed: &HashMap<usize, usize>,
-    stuck: &Stuck,
+    (staying, stuck): (&HashSet<Uuid>, &Stuck),
 ) -> Vec<Demand> {
     let mut by_key: HashMap<(usize, Rank, Option<usize>), Demand> = HashMap::new();
     for (at, case) in cases.iter().enumerate() {
@@ -367,11 +375,11 @@ fn demands(
         let rank = rank(wanted, case);
         let demand = by_key
             .entry((case.group, rank, seat.pin))
-            .or_insert_with(|| demand(world, one, case.group, rank, seat.pin));
+            .or_insert_with(|| demand(world, one, (case.group, rank, seat.pin), staying));
         let own = case
             .have
             .parent()
-            .filter(|p| is_allowed(world, one, seat, p));
+            .filter(|p| is_allowed(world, one, seat, p, case.have.function()));
         demand.claims.push(Claim {
             case: at,
             prefers: own.and_then(|parent| world.gpu_of(parent)),
@@ -382,13 +390,26 @@ fn demands(
     demands
 }
 
-fn demand(world: &World, one: &Wanted<'_>, group: usize, rank: Rank, pin: Option<usize>) -> Demand {
+fn demand(
+    world: &World,
+    one: &Wanted<'_>,
+    (group, rank, pin): (usize, Rank, Option<usize>),
+    staying: &HashSet<Uuid>,
+) -> Demand {
     let gpus = one.gpus.iter().copied();
     let gpus = gpus.filter(|gpu| pin.is_none_or(|pin| pin == *gpu));
     let with_type = |gpu: usize| Some((gpu, world.gpus[gpu].type_at(&one.type_id)?));
+    let gpus: Vec<(usize, usize)> = gpus.filter_map(with_type).collect();
+    let free = |gpu: usize| {
+        let these = one.functions.get(&gpu)?.iter();
+        let devices = || world.devices.iter().filter(|d| staying.contains(&d.uuid));
+        let is_free = |vf: &&ParentId| !devices().any(|d| d.vf().unwrap_or(&d.parent) == *vf);
+        Some(u32::try_from(these.filter(is_free).count()).unwrap_or(u32::MAX))
+    };
     Demand {
         group,
-        gpus: gpus.filter_map(with_type).collect(),
+        functions: gpus.iter().map(|(gpu, _)| free(*gpu)).collect(),
+        gpus,
         placement: one.group.placement,
         claims: Vec::new(),
         rank,

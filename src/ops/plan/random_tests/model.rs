@@ -155,6 +155,7 @@ impl Host {
                 pci_ids: None,
                 models: Vec::new(),
                 functions: Vec::new(),
+                beside: Vec::new(),
                 types: Vec::new(),
             },
             framework: match make {
