@@ -223,13 +223,22 @@ impl Scene {
             let now = one[key].as_str().map(str::to_owned);
             let known = self.functions.entry(uuid.clone()).or_default();
             if let Some(before) = known {
-                assert_eq!(now.as_ref(), Some(&*before), "{uuid}: {one}\n{}", story.join("\n"));
+                assert_eq!(
+                    now.as_ref(),
+                    Some(&*before),
+                    "{uuid}: {one}\n{}",
+                    story.join("\n")
+                );
             }
             known.clone_from(&now);
             if one["start"] == "auto"
                 && let Some(vf) = now
             {
-                assert!(at_boot.insert(vf.clone()), "{vf} is named twice\n{}", story.join("\n"));
+                assert!(
+                    at_boot.insert(vf.clone()),
+                    "{vf} is named twice\n{}",
+                    story.join("\n")
+                );
             }
         }
     }
