@@ -242,7 +242,7 @@ fn a_function_that_is_gone_is_replaced_and_that_is_said() {
     // Functions that are off are not gone.
     host.ctl(&["reboot"]);
     host.ctl(&["vfs", GPU, "0"]);
-    host.run("restore").expect(3);
+    host.run("restore").expect(7);
     assert_eq!(vf_of(&host, &id), VF1);
     host.ctl(&["vfs", GPU, "32"]);
     host.run("restore").expect(0);

@@ -96,10 +96,8 @@ impl Scene {
         let mut dice = Dice::new(seed);
         for round in 0..rounds {
             self.story.push(format!("round {round}, seed {seed}"));
-            for _ in 0..=dice.below(2) {
-                self.step(&mut dice);
-                self.check();
-            }
+            self.step(&mut dice);
+            self.check();
             if dice.is_one_in(4) {
                 self.reboot(&mut dice);
             }
