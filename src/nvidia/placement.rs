@@ -59,6 +59,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Whether one more of a type is surely too much.
+    pub fn are_reached(&self, held: &[Held<'_>], wanted: &VgpuType) -> bool {
+        self.has_no_function_left(held) || self.has_no_room(held, wanted)
+    }
+
     /// Whether each virtual function has a vGPU.
     fn has_no_function_left(&self, held: &[Held<'_>]) -> bool {
         let count: usize = held.iter().map(|held| held.count).sum();

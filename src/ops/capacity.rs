@@ -8,7 +8,7 @@ use super::functions::{Spoken, kept, kept_line, needs_function};
 use super::limits::{Ceiling, bounds, ceiling};
 use super::place::{by_gpu, room_on_gpu};
 use crate::error::{Error, Kind};
-use crate::model::{Device, Parent, ParentId, Seat, VgpuType};
+use crate::model::{Definition, Device, Parent, ParentId, Seat, VgpuType};
 use crate::nvidia::{clashes, holdings, why_no_room};
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
@@ -188,14 +188,13 @@ fn unlisted_types(context: &Context<'_>, devices: &[Device], types: &[VgpuType])
 }
 
 /// The error for a definition whose function has a vGPU that is not its own.
-pub fn taken_function_error(vf: &ParentId, device: &Device, uuid: Uuid) -> Error {
+pub fn taken_function_error(vf: &ParentId, device: &Device, wanted: &Definition) -> Error {
     let Full { line, .. } = taken_function(vf, device);
-    Error::new(Kind::NoCapacity, line).hint(other_function_hint(uuid))
-}
-
-/// What to do where a definition cannot have its function.
-pub fn other_function_hint(uuid: Uuid) -> String {
-    format!("to have it on another function: vgpuctl modify {uuid} --vf any")
+    let (uuid, id) = (wanted.uuid, &wanted.type_id);
+    let message = format!("no instance of {id} is free: {line}");
+    Error::new(Kind::NoCapacity, message).hint(format!(
+        "to have it on another function: vgpuctl modify {uuid} --vf any"
+    ))
 }
 
 /// The one function that will do has a vGPU, which may be another VM's.

@@ -42,6 +42,11 @@ impl Spoken {
             return Spoken::default();
         }
         let mut unrelated = Vec::new();
+        if let [(framework, home)] = homes.iter().collect::<Vec<_>>().as_slice() {
+            let all = context.store.of_parent(home, &mut unrelated);
+            let all = all.unwrap_or_default();
+            return Spoken::by(all.iter().filter(|one| one.framework == *framework));
+        }
         let mut places = context.store.index(&mut unrelated).unwrap_or_default();
         places.retain(|at| homes.contains(&(at.framework, &at.parent)));
         let all = context.store.read_each(&places).into_iter().flatten();

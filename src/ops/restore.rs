@@ -12,7 +12,7 @@ use super::limits::bounds;
 use super::prepare;
 use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
-use super::start::{bring_up, offer_of, told, way_out_of_taken};
+use super::start::{bring_up, offer_of, taken, told};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
@@ -223,15 +223,18 @@ fn one_gpu(
 
 /// A lack of room, with what is in the way in its message.
 fn with_reason(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
-    let error = match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+    if let Some(taken) = taken(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+        let hints = taken.all_hints().into_iter().map(str::to_owned);
+        return error.retold(taken.message()).hints(hints);
+    }
+    match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         Some(offer) => {
             let reason = left_out(context, &offer);
             let hints = reason.all_hints().into_iter().map(str::to_owned);
             error.retold(reason.message()).hints(hints)
         }
         None => error,
-    };
-    error.hints(way_out_of_taken(context, definition))
+    }
 }
 
 /// Each device was judged alone by what the parent holds now; here those lose for which the ones
@@ -247,7 +250,8 @@ fn foresee(context: &Context<'_>, gpu: &ParentId, sizes: Sizes, changes: &mut [C
         .types(&parent.id, &mut unrelated)
         .unwrap_or_default();
     let active = active_on(context, &parent);
-    let queue = Queue::now(types_of(&active, &types), &types).within(bounds(context, &parent));
+    let bounds = bounds(context, &parent);
+    let queue = Queue::now(types_of(&active, &types), &types).within(bounds);
     let mut queue = match sizes {
         Sizes::Mixed => queue.of_several_sizes(),
         Sizes::AsTheyAre => queue,
@@ -268,6 +272,9 @@ fn foresee(context: &Context<'_>, gpu: &ParentId, sizes: Sizes, changes: &mut [C
             None => wanted.available,
             Some(_) => most_now(wanted, active.len()),
         };
+        // Functions that take types do not say how many fit.
+        let is_too_much = || bounds.are_reached(&queue.holdings(), wanted).then_some(0);
+        let free = free.or_else(is_too_much);
         let mut next = queue.clone();
         match next.admit(wanted, free) {
             Err(why) => {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use nix::errno::Errno;
 
 use super::activate::make;
-use super::capacity::{label, nothing_free_on, other_function_hint};
+use super::capacity::{label, nothing_free_on, taken_function_error};
 use super::choose::Offer;
 use super::deactivate::clear_unfinished;
 use super::functions::{holder, is_gone, place_for};
@@ -254,20 +254,25 @@ fn not_noted(definition: &Definition, error: Error) -> Error {
 }
 
 fn with_what_is_in_the_way(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
-    let error = match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+    if let Some(taken) = taken(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
+        return error
+            .hints(std::iter::once(taken.message().to_owned()))
+            .hints(taken.all_hints().into_iter().map(str::to_owned));
+    }
+    match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         Some(offer) => {
             let nothing = nothing_free_on(context, &offer);
             error.hints(nothing.all_hints().into_iter().map(str::to_owned))
         }
         None => error,
-    };
-    error.hints(way_out_of_taken(context, definition))
+    }
 }
 
-/// What to do where another vGPU has the function that a definition names.
-pub fn way_out_of_taken(context: &Context<'_>, definition: &Definition) -> Option<String> {
-    let held = holder(context, definition.vf.as_ref()?)?;
-    (held.uuid != definition.uuid).then(|| other_function_hint(definition.uuid))
+/// The error for a definition that names a function which another vGPU has.
+pub fn taken(context: &Context<'_>, definition: &Definition) -> Option<Error> {
+    let vf = definition.vf.as_ref()?;
+    let held = holder(context, vf)?;
+    (held.uuid != definition.uuid).then(|| taken_function_error(vf, &held, definition))
 }
 
 /// The parent and the type of a definition, as far as they are there.

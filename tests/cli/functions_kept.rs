@@ -18,14 +18,14 @@ fn create(host: &SimHost, id: &str) -> Run {
 }
 
 fn vf_of(host: &SimHost, id: &str) -> serde_json::Value {
-    let shown = host.run("list --json").expect(0).json();
+    let shown = host.run("list --json").json();
     let devices = shown["devices"].as_array().unwrap();
     let found = devices.iter().find(|one| one["uuid"] == id);
     found.unwrap_or_else(|| panic!("{id}: {devices:?}"))["vf"].clone()
 }
 
 fn is_active(host: &SimHost, id: &str) -> bool {
-    let shown = host.run("list --json").expect(0).json();
+    let shown = host.run("list --json").json();
     let devices = shown["devices"].as_array().unwrap();
     devices
         .iter()
@@ -230,8 +230,8 @@ fn a_function_that_is_gone_is_replaced_and_that_is_said() {
     assert_eq!(vf_of(&host, &id), VF1);
     let shown = host.run(&format!("show {id} --json")).expect(0).json();
     assert_eq!(
-        shown["params_now"][0]["name"], "frame_rate_limiter",
-        "{shown}"
+        shown["device"]["params_now"][0]["name"],
+        "frame_rate_limiter"
     );
     // From then on it is its function, and nothing is said any more.
     host.ctl(&["reboot"]);
@@ -242,7 +242,7 @@ fn a_function_that_is_gone_is_replaced_and_that_is_said() {
     // Functions that are off are not gone.
     host.ctl(&["reboot"]);
     host.ctl(&["vfs", GPU, "0"]);
-    host.run("restore").expect(3);
+    host.run("restore").expect(7);
     assert_eq!(vf_of(&host, &id), VF1);
     host.ctl(&["vfs", GPU, "32"]);
     host.run("restore").expect(0);

@@ -96,10 +96,8 @@ impl Scene {
         let mut dice = Dice::new(seed);
         for round in 0..rounds {
             self.story.push(format!("round {round}, seed {seed}"));
-            for _ in 0..=dice.below(2) {
-                self.step(&mut dice);
-                self.check();
-            }
+            self.step(&mut dice);
+            self.check();
             if dice.is_one_in(4) {
                 self.reboot(&mut dice);
             }
@@ -223,13 +221,22 @@ impl Scene {
             let now = one[key].as_str().map(str::to_owned);
             let known = self.functions.entry(uuid.clone()).or_default();
             if let Some(before) = known {
-                assert_eq!(now.as_ref(), Some(&*before), "{uuid}: {one}\n{}", story.join("\n"));
+                assert_eq!(
+                    now.as_ref(),
+                    Some(&*before),
+                    "{uuid}: {one}\n{}",
+                    story.join("\n")
+                );
             }
             known.clone_from(&now);
             if one["start"] == "auto"
                 && let Some(vf) = now
             {
-                assert!(at_boot.insert(vf.clone()), "{vf} is named twice\n{}", story.join("\n"));
+                assert!(
+                    at_boot.insert(vf.clone()),
+                    "{vf} is named twice\n{}",
+                    story.join("\n")
+                );
             }
         }
     }

@@ -20,6 +20,7 @@ fn a_function_selects_what_is_on_it_wherever_a_parent_does() {
     }
     host.run(&format!("create --type nvidia-1153 --uuid {any}"))
         .expect(0);
+    let unnamed = uuid(4);
     let listed = |parent: &str| -> Vec<String> {
         let list = host
             .run(&format!("list --parent {parent} --json"))
@@ -48,14 +49,21 @@ fn a_function_selects_what_is_on_it_wherever_a_parent_does() {
         .expect(3);
     host.run(&format!("modify {here} --parent {vf} --auto"))
         .expect(0);
-    // What may be on it: its own, and what names no function.
+    // What may be on it: its own, and what names no function (yet).
     host.run(&format!("modify {elsewhere} --auto")).expect(0);
+    host.run(&format!(
+        "define --type nvidia-1153 --parent {GPU} --uuid {unnamed}"
+    ))
+    .expect(0);
     let restored = host.run(&format!("restore --parent {vf}")).expect(0);
     assert!(
-        restored.stdout.contains(&here) && restored.stdout.contains(&any),
+        restored.stdout.contains(&here) && restored.stdout.contains(&unnamed),
         "{restored:?}"
     );
-    assert!(!restored.stdout.contains(&elsewhere), "{restored:?}");
+    for other in [&elsewhere, &any] {
+        assert!(!restored.stdout.contains(other), "{restored:?}");
+    }
+    host.run(&format!("remove {unnamed}")).expect(0);
     host.run(&format!("remove {elsewhere} --parent {vf}"))
         .expect(3);
     host.run(&format!("remove {here} --parent {vf}")).expect(0);

@@ -182,7 +182,8 @@ fn moved(world: &World, case: &Case<'_>, items: &[Item]) -> Option<Error> {
 /// or one of ours that stays, is there. One whose definition names it and starts at boot is no reason:
 /// then this one goes elsewhere.
 fn seat_conflict(world: &World, case: &Case<'_>, leaving: &HashSet<Uuid>) -> Option<Error> {
-    let vf = case.have.definition?.vf.as_ref()?;
+    let definition = case.have.definition?;
+    let vf = definition.vf.as_ref()?;
     if case.have.device.is_some() {
         return None;
     }
@@ -196,7 +197,7 @@ fn seat_conflict(world: &World, case: &Case<'_>, leaving: &HashSet<Uuid>) -> Opt
     };
     match world.definitions.iter().any(|one| names_it(&one)) {
         true => None,
-        false => Some(taken_function_error(vf, holder, case.uuid)),
+        false => Some(taken_function_error(vf, holder, definition)),
     }
 }
 
