@@ -6,6 +6,7 @@ use super::callouts::{around, subject};
 use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
 use super::home::home_of;
+use super::rivals::rival_cautions;
 use super::stop::{change, each};
 use super::target::find;
 use super::wishes::{forget, keep};
@@ -62,12 +63,17 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     }
     let mut report = Report::of(vec![change]);
     report.notes = notes;
+    let at = Location::of(&definition);
     if request.start == StartMode::Auto {
         let planned = match request.dry_run {
             true => vec![Ahead::new(request.uuid, definition.type_id)],
             false => Vec::new(),
         };
         report.cautions = set_cautions(context, &request.parent, &planned);
+        // One that was made up for it is nobody else's.
+        if request.uuid.is_some() {
+            report.cautions.extend(rival_cautions(context, &at));
+        }
     }
     Ok(report)
 }

@@ -20,6 +20,8 @@ mod list;
 mod live;
 mod metrics;
 mod modify;
+mod moved;
+mod next_boot;
 mod params;
 mod pick_type;
 mod place;
@@ -28,6 +30,7 @@ mod prepare;
 mod report;
 mod restore;
 mod results;
+mod rivals;
 mod scope;
 mod show;
 mod start;
@@ -63,6 +66,8 @@ pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
 pub use modify::{AttrEdit, ModifyRequest, TypeWish, modify};
+pub use moved::{moved_hint, moved_settings_hint};
+pub use next_boot::is_switched_by_another;
 pub use params::{holds_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
 pub use plan::{
@@ -71,6 +76,7 @@ pub use plan::{
 };
 pub use report::{Action, Change, Effect, Report};
 pub use restore::{RestoreRequest, restore};
+pub use rivals::{Rivals, rivals};
 pub use show::{ShowRequest, Shown, show};
 pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};

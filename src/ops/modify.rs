@@ -5,6 +5,7 @@ use super::choose::type_for_definition;
 use super::deactivate::held;
 use super::params::{holds_params, params_in, params_now, set_params, with_params};
 use super::pick_type::{TypeWants, pick_type};
+use super::rivals::rival_cautions;
 use super::target::find;
 use super::wishes::keep;
 use super::{Action, Change, Context, Effect, Report, Selector};
@@ -174,7 +175,9 @@ fn boot_set_cautions(context: &Context<'_>, old: &Definition, new: &Definition) 
     match is_touched && new.start == StartMode::Auto {
         true => {
             let ahead = Ahead::new(Some(new.uuid), new.type_id.clone());
-            set_cautions(context, &new.parent, &[ahead])
+            let mut cautions = set_cautions(context, &new.parent, &[ahead]);
+            cautions.extend(rival_cautions(context, &Location::of(new)));
+            cautions
         }
         false => Vec::new(),
     }

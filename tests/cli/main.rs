@@ -35,6 +35,8 @@ mod main_job;
 mod metrics;
 mod metrics_prometheus;
 mod modify;
+mod moved;
+mod next_boot;
 mod odd_names;
 mod options;
 mod params;
@@ -51,6 +53,7 @@ mod plan_random;
 mod plan_unreadable;
 mod remove;
 mod restore;
+mod rivals;
 mod s390;
 #[path = "../shared/script.rs"]
 mod script;
