@@ -8,7 +8,6 @@ use super::cautions::{Ahead, boot_cautions, memory_cautions};
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
 use super::place::{ceilings, foresee, rooms};
-use super::rivals::rival_cautions;
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
@@ -149,16 +148,6 @@ fn cautions(
         all.extend(memory_cautions(context, parent, &planned));
         if request.persistence == Persistence::Defined(StartMode::Auto) {
             all.extend(boot_cautions(context, &parent.id, &planned));
-            // One that was made up for it is nobody else's.
-            all.extend(request.uuid.into_iter().flat_map(|uuid| {
-                let (framework, parent) = (parent.framework, parent.home().clone());
-                let at = Location {
-                    framework,
-                    parent,
-                    uuid,
-                };
-                rival_cautions(context, &at)
-            }));
         }
     }
     all

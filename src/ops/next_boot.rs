@@ -114,9 +114,16 @@ fn place(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings, job: &Job
     if on_function && !comes_back(parent.gpu()) {
         return Err(functions_off(gpu));
     }
+    let function = Some(parent.id.clone()).filter(|id| id != parent.gpu());
+    // What one function has free says nothing of its GPU.
+    let parent = match parent.framework {
+        FrameworkKind::Vfio => parent.whole(),
+        FrameworkKind::Mdev => parent,
+    };
     let framework = context.kernel.serving(&parent);
     let found = framework.vgpu_type(&parent.id, &definition.type_id, &mut Vec::new());
     let vgpu_type = match found {
+        Ok(vgpu_type) if parent.gpu.is_some() => vgpu_type.with_free(None),
         Ok(vgpu_type) => vgpu_type,
         // What a GPU holds keeps it from listing what it offers otherwise.
         Err(error) if error.kind() == Kind::NotFound && parent.framework == FrameworkKind::Vfio => {
@@ -128,14 +135,8 @@ fn place(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings, job: &Job
         Err(error) => return Err(error),
     };
     Ok(Place {
-        function: on_function
-            .then(|| parent.id.clone())
-            .filter(|id| id != parent.gpu()),
-        // What one function has free says nothing of its GPU.
-        parent: match parent.framework {
-            FrameworkKind::Vfio => parent.whole(),
-            FrameworkKind::Mdev => parent,
-        },
+        parent,
+        function,
         vgpu_type,
         is_to_come: false,
     })
@@ -184,7 +185,7 @@ fn functions_off(gpu: &ParentId) -> Error {
 
 fn function_taken(vf: &ParentId, by: &Definition) -> Error {
     Error::new(
-        Kind::NoCapacity,
+        Kind::Failed,
         format!("{vf} takes one vGPU, which is {} by then", by.uuid),
     )
     .hint(format!("choose one: vgpuctl modify {} --manual", by.uuid))

@@ -34,7 +34,9 @@ fn whoever_defines_the_second_one_is_warned() {
     )));
     assert!(warned(&format!("define -t P4-2Q -p {P1} -u {id}")));
     host.run(&format!("undefine {id} -p {P1}")).expect(0);
-    assert!(warned(&format!("create -t P4-1Q -p {P1} -u {id}")));
+    // create takes no UUID that is defined anywhere.
+    host.run(&format!("create -t P4-1Q -p {P1} -u {id}"))
+        .expect(1);
     assert!(!warned(&format!("define -t P4-1Q -p {P2} -u {}", uuid(2))));
 }
 
