@@ -23,9 +23,12 @@ pub struct RestoreArgs {
         hide_default_value = true
     )]
     wait: u32,
-    /// Only say what would be done
+    /// Only say what the next boot will do, whatever runs now
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: say what would be done now
+    #[arg(long)]
+    now: bool,
 }
 
 impl RestoreArgs {
@@ -34,6 +37,7 @@ impl RestoreArgs {
             parent: self.parent,
             wait: Duration::from_secs(self.wait.into()),
             dry_run: self.dry_run,
+            now: self.now,
         };
         ops::restore(context, &request).map(Reply::Restored)
     }

@@ -3,12 +3,16 @@
 //! What finds no room is known to the operations, which say it when such a definition is written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::facts::pci::{Gpu, INTEL, Offer};
 use super::{Evidence, Facts, Finding, functions, running};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::model::{Definition, FrameworkKind, Parent, ParentId, StartMode};
-use crate::ops::{Context, active_on, boot_cautions, set_cautions};
+use crate::ops::{
+    Change, Context, RestoreRequest, active_on, boot_cautions, moved_hint, restore, rivals,
+    set_cautions,
+};
 use crate::store::Location;
 
 /// More paths than this say no more.
@@ -35,6 +39,7 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
     found.extend(running::with_other_params(facts, &context, &all));
     found.extend(running::otherwise_in_proxmox(facts, &context, &all));
     found.extend(functions::crowded(&context, &all));
+    found.extend(twice(&context, &all));
     let mut by_place: BTreeMap<(FrameworkKind, ParentId), Vec<Definition>> = BTreeMap::new();
     for definition in all {
         let place = (definition.framework, definition.parent.clone());
@@ -104,6 +109,7 @@ fn no_parent(
     let mut gpus = facts.gpus.iter().flatten();
     let gpu = gpus.find(|gpu| gpu.address == id.as_str());
     let (why, advice) = why_not(facts, framework, gpu);
+    let moved = definitions.iter().find_map(|one| moved_hint(context, one));
     let message = match definitions.len() {
         1 => format!("1 definition is for {id}, which {why}"),
         count => format!("{count} definitions are for {id}, which {why}"),
@@ -120,8 +126,21 @@ fn no_parent(
     };
     finding
         .seen(place, lacks)
-        .advise(advice)
+        .advise(moved.as_deref().unwrap_or(advice))
         .run(format!("vgpuctl list --defined --parent {id}"))
+}
+
+/// UUIDs that are to start at boot on several parents.
+fn twice(context: &Context<'_>, definitions: &[Definition]) -> Vec<Finding> {
+    let told = |rivals: &crate::ops::Rivals| {
+        let error = rivals.told();
+        let places = rivals.places.iter().map(|at| Evidence {
+            path: context.store.path(at),
+            found: "start auto".to_owned(),
+        });
+        with_hints(Finding::problem(error.message()).seen_all(places), &error)
+    };
+    rivals(definitions).iter().map(told).collect()
 }
 
 /// Why a GPU is no parent in that framework, and what to do.
@@ -169,16 +188,17 @@ fn no_room(context: &Context<'_>, parent: &Parent) -> Vec<Finding> {
     let all = set_cautions(context, &parent.id, &[]);
     let dir = context.store.dir(parent.framework, parent.home());
     let mut found = Vec::new();
-    // One stands for all that find no room: their hints are the same.
-    if let Some((first, more)) = certain.split_first() {
-        let told: Vec<&str> = more.iter().map(|caution| caution.message()).collect();
-        let finding = Finding::problem(first.message()).seen(&dir, SET);
-        found.push(
-            with_hints(finding, first).seen_all(told.into_iter().map(|also| Evidence {
-                path: dir.clone(),
-                found: format!("also, {also}"),
-            })),
+    for alike in left_behind(context, parent.gpu()) {
+        let who: Vec<String> = alike.iter().map(|(uuid, _)| uuid.clone()).collect();
+        let Some((_, error)) = alike.first() else {
+            continue;
+        };
+        let message = format!(
+            "{} will not start at the next boot: {}",
+            listed(&who),
+            error.message()
         );
+        found.push(with_hints(Finding::problem(message).seen(&dir, SET), error));
     }
     let doubtful = all.iter().filter(|caution| !certain.contains(caution));
     found.extend(
@@ -187,6 +207,39 @@ fn no_room(context: &Context<'_>, parent: &Parent) -> Vec<Finding> {
         }),
     );
     found
+}
+
+/// The definitions that the next boot has no room for, those together that it says the same of.
+fn left_behind(context: &Context<'_>, gpu: &ParentId) -> Vec<Vec<(String, Error)>> {
+    let request = RestoreRequest {
+        parent: Some(gpu.clone()),
+        wait: Duration::ZERO,
+        dry_run: true,
+        now: false,
+    };
+    let Ok(report) = restore(context, &request) else {
+        return Vec::new();
+    };
+    let no_room = |change: &Change| {
+        let error = change.error().filter(|e| e.kind() == Kind::NoCapacity)?;
+        Some((change.uuid?.to_string(), error.clone()))
+    };
+    let mut all: Vec<Vec<(String, Error)>> = Vec::new();
+    for (uuid, error) in report.changes.iter().filter_map(no_room) {
+        match all.iter_mut().find(|alike| alike[0].1 == error) {
+            Some(alike) => alike.push((uuid, error)),
+            None => all.push(vec![(uuid, error)]),
+        }
+    }
+    all
+}
+
+/// "A", "A and B", "A, B and C".
+pub fn listed(names: &[String]) -> String {
+    match names.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 const SET: &str = "what starts at boot, in order of the UUIDs";

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::definitions::{finding, path, told};
-use super::facts::Look;
+use super::definitions::{finding, listed, path, told};
 use super::{Facts, Finding};
 use crate::model::{Definition, FrameworkKind, Parent, ParentId, StartMode};
-use crate::ops::Context;
+use crate::ops::{Context, is_switched_by_another, moved_settings_hint};
 use crate::store::{FunctionsAtBoot, GPU_SETTINGS, GpuSettings};
 
 /// Each GPU's settings can be read, are for a GPU with virtual functions, and bring those back that
@@ -35,11 +34,11 @@ pub fn settings(
     for (gpu, settings) in &all {
         found.extend(nothing_to_set(context, gpu, *settings));
     }
-    for (gpu, count) in started_on(context, definitions) {
+    for (gpu, names) in started_on(context, definitions) {
         let mut of_gpu = all.iter().filter(|(id, _)| *id == gpu);
         let comes_back = of_gpu.any(|(_, settings)| settings.functions == FunctionsAtBoot::Enable);
-        if !comes_back && !unread(&gpu) && !is_switched_by_another(facts.look) {
-            found.extend(lost_at_reboot(context, &gpu, count));
+        if !comes_back && !unread(&gpu) && !is_switched_by_another(facts.look.host) {
+            found.extend(lost_at_reboot(context, &gpu, &names));
         }
     }
     found
@@ -53,11 +52,14 @@ fn nothing_to_set(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings) 
         FunctionsAtBoot::Enable => "vfs = enable",
         FunctionsAtBoot::Leave => "mixed-sizes = yes",
     };
+    let moved = moved_settings_hint(context, gpu);
     let message = format!("settings are for {gpu}, which is not there or has no SR-IOV");
     Some(
         Finding::problem(message)
             .seen(context.store.settings_path(gpu), asked)
-            .advise("take the file away, or move it to the directory of the GPU that is meant")
+            .advise(moved.as_deref().unwrap_or(
+                "take the file away, or move it to the directory of the GPU that is meant",
+            ))
             .run("vgpuctl vfs"),
     )
 }
@@ -91,51 +93,42 @@ pub fn off(facts: &Facts<'_>, gpu: &str, finding: Finding) -> Finding {
         .advise("with --at-boot they come back at every reboot, where they are lost otherwise")
 }
 
-/// How many definitions start at boot on the functions of each GPU.
-fn started_on(context: &Context<'_>, definitions: &[Definition]) -> BTreeMap<ParentId, usize> {
-    let mut counts = BTreeMap::new();
+/// Which definitions start at boot on the functions of each GPU.
+fn started_on(
+    context: &Context<'_>,
+    definitions: &[Definition],
+) -> BTreeMap<ParentId, Vec<String>> {
+    let mut names: BTreeMap<ParentId, Vec<String>> = BTreeMap::new();
     for definition in definitions.iter().filter(|d| d.start == StartMode::Auto) {
         let gpu = context.kernel.gpu_of(&definition.parent);
         if definition.framework == FrameworkKind::Vfio || gpu != definition.parent {
-            *counts.entry(gpu).or_insert(0) += 1;
+            let uuid = definition.uuid.to_string();
+            names.entry(gpu).or_default().push(uuid);
         }
     }
-    counts
+    names
 }
 
 /// They are on now, and nothing that is known of switches them on at the next boot.
-fn lost_at_reboot(context: &Context<'_>, gpu: &ParentId, count: usize) -> Option<Finding> {
+fn lost_at_reboot(context: &Context<'_>, gpu: &ParentId, names: &[String]) -> Option<Finding> {
     let found = context.kernel.sriov_gpu(gpu).ok()??;
     // Where they are off already, that is the trouble.
     if found.functions.is_empty() {
         return None;
     }
-    let message = match count {
-        1 => {
-            format!("1 definition starts at boot on virtual functions of {gpu}, which are off then")
-        }
-        _ => format!(
-            "{count} definitions start at boot on virtual functions of {gpu}, which are off then"
-        ),
+    let who = match names.len() {
+        1 => "1 definition starts".to_owned(),
+        count => format!("{count} definitions start"),
     };
+    let message = format!(
+        "{who} at boot on virtual functions of {gpu}, which are off then: {}",
+        listed(names)
+    );
     Some(
         Finding::warning(message)
             .seen(context.store.settings_path(gpu), "no line vfs = enable")
             .run(format!("vgpuctl vfs enable {gpu} --at-boot")),
     )
-}
-
-/// A unit with SR-IOV in its name is enabled, as Proxmox VE's pve-nvidia-sriov@.
-fn is_switched_by_another(look: Look<'_>) -> bool {
-    let dirs = look.host.unit_dirs().into_iter();
-    let mut wanted = dirs.flat_map(|dir| {
-        let names = look.names_or_none(&dir).into_iter();
-        let wants = names.filter(|name| name.ends_with(".wants"));
-        wants
-            .flat_map(|name| look.names_or_none(&dir.join(name)))
-            .collect::<Vec<_>>()
-    });
-    wanted.any(|unit| unit.contains("sriov"))
 }
 
 /// A function takes one vGPU, whatever its framework.

@@ -276,6 +276,7 @@ pub fn start_parent(context: &Context<'_>, args: StartParentArgs) -> Result<Stri
         parent: Some(args.parent),
         wait: Duration::ZERO,
         dry_run: false,
+        now: false,
     };
     let report = ops::restore(context, &request)?;
     for warning in &report.warnings {

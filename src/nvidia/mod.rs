@@ -17,8 +17,7 @@ pub use mig::{Share, instances_left};
 pub use name::TypeName;
 pub use placement::{
     Bounds, Held, Placement, Queue, Room, choose, clashes, framebuffer_needed, has_other_size,
-    hold_line,
-    holdings, too_full, too_full_of_several, why_no_room,
+    hold_line, holdings, too_full, too_full_of_several, why_no_room,
 };
 pub use series::Series;
 pub use size::{parse_size, size};

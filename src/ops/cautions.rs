@@ -110,44 +110,75 @@ fn foresee_boot(
         false => parent.whole(),
     };
     let types = types(context, &parent);
-    let active = active_on(context, &parent);
-    let limits = Limits::of(context, &parent);
-    let queue = Queue::after_reboot().within(limits.bounds());
-    let mut queue = match limits.sizes {
-        Sizes::Mixed => queue.of_several_sizes(),
-        Sizes::AsTheyAre => queue,
-    };
+    let mut room = AtBoot::of(context, &parent);
     let mut cautions = Vec::new();
     for Ahead { uuid, type_id, .. } in boot_set(context, &parent, planned) {
         // One whose type is not there fails for that reason, and takes no room.
         let Some(wanted) = find(&types, &type_id) else {
             continue;
         };
-        let held = queue.holdings();
-        let free = match limits.sizes {
-            Sizes::Mixed => limits.beside(&held, wanted),
-            Sizes::AsTheyAre => free_when_empty(wanted, &active).or(limits.most(wanted)),
-        };
-        let mix =
-            mix_hint(context, &parent, &held, wanted).filter(|_| limits.sizes != Sizes::Mixed);
-        if let Err(why) = queue.admit(wanted, free) {
+        if let Err(why) = room.admit(wanted) {
             let who = uuid.map_or_else(|| "a new device".to_owned(), |uuid| uuid.to_string());
-            let why = no_room_for(wanted, &format!("{} {why}", parent.gpu()));
             let message = format!("{who} will not start at the next boot: {}", why.message());
-            let order = match parent.framework {
-                FrameworkKind::Mdev => "devices of one parent start in order of their UUIDs",
-                FrameworkKind::Vfio => {
-                    "devices that have a virtual function start first, in order of their UUIDs"
-                }
-            };
-            let caution = why.retold(message).hint(format!(
-                "{order}; change one that is in the way: vgpuctl modify UUID --type TYPE, or --manual"
-            ));
-            cautions.push(caution.hints(mix));
+            cautions.push(why.retold(message));
         }
     }
-    cautions.extend(of_all(&parent, &queue.holdings()));
+    cautions.extend(of_all(&parent, &room.queue.holdings()));
     cautions
+}
+
+/// A GPU that holds nothing, as boot fills it.
+pub struct AtBoot<'a> {
+    context: &'a Context<'a>,
+    parent: &'a Parent,
+    active: Vec<Device>,
+    limits: Limits,
+    queue: Queue<'a>,
+}
+
+impl<'a> AtBoot<'a> {
+    /// The GPU of that parent; what its functions offer is known by any of them.
+    pub fn of(context: &'a Context<'a>, parent: &'a Parent) -> AtBoot<'a> {
+        let limits = Limits::of(context, parent);
+        let queue = Queue::after_reboot().within(limits.bounds());
+        AtBoot {
+            context,
+            parent,
+            active: active_on(context, parent),
+            limits,
+            queue: match limits.sizes {
+                Sizes::Mixed => queue.of_several_sizes(),
+                Sizes::AsTheyAre => queue,
+            },
+        }
+    }
+
+    /// Lets the next one in, if those before it leave room.
+    ///
+    /// # Errors
+    /// [`Kind::NoCapacity`], with what is in the way.
+    pub fn admit(&mut self, wanted: &'a VgpuType) -> Result<(), Error> {
+        let (limits, held) = (&self.limits, self.queue.holdings());
+        let free = match limits.sizes {
+            Sizes::Mixed => limits.beside(&held, wanted),
+            Sizes::AsTheyAre => free_when_empty(wanted, &self.active).or(limits.most(wanted)),
+        };
+        let mix = mix_hint(self.context, self.parent, &held, wanted);
+        let mix = mix.filter(|_| limits.sizes != Sizes::Mixed);
+        let order = match self.parent.framework {
+            FrameworkKind::Mdev => "devices of one parent start in order of their UUIDs",
+            FrameworkKind::Vfio => {
+                "devices that have a virtual function start first, in order of their UUIDs"
+            }
+        };
+        self.queue.admit(wanted, free).map_err(|why| {
+            no_room_for(wanted, &format!("{} {why}", self.parent.gpu()))
+                .hint(format!(
+                    "{order}; change one that is in the way: vgpuctl modify UUID --type TYPE, or --manual"
+                ))
+                .hints(mix)
+        })
+    }
 }
 
 /// The other way out of two sizes on one GPU, where its functions take types.

@@ -7,6 +7,7 @@ use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
 use super::functions::{crowd_cautions, named};
 use super::home::home_of;
+use super::rivals::rival_cautions;
 use super::stop::{change, each};
 use super::target::find;
 use super::wishes::{forget, keep};
@@ -63,6 +64,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     }
     let mut report = Report::of(vec![change]);
     report.notes = notes;
+    let at = Location::of(&definition);
     if request.start == StartMode::Auto {
         let ahead = Ahead::new(request.uuid, definition.type_id.clone()).on(named(&definition));
         let planned = match request.dry_run {
@@ -71,6 +73,10 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
         };
         report.cautions = set_cautions(context, &request.parent, &planned);
         report.cautions.extend(crowd_cautions(context, &definition));
+        // One that was made up for it is nobody else's.
+        if request.uuid.is_some() {
+            report.cautions.extend(rival_cautions(context, &at));
+        }
     }
     Ok(report)
 }

@@ -254,12 +254,8 @@ fn chosen(
     let spoken = Spoken::on(context, std::iter::once(gpu));
     let (uuid, id) = (definition.uuid, &definition.type_id);
     let vf = free_function(context, gpu, id, Some(uuid), &spoken, taken)?;
-    let moved = why.zip(definition.vf.as_ref()).map(|(why, old)| {
-        let message = format!("{uuid} goes from {old}, which {why}, to {vf}");
-        Error::new(Kind::Failed, message).hint(format!(
-            "change the virtual machine that uses it: vgpuctl attach {uuid}"
-        ))
-    });
+    let moved = why.zip(definition.vf.as_ref());
+    let moved = moved.map(|(why, old)| moves(uuid, old, why, &vf));
     Ok(Place {
         parent: function_of(gpu, vf.clone()),
         vf: Some(vf),
@@ -296,6 +292,55 @@ fn rival(
         .then(|| format!("the definition of {} names too", other.uuid))
 }
 
+/// The function that a definition's vGPU has at a boot that finds nothing running, and what is to be said
+/// where that is another than the definition names. `functions` are all of its GPU, none where they are
+/// off now; `taken` are those that others have by then.
+///
+/// # Errors
+/// [`Kind::NoCapacity`] where each is taken, or kept for another.
+pub fn seat_at_boot(
+    definition: &Definition,
+    functions: &[ParentId],
+    spoken: &Spoken,
+    taken: &HashSet<ParentId>,
+) -> Result<(Option<ParentId>, Option<Error>)> {
+    let Definition {
+        uuid, parent, vf, ..
+    } = definition;
+    let is_there = |vf: &ParentId| functions.is_empty() || functions.contains(vf);
+    let own = vf.as_ref().filter(|vf| !taken.contains(*vf));
+    if let Some(own) = own.filter(|vf| is_there(vf)) {
+        return Ok((Some(own.clone()), None));
+    }
+    if functions.is_empty() {
+        return Ok((None, None));
+    }
+    let free = functions.iter().filter(|vf| !taken.contains(*vf));
+    let claims = free.map(|vf| (spoken.claim(vf, Some(*uuid)), vf));
+    let open = claims.filter(|(claim, _)| *claim < Claim::Auto);
+    // Of those that are alike, the first.
+    let Some((_, chosen)) = open.min_by_key(|(claim, _)| *claim) else {
+        let message = format!("no virtual function of {parent} is free for {uuid}");
+        return Err(Error::new(Kind::NoCapacity, message).hint(format!(
+            "see which vGPU has which: vgpuctl list --defined --parent {parent}"
+        )));
+    };
+    let why = |old: &ParentId| match is_there(old) {
+        true => "other definitions name too",
+        false => "is gone",
+    };
+    let moved = vf.as_ref().map(|old| moves(*uuid, old, why(old), chosen));
+    Ok((Some(chosen.clone()), moved))
+}
+
+/// That a vGPU changes its function, and what to do about it.
+fn moves(uuid: Uuid, old: &ParentId, why: &str, new: &ParentId) -> Error {
+    let message = format!("{uuid} goes from {old}, which {why}, to {new}");
+    Error::new(Kind::Failed, message).hint(format!(
+        "change the virtual machine that uses it: vgpuctl attach {uuid}"
+    ))
+}
+
 /// The vGPU that sits on a function now.
 pub fn holder(context: &Context<'_>, vf: &ParentId) -> Option<Device> {
     let mut devices = context.kernel.devices(&mut Vec::new()).ok()?.into_iter();
@@ -311,7 +356,8 @@ pub fn is_gone(context: &Context<'_>, gpu: &ParentId, vf: &ParentId) -> bool {
     is_another && !context.kernel.functions_are_coming(gpu)
 }
 
-fn not_of(context: &Context<'_>, definition: &Definition, vf: &ParentId) -> Error {
+/// The error for a definition that names a function of another GPU.
+pub fn not_of(context: &Context<'_>, definition: &Definition, vf: &ParentId) -> Error {
     let (uuid, gpu) = (definition.uuid, &definition.parent);
     Error::new(
         Kind::Failed,
@@ -350,7 +396,7 @@ pub fn foresee_functions<'c>(
 }
 
 /// A mediated device has its function as parent, and cannot go elsewhere by itself.
-fn crowded(definition: &Definition) -> Error {
+pub fn crowded(definition: &Definition) -> Error {
     let Definition { uuid, parent, .. } = definition;
     Error::new(
         Kind::NoCapacity,

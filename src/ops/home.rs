@@ -51,7 +51,7 @@ fn whole(name: &ParentId, framework: FrameworkKind) -> Parent {
 
 /// The GPU whose functions are off and which has that name, or whose function would have it: those
 /// share its bus.
-fn switched_off(context: &Context<'_>, name: &ParentId) -> Option<ParentId> {
+pub fn switched_off(context: &Context<'_>, name: &ParentId) -> Option<ParentId> {
     let gpus = context.kernel.sriov_gpus(&mut Vec::new()).ok()?;
     let mut off = gpus.into_iter().filter(|gpu| gpu.functions.is_empty());
     let bus = |id: &ParentId| id.as_str().rsplit_once(':').map(|(bus, _)| bus.to_owned());

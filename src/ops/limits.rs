@@ -153,9 +153,7 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<
         })
     });
     let all = [by_functions, by_instances, by_memory];
-    all.into_iter()
-        .flatten()
-        .min_by_key(|ceiling| ceiling.most)
+    all.into_iter().flatten().min_by_key(|ceiling| ceiling.most)
 }
 
 /// Whether a card's types are those that its memory was made for.

@@ -21,6 +21,8 @@ mod list;
 mod live;
 mod metrics;
 mod modify;
+mod moved;
+mod next_boot;
 mod params;
 mod pick_type;
 mod place;
@@ -29,6 +31,7 @@ mod prepare;
 mod report;
 mod restore;
 mod results;
+mod rivals;
 mod scope;
 mod show;
 mod start;
@@ -64,6 +67,8 @@ pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
 pub use modify::{AttrEdit, FunctionWish, ModifyRequest, TypeWish, modify};
+pub use moved::{moved_hint, moved_settings_hint};
+pub use next_boot::is_switched_by_another;
 pub use params::{holds_params, other_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
 pub use plan::{
@@ -72,6 +77,7 @@ pub use plan::{
 };
 pub use report::{Action, Change, Effect, Report};
 pub use restore::{RestoreRequest, restore};
+pub use rivals::{Rivals, rivals};
 pub use show::{ShowRequest, Shown, show};
 pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};

@@ -8,6 +8,7 @@ use super::deactivate::held;
 use super::functions::crowd_cautions;
 use super::params::{holds_params, params_in, params_now, set_params, with_params};
 use super::pick_type::{TypeWants, pick_type};
+use super::rivals::rival_cautions;
 use super::target::find;
 use super::wishes::keep;
 use super::{Action, Change, Context, Effect, Report, Selector};
@@ -246,6 +247,7 @@ fn boot_set_cautions(context: &Context<'_>, old: &Definition, new: &Definition) 
         true => {
             let mut cautions = set_cautions(context, &new.parent, &[Ahead::of(new)]);
             cautions.extend(crowd_cautions(context, new));
+            cautions.extend(rival_cautions(context, &Location::of(new)));
             cautions
         }
         false => Vec::new(),

@@ -67,7 +67,11 @@ pub fn told(gpu: &ParentId, effect: Effect) -> Change {
     }
 }
 
-fn count(context: &Context<'_>, gpu: &ParentId) -> Result<usize> {
+/// How many functions it has.
+///
+/// # Errors
+/// [`Kind::NotFound`] where there is no such GPU.
+pub fn count(context: &Context<'_>, gpu: &ParentId) -> Result<usize> {
     let absent = || Error::new(Kind::NotFound, format!("there is no GPU {gpu} with SR-IOV"));
     let found = context.kernel.sriov_gpu(gpu)?.ok_or_else(absent)?;
     Ok(found.functions.len())

@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::capacity::{active_on, left_out, left_out_hint, no_room_for, types_of};
 use super::functions::{foresee_functions, named};
 use super::limits::bounds;
+use super::moved::{moved_hint, moved_settings_hint};
+use super::next_boot::next_boot;
 use super::prepare;
 use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
@@ -36,6 +38,8 @@ pub struct RestoreRequest {
     pub wait: Duration,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Say it of this moment, not of the next boot.
+    pub now: bool,
 }
 
 /// Starts every `auto` definition that is not active: GPUs at the same time, the devices of one GPU
@@ -73,6 +77,9 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
     }
     let (begin, deadline) = (&Begin::now(), Instant::now() + request.wait);
     let run = |gpu: &ParentId, work: &Work| {
+        if request.dry_run && !request.now {
+            return next_boot(context, gpu, work);
+        }
         let changes = one_gpu(gpu, work, request.dry_run, deadline, context);
         let cautions = match request.dry_run {
             true => Vec::new(),
@@ -138,15 +145,19 @@ fn gpu_of(
 
 /// What is to be done on one GPU: first what its settings ask for, then its devices.
 #[derive(Default)]
-struct Work {
-    settings: GpuSettings,
-    jobs: Vec<Job>,
+pub struct Work {
+    /// What its settings ask for.
+    pub settings: GpuSettings,
+    /// Its devices, in order.
+    pub jobs: Vec<Job>,
 }
 
 /// A definition, and the other parent that claims its UUID, if one comes before it.
-struct Job {
-    definition: Definition,
-    rival: Option<ParentId>,
+pub struct Job {
+    /// The definition.
+    pub definition: Definition,
+    /// The other parent.
+    pub rival: Option<ParentId>,
 }
 
 /// A UUID can be active once only, so the first parent in order has it, every time.
@@ -202,6 +213,7 @@ fn one_gpu(
                             false => Err(error),
                         })
                         .map_err(|error| with_reason(context, &definition, error))
+                        .map_err(|error| with_move(context, &definition, error))
                 }
             };
             let brought = result.unwrap_or_else(|error| Effect::Failed(error).into());
@@ -219,6 +231,14 @@ fn one_gpu(
     }
     devices.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     first.into_iter().chain(devices).collect()
+}
+
+/// A parent that is not there, with where its definitions may have to follow it.
+pub fn with_move(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
+    match error.kind() {
+        Kind::NotFound => error.hints(moved_hint(context, definition)),
+        _ => error,
+    }
 }
 
 /// A lack of room, with what is in the way in its message.
@@ -323,7 +343,10 @@ fn first_of_all(
         true => prepare::plan(context, gpu, settings),
         false => prepare::prepare(context, gpu, settings, deadline),
     });
-    prepared.unwrap_or_else(|error| Some(prepare::told(gpu, Effect::Failed(error))))
+    prepared.unwrap_or_else(|error| {
+        let error = error.hints(moved_settings_hint(context, gpu));
+        Some(prepare::told(gpu, Effect::Failed(error)))
+    })
 }
 
 /// Does the work, again and again while what it fails for is still to come.
@@ -347,7 +370,8 @@ fn at_boot(definition: &Definition) -> bool {
     definition.start == StartMode::Auto
 }
 
-fn contested(definition: &Definition, rival: &ParentId) -> Error {
+/// A UUID that another parent has first.
+pub fn contested(definition: &Definition, rival: &ParentId) -> Error {
     Error::new(
         Kind::Failed,
         format!(

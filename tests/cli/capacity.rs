@@ -99,7 +99,7 @@ fn start_and_restore_say_what_is_in_the_way_too() {
         let run = host.run(&line).expect(4);
         assert!(run.stderr.contains(&format!("hint: {wanted}")), "{run:?}");
     }
-    for line in ["restore", "restore --dry-run"] {
+    for line in ["restore", "restore --dry-run --now"] {
         let run = host.run(line).expect(7);
         assert!(
             run.stdout.contains(&format!("is free: {wanted}")),

@@ -206,6 +206,8 @@ fn restore() {
     put(&host, P2, &uuid(5), "");
     let run = host.run("restore --json --dry-run").expect(7);
     answer(&host, "restore-dry-run", &run);
+    let run = host.run("restore --json --dry-run --now").expect(7);
+    answer(&host, "restore-dry-run-now", &run);
     answer(&host, "restore", &host.run("restore --json").expect(7));
 }
 

@@ -39,6 +39,8 @@ mod metrics;
 mod metrics_prometheus;
 mod mig;
 mod modify;
+mod moved;
+mod next_boot;
 mod odd_names;
 mod options;
 mod params;
@@ -56,6 +58,7 @@ mod plan_unreadable;
 mod proxmox;
 mod remove;
 mod restore;
+mod rivals;
 mod s390;
 #[path = "../shared/script.rs"]
 mod script;

@@ -61,6 +61,12 @@ fn a_dry_run_starts_nothing() {
     let host = host_with_definitions();
     host.run(&format!("start {}", uuid(1))).expect(0);
     let run = host.run("restore --dry-run").expect(0);
+    assert_eq!(
+        run.stdout.matches("would start ").count(),
+        4,
+        "as if nothing ran: {run:?}"
+    );
+    let run = host.run("restore --dry-run --now").expect(0);
     assert_eq!(run.stdout.matches("would start ").count(), 3, "{run:?}");
     assert!(run.stdout.contains(&format!("active   {}", uuid(1))));
     assert_eq!(counter(&host, "create_writes"), 1);
@@ -95,6 +101,7 @@ fn one_failure_alone_is_exit_7_too() {
     failed   a0000001-0000-4000-8000-000000000000 nvidia-63 on 0000:99:00.0: there is no parent 0000:99:00.0
     --- stderr
     hint: parents here: 0000:81:00.0, 0000:82:00.0
+    hint: where its card is at 0000:81:00.0 now, move all of its definitions there: vgpuctl export > host.toml; sed -i 's/0000:99:00.0/0000:81:00.0/' host.toml; vgpuctl apply host.toml
     ");
 }
 

@@ -510,6 +510,19 @@ fn definitions_of_two_sizes_are_for_one_gpu() {
 }
 
 #[test]
+fn one_uuid_is_to_start_on_two_parents() {
+    let tree = hosts::p4();
+    let second = Card {
+        address: "0000:82:00.0",
+        ..CARD
+    };
+    put(&tree, &second);
+    define(&tree, CARD.address, 1, "nvidia-63");
+    define(&tree, second.address, 1, "nvidia-63");
+    broken("definition-twice", &tree, "definitions");
+}
+
+#[test]
 fn more_is_defined_than_the_gpu_holds() {
     let tree = hosts::p4();
     for n in 1..=11 {

@@ -1,11 +1,13 @@
 //! `export`: a host as a declaration that it fulfils.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use uuid::Uuid;
 
 use super::observe::{World, is_ours_to_touch, observe};
 use crate::declare::{Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
 use crate::error::Result;
-use crate::model::{Attr, Device, ParentId, StartMode, TypeId};
+use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
 use crate::nvidia::Placement;
 use crate::ops::{Answer, Context};
 use crate::store::Location;
@@ -19,8 +21,9 @@ struct Alike {
     attrs: Vec<String>,
 }
 
-/// Writes down what the host has defined: each vGPU by its UUID, on its GPU. Of what is active
-/// without a definition, and of other programs' vGPUs on virtual functions, there are notes.
+/// Writes down what the host has defined: each vGPU by its UUID, on its GPU. Of a UUID that is defined
+/// several times, the one that runs, else that boot starts; of the others, of what is active without a
+/// definition, and of other programs' vGPUs on virtual functions, there are notes.
 ///
 /// # Errors
 /// The host cannot be listed at all. What cannot be read singly is a warning, and left out.
@@ -32,7 +35,10 @@ pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
         entry.0.push(Member::given(uuid));
         entry.1 = attrs.to_vec();
     };
-    for definition in &world.definitions {
+    let chosen = chosen(&world);
+    let is_chosen =
+        |definition: &Definition| chosen.get(&definition.uuid) == Some(&Location::of(definition));
+    for definition in world.definitions.iter().filter(|one| is_chosen(one)) {
         let gpu = gpu_name(&world, &definition.parent);
         let (uuid, attrs) = (definition.uuid, &definition.attrs);
         let alike = alike(gpu, &definition.type_id, definition.start, attrs);
@@ -58,9 +64,11 @@ pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
         .collect::<Result<_>>()?;
     let defined: HashSet<Location> = world.definitions.iter().map(Location::of).collect();
     let devices = world.devices.iter();
-    let notes = devices
+    let mut notes: Vec<String> = devices
         .filter_map(|device| remark(device, &defined))
         .collect();
+    let left_out = world.definitions.iter().filter(|one| !is_chosen(one));
+    notes.extend(left_out.map(|one| double(one, &chosen)));
     Ok(Answer {
         value: Declaration {
             groups,
@@ -69,6 +77,34 @@ pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
         warnings: world.warnings,
         notes,
     })
+}
+
+/// Which of the definitions of each UUID the file is to have: a UUID can be active once only.
+fn chosen(world: &World) -> HashMap<Uuid, Location> {
+    let active: HashSet<Location> = world.devices.iter().map(Location::of_device).collect();
+    let mut chosen: HashMap<Uuid, (Location, (bool, bool))> = HashMap::new();
+    for definition in &world.definitions {
+        let at = Location::of(definition);
+        let rank = (active.contains(&at), definition.start == StartMode::Auto);
+        let first = chosen
+            .entry(definition.uuid)
+            .or_insert_with(|| (at.clone(), rank));
+        if rank > first.1 {
+            *first = (at, rank);
+        }
+    }
+    let chosen = chosen.into_iter();
+    chosen.map(|(uuid, (at, _))| (uuid, at)).collect()
+}
+
+fn double(left_out: &Definition, chosen: &HashMap<Uuid, Location>) -> String {
+    let (uuid, parent, type_id) = (left_out.uuid, &left_out.parent, &left_out.type_id);
+    let kept = chosen.get(&uuid).map_or("", |at| at.parent.as_str());
+    format!(
+        "{uuid} is defined on {kept} and on {parent}, and can be active once only: the definition on \
+         {parent} ({type_id}, {}) is not in this file, and applying the file deletes it",
+        left_out.start
+    )
 }
 
 /// Why a device is not in the file, if it is not.
