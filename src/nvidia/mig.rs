@@ -161,7 +161,9 @@ mod tests {
     const GIB: u64 = 1024;
 
     fn named(name: &str) -> VgpuType {
-        let number: u32 = name.bytes().fold(7, |sum, byte| sum * 31 % 9973 + u32::from(byte));
+        let number: u32 = name
+            .bytes()
+            .fold(7, |sum, byte| sum * 31 % 9973 + u32::from(byte));
         VgpuType {
             id: format!("nvidia-{}", number + 1).parse().unwrap(),
             name: Some(format!("NVIDIA {name}").into()),
@@ -177,7 +179,11 @@ mod tests {
             .iter()
             .flat_map(|(name, count)| vec![named(name); *count])
             .collect();
-        instances_left(&holdings(&types), &named(wanted), memory_gib.map(|gib| gib * GIB))
+        instances_left(
+            &holdings(&types),
+            &named(wanted),
+            memory_gib.map(|gib| gib * GIB),
+        )
     }
 
     #[test]

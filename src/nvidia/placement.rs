@@ -184,10 +184,9 @@ impl<'a> Queue<'a> {
     pub fn now(active: Vec<&'a VgpuType>, types: &[VgpuType]) -> Queue<'a> {
         let held = holdings(active.iter().copied());
         // Newer drivers can be told to serve several sizes at once, and then offer them.
-        let serves_several_sizes = types.iter().any(|vgpu_type| {
-            vgpu_type.at_least > 0
-                && has_other_size(&held, vgpu_type)
-        });
+        let serves_several_sizes = types
+            .iter()
+            .any(|vgpu_type| vgpu_type.at_least > 0 && has_other_size(&held, vgpu_type));
         Queue {
             held: active,
             admitted: Vec::new(),

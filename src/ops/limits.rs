@@ -4,10 +4,10 @@
 use super::Context;
 use super::capacity::{active_on, types_of};
 use super::choose::Offer;
+use super::standing::standing_of;
 use crate::model::{FrameworkKind, Parent, VgpuType};
 use crate::nvidia::{
     Held, Share, Standing, card, framebuffer_needed, hold_line, holdings, instances_left, size,
-    standing,
 };
 use crate::store::Sizes;
 
@@ -118,7 +118,9 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer) -> Option<Ceiling> {
         Share::Instance | Share::Unknown => None,
     };
     let by_memory = size_of_all.and_then(|mib| {
-        let all = limits.memory_mib.filter(|_| is_its_own(context, parent))?;
+        let all = limits
+            .memory_mib
+            .filter(|_| is_its_own(context, parent, &types))?;
         let taken = framebuffer_needed(&held);
         let most = all.saturating_sub(taken).checked_div(mib)?;
         Some(Ceiling {
@@ -135,17 +137,13 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer) -> Option<Ceiling> {
         })
     });
     let all = [by_functions, by_instances, by_memory];
-    all.into_iter()
-        .flatten()
-        .min_by_key(|ceiling| ceiling.most)
+    all.into_iter().flatten().min_by_key(|ceiling| ceiling.most)
 }
 
 /// Whether a card's types are those that its memory was made for.
-fn is_its_own(context: &Context<'_>, parent: &Parent) -> bool {
+fn is_its_own(context: &Context<'_>, parent: &Parent, types: &[VgpuType]) -> bool {
     let framework = context.kernel.serving(parent);
     let pci = framework.pci(&parent.id, &mut Vec::new());
     let numbers = pci.and_then(|pci| pci.numbers());
-    numbers.is_some_and(|(vendor, device)| {
-        matches!(standing(vendor, device), Some(Standing::VgpuCard))
-    })
+    numbers.is_some_and(|numbers| standing_of(context, numbers, types) == Some(Standing::VgpuCard))
 }

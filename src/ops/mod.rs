@@ -30,6 +30,7 @@ mod restore;
 mod results;
 mod scope;
 mod show;
+mod standing;
 mod start;
 mod stop;
 mod target;
@@ -55,7 +56,7 @@ pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
 pub use explain::{ExplainRequest, Explanation, explain};
 pub use gpu_facts::gpu_facts;
-pub use gpus::{Gpu, GpusRequest, gpus};
+pub use gpus::{Framebuffer, Gpu, GpusRequest, Lack, gpus};
 pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
 pub use metrics::{
