@@ -57,6 +57,11 @@ fn wire(unit: &Unit) -> Wire {
     Wire::None
 }
 
+/// Whether a daemon is unlocked, by something that exists or not.
+pub fn is_unlocked(unit: &Unit) -> bool {
+    wire(unit) != Wire::None
+}
+
 impl Wire {
     fn file(&self) -> Option<(&Path, &Setting)> {
         match self {

@@ -6,6 +6,7 @@
 
 use super::card_table::{OTHER_CARDS, VGPU_CARDS};
 use super::size;
+use crate::model::VgpuType;
 
 /// NVIDIA's PCI vendor number.
 pub const NVIDIA: u16 = 0x10de;
@@ -58,6 +59,7 @@ impl Card {
             Some("GA1") => "Ampere",
             Some("AD1") => "Ada Lovelace",
             Some("GH1") => "Hopper",
+            Some("GB1" | "GB2") => "Blackwell",
             _ => "unknown",
         }
     }
@@ -147,6 +149,43 @@ pub fn standing(vendor: u16, device: u16) -> Option<Standing> {
         (None, Some(unlock)) => Standing::Unlockable(unlock),
         (None, None) => Standing::Neither,
     })
+}
+
+/// What a card is whose driver offers these types, whatever the table says: a vGPU card, unless at
+/// least two things speak for an unlock. It is known for a consumer's; its types are those of the card
+/// that an unlocked driver takes it for; an unlock is wired on the host, which is asked only where
+/// that decides.
+pub fn standing_with(
+    (vendor, device): (u16, u16),
+    offered: &[VgpuType],
+    is_wired: impl FnOnce() -> bool,
+) -> Option<Standing> {
+    let by_number = standing(vendor, device)?;
+    if offered.is_empty() {
+        return Some(by_number);
+    }
+    let Some(unlock) = by_number.unlock() else {
+        return Some(Standing::VgpuCard);
+    };
+    let is_consumers = find(OTHER_CARDS, device).is_some();
+    let is_anothers = offered.iter().any(|one| is_of(unlock.as_card, one));
+    let is_unlocked = match (is_consumers, is_anothers) {
+        (true, true) => true,
+        (false, false) => false,
+        _ => is_wired(),
+    };
+    Some(match is_unlocked {
+        true => by_number,
+        false => Standing::VgpuCard,
+    })
+}
+
+/// Whether a type is one of a card's: "GRID P40-1Q" of the "Tesla P40".
+fn is_of(card: &str, vgpu_type: &VgpuType) -> bool {
+    let model = card.strip_prefix("Tesla ").or(card.strip_prefix("Quadro "));
+    let model = model.unwrap_or(card).replace(' ', "");
+    let name = vgpu_type.name_parts();
+    name.is_some_and(|name| name.gpu.replace(' ', "").contains(&model))
 }
 
 /// What an unlocked driver takes one of NVIDIA's devices for, vGPU cards among them: ranges of
@@ -240,6 +279,86 @@ mod tests {
             standing(NVIDIA, 0x2204).unwrap().words(),
             "no stable unlock"
         );
+    }
+
+    fn types(name: &str) -> [VgpuType; 1] {
+        [VgpuType {
+            id: "nvidia-47".parse().unwrap(),
+            name: Some(name.into()),
+            description: None,
+            available: Some(1),
+            at_least: 1,
+            device_api: None,
+        }]
+    }
+
+    #[test]
+    fn who_offers_types_without_an_unlock_is_a_vgpu_card() {
+        for (device, name, is_wired, wanted) in [
+            // Known, and not.
+            (0x1b38, "GRID P40-2Q", false, "vgpu-card"),
+            (0x0fff, "GRID X-2Q", false, "vgpu-card"),
+            (0x3182, "NVIDIA B300X-1-34C", false, "vgpu-card"),
+            // In an unlock's range of numbers, and with types of its own.
+            (0x1bad, "GRID P9-2Q", false, "vgpu-card"),
+            (0x1bad, "GRID P40-2Q", false, "vgpu-card"),
+            (0x1bad, "GRID P9-2Q", true, "vgpu-card"),
+            (0x1b30, "GRID P6000-2Q", false, "vgpu-card"),
+            // With types of another's card, by an unlock that is seen or not.
+            (0x1bad, "GRID P40-2Q", true, "unlockable"),
+            (0x1b06, "GRID P40-2Q", false, "unlockable"),
+            (0x1b06, "GRID P40-2Q", true, "unlockable"),
+            (0x1e04, "GRID RTX6000-2Q", false, "unlockable"),
+            (0x1b06, "GRID M60-2Q", true, "unlockable"),
+            (0x1b06, "GRID GTX P40-6", false, "unlockable"),
+        ] {
+            let found = standing_with((NVIDIA, device), &types(name), || is_wired);
+            let code = found.map(Standing::code);
+            assert_eq!(code, Some(wanted), "{device:04x} {name} {is_wired}");
+        }
+        assert_eq!(
+            standing_with((NVIDIA, 0x1b06), &[], || true)
+                .unwrap()
+                .code(),
+            "unlockable"
+        );
+        assert_eq!(standing_with((0x8086, 0x1b06), &types("x"), || true), None);
+    }
+
+    #[test]
+    fn what_nvidias_list_has_is_a_vgpu_card_with_its_memory() {
+        for (device, gib) in [
+            (0x20b8, 80),
+            (0x20b9, 24),
+            (0x20f3, 80),
+            (0x20f5, 80),
+            (0x20f6, 40),
+            (0x20fd, 80),
+            (0x26b3, 48),
+            (0x26ba, 48),
+            (0x27b6, 24),
+            (0x2901, 180),
+            (0x2941, 186),
+            (0x2bb5, 96),
+            (0x2bb9, 84),
+            (0x2c3a, 32),
+            (0x3182, 269),
+            (0x2321, 94),
+            (0x2322, 80),
+            (0x2324, 80),
+            (0x2329, 96),
+            (0x232c, 141),
+            (0x2336, 96),
+            (0x2337, 64),
+            (0x2339, 94),
+            (0x233a, 94),
+            (0x2342, 96),
+            (0x2348, 144),
+        ] {
+            assert_eq!(standing(NVIDIA, device), Some(Standing::VgpuCard));
+            let known = card(NVIDIA, device).unwrap();
+            assert_eq!(known.memory_mib(), gib * 1024, "{known:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod placement;
 mod series;
 mod size;
 
-pub use cards::{Card, NVIDIA, Outlook, Standing, Unlock, card, standing, unlocks_as};
+pub use cards::{
+    Card, NVIDIA, Outlook, Standing, Unlock, card, standing, standing_with, unlocks_as,
+};
 pub use details::TypeDetails;
 pub use mig::{Share, instances_left};
 pub use name::TypeName;

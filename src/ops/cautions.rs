@@ -7,11 +7,11 @@ use super::capacity::{active_on, no_room_for, types_of};
 use super::functions::named;
 use super::limits::Limits;
 use super::restore::at_next_boot;
+use super::standing::unlocked;
 use crate::error::{Error, Kind, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{
-    Card, Held, Queue, Standing, framebuffer_needed, has_other_size, hold_line, holdings, size,
-    standing,
+    Card, Held, Queue, framebuffer_needed, has_other_size, hold_line, holdings, size,
 };
 use crate::order::Order as _;
 use crate::store::Sizes;
@@ -250,17 +250,11 @@ fn find<'t>(types: &'t [VgpuType], id: &TypeId) -> Option<&'t VgpuType> {
     types.iter().find(|vgpu_type| vgpu_type.id == *id)
 }
 
-/// The card behind a parent, where it is known and needs an unlock.
+/// The card behind a parent, where it is known and its types are another card's.
 fn unlocked_card(context: &Context<'_>, parent: &Parent) -> Option<&'static Card> {
     let framework = context.kernel.serving(parent);
     let pci = framework.pci(&parent.id, &mut Vec::new())?;
-    unlocked(pci.numbers()?)
-}
-
-/// As its PCI vendor and device say: a card whose types are another card's.
-pub fn unlocked((vendor, device): (u16, u16)) -> Option<&'static Card> {
-    let card = crate::nvidia::card(vendor, device)?;
-    matches!(standing(vendor, device)?, Standing::Unlockable(_)).then_some(card)
+    unlocked(context, pci.numbers()?, &types(context, parent))
 }
 
 /// `needing` is who needs the memory, with the verb.

@@ -1,22 +1,25 @@
-//! `gpus`: one line a parent.
+//! `gpus`: one line a GPU, whether or not anything can be made on it.
 
-use super::cautions::unlocked;
 use super::choose::no_types;
+use super::standing::standing_of;
 use super::{Answer, Context};
-use crate::error::Result;
-use crate::model::{Device, Parent, VgpuType};
-use crate::nvidia::{self, Card, Standing, hold_line, holdings, size};
-use crate::sysfs::{Cards, PciIdentity};
+use crate::error::{Result, Warnings};
+use crate::model::{Device, FrameworkKind, Parent, ParentId, VgpuType};
+use crate::nvidia::{self, Card, NVIDIA, Share, Standing, hold_line, holdings, size};
+use crate::order::Order as _;
+use crate::sysfs::{Cards, Controller, PciIdentity};
 
-/// Which parents to tell: all.
+/// Which GPUs to tell: all.
 #[derive(Debug, Clone, Default)]
 pub struct GpusRequest {}
 
-/// A parent and what it holds.
+/// A parent and what it holds, or another display controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gpu {
-    /// The parent.
-    pub parent: Parent,
+    /// Its address, or the parent's name.
+    pub id: ParentId,
+    /// How vGPUs are made on it; `None` for one that is no parent.
+    pub framework: Option<FrameworkKind>,
     /// The card's model, of the hardware database or our table, else its PCI numbers, else nothing for a parent that is no PCI device.
     pub card: Option<String>,
     /// PCI vendor and device, "10de:1bb3".
@@ -27,18 +30,56 @@ pub struct Gpu {
     pub standing: Option<Standing>,
     /// The driver that serves it.
     pub driver: Option<String>,
+    /// Why no vGPU can be made on it.
+    pub lack: Option<Lack>,
     /// How many devices are active on it.
     pub active: usize,
     /// What those are: "3 x P4-2Q (2 GiB each)".
     pub holds: String,
-    /// Framebuffer taken and in all, in MiB, as far as the types' descriptions tell.
-    pub framebuffer: Option<(u64, u64)>,
+    /// Its memory and what its vGPUs take of it.
+    pub framebuffer: Option<Framebuffer>,
 }
 
-/// All parents, by name.
+/// What a GPU lacks to make vGPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// No driver serves it.
+    Driver,
+    /// The driver is one without vGPUs, or has none here.
+    OtherDriver,
+    /// It is NVIDIA's driver, without the part for vGPUs.
+    VgpuDriver,
+    /// Its virtual functions are off.
+    Functions,
+    /// Its virtual functions are on, and nothing is offered on them.
+    FunctionTypes,
+    /// The driver for vGPUs offers no types on it.
+    Types,
+}
+
+/// Framebuffer in MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framebuffer {
+    /// What the active vGPUs are promised, as their types say.
+    pub promised: u64,
+    /// The card's own memory where it is known, else what the type that fills it best promises.
+    pub total: Option<u64>,
+    /// Whether more is promised than there is, which only an unlocked card's types do.
+    pub is_overcommitted: bool,
+}
+
+impl Framebuffer {
+    /// What is taken, which is never more than there is.
+    pub fn taken(self) -> u64 {
+        self.total
+            .map_or(self.promised, |total| total.min(self.promised))
+    }
+}
+
+/// All parents and other display controllers, by name.
 ///
 /// # Errors
-/// Parents or devices cannot be listed at all.
+/// Parents, devices or the PCI bus cannot be listed at all.
 pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<Gpu>>> {
     let (mut warnings, mut notes) = (Vec::new(), Vec::new());
     let mut parents = context.kernel.parents(&mut warnings)?;
@@ -51,43 +92,124 @@ pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<
     while let Some(parent) = parents.first().cloned() {
         let of_gpu: Vec<Parent>;
         (of_gpu, parents) = parents.into_iter().partition(|p| p.gpu() == parent.gpu());
-        let framework = context.kernel.serving(&parent);
-        let types = match framework.types(&parent.id, &mut warnings) {
-            Ok(types) => types,
-            Err(error) => {
-                warnings.push(no_types(error, &parent.id));
-                Vec::new()
-            }
-        };
-        let pci = framework.pci(&parent.id, &mut warnings);
-        let held: Vec<&Device> = devices
-            .iter()
-            .filter(|d| of_gpu.iter().any(|parent| parent.id == d.parent))
-            .collect();
-        let known = held
-            .iter()
-            .filter_map(|device| types.iter().find(|t| t.id == device.type_id));
-        let known: Vec<&VgpuType> = known.collect();
-        let numbers = pci.as_ref().and_then(PciIdentity::numbers);
-        let framebuffer = framebuffer(&types, &known);
-        notes.extend(promises_too_much(&parent, pci.as_ref(), framebuffer));
-        all.push(Gpu {
-            known: numbers.and_then(|(vendor, device)| nvidia::card(vendor, device)),
-            standing: numbers.and_then(|(vendor, device)| nvidia::standing(vendor, device)),
-            card: pci.as_ref().map(|pci| name(&cards, pci)),
-            pci_ids: pci.map(|pci| pci.ids),
-            driver: framework.driver(&parent.id, &mut warnings),
-            active: held.len(),
-            framebuffer,
-            holds: hold_line(&holdings(known)),
-            parent: parent.whole(),
-        });
+        let is_here = |device: &&Device| of_gpu.iter().any(|one| one.id == device.parent);
+        let held: Vec<&Device> = devices.iter().filter(is_here).collect();
+        let (gpu, note) = of_parent(context, &cards, &parent, &held, &mut warnings);
+        all.push(gpu);
+        notes.extend(note);
     }
+    let mut others = context.kernel.display_controllers(&mut warnings)?;
+    others.retain(|other| all.iter().all(|gpu| gpu.id != other.id));
+    let others = others.into_iter();
+    all.extend(others.map(|other| without_types(context, &cards, other)));
+    all.order_by(|a, b| a.id.cmp(&b.id));
     Ok(Answer {
         value: all,
         warnings,
         notes,
     })
+}
+
+/// One on which something is offered, and what is to be said of it.
+fn of_parent(
+    context: &Context<'_>,
+    cards: &Cards,
+    parent: &Parent,
+    held: &[&Device],
+    warnings: &mut Warnings,
+) -> (Gpu, Option<String>) {
+    let framework = context.kernel.serving(parent);
+    let listed = framework.types(&parent.id, warnings);
+    let lack = match &listed {
+        Ok(types) if !types.is_empty() || !held.is_empty() => None,
+        _ => Some(Lack::Types),
+    };
+    let types = listed.unwrap_or_else(|error| {
+        warnings.push(no_types(error, &parent.id));
+        Vec::new()
+    });
+    let types = with_types_in_use(context, types, held, warnings);
+    let pci = framework.pci(&parent.id, warnings);
+    let of_device = |device: &&Device| types.iter().find(|t| t.id == device.type_id);
+    let active: Vec<&VgpuType> = held.iter().filter_map(of_device).collect();
+    let numbers = pci.as_ref().and_then(PciIdentity::numbers);
+    let known = numbers.and_then(|(vendor, device)| nvidia::card(vendor, device));
+    let standing = numbers.and_then(|numbers| standing_of(context, numbers, &types));
+    let framebuffer = framebuffer(&types, &active, known, standing);
+    let gpu = Gpu {
+        card: pci.as_ref().map(|pci| name(cards, pci)),
+        pci_ids: pci.map(|pci| pci.ids),
+        driver: framework.driver(&parent.id, warnings),
+        active: held.len(),
+        holds: hold_line(&holdings(active)),
+        framework: Some(parent.framework),
+        id: parent.whole().id,
+        framebuffer,
+        standing,
+        known,
+        lack,
+    };
+    let note = promises_too_much(&gpu, &types);
+    (gpu, note)
+}
+
+/// Functions list what fits now, and full ones nothing: what is in use is a type of theirs all the same.
+pub fn with_types_in_use(
+    context: &Context<'_>,
+    mut types: Vec<VgpuType>,
+    held: &[&Device],
+    warnings: &mut Warnings,
+) -> Vec<VgpuType> {
+    for device in held {
+        if types.iter().any(|known| known.id == device.type_id) {
+            continue;
+        }
+        let name = context
+            .kernel
+            .type_name(&device.parent, &device.type_id, warnings);
+        types.push(VgpuType {
+            id: device.type_id.clone(),
+            name,
+            description: None,
+            available: Some(0),
+            at_least: 0,
+            device_api: None,
+        });
+    }
+    types
+}
+
+fn without_types(context: &Context<'_>, cards: &Cards, other: Controller) -> Gpu {
+    let numbers = other.pci.numbers();
+    Gpu {
+        lack: Some(lack(context, &other)),
+        framework: None,
+        card: Some(name(cards, &other.pci)),
+        known: numbers.and_then(|(vendor, device)| nvidia::card(vendor, device)),
+        standing: numbers.and_then(|(vendor, device)| nvidia::standing(vendor, device)),
+        pci_ids: Some(other.pci.ids),
+        driver: other.driver,
+        active: 0,
+        holds: String::new(),
+        framebuffer: None,
+        id: other.id,
+    }
+}
+
+fn lack(context: &Context<'_>, other: &Controller) -> Lack {
+    let vendor = other.pci.numbers().map(|(vendor, _)| vendor);
+    match (other.driver.as_deref(), other.functions) {
+        (None, _) => Lack::Driver,
+        (Some("nvidia"), Some((_, 0))) => Lack::Functions,
+        (Some("nvidia"), Some(_)) => Lack::FunctionTypes,
+        (Some("nvidia"), None) if vendor == Some(NVIDIA) => {
+            match context.kernel.has_vgpu_driver() {
+                true => Lack::Types,
+                false => Lack::VgpuDriver,
+            }
+        }
+        (Some(_), _) => Lack::OtherDriver,
+    }
 }
 
 /// The hardware database's name, else that of the table, else the numbers.
@@ -102,35 +224,75 @@ fn name(cards: &Cards, pci: &PciIdentity) -> String {
     }
 }
 
-/// A sentence about an unlocked card whose types promise more memory than it has.
-fn promises_too_much(
-    parent: &Parent,
-    pci: Option<&PciIdentity>,
-    framebuffer: Option<(u64, u64)>,
-) -> Option<String> {
-    let (card, (_, promised)) = (unlocked(pci?.numbers()?)?, framebuffer?);
+/// A sentence about an unlocked card whose types promise more memory than it has, or have done so.
+fn promises_too_much(gpu: &Gpu, types: &[VgpuType]) -> Option<String> {
+    let card = gpu.known.filter(|_| is_unlocked(gpu.standing))?;
+    let (who, memory) = (card.with_article(), card.memory());
+    let taken = gpu.framebuffer.filter(|taken| taken.is_overcommitted);
+    if let Some(Framebuffer { promised, .. }) = taken {
+        return Some(format!(
+            "{} is overcommitted: {who} has {memory} of memory, and what it holds, {}, is promised {} \
+             by its types; guests may fail to start, or fail later",
+            gpu.id,
+            gpu.holds,
+            size(promised)
+        ));
+    }
+    let promised = most_promised(types)?;
     (promised > card.memory_mib()).then(|| {
         format!(
-            "{} is {} with {} of memory; its types are another card's and promise up to {}",
-            parent.id,
-            card.with_article(),
-            card.memory(),
+            "{} is {who} with {memory} of memory; its types are another card's and promise up to {}",
+            gpu.id,
             size(promised)
         )
     })
 }
 
-/// Taken and total MiB. The total is what the type that fills the GPU best promises.
-fn framebuffer(types: &[VgpuType], active: &[&VgpuType]) -> Option<(u64, u64)> {
-    let total = types
+fn is_unlocked(standing: Option<Standing>) -> bool {
+    matches!(standing, Some(Standing::Unlockable(_)))
+}
+
+/// What the type that fills the GPU best promises.
+fn most_promised(types: &[VgpuType]) -> Option<u64> {
+    types
         .iter()
         .filter_map(VgpuType::details)
-        .map(|details| details.framebuffer_mib * u64::from(details.max_instances))
-        .max()?;
-    let taken = active
-        .iter()
-        .filter_map(|vgpu_type| vgpu_type.details())
-        .map(|details| details.framebuffer_mib)
-        .sum();
-    Some((taken, total))
+        .map(|details| {
+            details
+                .framebuffer_mib
+                .saturating_mul(u64::from(details.max_instances))
+        })
+        .max()
+}
+
+/// What is promised, and what there is: the card's own memory, where it is known.
+fn framebuffer(
+    types: &[VgpuType],
+    active: &[&VgpuType],
+    known: Option<&Card>,
+    standing: Option<Standing>,
+) -> Option<Framebuffer> {
+    // Other vendors' parents have none to take.
+    types.iter().find_map(VgpuType::framebuffer_mib)?;
+    let sizes = active.iter().filter_map(|one| one.framebuffer_mib());
+    let promised: u64 = sizes.sum();
+    let by_types = most_promised(types);
+    let total = match known {
+        Some(card) => Some(memory_of(card, by_types.filter(|_| !is_unlocked(standing)))),
+        None => by_types,
+    };
+    let shares_all = active.iter().all(|one| Share::of(one) != Share::Instance);
+    let is_beyond = total.is_some_and(|total| promised > total);
+    Some(Framebuffer {
+        is_overcommitted: is_beyond && shares_all && is_unlocked(standing),
+        promised,
+        total,
+    })
+}
+
+/// Under one number cards of several sizes may be sold: the least that holds what its own types promise.
+fn memory_of(card: &Card, promised: Option<u64>) -> u64 {
+    let mut sizes = card.memory_sizes_mib.iter().copied();
+    let least = promised.and_then(|promised| sizes.find(|mib| *mib >= promised));
+    least.unwrap_or(card.memory_mib())
 }

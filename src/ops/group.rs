@@ -2,7 +2,7 @@
 
 use super::types::ParentTypes;
 use crate::model::{Device, VgpuType};
-use crate::nvidia::Share;
+use crate::nvidia::{Share, holdings, instances_left};
 use crate::order::Order as _;
 
 /// Puts the types of a GPU's functions together. What is free on the GPU is what its functions can
@@ -40,17 +40,26 @@ impl ParentTypes {
     }
 
     fn bound(&mut self, devices: &[Device]) {
-        let on_gpu = devices
+        let on_gpu: Vec<&Device> = devices
             .iter()
-            .filter(|d| self.functions.contains(&d.parent));
-        let on_gpu: Vec<&Device> = on_gpu.collect();
+            .filter(|d| self.functions.contains(&d.parent))
+            .collect();
+        let is_cut = |one: &VgpuType| Share::of(one) == Share::Instance;
+        let known = match self.types.iter().any(is_cut) {
+            true => self.types.clone(),
+            false => Vec::new(),
+        };
+        let of_device = |device: &&Device| known.iter().find(|t| t.id == device.type_id);
+        let held = holdings(on_gpu.iter().filter_map(of_device));
         for vgpu_type in &mut self.types {
             let most = vgpu_type.details().map(|details| details.max_instances);
             // All of one size count together, whatever their series; instances each for itself.
-            let is_told_apart = Share::of(vgpu_type) == Share::Instance;
-            let counts = |d: &&&Device| !is_told_apart || d.type_id == vgpu_type.id;
+            let counts = |d: &&&Device| !is_cut(vgpu_type) || d.type_id == vgpu_type.id;
             let active = u32::try_from(on_gpu.iter().filter(counts).count()).unwrap_or(u32::MAX);
-            let left = most.map_or(u32::MAX, |most| most.saturating_sub(active));
+            let by_count = most.map(|most| most.saturating_sub(active));
+            let by_slices = instances_left(&held, vgpu_type, None);
+            let left = [by_count, by_slices].into_iter().flatten().min();
+            let left = left.unwrap_or(u32::MAX);
             vgpu_type.available = vgpu_type.available.map(|free| free.min(left));
             vgpu_type.at_least = vgpu_type.at_least.min(left);
         }

@@ -5,10 +5,11 @@ use super::Context;
 use super::capacity::{active_on, types_of};
 use super::choose::Offer;
 use super::functions::Spoken;
+use super::standing::standing_of;
 use crate::model::{FrameworkKind, Parent, ParentId, VgpuType};
 use crate::nvidia::{
     Bounds, Held, Share, Standing, card, framebuffer_needed, hold_line, holdings, instances_left,
-    size, standing,
+    size,
 };
 use crate::store::Sizes;
 
@@ -136,7 +137,9 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<
         Share::Instance | Share::Unknown => None,
     };
     let by_memory = size_of_all.and_then(|mib| {
-        let all = limits.memory_mib.filter(|_| is_its_own(context, parent))?;
+        let all = limits
+            .memory_mib
+            .filter(|_| is_its_own(context, parent, &types))?;
         let taken = framebuffer_needed(&held);
         let most = all.saturating_sub(taken).checked_div(mib)?;
         Some(Ceiling {
@@ -157,13 +160,11 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<
 }
 
 /// Whether a card's types are those that its memory was made for.
-fn is_its_own(context: &Context<'_>, parent: &Parent) -> bool {
+fn is_its_own(context: &Context<'_>, parent: &Parent, types: &[VgpuType]) -> bool {
     let framework = context.kernel.serving(parent);
     let pci = framework.pci(&parent.id, &mut Vec::new());
     let numbers = pci.and_then(|pci| pci.numbers());
-    numbers.is_some_and(|(vendor, device)| {
-        matches!(standing(vendor, device), Some(Standing::VgpuCard))
-    })
+    numbers.is_some_and(|numbers| standing_of(context, numbers, types) == Some(Standing::VgpuCard))
 }
 
 /// What surely is the most that a parent's GPU takes, with the functions that it has now.
@@ -181,8 +182,10 @@ pub fn bounds(context: &Context<'_>, parent: &Parent) -> Bounds {
     };
     let pci = framework.pci(parent.gpu(), &mut unrelated);
     let numbers = pci.and_then(|pci| pci.numbers());
-    let is_own = |(vendor, device)| matches!(standing(vendor, device), Some(Standing::VgpuCard));
-    let known = numbers.filter(|ids| is_own(*ids));
+    let types = framework
+        .types(&parent.id, &mut unrelated)
+        .unwrap_or_default();
+    let known = numbers.filter(|_| is_its_own(context, parent, &types));
     let known = known.and_then(|(vendor, device)| card(vendor, device));
     Bounds {
         memory_mib: known.map(|card| card.memory_mib()),

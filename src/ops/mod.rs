@@ -34,6 +34,7 @@ mod results;
 mod rivals;
 mod scope;
 mod show;
+mod standing;
 mod start;
 mod stop;
 mod switch;
@@ -60,7 +61,7 @@ pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
 pub use explain::{ExplainRequest, Explanation, explain};
 pub use gpu_facts::{gpu_facts, node_name};
-pub use gpus::{Gpu, GpusRequest, gpus};
+pub use gpus::{Framebuffer, Gpu, GpusRequest, Lack, gpus};
 pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
 pub use metrics::{

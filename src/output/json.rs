@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use super::{Reply, attach, doctor, metrics, plan};
 use crate::error::{Error, describe};
-use crate::model::{Attr, Holder, StartMode, VgpuType};
+use crate::model::{Attr, FrameworkKind, Holder, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
 use crate::nvidia::{Card, Standing};
-use crate::ops::{Change, Effect, Explanation, Gpu, Listed, ParentTypes, Report, Shown};
+use crate::ops::{
+    Change, Effect, Explanation, Framebuffer, Gpu, Listed, ParentTypes, Report, Shown,
+};
 
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
@@ -108,8 +110,8 @@ fn vgpu_type(vgpu_type: &VgpuType) -> Value {
 
 fn gpu(gpu: &Gpu) -> Value {
     json!({
-        "parent": gpu.parent.id.as_str(),
-        "framework": gpu.parent.framework.as_str(),
+        "parent": gpu.id.as_str(),
+        "framework": gpu.framework.map(FrameworkKind::as_str),
         "card": gpu.card,
         "pci_ids": gpu.pci_ids,
         "model": gpu.known.map(|card| card.name),
@@ -119,10 +121,14 @@ fn gpu(gpu: &Gpu) -> Value {
         "vgpu": gpu.standing.map(Standing::code),
         "unlocks_as": gpu.standing.and_then(Standing::unlock).map(|unlock| unlock.as_card),
         "driver": gpu.driver,
+        "reason": gpu.lack.map(|lack| super::gpus::words(lack, gpu.driver.as_deref())),
+        "reason_code": gpu.lack.map(super::gpus::code),
         "active": gpu.active,
         "holds": gpu.holds,
-        "framebuffer_taken_mib": gpu.framebuffer.map(|(taken, _)| taken),
-        "framebuffer_total_mib": gpu.framebuffer.map(|(_, total)| total),
+        "framebuffer_taken_mib": gpu.framebuffer.map(Framebuffer::taken),
+        "framebuffer_total_mib": gpu.framebuffer.and_then(|known| known.total),
+        "framebuffer_promised_mib": gpu.framebuffer.map(|known| known.promised),
+        "overcommitted": gpu.framebuffer.is_some_and(|known| known.is_overcommitted),
     })
 }
 

@@ -109,7 +109,7 @@ fn of_program() -> Family {
     }
 }
 
-fn of_gpus(gpus: &[GpuNumbers]) -> [Family; 4] {
+fn of_gpus(gpus: &[GpuNumbers]) -> [Family; 5] {
     let family = |name, help, value: fn(&GpuNumbers) -> Option<u64>| Family {
         name,
         help,
@@ -136,8 +136,13 @@ fn of_gpus(gpus: &[GpuNumbers]) -> [Family; 4] {
         ),
         family(
             "vgpuctl_gpu_framebuffer_used_bytes",
-            "Framebuffer that the active vGPUs of the GPU take.",
+            "Framebuffer that the active vGPUs of the GPU take, at most its memory.",
             |one| one.framebuffer_used_mib.map(|mib| mib * MIB),
+        ),
+        family(
+            "vgpuctl_gpu_framebuffer_promised_bytes",
+            "Framebuffer that the types of the active vGPUs promise; on an unlocked card it may be more than there is.",
+            |one| one.framebuffer_promised_mib.map(|mib| mib * MIB),
         ),
         family(
             "vgpuctl_gpu_held_devices",

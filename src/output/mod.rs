@@ -3,6 +3,7 @@
 mod attach;
 mod doctor;
 mod explain;
+mod gpus;
 mod json;
 mod metrics;
 mod plan;

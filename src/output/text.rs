@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 
-use super::table::{Table, ids, numbers, words};
-use super::{Reply, Style, attach, doctor, explain, metrics, plan, show, types};
+use super::table::{Table, ids, words};
+use super::{Reply, Style, attach, doctor, explain, gpus, metrics, plan, show, types};
 use crate::declare::{Declaration, write};
 use crate::error::Error;
 use crate::model::{ParentId, StartMode, uuid_text};
-use crate::nvidia::{Card, Standing, short_name, size};
-use crate::ops::{Action, Answer, Change, Effect, Gpu, Listed, Plan, Report};
+use crate::nvidia::short_name;
+use crate::ops::{Action, Answer, Change, Effect, Listed, Plan, Report};
 
 /// The answer, for standard output; empty where there is none to give.
 pub fn stdout_text(reply: &Reply, style: Style) -> String {
     match reply {
         Reply::Types(answer) => types::narrow(&answer.value, style),
         Reply::TypesWide(answer) => types::wide(&answer.value),
-        Reply::Gpus(answer) => gpus(&answer.value, style),
+        Reply::Gpus(answer) => gpus::table(&answer.value, style),
         Reply::Vfs(answer) => super::vfs::table(&answer.value, style),
         Reply::List(answer) => list(&answer.value, style),
         Reply::Doctor(diagnosis) => doctor::text(diagnosis, style),
@@ -239,51 +239,6 @@ pub fn text_or<'a>(text: Option<impl Into<Cow<'a, str>>>, other: &'static str) -
     text.map_or(Cow::Borrowed(other), Into::into)
 }
 
-fn gpus(gpus: &[Gpu], style: Style) -> String {
-    let columns = [
-        ids("PARENT"),
-        words("CARD"),
-        numbers("MEMORY"),
-        words("VGPU"),
-        words("DRIVER"),
-        words("FRAMEWORK"),
-        numbers("ACTIVE"),
-        words("HOLDS"),
-        words("FRAMEBUFFER"),
-    ];
-    let mut table = Table::of(columns);
-    for gpu in gpus {
-        let framebuffer = gpu.framebuffer.map(|(taken, total)| bar(taken, total));
-        let holds = Some(gpu.holds.as_str()).filter(|held| !held.is_empty());
-        table
-            .row(true)
-            .cell(gpu.parent.id.as_str())
-            .cell(text_or(gpu.card.as_deref(), NONE))
-            .cell(text_or(gpu.known.map(Card::memory), NONE))
-            .cell(text_or(gpu.standing.map(Standing::words), NONE))
-            .cell(text_or(gpu.driver.as_deref(), NONE))
-            .cell(gpu.parent.framework.as_str())
-            .cell(gpu.active.to_string())
-            .cell(holds.unwrap_or(NONE))
-            .cell(text_or(framebuffer, NONE));
-    }
-    table.draw(style)
-}
-
-/// "[######--] 6 GiB of 8 GiB".
-fn bar(taken: u64, total: u64) -> String {
-    const WIDTH: u64 = 8;
-    let filled = (taken * WIDTH).div_ceil(total.max(1)).min(WIDTH);
-    let part = |count: u64, sign: &str| sign.repeat(usize::try_from(count).unwrap_or_default());
-    format!(
-        "[{}{}] {} of {}",
-        part(filled, "#"),
-        part(WIDTH - filled, "-"),
-        size(taken),
-        size(total)
-    )
-}
-
 fn list(devices: &[Listed], style: Style) -> String {
     let mut columns = vec![ids("UUID"), ids("TYPE"), words("NAME"), ids("PARENT")];
     let on_functions = devices.iter().any(|device| device.vf().is_some());
@@ -322,15 +277,6 @@ pub fn state(active: bool) -> &'static str {
 mod tests {
     use super::*;
     use crate::error::Kind;
-
-    #[test]
-    fn the_bar_shows_the_least_use_and_never_overflows() {
-        assert_eq!(bar(0, 8192), "[--------] 0 MiB of 8 GiB");
-        assert_eq!(bar(1, 8192), "[#-------] 1 MiB of 8 GiB");
-        assert_eq!(bar(6144, 8192), "[######--] 6 GiB of 8 GiB");
-        assert_eq!(bar(9999, 8192), "[########] 9.8 GiB of 8 GiB");
-        assert_eq!(bar(0, 0), "[--------] 0 MiB of 0 MiB");
-    }
 
     #[test]
     fn a_message_stays_one_line_and_says_each_hint_once() {

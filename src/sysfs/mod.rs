@@ -7,6 +7,7 @@ mod attr;
 mod blocking;
 mod card;
 mod claim;
+mod display;
 mod driver;
 mod events;
 mod framework;
@@ -33,6 +34,7 @@ use crate::order::Order as _;
 
 pub use card::Cards;
 pub use claim::Claim;
+pub use display::Controller;
 pub use events::{Uevent, Uevents};
 pub use framework::{Beside, Framework};
 pub use holders::Holders;
@@ -178,6 +180,19 @@ impl<'h> Kernel<'h> {
     /// The driver's devices cannot be listed. A GPU that cannot be read is a warning.
     pub fn sriov_gpus(&self, warnings: &mut Warnings) -> Result<Vec<SriovGpu>> {
         sriov::gpus(self.host, warnings)
+    }
+
+    /// The host's display controllers that are no virtual functions, by address.
+    ///
+    /// # Errors
+    /// The list of PCI devices cannot be read. What cannot be read of one is a warning.
+    pub fn display_controllers(&self, warnings: &mut Warnings) -> Result<Vec<Controller>> {
+        display::controllers(self.host, warnings)
+    }
+
+    /// Whether NVIDIA's vGPU host driver is loaded, whatever it has found.
+    pub fn has_vgpu_driver(&self) -> bool {
+        self.host.module("nvidia_vgpu_vfio").is_dir()
     }
 
     /// Whether a driver that offers mediated devices is loaded, whatever it has.

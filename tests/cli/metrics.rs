@@ -54,6 +54,10 @@ fn used(gpu: &str) -> String {
     format!("vgpuctl_gpu_framebuffer_used_bytes{{gpu=\"{gpu}\"}}")
 }
 
+fn promised(gpu: &str) -> String {
+    used(gpu).replace("used", "promised")
+}
+
 fn unreadable(what: &str) -> String {
     format!("vgpuctl_unreadable{{what=\"{what}\"}}")
 }
@@ -395,7 +399,36 @@ fn an_unlocked_card_has_its_own_memory() {
         all[&format!("vgpuctl_gpu_memory_bytes{{gpu=\"{gpu}\"}}")],
         11.0 * GIB
     );
-    assert_eq!(all[&used(gpu)], 24.0 * GIB);
+    // No more is taken than there is; what was promised is told beside.
+    assert_eq!(all[&used(gpu)], 11.0 * GIB);
+    assert_eq!(all[&promised(gpu)], 24.0 * GIB);
+}
+
+#[test]
+fn only_who_offers_types_has_numbers() {
+    let host = SimHost::start("all-kinds-of-cards");
+    let text = host.run("metrics").expect(0).stdout;
+    assert!(
+        text.contains("vgpuctl_gpu_info{gpu=\"0000:81:00.0\""),
+        "{text}"
+    );
+    for other in [
+        "0000:03:00.0",
+        "0000:21:00.0",
+        "0000:41:00.0",
+        "0000:61:00.0",
+    ] {
+        assert!(!text.contains(other), "{other}: {text}");
+    }
+}
+
+#[test]
+fn what_a_full_gpu_of_functions_holds_is_known_though_it_lists_nothing() {
+    let host = SimHost::start("l40s");
+    host.run("create -t L40S-24Q --count 2").expect(0);
+    let all = now(&host);
+    assert_eq!(all[&used("0000:41:00.0")], 48.0 * GIB);
+    assert_eq!(all[&promised("0000:41:00.0")], 48.0 * GIB);
 }
 
 #[test]

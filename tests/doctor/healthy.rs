@@ -163,3 +163,27 @@ fn an_empty_root_is_not_called_healthy() {
     assert_eq!(with(&diagnosis, "ok"), [""; 0]);
     assert_eq!(with(&diagnosis, "unchecked"), ["cards"]);
 }
+
+/// A card that no table knows, and a consumer's card with types of its own.
+#[test]
+fn who_offers_types_without_an_unlock_is_a_vgpu_card() {
+    for device in [0x0fff, 0x1bad, 0x1b06] {
+        let tree = hosts::server();
+        hosts::manager(&tree, "535.129.03");
+        hosts::put(
+            &tree,
+            &hosts::Card {
+                device,
+                ..hosts::CARD
+            },
+        );
+        let answer: serde_json::Value =
+            serde_json::from_slice(&tree.run(&["--json"]).stdout).unwrap();
+        let diagnosis = &answer["diagnosis"];
+        assert_eq!(with(diagnosis, "problem"), [""; 0], "{device:04x}");
+        assert_eq!(with(diagnosis, "warning"), [""; 0], "{device:04x}");
+        let text = answer.to_string();
+        assert!(text.contains("a vGPU card"), "{device:04x}: {text}");
+        assert!(!text.contains("unlockable"), "{device:04x}: {text}");
+    }
+}

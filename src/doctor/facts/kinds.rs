@@ -1,7 +1,7 @@
 //! What a GPU is, by its PCI numbers.
 
-use super::pci::{AMD, Gpu, INTEL};
-use crate::nvidia::{Standing, card, standing};
+use super::pci::{AMD, Gpu, INTEL, Offer};
+use crate::nvidia::{Standing, card};
 
 /// NVIDIA's generations, as far as vGPUs differ between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,13 +76,15 @@ pub enum Way {
     Unknown,
 }
 
-/// In which way this NVIDIA card can be split. A card's own virtual functions count for more than
-/// any list.
+/// In which way this NVIDIA card can be split. A card's own virtual functions and types count for
+/// more than any list.
 pub fn way(gpu: &Gpu) -> Way {
     let generation = Generation::of(gpu.device);
     let is_recent = generation >= Some(Generation::Ampere);
-    match standing(gpu.vendor, gpu.device) {
+    let offers_itself = matches!(gpu.offer, Offer::Mdev(1..));
+    match gpu.standing {
         _ if generation == Some(Generation::Kepler) => Way::Past,
+        Some(Standing::VgpuCard) if offers_itself => Way::Card,
         _ if is_recent && gpu.functions_possible.is_some() => Way::Functions,
         Some(Standing::VgpuCard) if is_recent => Way::Functions,
         // No consumer's card has one of these chips: GA100, GH100, and B200's.
@@ -138,6 +140,7 @@ pub fn alternative(gpu: &Gpu) -> Option<String> {
 mod tests {
     use super::{Way, title, way};
     use crate::doctor::facts::pci::{Gpu, NVIDIA, Offer};
+    use crate::nvidia::standing;
 
     fn card(device: u16, functions_possible: Option<u32>) -> Gpu {
         Gpu {
@@ -151,6 +154,7 @@ mod tests {
             functions_possible,
             functions_on: 0,
             offer: Offer::Nothing,
+            standing: standing(NVIDIA, device),
         }
     }
 

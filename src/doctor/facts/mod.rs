@@ -11,9 +11,11 @@ pub mod units;
 use crate::error::Result;
 use crate::host::Host;
 use crate::model::Parent;
+use crate::nvidia::standing_with;
 use crate::store::Store;
 use crate::sysfs::Kernel;
 
+use super::unlock::is_unlocked;
 use driver::Driver;
 use kernel::{Distro, Modules, Release};
 use kinds::Way;
@@ -59,9 +61,16 @@ impl<'h> Facts<'h> {
         let release = look.text(&host.kernel_release()).ok().flatten();
         let release = release.as_deref().and_then(Release::parse);
         let (distro, system) = kernel::distro(look);
+        let vgpud = Unit::read(look, "nvidia-vgpud.service");
+        let manager = Unit::read(look, "nvidia-vgpu-mgr.service");
+        let is_wired = is_unlocked(&vgpud) || is_unlocked(&manager);
+        let mut gpus = pci::gpus(look);
+        if let Ok(gpus) = &mut gpus {
+            judge(host, gpus, is_wired);
+        }
         Facts {
             look,
-            gpus: pci::gpus(look),
+            gpus,
             parents: Kernel::of(host).parents(&mut Vec::new()),
             distro,
             system,
@@ -69,8 +78,8 @@ impl<'h> Facts<'h> {
             release,
             command_line: look.text(&host.command_line()).ok().flatten(),
             driver: Driver::read(look),
-            vgpud: Unit::read(look, "nvidia-vgpud.service"),
-            manager: Unit::read(look, "nvidia-vgpu-mgr.service"),
+            vgpud,
+            manager,
             processes: Processes::read(look),
             auto_definitions: auto_definitions(host),
         }
@@ -164,6 +173,22 @@ impl<'h> Facts<'h> {
         let text = text.ok().flatten().unwrap_or_default();
         let flags = text.lines().find(|line| line.starts_with("flags"));
         flags.is_some_and(|line| line.split_whitespace().any(|flag| flag == "hypervisor"))
+    }
+}
+
+/// Judges those that offer types by what they offer.
+fn judge(host: &Host, gpus: &mut [Gpu], is_wired: bool) {
+    let kernel = Kernel::of(host);
+    let parents = kernel.parents(&mut Vec::new()).unwrap_or_default();
+    for gpu in gpus.iter_mut().filter(|gpu| gpu.is_nvidia_card()) {
+        let is_on_it = |parent: &&Parent| parent.gpu().as_str() == gpu.address;
+        // What one function offers, all do.
+        let Some(parent) = parents.iter().find(is_on_it) else {
+            continue;
+        };
+        let types = kernel.serving(parent).types(&parent.id, &mut Vec::new());
+        let numbers = (gpu.vendor, gpu.device);
+        gpu.standing = standing_with(numbers, &types.unwrap_or_default(), || is_wired);
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Look;
 use crate::error::Result;
+use crate::nvidia::{Standing, standing};
 
 pub use crate::nvidia::NVIDIA;
 /// PCI's vendor number of AMD.
@@ -34,6 +35,8 @@ pub struct Gpu {
     pub functions_on: u32,
     /// What it can be split into, and how.
     pub offer: Offer,
+    /// What an NVIDIA card is to the vGPU host driver; of a card that offers types, as that tells.
+    pub standing: Option<Standing>,
 }
 
 /// What the driver offers on a GPU or virtual function now.
@@ -83,9 +86,11 @@ fn gpu(look: Look<'_>, address: String) -> Option<Gpu> {
         |file: &str| -> Option<u32> { look.text(&path.join(file)).ok()??.trim().parse().ok() };
     // 03xxxx is a display controller, 12xxxx a processing accelerator (AMD Instinct).
     matches!(number("class")? >> 16, 0x03 | 0x12).then_some(())?;
+    let (vendor, device) = (short("vendor")?, short("device")?);
     Some(Gpu {
-        vendor: short("vendor")?,
-        device: short("device")?,
+        standing: standing(vendor, device),
+        vendor,
+        device,
         subsystem: short("subsystem_device").unwrap_or_default(),
         driver: look.link_name(&path.join("driver")),
         physical: look.link_name(&path.join("physfn")),

@@ -8,6 +8,7 @@ use crate::model::{Device, FrameworkKind, Parent, ParentId, VgpuType};
 use crate::nvidia::{self, Card};
 use crate::ops::Context;
 use crate::ops::choose::no_types;
+use crate::ops::gpus::with_types_in_use;
 use crate::ops::group::by_gpu;
 use crate::ops::types::ParentTypes;
 use crate::sysfs::PciIdentity;
@@ -99,11 +100,15 @@ fn gpu_numbers(
     let numbers = pci.value.flatten().as_ref().and_then(PciIdentity::numbers);
     let card = numbers.and_then(|(vendor, device)| nvidia::card(vendor, device));
     let held = sight.held;
+    let on_gpu = sight.on(context, &gpu);
+    let promised = on_gpu.and_then(|held| promised(context, one, &held));
     GpuNumbers {
         framework: one.parent.framework,
         model: card.map(|card| card.name),
         memory_mib: card.and_then(only_memory),
-        framebuffer_used_mib: sight.on(context, &gpu).and_then(|held| used(one, &held)),
+        framebuffer_used_mib: promised
+            .map(|mib| card.map_or(mib, |card| mib.min(card.memory_mib()))),
+        framebuffer_promised_mib: promised,
         held: held.map(|held| held.get(&gpu).copied().unwrap_or_default()),
         gpu,
     }
@@ -117,11 +122,12 @@ fn only_memory(card: &Card) -> Option<u64> {
     }
 }
 
-fn used(one: &ParentTypes, devices: &[&Device]) -> Option<u64> {
+fn promised(context: &Context<'_>, one: &ParentTypes, devices: &[&Device]) -> Option<u64> {
+    let types = with_types_in_use(context, one.types.clone(), devices, &mut Vec::new());
     // Other vendors' parents have none to take.
-    one.types.iter().find_map(VgpuType::framebuffer_mib)?;
+    types.iter().find_map(VgpuType::framebuffer_mib)?;
     let of = |device: &&Device| {
-        let known = one.types.iter().find(|t| t.id == device.type_id);
+        let known = types.iter().find(|t| t.id == device.type_id);
         known.and_then(VgpuType::framebuffer_mib)
     };
     devices.iter().map(of).sum()

@@ -47,8 +47,11 @@ pub struct GpuNumbers {
     pub model: Option<&'static str>,
     /// The card's memory in MiB, where the table has it.
     pub memory_mib: Option<u64>,
-    /// Framebuffer that its active devices take, in MiB; `None` unless it is known of all of them.
+    /// Framebuffer that its active devices take, in MiB, at most what there is; `None` unless it is
+    /// known of all of them.
     pub framebuffer_used_mib: Option<u64>,
+    /// What their types promise, which on an unlocked card may be more than there is.
+    pub framebuffer_promised_mib: Option<u64>,
     /// Devices that a process has open; `None` where not every process can be looked into.
     pub held: Option<u64>,
 }

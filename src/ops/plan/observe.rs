@@ -9,8 +9,9 @@ use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, TypeId, VgpuType};
 use crate::nvidia::{self, Card};
 use crate::ops::Context;
-use crate::ops::cautions::{mixing_hint, unlocked};
+use crate::ops::cautions::mixing_hint;
 use crate::ops::gpu_facts::facts_of;
+use crate::ops::standing::unlocked as unlocked_card;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
 use crate::order::Order as _;
 use crate::store::{Location, Sizes};
@@ -167,7 +168,8 @@ fn gpu(
     let facts = facts_of(context, cards, &one, warnings);
     let card = facts.pci_ids;
     let card = card.and_then(|(vendor, device)| nvidia::card(vendor, device));
-    let unlocked = facts.pci_ids.and_then(unlocked);
+    let unlocked = facts.pci_ids;
+    let unlocked = unlocked.and_then(|numbers| unlocked_card(context, numbers, &one.types));
     let framework = context.kernel.serving(&one.parent);
     let seated = match one.parent.framework {
         FrameworkKind::Vfio => framework.functions(&facts.id, &mut Vec::new()),

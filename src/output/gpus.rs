@@ -1,0 +1,126 @@
+//! GPUs for people, and why nothing can be made on some.
+
+use super::Style;
+use super::table::{Table, ids, numbers, words as texts};
+use super::text::{NONE, text_or};
+use crate::model::FrameworkKind;
+use crate::nvidia::{Card, Standing, size};
+use crate::ops::{Framebuffer, Gpu, Lack};
+
+/// A table of them; a column of reasons where nothing can be made on some.
+pub fn table(gpus: &[Gpu], style: Style) -> String {
+    let mut columns = vec![
+        ids("PARENT"),
+        texts("CARD"),
+        numbers("MEMORY"),
+        texts("VGPU"),
+        texts("DRIVER"),
+        texts("FRAMEWORK"),
+        numbers("ACTIVE"),
+        texts("HOLDS"),
+        texts("FRAMEBUFFER"),
+    ];
+    let has_reasons = gpus.iter().any(|gpu| gpu.lack.is_some());
+    if has_reasons {
+        columns.push(texts("REASON"));
+    }
+    let mut table = Table::with_room(columns, gpus.len());
+    for gpu in gpus {
+        let holds = Some(gpu.holds.as_str()).filter(|held| !held.is_empty());
+        let active = gpu.framework.map(|_| gpu.active.to_string());
+        let driver = gpu.driver.as_deref();
+        table
+            .row(gpu.framework.is_some())
+            .cell(gpu.id.as_str())
+            .cell(text_or(gpu.card.as_deref(), NONE))
+            .cell(text_or(gpu.known.map(Card::memory), NONE))
+            .cell(text_or(gpu.standing.map(Standing::words), NONE))
+            .cell(text_or(driver, NONE))
+            .cell(gpu.framework.map_or(NONE, FrameworkKind::as_str))
+            .cell(text_or(active, NONE))
+            .cell(holds.unwrap_or(NONE))
+            .cell(text_or(gpu.framebuffer.map(bar), NONE));
+        if has_reasons {
+            table.cell(text_or(gpu.lack.map(|lack| words(lack, driver)), NONE));
+        }
+    }
+    table.draw(style)
+}
+
+/// "driver ast: no vGPU", in a few words.
+pub fn words(lack: Lack, driver: Option<&str>) -> String {
+    match lack {
+        Lack::Driver => "no driver".to_owned(),
+        Lack::OtherDriver => format!("driver {}: no vGPU", driver.unwrap_or(NONE)),
+        Lack::VgpuDriver => "driver without vGPU".to_owned(),
+        Lack::Functions => "functions off".to_owned(),
+        Lack::FunctionTypes => "functions without types".to_owned(),
+        Lack::Types => "no types".to_owned(),
+    }
+}
+
+/// The same for programs.
+pub fn code(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Driver => "no-driver",
+        Lack::OtherDriver => "other-driver",
+        Lack::VgpuDriver => "driver-without-vgpu",
+        Lack::Functions => "functions-off",
+        Lack::FunctionTypes => "functions-without-types",
+        Lack::Types => "no-types",
+    }
+}
+
+/// "[######--] 6 GiB of 8 GiB"; what is taken alone where the memory is not known.
+fn bar(framebuffer: Framebuffer) -> String {
+    const WIDTH: u64 = 8;
+    let taken = framebuffer.taken();
+    let Some(total) = framebuffer.total else {
+        return size(taken);
+    };
+    let filled = (taken * WIDTH).div_ceil(total.max(1)).min(WIDTH);
+    let part = |count: u64, sign: &str| sign.repeat(usize::try_from(count).unwrap_or_default());
+    format!(
+        "[{}{}] {} of {}{}",
+        part(filled, "#"),
+        part(WIDTH - filled, "-"),
+        size(taken),
+        size(total),
+        match framebuffer.is_overcommitted {
+            true => ", overcommitted",
+            false => "",
+        }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(promised: u64, total: u64) -> Framebuffer {
+        Framebuffer {
+            promised,
+            total: Some(total),
+            is_overcommitted: false,
+        }
+    }
+
+    #[test]
+    fn the_bar_shows_the_least_use_and_never_more_than_there_is() {
+        assert_eq!(bar(of(0, 8192)), "[--------] 0 MiB of 8 GiB");
+        assert_eq!(bar(of(1, 8192)), "[#-------] 1 MiB of 8 GiB");
+        assert_eq!(bar(of(6144, 8192)), "[######--] 6 GiB of 8 GiB");
+        assert_eq!(bar(of(9999, 8192)), "[########] 8 GiB of 8 GiB");
+        assert_eq!(bar(of(0, 0)), "[--------] 0 MiB of 0 MiB");
+        let beyond = Framebuffer {
+            is_overcommitted: true,
+            ..of(12288, 11264)
+        };
+        assert_eq!(bar(beyond), "[########] 11 GiB of 11 GiB, overcommitted");
+        let unknown = Framebuffer {
+            total: None,
+            ..of(2048, 0)
+        };
+        assert_eq!(bar(unknown), "2 GiB");
+    }
+}
