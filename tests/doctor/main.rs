@@ -12,6 +12,9 @@ mod hosts;
 mod options;
 mod reads_only;
 mod tree;
+mod unlock_files;
+#[rustfmt::skip]
+mod unlock_table;
 
 use std::path::Path;
 
