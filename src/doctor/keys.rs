@@ -12,19 +12,26 @@ use crate::text::{said, whole};
 pub enum Takes {
     /// A whole number that fits in so many bits.
     Number(u32),
-    /// 0 or 1, and never true or false.
+    /// A number, of which all but 0 count as 1; never true or false.
     Switch,
     /// A number of bytes, or a text such as "512 MiB".
     Size,
     /// A text of fewer bytes than this.
     Text(usize),
+    /// A text of fewer bytes than 32, or 64 with newer drivers.
+    Name,
 }
+
+/// The first driver that gives names 64 bytes: 19.x of the vGPU software.
+const LONG_NAMES_FROM: u32 = 580;
+/// Bytes for a name before that, and since.
+const NAME: (usize, usize) = (32, 64);
 
 /// The keys of one profile, device or VM.
 pub const KEYS: [(&str, Takes); 25] = [
     ("gpu_type", Takes::Number(32)),
-    ("card_name", Takes::Text(32)),
-    ("vgpu_type", Takes::Text(32)),
+    ("card_name", Takes::Name),
+    ("vgpu_type", Takes::Name),
     ("features", Takes::Text(128)),
     ("max_instances", Takes::Number(32)),
     ("num_displays", Takes::Number(32)),
@@ -54,19 +61,22 @@ pub const FRAMEBUFFER: &str = "framebuffer";
 /// Memory of the card that the driver keeps beside it, in bytes.
 pub const RESERVATION: &str = "framebuffer_reservation";
 
-/// What is wrong with a value, in words; `None` where nothing is.
+/// Why a value makes the whole file fail, in words; `None` where it does not.
 pub fn fault(takes: Takes, value: &DeValue<'_>) -> Option<String> {
+    let fits = |bits: u32| {
+        // TOML's own numbers end at 63 bits.
+        whole(value).is_some_and(|number| number >= 0 && (bits == 64 || number < 1 << bits))
+    };
     match takes {
-        Takes::Switch => match (value.as_bool(), whole(value)) {
-            (Some(true), _) => Some("takes 0 or 1, not true: write 1".to_owned()),
-            (Some(false), _) => Some("takes 0 or 1, not false: write 0".to_owned()),
-            (None, Some(0 | 1)) => None,
-            (None, _) => Some(format!("takes 0 or 1, not {}", said(value))),
+        Takes::Switch => match value.as_bool() {
+            Some(true) => Some("takes 0 or 1, not true: write 1".to_owned()),
+            Some(false) => Some("takes 0 or 1, not false: write 0".to_owned()),
+            None if fits(32) => None,
+            None => Some(format!("takes 0 or 1, not {}", said(value))),
         },
-        Takes::Number(bits) => match whole(value) {
-            // TOML's own numbers end at 63 bits.
-            Some(number) if number >= 0 && (bits == 64 || number < 1 << bits) => None,
-            _ => Some(format!(
+        Takes::Number(bits) => match fits(bits) {
+            true => None,
+            false => Some(format!(
                 "takes a whole number from 0 that fits in {bits} bits, not {}",
                 said(value)
             )),
@@ -78,22 +88,58 @@ pub fn fault(takes: Takes, value: &DeValue<'_>) -> Option<String> {
                 said(value)
             )),
         },
-        Takes::Text(limit) => match value.as_str() {
-            Some(text) if text.len() < limit => None,
-            Some(text) => Some(format!(
-                "takes a text shorter than {limit} bytes; this one has {}",
-                text.len()
-            )),
+        Takes::Text(_) | Takes::Name => match value.as_str() {
+            Some(_) => None,
             None => Some(format!("takes a text, not {}", said(value))),
         },
     }
 }
 
+/// A text that is too long for the driver's field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLong {
+    /// Whether it is so with this host's driver; else with some.
+    pub is_certain: bool,
+    /// The rest of the sentence that the key begins.
+    pub words: String,
+}
+
+/// Whether a text is too long for a driver of that branch.
+pub fn too_long(takes: Takes, value: &DeValue<'_>, branch: Option<u32>) -> Option<TooLong> {
+    let length = value.as_str()?.len();
+    let (limit, is_certain) = match (takes, branch) {
+        (Takes::Text(limit), _) => (limit, true),
+        (Takes::Name, Some(LONG_NAMES_FROM..)) => (NAME.1, true),
+        (Takes::Name, Some(_)) => (NAME.0, true),
+        (Takes::Name, None) if length < NAME.1 => (NAME.0, false),
+        (Takes::Name, None) => (NAME.1, true),
+        _ => return None,
+    };
+    let drivers = match is_certain {
+        true => String::new(),
+        false => format!(" with drivers before {LONG_NAMES_FROM}"),
+    };
+    (length >= limit).then(|| TooLong {
+        is_certain,
+        words: format!("takes a text shorter than {limit} bytes{drivers}; this one has {length}"),
+    })
+}
+
+/// What a switch counts as, where it is neither 0 nor 1.
+pub fn counts_as_one(takes: Takes, value: &DeValue<'_>) -> bool {
+    takes == Takes::Switch && whole(value).is_some_and(|number| number > 1)
+}
+
 /// A value that takes bytes.
 pub fn size(value: &DeValue<'_>) -> Option<u64> {
-    let Some(text) = value.as_str() else {
-        return u64::try_from(whole(value)?).ok();
-    };
+    match value.as_str() {
+        Some(text) => size_of(text),
+        None => u64::try_from(whole(value)?).ok(),
+    }
+}
+
+/// Bytes as a text says them.
+pub fn size_of(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|sign: char| !(sign.is_ascii_digit() || sign == '.'));
     let Some(end) = end else {
@@ -143,7 +189,8 @@ mod tests {
         for (line, words) in [
             ("frl_enabled = false", "not false: write 0"),
             ("cuda_enabled = true", "not true: write 1"),
-            ("cuda_enabled = 2", "takes 0 or 1, not 2"),
+            ("cuda_enabled = -1", "takes 0 or 1, not -1"),
+            ("cuda_enabled = 4294967296", "takes 0 or 1, not 4294967296"),
             ("cuda_enabled = \"1\"", "takes 0 or 1, not \"1\""),
             ("num_displays = -1", "fits in 32 bits, not -1"),
             ("num_displays = 4294967296", "fits in 32 bits"),
@@ -153,13 +200,48 @@ mod tests {
             ("framebuffer = \"\"", "not \"\""),
             ("framebuffer = [1]", "not an array"),
             ("card_name = 5", "takes a text, not 5"),
-            (
-                "card_name = \"0123456789012345678901234567890x\"",
-                "shorter than 32 bytes; this one has 32",
-            ),
         ] {
             let found = faults(line).remove(0).unwrap_or_default();
             assert!(found.contains(words), "{line}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_switch_counts_as_0_or_1_whatever_its_number() {
+        let two = DeTable::parse("a = 2\nb = 1\nc = 0").unwrap().into_inner();
+        let counts: Vec<bool> = two
+            .iter()
+            .map(|(_, value)| counts_as_one(Takes::Switch, value.get_ref()))
+            .collect();
+        assert_eq!(counts, [true, false, false]);
+    }
+
+    #[test]
+    fn a_text_is_too_long_by_the_drivers_branch() {
+        let of = |takes, length: usize, branch| {
+            let text = "x".repeat(length);
+            too_long(takes, &DeValue::String(text.into()), branch).map(|long| long.is_certain)
+        };
+        for (takes, length, branch, wanted) in [
+            (Takes::Name, 31, Some(570), None),
+            (Takes::Name, 32, Some(570), Some(true)),
+            (Takes::Name, 32, Some(580), None),
+            (Takes::Name, 63, Some(590), None),
+            (Takes::Name, 64, Some(580), Some(true)),
+            (Takes::Name, 31, None, None),
+            (Takes::Name, 32, None, Some(false)),
+            (Takes::Name, 64, None, Some(true)),
+            (Takes::Text(64), 63, Some(535), None),
+            (Takes::Text(64), 64, Some(580), Some(true)),
+            (Takes::Text(128), 127, None, None),
+            (Takes::Text(128), 128, None, Some(true)),
+            (Takes::Size, 500, None, None),
+        ] {
+            assert_eq!(
+                of(takes, length, branch),
+                wanted,
+                "{takes:?} {length} {branch:?}"
+            );
         }
     }
 

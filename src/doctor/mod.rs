@@ -20,7 +20,10 @@ mod parents;
 mod remedies;
 mod running;
 mod unlock;
+pub(crate) mod unlock_config;
 mod unlock_kernel;
+mod unlock_reads;
+mod unlock_toml;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
@@ -235,7 +238,7 @@ pub const CHECKS: &[Check] = &[
         theme: Theme::Settings,
         about: "config.toml of vgpu_unlock-rs",
         after: &[],
-        look: overrides::unlock_config,
+        look: unlock_config::unlock_config,
     },
 ];
 

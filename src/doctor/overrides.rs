@@ -1,217 +1,216 @@
-//! The settings of vgpu_unlock-rs, read as it reads them.
+//! `profile_override.toml` of vgpu_unlock-rs, which nvidia-vgpu-mgr reads whenever a VM starts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::facts::kinds::title;
-use super::keys::{FRAMEBUFFER, KEYS, RESERVATION, fault, size};
-use super::{Facts, Finding, Severity};
-use crate::model::parse_uuid;
+use super::facts::units::{Unit, words};
+use super::keys::{FRAMEBUFFER, KEYS, RESERVATION, counts_as_one, fault, size, too_long};
+use super::unlock_reads::refuses_overrides;
+use super::unlock_toml::{File, Judged, Name, Reader, lint, table};
+use super::{Evidence, Facts, Finding, Severity};
+use crate::model::{parse_uuid, uuid_text};
 use crate::nvidia;
-use crate::order::Order as _;
-use crate::text::{Lines, nearest, quoted, shortened};
+use crate::text::shortened;
 
 const MIB: u64 = 1 << 20;
 
-/// A file of settings, and its lines.
-struct File<'t> {
-    path: &'t Path,
-    lines: Lines<'t>,
-}
+/// The variable of a daemon that says which file it reads.
+const MOVED_BY: &str = "VGPU_UNLOCK_PROFILE_OVERRIDE_CONFIG_PATH";
 
-impl File<'_> {
-    /// What stands in the line of a place.
-    fn words(&self, at: usize) -> String {
-        let (line, words) = (self.lines.number(at), self.lines.words(at));
-        format!("line {line}: {}", shortened(words))
-    }
+const READER: Reader = Reader {
+    refuses: refuses_overrides,
+    therefore: FAILS,
+    unread: (Severity::Problem, FAILS),
+};
+const FAILS: &str = "every VM's start fails";
 
-    fn at(&self, severity: Severity, at: usize, message: String) -> Finding {
-        let finding = match severity {
-            Severity::Problem => Finding::problem(message),
-            _ => Finding::warning(message),
-        };
-        finding.seen(self.path, self.words(at))
-    }
-}
-
-/// Reads and judges a file; nothing where it is not there, its syntax error where it has one.
-fn lint(
-    facts: &Facts<'_>,
-    path: &Path,
-    judge: impl Fn(&File<'_>, &DeTable<'_>) -> Vec<Finding>,
-    therefore: &str,
-) -> Vec<Finding> {
-    let bytes = match facts.look.bytes(path) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Vec::new(),
-        Err(error) => return vec![Finding::unreadable(&error)],
-    };
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let before = error.as_bytes().get(..at).unwrap_or_default();
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            return vec![
-                Finding::problem(format!("{name} is no text in UTF-8: {therefore}"))
-                    .seen(path, format!("line {line}")),
-            ];
-        }
-    };
-    let file = File {
-        path,
-        lines: Lines::of(&text),
-    };
-    let table = match DeTable::parse(&text) {
-        Ok(table) => table,
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let message = format!("{name} is not TOML ({}): {therefore}", error.message());
-            return vec![
-                file.at(Severity::Problem, at, message)
-                    .advise(edit(facts, path)),
-            ];
-        }
-    };
-    let mut found = judge(&file, table.get_ref());
-    found.order_by_key(|finding| std::cmp::Reverse(finding.severity));
-    match found.is_empty() {
-        true => {
-            vec![Finding::ok(format!("{name} is as the unlock wants it")).seen(path, "present")]
-        }
-        false => found
-            .into_iter()
-            .map(|finding| finding.advise(edit(facts, path)))
-            .collect(),
-    }
-}
-
-fn edit(facts: &Facts<'_>, path: &Path) -> String {
-    format!("mend {}", facts.look.host.own_name(path).display())
-}
-
-/// `profile_override.toml`.
+/// `profile_override.toml`, or what nvidia-vgpu-mgr reads instead.
 pub fn profile_override(facts: &Facts<'_>) -> Vec<Finding> {
+    let usual = facts.look.host.profile_override();
+    match moved(&facts.manager) {
+        None => {
+            let mut found = judged(facts, &usual);
+            // Where the other daemon alone was told of another file, somebody meant the one that counts.
+            if let Some((_, seen)) = moved(&facts.vgpud) {
+                found.push(
+                    Finding::warning(format!(
+                        "{MOVED_BY} is set for nvidia-vgpud alone; it is nvidia-vgpu-mgr that starts \
+                         VMs, and it reads {}",
+                        facts.look.host.own_name(&usual).display()
+                    ))
+                    .seen_all([seen])
+                    .advise("set it for nvidia-vgpu-mgr too"),
+                );
+            }
+            found
+        }
+        Some((file, seen)) => elsewhere(facts, &usual, &file, seen),
+    }
+}
+
+/// What a daemon reads instead of the usual file, and where that is said.
+fn moved(unit: &Unit) -> Option<(String, Evidence)> {
+    let evidence = |path: &Path, found: String| Evidence {
+        path: path.to_owned(),
+        found,
+    };
+    // What runs the daemon may set it too, as `env NAME=VALUE /usr/bin/nvidia-vgpu-mgr` does.
+    for setting in &unit.exec_start {
+        let is_it =
+            |word: &String| Some(word.strip_prefix(MOVED_BY)?.strip_prefix('=')?.to_owned());
+        if let Some(file) = words(&setting.value).iter().find_map(is_it) {
+            let found = format!("ExecStart={}", setting.value);
+            return Some((file, evidence(&setting.path, found)));
+        }
+    }
+    let (setting, file) = unit.variable(MOVED_BY)?;
+    let found = setting.value.clone();
+    Some((file.to_owned(), evidence(&setting.path, found)))
+}
+
+fn elsewhere(facts: &Facts<'_>, usual: &Path, file: &str, seen: Evidence) -> Vec<Finding> {
+    let path: PathBuf = facts.look.host.named(Path::new(file));
+    if file.is_empty() || !facts.look.is_there(&path) {
+        let message = match file {
+            "" => format!("{MOVED_BY} names no file: no override is in use"),
+            file => format!("{MOVED_BY} names {file}, which is not there: no override is in use"),
+        };
+        return vec![
+            Finding::warning(message)
+                .seen_all([seen])
+                .advise("put the file there, or take the variable away"),
+        ];
+    }
+    let mut found = judged(facts, &path);
+    if path != usual && facts.look.is_there(usual) {
+        let own = facts.look.host.own_name(usual);
+        let message = format!("{} is not read: {MOVED_BY} names {file}", own.display());
+        found.push(Finding::note(message).seen_all([seen]));
+    }
+    found
+}
+
+fn judged(facts: &Facts<'_>, path: &Path) -> Vec<Finding> {
     let memory = Memory::of(facts);
     let offered = facts.type_ids();
+    let branch = facts.driver.branch();
     let judge = |file: &File<'_>, top: &DeTable<'_>| {
-        let mut found = Vec::new();
+        let mut judged = Judged::default();
         for (name, value) in top {
-            match (name.get_ref().as_ref(), value.get_ref().as_table()) {
+            match (name.get_ref().as_ref(), table(value)) {
                 (kind @ ("profile" | "mdev" | "vm"), Some(each)) => {
                     for (who, settings) in each {
-                        found.extend(odd_name(file, kind, who, &offered));
-                        found.extend(entry(file, kind, who, settings, &memory));
+                        judged.taken.extend(odd_name(file, kind, who, &offered));
+                        let place = format!("[{kind}.{}]", shortened(who.get_ref()));
+                        let place = (place.as_str(), who);
+                        entry(file, place, settings, branch, &mut judged);
+                        let held = table(settings);
+                        let large = held.and_then(|held| too_large(file, place.0, held, &memory));
+                        judged.taken.extend(large);
                     }
                 }
-                ("profile" | "mdev" | "vm", None) => found.push(file.at(
-                    Severity::Problem,
-                    name.span().start,
-                    format!(
-                        "{} must hold tables, such as [profile.nvidia-259]",
-                        name.get_ref()
-                    ),
-                )),
+                (kind @ ("profile" | "mdev" | "vm"), None) => {
+                    let message =
+                        format!("{kind} must hold tables, such as [profile.nvidia-259]: {FAILS}");
+                    let at = name.span().start;
+                    judged.refused.push(file.at(Severity::Problem, at, message));
+                }
                 // Some builds of the unlock read their own settings out of this one.
                 ("custom", _) => {}
-                (other, _) => found.push(unknown(
-                    file,
-                    name.span().start,
-                    other,
-                    &["profile", "mdev", "vm"],
-                    "table",
-                )),
+                _ => {
+                    let known = ["profile", "mdev", "vm"];
+                    judged.taken.push(file.unknown(name, &known, "table"));
+                }
             }
         }
-        found
+        judged
     };
-    let path = facts.look.host.profile_override();
-    lint(facts, &path, judge, "every VM's start fails")
+    lint(facts, path, &READER, judge)
 }
 
-fn unknown(file: &File<'_>, at: usize, name: &str, known: &[&str], what: &str) -> Finding {
-    let meant = match nearest(name, known.iter().copied()) {
-        Some(word) => format!("; did you mean {word}?"),
-        None => String::new(),
-    };
-    let message = format!(
-        "the {what} {} is not known, and ignored without a word{meant}",
-        quoted(name)
-    );
-    file.at(Severity::Warning, at, message)
-}
-
-/// A profile, device or VM that no VM will ever match.
-fn odd_name(
-    file: &File<'_>,
-    kind: &str,
-    who: &Spanned<std::borrow::Cow<'_, str>>,
-    offered: &[String],
-) -> Option<Finding> {
-    let name = who.get_ref();
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let (fits, wanted) = match kind {
-        "profile" => (
-            name.strip_prefix("nvidia-").is_some_and(is_number),
-            "a type such as nvidia-259",
-        ),
-        "mdev" => (parse_uuid(name).is_ok(), "a UUID"),
-        _ => (is_number(name), "a VM's number such as 100"),
-    };
-    if fits && kind == "profile" && !offered.is_empty() && !offered.iter().any(|id| id == name) {
-        let message = format!(
-            "[profile.{}] is used for nothing: no card here offers that type",
-            shortened(name)
-        );
-        let finding = file.at(Severity::Warning, who.span().start, message);
-        return Some(finding.run("vgpuctl types"));
-    }
-    (!fits).then(|| {
-        let message = format!(
-            "[{kind}.{}] is used for nothing: it must name {wanted}",
-            shortened(name)
-        );
+/// A profile, device or VM that no VM will ever match. They are compared as texts.
+fn odd_name(file: &File<'_>, kind: &str, who: &Name<'_>, offered: &[String]) -> Option<Finding> {
+    let name = who.get_ref().as_ref();
+    let useless = |why: String| {
+        let message = format!("[{kind}.{}] is used for nothing: {why}", shortened(name));
         file.at(Severity::Warning, who.span().start, message)
-    })
+    };
+    match kind {
+        "profile" => {
+            let number = name.strip_prefix("nvidia-");
+            if !number.is_some_and(|text| is_plain(text) && text.parse::<u32>().is_ok()) {
+                return Some(useless("it must name a type such as nvidia-259".to_owned()));
+            }
+            (!offered.is_empty() && !offered.iter().any(|id| id == name))
+                .then(|| useless("no card here offers that type".to_owned()).run("vgpuctl types"))
+        }
+        "mdev" => match parse_uuid(name).map(uuid_text) {
+            Ok(text) if text.as_str() == name => None,
+            Ok(text) => Some(useless(format!(
+                "UUIDs are compared as text, in lower case: write {}",
+                text.as_str()
+            ))),
+            Err(_) => Some(useless("it must name a UUID".to_owned())),
+        },
+        // The number is the last part of a UUID, twelve digits.
+        _ => match (
+            is_plain(name) && name.len() <= 12,
+            name.trim_start_matches('0'),
+        ) {
+            (true, _) => None,
+            (false, plain) if is_plain(plain) && plain.len() <= 12 => {
+                Some(useless(format!("VMs are compared as text: write {plain}")))
+            }
+            (false, _) => Some(useless("it must name a VM's number such as 100".to_owned())),
+        },
+    }
+}
+
+/// Digits as a number is printed.
+fn is_plain(text: &str) -> bool {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && (text == "0" || !text.starts_with('0'))
 }
 
 fn entry(
     file: &File<'_>,
-    kind: &str,
-    who: &Spanned<std::borrow::Cow<'_, str>>,
+    (place, who): (&str, &Name<'_>),
     settings: &Spanned<DeValue<'_>>,
-    memory: &Memory,
-) -> Vec<Finding> {
-    let place = format!("[{kind}.{}]", shortened(who.get_ref()));
-    let Some(table) = settings.get_ref().as_table() else {
-        let message = format!("{place} must be a table");
-        return vec![file.at(Severity::Problem, who.span().start, message)];
+    branch: Option<u32>,
+    judged: &mut Judged,
+) {
+    let Some(held) = table(settings) else {
+        let message = format!("{place} must be a table: {FAILS}");
+        let at = who.span().start;
+        judged.refused.push(file.at(Severity::Problem, at, message));
+        return;
     };
-    let mut found = Vec::new();
-    for (key, value) in table {
-        let name = key.get_ref().as_ref();
-        match KEYS.iter().find(|(known, _)| *known == name) {
-            None => {
-                let known = KEYS.map(|(key, _)| key);
-                found.push(unknown(file, key.span().start, name, &known, "key"));
-            }
-            Some((_, takes)) => {
-                if let Some(fault) = fault(*takes, value.get_ref()) {
-                    let message = format!("{name} in {place} {fault}: VMs with it do not start");
-                    found.push(file.at(Severity::Problem, value.span().start, message));
-                }
-            }
+    for (key, value) in held {
+        let (name, at) = (key.get_ref().as_ref(), value.span().start);
+        let Some((_, takes)) = KEYS.iter().find(|(known, _)| *known == name) else {
+            let known = KEYS.map(|(key, _)| key);
+            judged.taken.push(file.unknown(key, &known, "key"));
+            continue;
+        };
+        if let Some(fault) = fault(*takes, value.get_ref()) {
+            let message = format!("{name} in {place} {fault}: {FAILS}");
+            judged.refused.push(file.at(Severity::Problem, at, message));
+        } else if let Some(long) = too_long(*takes, value.get_ref(), branch) {
+            let severity = match long.is_certain {
+                true => Severity::Problem,
+                false => Severity::Warning,
+            };
+            let words = long.words;
+            let message = format!("{name} in {place} {words}: VMs with it do not start");
+            judged.taken.push(file.at(severity, at, message));
+        } else if counts_as_one(*takes, value.get_ref()) {
+            let message = format!("{name} in {place} counts as 1");
+            judged.taken.push(file.at(Severity::Note, at, message));
         }
     }
-    found.extend(too_large(file, &place, table, memory));
-    found
 }
 
 /// The memory of the largest card that the settings can be for.
@@ -261,95 +260,4 @@ fn too_large(
         );
         file.at(Severity::Problem, at, message)
     })
-}
-
-/// `config.toml`.
-pub fn unlock_config(facts: &Facts<'_>) -> Vec<Finding> {
-    let judge = |file: &File<'_>, top: &DeTable<'_>| {
-        let mut found = Vec::new();
-        for (name, value) in top {
-            let at = name.span().start;
-            match name.get_ref().as_ref() {
-                switch @ ("unlock" | "unlock_migration") => {
-                    match value.get_ref().as_bool() {
-                        Some(false) if switch == "unlock" && !facts.unlocked().is_empty() => {
-                            found.push(file.at(
-                            Severity::Problem,
-                            at,
-                            "unlock = false: the unlock does nothing, and a card here needs it".to_owned(),
-                        ));
-                        }
-                        Some(_) => {}
-                        None => found.push(file.at(
-                            Severity::Problem,
-                            at,
-                            format!("{switch} takes true or false: the daemons end at once"),
-                        )),
-                    }
-                }
-                "pci_info_map" => found.extend(pci_info_map(file, name, value)),
-                other => found.push(unknown(
-                    file,
-                    at,
-                    other,
-                    &["unlock", "unlock_migration", "pci_info_map"],
-                    "key",
-                )),
-            }
-        }
-        found
-    };
-    let path = facts.look.host.unlock_config();
-    lint(facts, &path, judge, "the daemons end at once")
-}
-
-fn pci_info_map(
-    file: &File<'_>,
-    name: &Spanned<std::borrow::Cow<'_, str>>,
-    value: &Spanned<DeValue<'_>>,
-) -> Vec<Finding> {
-    let wrong = |at: usize, message: String| file.at(Severity::Problem, at, message);
-    let Some(map) = value.get_ref().as_table() else {
-        return vec![wrong(
-            name.span().start,
-            "pci_info_map must hold tables: the daemons end at once".to_owned(),
-        )];
-    };
-    let mut found = Vec::new();
-    for (device, entry) in map {
-        let at = device.span().start;
-        let digits = device.get_ref().trim_start_matches("0x");
-        if u16::from_str_radix(digits, 16).is_err() {
-            found.push(wrong(
-                at,
-                format!(
-                    "{} is no PCI device number such as 0x1b06",
-                    quoted(device.get_ref())
-                ),
-            ));
-        }
-        let Some(table) = entry.get_ref().as_table() else {
-            found.push(wrong(
-                at,
-                format!(
-                    "[pci_info_map.{}] must be a table",
-                    shortened(device.get_ref())
-                ),
-            ));
-            continue;
-        };
-        for (key, _) in table {
-            let known = ["device_id", "sub_system_id"];
-            if !known.contains(&key.get_ref().as_ref()) {
-                found.push(unknown(
-                    file,
-                    key.span().start,
-                    key.get_ref(),
-                    &known,
-                    "key",
-                ));
-            }
-        }
-    }
-    found
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::SEPARATOR;
 use crate::doctor::facts::{Look, pci};
-use crate::doctor::{Evidence, Facts, overrides};
+use crate::doctor::{Evidence, Facts, overrides, unlock_config};
 use crate::host::Host;
 use crate::sysfs::vf::listing;
 use crate::sysfs::{Cards, Kernel};
@@ -109,7 +109,7 @@ pub fn unlock_settings(root: &Path, input: &[u8]) {
         write(&facts.look.host.unlock_config(), input);
         let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
         let profile = overrides::profile_override(facts);
-        for finding in profile.iter().chain(&overrides::unlock_config(facts)) {
+        for finding in profile.iter().chain(&unlock_config::unlock_config(facts)) {
             let seen = &finding.evidence;
             assert!(!seen.is_empty(), "{finding:?}");
             assert!(seen.iter().all(|seen| is_in(seen, lines)), "{finding:?}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::args::{DefineArgs, ModifyArgs, StartArgs, StartParentArgs, StopArgs, UndefineArgs};
+use super::list::told_by_script;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
 use crate::ops::{
@@ -92,17 +93,21 @@ pub fn undefine(context: &Context<'_>, args: UndefineArgs) -> Result<String> {
 
 /// `modify`: the definition, the active device, or both.
 pub fn modify(context: &Context<'_>, args: ModifyArgs) -> Result<String> {
+    let device = match args.live {
+        true => Some(to_change_live(context, &args)?),
+        false => None,
+    };
     // Read once: it may be standard input.
     let whole = match &args.jsonfile {
         Some(file) => Some(read_file(file)?),
         None => None,
     };
-    if !args.live {
+    let Some(device) = device else {
         return modify_defined(context, &args, args.parent.as_ref(), whole.as_ref());
-    }
-    let parent = modify_live(context, &args, whole.as_ref())?;
+    };
+    modify_live(context, &args, &device, whole.as_ref())?;
     match args.defined {
-        true => modify_defined(context, &args, Some(&parent), whole.as_ref()),
+        true => modify_defined(context, &args, Some(&device.parent), whole.as_ref()),
         false => Ok(String::new()),
     }
 }
@@ -134,24 +139,50 @@ fn modify_defined(
     Ok(String::new())
 }
 
-/// Changes the active device and says on which parent it is.
-fn modify_live(context: &Context<'_>, args: &ModifyArgs, whole: Option<&File>) -> Result<ParentId> {
+/// The active device that is to change. Its attributes are asked for, because scripts of mdevctl's
+/// see that question first; what they answer does not matter.
+fn to_change_live(context: &Context<'_>, args: &ModifyArgs) -> Result<Device> {
     if args.auto || args.manual {
         return Err(refused("an active device has no start mode to change"));
     }
     let Some(device) = active_on(context, args.uuid, args.parent.as_ref())? else {
         return Err(refused(&format!("{} is not active", args.uuid)));
     };
+    let described = Definition::new(
+        device.uuid,
+        device.parent.clone(),
+        device.type_id.clone(),
+        StartMode::Manual,
+    );
+    if let Err(error) = told_by_script(context, &described) {
+        log::warn!("{error}");
+    }
+    Ok(device)
+}
+
+/// Changes the active device; with its definition to follow, only where that can be done.
+fn modify_live(
+    context: &Context<'_>,
+    args: &ModifyArgs,
+    device: &Device,
+    whole: Option<&File>,
+) -> Result<()> {
     let file = whole.ok_or_else(|| refused("--live needs --jsonfile"))?;
     let wanted = file.describes(device.parent.clone(), args.uuid)?;
     if wanted.type_id != device.type_id {
         return Err(refused("the type of an active device cannot be changed"));
     }
-    if args.defined && definitions_of(context, args.uuid, Some(&device.parent))?.is_empty() {
-        return Err(not_defined(args.uuid));
+    if args.defined {
+        let places = definitions_of(context, args.uuid, Some(&device.parent))?;
+        let defined = context.store.read(&only_of(places, args.uuid)?)?;
+        if defined.type_id != device.type_id {
+            return Err(refused(&format!(
+                "{} is active as {} and defined as {}",
+                args.uuid, device.type_id, defined.type_id
+            )));
+        }
     }
-    ops::modify_live(context, &wanted)?;
-    Ok(device.parent)
+    ops::modify_live(context, &wanted)
 }
 
 /// What `modify` was asked to change.

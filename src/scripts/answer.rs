@@ -1,6 +1,6 @@
 //! What scripts answer: their capabilities and the attributes of a device.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::Attr;
@@ -38,7 +38,7 @@ pub(super) fn question() -> String {
 /// Understands a script's capabilities. `None` for every answer of another form, such as that of a
 /// script that knows nothing of the question.
 pub(crate) fn capabilities(output: &[u8]) -> Option<Capabilities> {
-    let answer: Value = serde_json::from_slice(without_nuls(output)).ok()?;
+    let answer: Value = serde_json::from_slice(without_end(output)).ok()?;
     let supports = answer.get("supports")?;
     supports.get("version")?.as_u64()?;
     let mut found = Capabilities::default();
@@ -63,12 +63,13 @@ fn words<'a>(supports: &'a Value, key: &str) -> Option<Vec<&'a str>> {
 }
 
 /// Understands the attributes that a script tells: an array of objects with one field each. `None`
-/// for no output at all, or `null`, which say nothing about attributes.
+/// for no output at all, or `null`, which say nothing about attributes. Scripts that put their list
+/// together from texts write `[{}]` where they have none.
 ///
 /// # Errors
 /// What is wrong with the output; the caller adds which script it is.
 pub(crate) fn attributes(output: &[u8]) -> Result<Option<Vec<Attr>>> {
-    let output = without_nuls(output);
+    let output = without_end(output);
     if output.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
@@ -79,6 +80,10 @@ pub(crate) fn attributes(output: &[u8]) -> Result<Option<Vec<Attr>>> {
         Ok(_) => return Err(bad("it is not a JSON array")),
         Err(error) => return Err(bad(&format!("it is not JSON: {error}"))),
     };
+    let is_empty = |item: &Value| item.as_object().is_some_and(Map::is_empty);
+    if list.iter().all(is_empty) {
+        return Ok(Some(Vec::new()));
+    }
     list.iter().map(attribute).collect::<Result<_>>().map(Some)
 }
 
@@ -94,12 +99,51 @@ fn attribute(value: &Value) -> Result<Attr> {
     }
 }
 
-fn without_nuls(output: &[u8]) -> &[u8] {
-    let end = output.iter().rposition(|&byte| byte != 0);
+/// The output without the NUL bytes and line ends behind it.
+fn without_end(output: &[u8]) -> &[u8] {
+    let is_end = |byte: u8| byte == 0 || byte.is_ascii_whitespace();
+    let end = output.iter().rposition(|&byte| !is_end(byte));
     &output[..end.map_or(0, |last| last + 1)]
 }
 
 fn bad(fault: &str) -> Error {
     let message = format!("the script's answer about attributes is unusable: {fault}");
     Error::new(Kind::Failed, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_attributes_are_said_in_many_ways() {
+        for text in [
+            "[{}]",
+            "[{}]\n",
+            " [ { } ]\n\n",
+            "[{},{}]\0",
+            "[{}]\n\0\0",
+            "[]",
+            "[]\r\n",
+        ] {
+            assert_eq!(
+                attributes(text.as_bytes()),
+                Ok(Some(Vec::new())),
+                "{text:?}"
+            );
+        }
+        for text in ["", "\n", " \t", "\0", "\0\n", "null", "null\n\0"] {
+            assert_eq!(attributes(text.as_bytes()), Ok(None), "{text:?}");
+        }
+        // Here something was meant, and is lost.
+        for text in [
+            "{}",
+            "[[]]",
+            "[null]",
+            "[{},{\"a\":\"1\"}]",
+            "[{\"a\":\"1\"}]x",
+        ] {
+            assert!(attributes(text.as_bytes()).is_err(), "{text:?}");
+        }
+    }
 }

@@ -215,16 +215,17 @@ impl<'h> Scripts<'h> {
     /// The script failed, or its answer cannot be understood.
     pub fn attributes(&self, subject: &Subject<'_>) -> Result<Option<Vec<Attr>>> {
         let call = Call::new(subject, Event::Get, Action::Attributes, State::None);
-        let scripts = match self.team(subject)? {
-            Team::One(script, can) if can.cover(call.event, call.action) => vec![script],
-            Team::One(..) => Vec::new(),
-            Team::Each(scripts) => scripts,
+        let (scripts, is_alone) = match self.team(subject)? {
+            Team::One(script, can) if can.cover(call.event, call.action) => (vec![script], true),
+            Team::One(..) => (Vec::new(), true),
+            Team::Each(scripts) => (scripts, false),
         };
         for script in scripts {
             match self.ask(&script, &call)? {
                 Verdict::Done(output) => {
                     return answer::attributes(&output).map_err(|error| error.at(script));
                 }
+                Verdict::NotMine if is_alone => return Err(call.not_mine(&script)),
                 Verdict::NotMine => {}
                 Verdict::Refused(refusal) => return Err(refusal),
             }

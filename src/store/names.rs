@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::GPU_SETTINGS;
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Error, Kind, Result, Warnings};
-use crate::model::{ParentId, parse_uuid};
+use crate::model::{ParentId, parse_uuid, uuid_text};
 
 /// mdevctl keeps its callout scripts here, between the parents.
 const NOT_A_PARENT: &str = "scripts.d";
@@ -51,13 +51,7 @@ pub fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
         match parse_uuid(&name) {
             Ok(uuid) if !name.bytes().any(|byte| byte.is_ascii_uppercase()) => uuids.push(uuid),
             _ if is_side_file(&name) => {}
-            Ok(_) => warnings.push(
-                Error::new(
-                    Kind::Failed,
-                    "the name of a definition must be in lower case",
-                )
-                .at(dir.join(&entry.name)),
-            ),
+            Ok(uuid) => warnings.push(in_upper_case(dir, &name, uuid)),
             Err(_) => warnings.push(
                 Error::new(Kind::Failed, "the name of a definition must be a UUID")
                     .at(dir.join(&entry.name)),
@@ -65,6 +59,27 @@ pub fn uuids_in(dir: &mut Dir, warnings: &mut Warnings) -> Result<Vec<Uuid>> {
         }
     }
     Ok(uuids)
+}
+
+/// The kernel, libvirt and mdevctl's listing know such a device by its name in lower case only.
+fn in_upper_case(dir: &Dir, name: &str, uuid: Uuid) -> Error {
+    let (path, lower) = (dir.join(name), dir.join(uuid_text(uuid)));
+    let error = Error::new(
+        Kind::Failed,
+        "a definition is neither listed nor started, because its name is in upper case",
+    )
+    .at(&path);
+    match lower.exists() {
+        true => error.hint(format!(
+            "{} is there too, and counts: compare both, then delete the one in upper case",
+            lower.display()
+        )),
+        false => error.hint(format!(
+            "rename it: mv {} {}",
+            path.display(),
+            lower.display()
+        )),
+    }
 }
 
 /// Hidden files and what editors and package managers leave beside a definition.

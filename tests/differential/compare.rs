@@ -38,7 +38,7 @@ pub enum Rule {
     FewerQuestions,
     /// A start that cannot work is refused before scripts are run for it.
     RefusedFirst,
-    /// What is as wanted already is left as it is.
+    /// The file of what is as wanted already is left as it is, down to its spaces.
     NothingToModify,
     /// NVIDIA's driver drops the last character of a line of parameters; ours ends it with a newline.
     WholeParameters,
@@ -139,19 +139,17 @@ fn settle(line: &str, theirs: &mut After, ours: &mut After) -> BTreeSet<Rule> {
         rules.insert(Rule::WholeParameters);
     }
     settle_scripts(line, theirs, ours, &mut rules);
-    if line.starts_with("modify ") && theirs.status == 0 && ours.status == 0 && ours.log.is_empty()
-    {
+    if line.starts_with("modify ") && theirs.status == 0 && ours.status == 0 {
         let squeezed = |what: &String| what.replace("\\n", "").replace(' ', "");
         let same = theirs
             .tree
             .iter()
             .map(|(path, what)| (path, squeezed(what)));
         if same.eq(ours.tree.iter().map(|(path, what)| (path, squeezed(what)))) {
-            if theirs.tree != ours.tree || !theirs.log.is_empty() {
+            if theirs.tree != ours.tree {
                 rules.insert(Rule::NothingToModify);
             }
             ours.tree.clone_from(&theirs.tree);
-            ours.log.clone_from(&theirs.log);
         }
     }
     if theirs.log != ours.log && asks_fewer(&theirs.log, &ours.log) {

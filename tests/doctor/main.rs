@@ -13,6 +13,9 @@ mod options;
 mod proxmox;
 mod reads_only;
 mod tree;
+mod unlock_files;
+#[rustfmt::skip]
+mod unlock_table;
 
 use std::path::Path;
 

@@ -31,6 +31,8 @@ pub struct Unit {
     pub exec_start: Vec<Setting>,
     /// Variables it sets, one `NAME=value` each.
     pub environment: Vec<Setting>,
+    /// Files of variables that it names.
+    environment_files: Vec<Setting>,
     /// Files that systemd does not read although they lie among the drop-ins.
     pub ignored: Vec<PathBuf>,
     /// Why not all of it is known.
@@ -48,6 +50,7 @@ impl Unit {
             wanted_by: None,
             exec_start: Vec::new(),
             environment: Vec::new(),
+            environment_files: Vec::new(),
             ignored: Vec::new(),
             unreadable: None,
         };
@@ -71,12 +74,32 @@ impl Unit {
         for path in drop_ins {
             unit.apply(look, &path);
         }
+        unit.add_environment_files(look);
         unit
     }
 
     /// Whether systemd can start it.
     pub fn is_startable(&self) -> bool {
         self.file.is_some() && !self.is_masked
+    }
+
+    /// What files say of variables counts more than the unit itself (systemd.exec(5)).
+    fn add_environment_files(&mut self, look: Look<'_>) {
+        for file in std::mem::take(&mut self.environment_files) {
+            let path = look
+                .host
+                .named(Path::new(file.value.trim_start_matches('-')));
+            // One that is not there keeps the unit from starting, which is not for here.
+            let Ok(Some(text)) = look.text(&path) else {
+                continue;
+            };
+            let lines = text.lines().map(str::trim);
+            let settings = lines.filter(|line| !line.starts_with(['#', ';']) && line.contains('='));
+            self.environment.extend(settings.map(|line| Setting {
+                path: path.clone(),
+                value: words(line).join(" "),
+            }));
+        }
     }
 
     fn apply(&mut self, look: Look<'_>, path: &Path) {
@@ -92,6 +115,7 @@ impl Unit {
             let list = match (section.as_str(), key.as_str()) {
                 ("Service", "ExecStart") => &mut self.exec_start,
                 ("Service", "Environment") => &mut self.environment,
+                ("Service", "EnvironmentFile") => &mut self.environment_files,
                 _ => continue,
             };
             // An empty assignment takes back all that came before (systemd.service(5)).
@@ -288,6 +312,25 @@ mod tests {
         assert_eq!((unit.variable("B"), unit.variable("HIDDEN")), (None, None));
         assert_eq!(unit.ignored, [at("nvidia-vgpud.service.d/c.conf.bak")]);
         assert_eq!(unit.wanted_by, None);
+    }
+
+    #[test]
+    fn a_file_of_variables_counts_more_than_the_unit() {
+        let (root, unit) = read(&[
+            ("usr/lib/systemd/system/nvidia-vgpud.service", VENDOR),
+            (
+                "etc/systemd/system/nvidia-vgpud.service.d/a.conf",
+                "[Service]\nEnvironmentFile=-/etc/default/vgpu\nEnvironmentFile=-/etc/none\nEnvironment=A=unit B=unit\n",
+            ),
+            ("etc/default/vgpu", "# A=no\n\nA=\"a file\"\nC\n"),
+        ]);
+        let (setting, value) = unit.variable("A").unwrap();
+        assert_eq!(
+            (value, &setting.path),
+            ("a file", &root.path().join("etc/default/vgpu"))
+        );
+        assert_eq!(unit.variable("B").unwrap().1, "unit");
+        assert_eq!(unit.variable("C"), None);
     }
 
     #[test]
