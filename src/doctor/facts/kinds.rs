@@ -83,8 +83,8 @@ pub fn way(gpu: &Gpu) -> Way {
     let is_recent = generation >= Some(Generation::Ampere);
     let offers_itself = matches!(gpu.offer, Offer::Mdev(1..));
     match gpu.standing {
-        _ if generation == Some(Generation::Kepler) => Way::Past,
         Some(Standing::VgpuCard) if offers_itself => Way::Card,
+        _ if generation == Some(Generation::Kepler) => Way::Past,
         _ if is_recent && gpu.functions_possible.is_some() => Way::Functions,
         Some(Standing::VgpuCard) if is_recent => Way::Functions,
         // No consumer's card has one of these chips: GA100, GH100, and B200's.
