@@ -1,9 +1,15 @@
 //! What a declaration's file may need to know of the host's GPUs.
 
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
 use super::{Answer, Context, ParentTypes, TypeFilter, TypesRequest, types};
-use crate::declare::GpuFacts;
+use crate::declare::{GpuDetails, GpuFacts, TypeMore};
 use crate::error::{Result, Warnings};
-use crate::nvidia;
+use crate::model::VgpuType;
+use crate::nvidia::{self, TypeDetails};
+use crate::store::Mark;
 use crate::sysfs::{Cards, PciIdentity};
 
 /// The host's GPUs in the order of their addresses; one whose functions are parents is one GPU.
@@ -20,11 +26,57 @@ pub fn gpu_facts(context: &Context<'_>) -> Result<Answer<Vec<GpuFacts>>> {
     let warnings = &mut found.warnings;
     let facts = found.value.iter();
     let facts = facts.map(|of_gpu| facts_of(context, &cards, of_gpu, warnings));
+    let mut facts: Vec<GpuFacts> = facts.collect();
+    add_numbers(context, &mut facts);
+    add_active(context, &found.value, &mut facts, warnings)?;
     Ok(Answer {
-        value: facts.collect(),
+        value: facts,
         warnings: found.warnings,
         notes: found.notes,
     })
+}
+
+/// The GPUs' places among NVIDIA's, which may have others that cannot be split.
+fn add_numbers(context: &Context<'_>, facts: &mut [GpuFacts]) {
+    let all = context.kernel.nvidia_controllers().unwrap_or_default();
+    for one in facts {
+        one.details.nvidia_number = all.iter().position(|id| *id == one.id);
+    }
+}
+
+/// What is active on them.
+fn add_active(
+    context: &Context<'_>,
+    of_gpus: &[ParentTypes],
+    facts: &mut [GpuFacts],
+    warnings: &mut Warnings,
+) -> Result<()> {
+    let devices = context.kernel.devices(warnings)?;
+    let definitions = context.store.all(&mut Vec::new())?;
+    let ours: HashSet<Uuid> = definitions
+        .iter()
+        .filter(|one| Mark::of(one).is_some())
+        .map(|one| one.uuid)
+        .collect();
+    for device in devices {
+        let mut known = facts.iter_mut();
+        let on =
+            known.find(|one| one.id == device.parent || one.functions.contains(&device.parent));
+        if let Some(one) = on {
+            let is_ours = ours.contains(&device.uuid);
+            one.details.active.push((device.type_id, is_ours));
+        }
+    }
+    for (one, of_gpu) in facts.iter_mut().zip(of_gpus) {
+        let active = &one.details.active;
+        for (more, known) in one.details.types.iter_mut().zip(&of_gpu.types) {
+            // Without the driver's number: what is free now, and what is taken.
+            let taken = active.iter().filter(|(id, _)| *id == more.id).count();
+            let sum = |free: u32| Some(free + u32::try_from(taken).ok()?);
+            more.room = more.room.or_else(|| known.available.and_then(sum));
+        }
+    }
+    Ok(())
 }
 
 /// What is to be known of one GPU, whose types these are.
@@ -43,10 +95,24 @@ pub fn facts_of(
         id: parent.gpu().clone(),
         functions: of_gpu.functions.clone(),
         pci_ids: pci.as_ref().and_then(PciIdentity::numbers),
+        details: GpuDetails {
+            subsystem: pci.as_ref().and_then(PciIdentity::board),
+            types: types.clone().map(more_of).collect(),
+            ..GpuDetails::default()
+        },
         models: pci.map_or_else(Vec::new, |pci| models(cards, &pci)),
         types: types
             .map(|known| (known.id.clone(), known.short_name().to_owned()))
             .collect(),
+    }
+}
+
+fn more_of(known: &VgpuType) -> TypeMore {
+    let described = known.description.as_deref().and_then(TypeDetails::parse);
+    TypeMore {
+        id: known.id.clone(),
+        full_name: known.name.as_deref().map(str::to_owned),
+        room: described.map(|described| described.max_instances),
     }
 }
 

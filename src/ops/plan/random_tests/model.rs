@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::declare::GpuFacts;
+use crate::declare::{GpuDetails, GpuFacts};
 use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, TypeId, VgpuType};
 use crate::ops::plan::Plan;
 use crate::ops::plan::observe::{Gpu, World};
@@ -156,6 +156,7 @@ impl Host {
                 models: Vec::new(),
                 functions: Vec::new(),
                 types: Vec::new(),
+                details: GpuDetails::default(),
             },
             framework: match make {
                 Make::Vendor => FrameworkKind::Vfio,
