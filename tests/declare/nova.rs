@@ -73,7 +73,6 @@ fn what_nova_would_not_start_with_is_told() {
             "f:1: an option before the first [section]",
             "f:5: \"0000:81:00.0\" is there twice: Nova does not start",
             "f:6: max_instances takes a whole number from 1, not \"0\"",
-            "f:6: max_instances takes a whole number from 1, not \"0\"",
             "f:7: neither NAME = VALUE nor [section]: \"nonsense\"",
             "f:8: a section is written as [name], with nothing after it, not [mdev_b",
             "f:11: the line begins with white space and goes on with nothing: no value is right above it",

@@ -36,18 +36,20 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
         notes.push(no_types(&settings));
     }
     let line = enabled.map_or(1, |setting| setting.line);
-    let mut wishes = Vec::new();
+    let mut wishes: Vec<Wish> = Vec::new();
     let mut taken: HashMap<String, String> = HashMap::new();
     for name in types {
-        let wish = Wish::of(&name, line, &options, &mut faults);
-        for address in &wish.addresses {
-            check(address, &wish, gpus, &mut taken, &mut faults);
+        let known = wishes.iter().position(|wish| wish.name == name);
+        let at = known.unwrap_or(wishes.len());
+        if known.is_none() {
+            wishes.push(Wish::of(&name, line, &options, &mut faults));
         }
-        wishes.push(wish);
+        // Nova goes through the list of a type that is there twice a second time.
+        if let Some(wish) = wishes.get(at) {
+            check_all(wish, gpus, &mut taken, &mut faults);
+        }
     }
     faults.settle(&file.name)?;
-    let mut seen = HashSet::new();
-    wishes.retain(|wish| seen.insert(wish.name.clone()));
     tell_of_sections(&settings, &wishes, &mut notes);
     Ok(declare(&wishes, gpus, notes))
 }
@@ -139,6 +141,16 @@ fn check_class(class: &Setting, faults: &mut Faults) {
 
 /// Nova does not start with an address of another form, nor with one that is there twice, in one
 /// list or in two.
+fn check_all(
+    wish: &Wish,
+    gpus: &[GpuFacts],
+    taken: &mut HashMap<String, String>,
+    faults: &mut Faults,
+) {
+    let addresses = wish.addresses.iter();
+    addresses.for_each(|address| check(address, wish, gpus, taken, faults));
+}
+
 fn check(
     address: &str,
     wish: &Wish,
@@ -154,14 +166,16 @@ fn check(
         );
         faults.add(wish.addresses_line, message);
     }
-    if let Some(other) = taken.insert(address.to_owned(), wish.name.clone()) {
-        let whose = match other == wish.name {
-            true => "is there twice".to_owned(),
-            false => format!("is {}'s already", shortened(&other)),
-        };
-        let message = format!("{} {whose}: Nova does not start", quoted(address));
-        faults.add(wish.addresses_line, message);
-    }
+    let Some(other) = taken.get(address) else {
+        taken.insert(address.to_owned(), wish.name.clone());
+        return;
+    };
+    let whose = match *other == wish.name {
+        true => "is there twice".to_owned(),
+        false => format!("is {}'s already", shortened(other)),
+    };
+    let message = format!("{} {whose}: Nova does not start", quoted(address));
+    faults.add(wish.addresses_line, message);
 }
 
 /// A parent that is no PCI device, as libvirt names it: `mtty_mtty`.
