@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .PHONY: help setup build check test mdevctl-reference promtool bench demo picture msrv deny workflows \
-	packages deb rpm package-test fleet-test vm-test install uninstall fuzz fuzz-short faults held clean
+	packages deb rpm package-test ansible-lint fleet-test vm-test install uninstall fuzz fuzz-short faults held clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -37,6 +37,7 @@ CARGO_DEB_VERSION := 3.8.0
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 CHECK_JSONSCHEMA_VERSION := 0.39.0
+ANSIBLE_LINT_VERSION := 26.10.1
 CARGO_DEB := $(TOOLS)/cargo-deb/$(CARGO_DEB_VERSION)/bin/cargo-deb
 
 # Where packages are laid out and put; Cargo.toml says it too.
@@ -218,6 +219,19 @@ package-test: packages ## what is in the packages, their scripts, and what linte
 # Kubernetes' own schemas come with this program; outside the tree, so that clean keeps it.
 VALIDATE_VERSION := 1.37.0
 VALIDATE_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-kubernetes-validate/$(VALIDATE_VERSION)
+
+# It brings an ansible-core of its own; that of the hosts' tests is Debian's. It asks no network.
+ANSIBLE_LINT := $(TOOLS)/ansible-lint/$(ANSIBLE_LINT_VERSION)
+ansible-lint: ## ansible-lint on examples/ansible, with its strictest profile
+	$(call need,python3-venv)
+	@[[ -x "$(ANSIBLE_LINT)/bin/ansible-lint" ]] || { \
+		echo 'make: installing ansible-lint $(ANSIBLE_LINT_VERSION) in $(ANSIBLE_LINT)'; \
+		rm -rf "$(ANSIBLE_LINT)"; \
+		/usr/bin/python3 -m venv "$(ANSIBLE_LINT)"; \
+		"$(ANSIBLE_LINT)/bin/pip" --quiet --disable-pip-version-check install ansible-lint==$(ANSIBLE_LINT_VERSION); \
+	}
+	@if (cd examples/ansible && PATH="$(ANSIBLE_LINT)/bin:$$PATH" ansible-lint --offline --nocolor --strict --profile production); \
+	then echo '1 passed, 0 failed'; else echo '0 passed, 1 failed'; exit 1; fi
 
 fleet-test: deb ## examples/ansible and examples/kubernetes, on hosts in network namespaces (as root)
 	$(call need,$(FLEET_PACKAGES))

@@ -16,8 +16,8 @@ pub struct DeclarationArgs {
     /// What the host is to have (vgpuctl.toml(5)); `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The file is another program's. nova: nova.conf; proxmox: machines' files, named as 100.conf,
-    /// and mapping/pci.cfg where they name mappings
+    /// The file is another program's. nova: nova.conf; cyborg: cyborg.conf; proxmox: machines'
+    /// files, named as 100.conf, and mapping/pci.cfg where they name mappings
     #[arg(long, value_name = "FORMAT")]
     from: Option<Format>,
     /// What such a file leaves open: the configuration's label; KubeVirt's node labels, as
@@ -32,6 +32,7 @@ enum Format {
     NvidiaVgpuDeviceManager,
     Kubevirt,
     Nova,
+    Cyborg,
     Proxmox,
 }
 
@@ -41,6 +42,7 @@ impl From<Format> for declare::Format {
             Format::NvidiaVgpuDeviceManager => declare::Format::VgpuDeviceManager,
             Format::Kubevirt => declare::Format::KubeVirt,
             Format::Nova => declare::Format::Nova,
+            Format::Cyborg => declare::Format::Cyborg,
             Format::Proxmox => declare::Format::Proxmox,
         }
     }

@@ -35,6 +35,17 @@ impl Faults {
         self.add(line, message);
     }
 
+    /// Those of a part of the file.
+    pub fn add_all(&mut self, others: Faults) {
+        self.0.extend(others.0);
+    }
+
+    /// The first of the file, with its line.
+    pub fn first(&self) -> Option<(usize, &str)> {
+        let first = self.0.iter().min_by_key(|(line, _)| *line)?;
+        Some((first.0, &first.1))
+    }
+
     /// All as one failure, in the order of the file's lines.
     ///
     /// # Errors

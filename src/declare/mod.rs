@@ -12,6 +12,7 @@ mod read_parts;
 mod table;
 mod write;
 mod yaml;
+mod yaml_value;
 
 use crate::model::{Attr, ParentId, StartMode, TypeId};
 use crate::nvidia::Placement;
@@ -43,7 +44,12 @@ pub enum Unlisted {
     RemoveOwn,
     /// They go from these GPUs, and stay on others: what other programs' files mean that speak of
     /// some GPUs only.
-    RemoveOn(Vec<GpuName>),
+    RemoveOn {
+        /// The GPUs.
+        gpus: Vec<GpuName>,
+        /// Types, by id, whose devices stay on these too.
+        but: Vec<TypeId>,
+    },
 }
 
 /// vGPUs of one type that are alike.
@@ -129,9 +135,42 @@ pub struct GpuFacts {
     pub models: Vec<String>,
     /// The types that it lists, with their short names.
     pub types: Vec<(TypeId, String)>,
+    /// What only some files speak of.
+    pub details: GpuDetails,
+}
+
+/// What is to be known of a GPU for some programs' files only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GpuDetails {
+    /// The PCI vendor and device of its board.
+    pub subsystem: Option<(u16, u16)>,
+    /// Its place among NVIDIA's display and 3D controllers that are no virtual functions, whether
+    /// they can be split or not, in the order of their addresses, from 0.
+    pub nvidia_number: Option<usize>,
+    /// More of its types.
+    pub types: Vec<TypeMore>,
+    /// The types of what is active on it, and whether an earlier `apply` made it.
+    pub active: Vec<(TypeId, bool)>,
+}
+
+/// More of a GPU's type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeMore {
+    /// Which one.
+    pub id: TypeId,
+    /// The driver's name, in full.
+    pub full_name: Option<String>,
+    /// How many the empty GPU takes, where that is known.
+    pub room: Option<u32>,
 }
 
 impl GpuFacts {
+    /// How many of a type the GPU takes when it is empty, where that is known.
+    pub fn room_for(&self, type_id: &str) -> Option<u32> {
+        let mut types = self.details.types.iter();
+        types.find(|one| one.id.as_str() == type_id)?.room
+    }
+
     /// Whether this is the GPU's address, or that of a function of it.
     pub fn is_at(&self, address: &str) -> bool {
         let mut ids = std::iter::once(&self.id).chain(&self.functions);

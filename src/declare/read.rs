@@ -10,6 +10,7 @@ use super::read_parts::gpu_names;
 use super::table::{Reader, Value, get};
 use super::{Declaration, Group, Members, Unlisted};
 use crate::error::Result;
+use crate::model::TypeId;
 use crate::text::{said, whole};
 
 /// The most vGPUs that a file may ask for.
@@ -119,13 +120,32 @@ fn unlisted<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Unlisted> 
             Words::RemoveOwn => Unlisted::RemoveOwn,
         });
     };
-    reader.only(table, "unlisted", &["remove-on"]);
+    reader.only(table, "unlisted", &["remove-on", "but"]);
     let Some(on) = get(table, "remove-on") else {
         reader.fault(value.span(), "unlisted does not say remove-on = [GPU, ...]");
         return None;
     };
-    let names = gpu_names(reader, "remove-on", on)?;
-    Some(Unlisted::RemoveOn(names))
+    let gpus = gpu_names(reader, "remove-on", on)?;
+    let but = get(table, "but").map(|value| type_ids(reader, value));
+    Some(Unlisted::RemoveOn {
+        gpus,
+        but: but.unwrap_or_default(),
+    })
+}
+
+fn type_ids<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<TypeId> {
+    let items = reader.list("but", "[\"nvidia-65\"]", value);
+    let mut ids = Vec::new();
+    for item in items.into_iter().flatten() {
+        let Some(text) = reader.text("but", item) else {
+            continue;
+        };
+        match text.parse() {
+            Ok(id) => ids.push(id),
+            Err(error) => reader.faults.add_error(reader.line(item.span()), &error),
+        }
+    }
+    ids
 }
 
 #[derive(Clone, Copy)]

@@ -14,12 +14,13 @@ pub fn write(declaration: &Declaration, remarks: &[String]) -> String {
         Unlisted::Keep => {}
         Unlisted::Remove => text += "unlisted = \"remove\"\n",
         Unlisted::RemoveOwn => text += "unlisted = \"remove-own\"\n",
-        Unlisted::RemoveOn(gpus) => {
-            line(
-                &mut text,
-                "unlisted",
-                &format!("{{ remove-on = {} }}", list(gpus, gpu)),
-            );
+        Unlisted::RemoveOn { gpus, but } => {
+            let but = match but.is_empty() {
+                true => String::new(),
+                false => format!(", but = {}", list(but, |id| quoted(id.as_str()))),
+            };
+            let value = format!("{{ remove-on = {}{but} }}", list(gpus, gpu));
+            line(&mut text, "unlisted", &value);
         }
     }
     for declared in &declaration.groups {

@@ -1,12 +1,12 @@
-//! A YAML text as a tree with lines. What a text can do to its reader is bounded: its depth, and how
-//! much its aliases repeat.
+//! A YAML text as a tree with lines, before anything is made of its words. What a text can do to its
+//! reader is bounded: its depth, and how much its aliases repeat.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::fault::Faults;
-use crate::text::{quoted, shortened};
+use crate::text::shortened;
 
 /// The deepest nesting that is read.
 const DEEPEST: usize = 64;
@@ -25,91 +25,30 @@ pub struct Item {
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// Nothing: `~`, `null`, or no value at all.
-    Null,
-    /// A word without quotes, which may be a number.
+    /// A word without quotes, which may be a number; empty where there is no value at all.
     Plain(String),
     /// A text in quotes or a block.
     Text(String),
     /// A sequence.
     List(Vec<Item>),
-    /// A mapping, in order.
-    Map(Vec<Entry>),
-}
-
-/// One key of a mapping.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The key.
-    pub key: String,
-    /// Where the key stands.
-    pub line: usize,
-    /// Its value.
-    pub value: Item,
+    /// A mapping, in order: keys are words or texts.
+    Map(Vec<(Item, Item)>),
 }
 
 impl Item {
-    /// A text, in quotes or not.
-    pub fn text(&self) -> Option<&str> {
-        match &self.node {
-            Node::Plain(text) | Node::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// A whole number from 0, which must not be in quotes.
-    pub fn number(&self) -> Option<u32> {
-        match &self.node {
-            Node::Plain(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-            _ => None,
-        }
-    }
-
-    /// The value of a mapping's key.
-    pub fn get(&self, key: &str) -> Option<&Item> {
-        let found = self.entries().iter().find(|entry| entry.key == key)?;
-        Some(&found.value)
-    }
-
-    /// The entries of a mapping; none of anything else.
-    pub fn entries(&self) -> &[Entry] {
-        match &self.node {
-            Node::Map(entries) => entries,
-            _ => &[],
-        }
-    }
-
-    /// The items of a list; none of anything else.
-    pub fn items(&self) -> &[Item] {
-        match &self.node {
-            Node::List(items) => items,
-            _ => &[],
-        }
-    }
-
-    /// What it is, for a message.
-    pub fn shown(&self) -> String {
-        match &self.node {
-            Node::Null => "nothing".to_owned(),
-            Node::Plain(text) => shortened(text),
-            Node::Text(text) => quoted(text),
-            Node::List(_) => "a list".to_owned(),
-            Node::Map(_) => "a mapping".to_owned(),
-        }
-    }
-
     fn size(&self) -> usize {
         let below = match &self.node {
             Node::List(items) => items.iter().map(Item::size).sum(),
-            Node::Map(entries) => entries.iter().map(|entry| entry.value.size()).sum(),
+            Node::Map(entries) => entries.iter().map(|(_, value)| value.size()).sum(),
             _ => 0,
         };
         1 + below
     }
 }
 
-/// The documents of a text; what is wrong with it becomes faults, and ends the reading.
-pub fn documents(text: &str, faults: &mut Faults) -> Vec<Item> {
+/// The documents of a text, or the first one alone; what is wrong with it becomes faults, and ends
+/// the reading.
+pub fn documents(text: &str, is_first_only: bool, faults: &mut Faults) -> Vec<Item> {
     let mut tree = Tree::default();
     for event in Parser::new_from_str(text) {
         let told = match event {
@@ -120,9 +59,9 @@ pub fn documents(text: &str, faults: &mut Faults) -> Vec<Item> {
             faults.add(line, message);
             return Vec::new();
         }
-    }
-    for (line, message) in tree.doubles {
-        faults.add(line, message);
+        if is_first_only && !tree.documents.is_empty() {
+            break;
+        }
     }
     if tree.documents.is_empty() {
         faults.add(1, "the file holds nothing");
@@ -141,7 +80,7 @@ struct Open {
 
 enum Kind {
     List(Vec<Item>),
-    Map(Vec<Entry>, HashSet<String>, Option<(String, usize)>),
+    Map(Vec<(Item, Item)>, Option<Item>),
 }
 
 #[derive(Default)]
@@ -149,7 +88,6 @@ struct Tree {
     open: Vec<Open>,
     anchors: HashMap<usize, Item>,
     documents: Vec<Item>,
-    doubles: Vec<(usize, String)>,
     nodes: usize,
 }
 
@@ -161,7 +99,6 @@ impl Tree {
                 let is_text = is_text(tag.as_deref(), line)? || style != ScalarStyle::Plain;
                 let node = match is_text {
                     true => Node::Text(text.into_owned()),
-                    false if matches!(&*text, "" | "~" | "null" | "Null" | "NULL") => Node::Null,
                     false => Node::Plain(text.into_owned()),
                 };
                 self.put(Item { node, line }, anchor)
@@ -172,7 +109,7 @@ impl Tree {
             }
             Event::MappingStart(anchor, tag) => {
                 is_text(tag.as_deref(), line)?;
-                self.begin(line, anchor, Kind::Map(Vec::new(), HashSet::new(), None))
+                self.begin(line, anchor, Kind::Map(Vec::new(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { line, anchor, kind }) = self.open.pop() else {
@@ -222,22 +159,10 @@ impl Tree {
         };
         match &mut open.kind {
             Kind::List(items) => items.push(item),
-            Kind::Map(entries, keys, key) => match key.take() {
-                Some((name, line)) => {
-                    if !keys.insert(name.clone()) {
-                        let message = format!("the key {} is there twice", quoted(&name));
-                        self.doubles.push((line, message));
-                    }
-                    entries.push(Entry {
-                        key: name,
-                        line,
-                        value: item,
-                    });
-                }
-                None => match item.text() {
-                    Some(text) => *key = Some((text.to_owned(), item.line)),
-                    None => return Err((item.line, "a key that is no text".to_owned())),
-                },
+            Kind::Map(entries, key) => match key.take() {
+                Some(key) => entries.push((key, item)),
+                None if matches!(item.node, Node::Plain(_) | Node::Text(_)) => *key = Some(item),
+                None => return Err((item.line, "a key that is no text".to_owned())),
             },
         }
         Ok(())
@@ -247,7 +172,7 @@ impl Tree {
 fn depth(item: &Item) -> usize {
     let below = match &item.node {
         Node::List(items) => items.iter().map(depth).max(),
-        Node::Map(entries) => entries.iter().map(|entry| depth(&entry.value)).max(),
+        Node::Map(entries) => entries.iter().map(|(_, value)| depth(value)).max(),
         _ => None,
     };
     below.map_or(0, |below| below + 1)

@@ -4,16 +4,21 @@ use std::collections::HashSet;
 
 use super::SEPARATOR;
 use super::declarations::{faults, is_written_as_read, without_lines};
-use crate::declare::{Declaration, Format, GpuChoice, GpuFacts, GpuName, Source, Unlisted, import};
+use crate::declare::{
+    Declaration, Format, GpuChoice, GpuDetails, GpuFacts, GpuName, Source, TypeMore, Unlisted,
+    import,
+};
 use crate::error::Kind;
+use crate::model::TypeId;
 
 /// What the files of an input are called, in their order; one of them is a list of mappings.
 const NAMES: [&str; 4] = ["100.conf", "pci.cfg", "101.conf", "102.conf"];
 
-const FORMATS: [Format; 4] = [
+const FORMATS: [Format; 5] = [
     Format::VgpuDeviceManager,
     Format::KubeVirt,
     Format::Nova,
+    Format::Cyborg,
     Format::Proxmox,
 ];
 
@@ -84,7 +89,7 @@ fn is_for(format: Format, declaration: &Declaration, gpus: &[GpuFacts]) {
     }
     match &declaration.unlisted {
         Unlisted::Keep => {}
-        Unlisted::RemoveOn(on) => assert!(on.iter().all(here), "{on:?}"),
+        Unlisted::RemoveOn { gpus: on, .. } => assert!(on.iter().all(here), "{on:?}"),
         other => unreachable!("{other:?}"),
     }
 }
@@ -121,6 +126,7 @@ fn gpu(id: &str, card: u32, types: &[(&str, &str)], functions: &[&str]) -> Optio
     let types = types.iter();
     let types = types.filter_map(|(id, name)| Some((id.parse().ok()?, (*name).to_owned())));
     let functions = functions.iter().filter_map(|id| id.parse().ok());
+    let details = details(card, types.clone());
     Some(GpuFacts {
         id: id.parse().ok()?,
         functions: functions.collect(),
@@ -128,5 +134,29 @@ fn gpu(id: &str, card: u32, types: &[(&str, &str)], functions: &[&str]) -> Optio
         pci_ids: Some((card as u16, (card >> 16) as u16)),
         models: Vec::new(),
         types: types.collect(),
+        details,
     })
+}
+
+/// What some files speak of besides: a place among NVIDIA's cards, full names, and devices that are
+/// active on Intel's graphics.
+fn details(card: u32, types: impl Iterator<Item = (TypeId, String)>) -> GpuDetails {
+    let is_nvidias = card & 0xffff == 0x10de;
+    let types: Vec<TypeMore> = types
+        .map(|(id, name)| TypeMore {
+            id,
+            full_name: is_nvidias.then(|| format!("GRID {name}")),
+            room: is_nvidias.then_some(16),
+        })
+        .collect();
+    let active = types.first().filter(|_| !is_nvidias);
+    GpuDetails {
+        subsystem: Some((0x10de, 0x12a2)),
+        nvidia_number: is_nvidias.then_some((card >> 16) as usize % 3),
+        active: active
+            .map(|one| (one.id.clone(), false))
+            .into_iter()
+            .collect(),
+        types,
+    }
 }

@@ -1,11 +1,16 @@
 //! What a declaration's file may need to know of the host's GPUs.
 
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
 use super::{Answer, Context, ParentTypes, TypeFilter, TypesRequest, types};
-use crate::declare::GpuFacts;
+use crate::declare::{GpuDetails, GpuFacts, TypeMore};
 use crate::error::{Result, Warnings};
 use crate::host::Host;
-use crate::model::FrameworkKind;
-use crate::nvidia;
+use crate::model::{FrameworkKind, VgpuType};
+use crate::nvidia::{self, TypeDetails};
+use crate::store::Mark;
 use crate::sysfs::{Cards, PciIdentity};
 
 /// The host's GPUs in the order of their addresses; one whose functions are parents is one GPU.
@@ -30,8 +35,11 @@ pub fn gpu_facts(context: &Context<'_>) -> Result<Answer<Vec<GpuFacts>>> {
         facts.beside = context.kernel.beside(&facts.id, &facts.functions);
         facts
     });
+    let mut facts: Vec<GpuFacts> = facts.collect();
+    add_numbers(context, &mut facts);
+    add_active(context, &found.value, &mut facts, warnings)?;
     Ok(Answer {
-        value: facts.collect(),
+        value: facts,
         warnings: found.warnings,
         notes: found.notes,
     })
@@ -48,6 +56,49 @@ pub fn node_name(host: &Host) -> Option<String> {
         Some(name.split('.').next()?.to_owned())
     });
     short.filter(|name| !name.is_empty()).take(1).next()
+}
+
+/// The GPUs' places among NVIDIA's, which may have others that cannot be split.
+fn add_numbers(context: &Context<'_>, facts: &mut [GpuFacts]) {
+    let all = context.kernel.nvidia_controllers().unwrap_or_default();
+    for one in facts {
+        one.details.nvidia_number = all.iter().position(|id| *id == one.id);
+    }
+}
+
+/// What is active on them.
+fn add_active(
+    context: &Context<'_>,
+    of_gpus: &[ParentTypes],
+    facts: &mut [GpuFacts],
+    warnings: &mut Warnings,
+) -> Result<()> {
+    let devices = context.kernel.devices(warnings)?;
+    let definitions = context.store.all(&mut Vec::new())?;
+    let ours: HashSet<Uuid> = definitions
+        .iter()
+        .filter(|one| Mark::of(one).is_some())
+        .map(|one| one.uuid)
+        .collect();
+    for device in devices {
+        let mut known = facts.iter_mut();
+        let on =
+            known.find(|one| one.id == device.parent || one.functions.contains(&device.parent));
+        if let Some(one) = on {
+            let is_ours = ours.contains(&device.uuid);
+            one.details.active.push((device.type_id, is_ours));
+        }
+    }
+    for (one, of_gpu) in facts.iter_mut().zip(of_gpus) {
+        let active = &one.details.active;
+        for (more, known) in one.details.types.iter_mut().zip(&of_gpu.types) {
+            // Without the driver's number: what is free now, and what is taken.
+            let taken = active.iter().filter(|(id, _)| *id == more.id).count();
+            let sum = |free: u32| Some(free + u32::try_from(taken).ok()?);
+            more.room = more.room.or_else(|| known.available.and_then(sum));
+        }
+    }
+    Ok(())
 }
 
 /// What is to be known of one GPU, whose types these are.
@@ -67,10 +118,24 @@ pub fn facts_of(
         functions: of_gpu.functions.clone(),
         beside: Vec::new(),
         pci_ids: pci.as_ref().and_then(PciIdentity::numbers),
+        details: GpuDetails {
+            subsystem: pci.as_ref().and_then(PciIdentity::board),
+            types: types.clone().map(more_of).collect(),
+            ..GpuDetails::default()
+        },
         models: pci.map_or_else(Vec::new, |pci| models(cards, &pci)),
         types: types
             .map(|known| (known.id.clone(), known.short_name().to_owned()))
             .collect(),
+    }
+}
+
+fn more_of(known: &VgpuType) -> TypeMore {
+    let described = known.description.as_deref().and_then(TypeDetails::parse);
+    TypeMore {
+        id: known.id.clone(),
+        full_name: known.name.as_deref().map(str::to_owned),
+        room: described.map(|described| described.max_instances),
     }
 }
 

@@ -394,6 +394,15 @@ impl<'h> Kernel<'h> {
         nodes::of(self.host, &dir)
     }
 
+    /// NVIDIA's display and 3D controllers that are no virtual functions, in the order of their
+    /// addresses, whether they can be split or not.
+    ///
+    /// # Errors
+    /// There is no list of PCI devices to be read.
+    pub fn nvidia_controllers(&self) -> Result<Vec<ParentId>> {
+        pci::nvidia_controllers(Dir::open(self.host.pci_devices())?)
+    }
+
     /// The name of a parent's type, while the parent is there and tells one.
     pub fn type_name(
         &self,

@@ -87,8 +87,44 @@ fn nova() {
         "two-p4",
         &["--from", "nova"],
         &["nova.conf"],
-        "8 to create\n",
+        "12 to create\n",
     );
+}
+
+#[test]
+fn cyborg() {
+    converges(
+        "two-p4",
+        &["--from", "cyborg"],
+        &["cyborg.conf"],
+        "10 to create\n",
+    );
+}
+
+/// What other programs made stays: devices of a type that has another provider, and a GPU that KubeVirt
+/// counts as configured.
+#[test]
+fn kubevirt_leaves_other_providers_devices_alone() {
+    let host = host("two-p4");
+    let uuid = "99999999-0000-4000-8000-000000000001";
+    let types = "sys/class/mdev_bus/0000:82:00.0/mdev_supported_types";
+    let create = host.root().join(types).join("nvidia-65/create");
+    std::fs::write(create, uuid).unwrap();
+    for name in ["GRID P4-4Q", "GRID_P4-4Q", "nvidia-65"] {
+        let text = format!(
+            "spec:\n  configuration:\n    mediatedDevicesConfiguration:\n      mediatedDeviceTypes: [nvidia-63]\n    \
+             permittedHostDevices:\n      mediatedDevices:\n      - mdevNameSelector: {name}\n        \
+             externalResourceProvider: true\n"
+        );
+        let file = host.path("usr/kubevirt.yaml");
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["plan", "--from", "kubevirt"].map(OsStr::new);
+        let arguments = arguments.into_iter().chain([file.as_os_str()]);
+        let planned = host.run_args(arguments).expect(2);
+        assert!(planned.stdout.ends_with("8 to create\n"), "{planned:#?}");
+        assert!(!planned.stdout.contains(uuid), "{planned:#?}");
+        assert!(!planned.stdout.contains("0000:82:00.0"), "{planned:#?}");
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@ use vgpuctl::declare::{Format, Source, import, parse, write};
 
 use super::{gpus, source, told, without_lines};
 
-const FORMATS: [Format; 4] = [
+const FORMATS: [Format; 5] = [
     Format::VgpuDeviceManager,
     Format::KubeVirt,
     Format::Nova,
+    Format::Cyborg,
     Format::Proxmox,
 ];
 
@@ -46,7 +47,15 @@ fn read_every_way(text: &str) {
 }
 
 /// Pieces of which files of all the forms are made, so that more than the first line is reached.
-const PIECES: [&str; 60] = [
+const PIECES: [&str; 68] = [
+    "<<: ",
+    "but",
+    "permittedHostDevices",
+    "externalResourceProvider: true",
+    "mdevNameSelector: GRID T4-1Q",
+    "[mdev]",
+    "device_spec = ",
+    "010",
     "version",
     "=",
     " ",
@@ -142,6 +151,7 @@ fn a_type_is_refused_where_our_own_form_would_refuse_it() {
         ),
         Format::KubeVirt => format!("mediatedDeviceTypes: [{name}]\n"),
         Format::Nova => format!("[devices]\nenabled_mdev_types = {name}\n"),
+        Format::Cyborg => format!("[mdev]\ndevice_spec = {{\"mdev_type\": \"{name}\"}}\n"),
         Format::Proxmox => format!("hostpci0: 81:00.0,mdev={name}\n"),
     };
     for format in FORMATS {
@@ -165,13 +175,14 @@ fn a_type_is_refused_where_our_own_form_would_refuse_it() {
     }
 }
 
-const RIGHT: [&str; 5] = [
-    "version = 1\nunlisted = { remove-on = [0, \"Tesla P4\"] }\n[[group]]\nname = \"a\"\ntype = \"P4-1Q\"\n\
+const RIGHT: [&str; 6] = [
+    "version = 1\nunlisted = { remove-on = [0, \"Tesla P4\"], but = [\"nvidia-63\"] }\n[[group]]\nname = \"a\"\ntype = \"P4-1Q\"\n\
      per-gpu = { max = 3 }\nparams = { frame_rate_limiter = 0 }\nattrs = [\"x=1\"]\n\
      [[group]]\nname = \"b\"\ntype = \"t\"\nvms = [100, \"101:1\"]\ngpus = [0, \"81:00.0\"]\n",
     "version: v1\nvgpu-configs:\n  a: &a\n  - device-filter: [\"0x1EB810DE\"]\n    devices: [0, 1]\n    vgpu-devices: {\"T4-1Q\": 16}\n",
     "spec:\n  configuration:\n    mediatedDevicesConfiguration:\n      mediatedDeviceTypes: [nvidia-222, GRID_T4-1Q]\n      nodeMediatedDeviceTypes:\n      - nodeSelector: {a: b}\n        mediatedDeviceTypes: [nvidia-223]\n",
     "[devices]\nenabled_mdev_types = nvidia-230, nvidia-231\n[mdev_nvidia-230]\ndevice_addresses = 0000:81:00.0,\n  0000:82:00.0\nmax_instances = 4\n",
+    "[agent]\nenabled_drivers = mdev_driver\n[mdev]\ndevice_spec = [{\"address\": \"0000:8?:00.*\", \"mdev_type\": \"nvidia-230\"},\n  {\"vendor_id\": \"10de\", \"mdev_types\": [\"nvidia-557\"]}]\n",
     "hostpci0: 0000:81:00.0,mdev=nvidia-230,pcie=1\nhostpci1: mapping=x,mdev=nvidia-231\n[snap]\nhostpci2: 1\n",
 ];
 

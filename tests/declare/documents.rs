@@ -55,7 +55,13 @@ fn every_example_of_the_manual_is_right() {
 
 #[test]
 fn every_form_is_in_the_manual() {
-    for form in ["nvidia-vgpu-device-manager", "kubevirt", "nova", "proxmox"] {
+    for form in [
+        "nvidia-vgpu-device-manager",
+        "kubevirt",
+        "nova",
+        "cyborg",
+        "proxmox",
+    ] {
         assert!(manual().contains(&format!(".B {form}\n")), "{form}");
     }
 }
@@ -74,6 +80,7 @@ fn every_example_file_is_right() {
             "vgpu-device-manager.yaml" => Some((Format::VgpuDeviceManager, Some("small"))),
             "kubevirt.yaml" => Some((Format::KubeVirt, Some("gpu=big"))),
             "nova.conf" => Some((Format::Nova, None)),
+            "cyborg.conf" => Some((Format::Cyborg, None)),
             "100.conf" | "pci.cfg" => Some((Format::Proxmox, Some("one"))),
             _ => None,
         };
@@ -87,5 +94,5 @@ fn every_example_file_is_right() {
         };
         reading.map_err(|error| told(&error)).unwrap();
     }
-    assert!(seen >= 9, "{seen}");
+    assert!(seen >= 10, "{seen}");
 }

@@ -35,6 +35,7 @@ fn types_take_gpus_in_turn_and_fill_them() {
         reading.notes,
         [
             "line 2: no GPU of this host offers nvidia-999",
+            "KubeVirt chooses among the types at random; here they take turns in the file's order",
             "0000:83:00.0 gets none of the types and stays as it is; KubeVirt would remove what it has of others",
         ]
     );

@@ -1,6 +1,7 @@
 //! What files declare: vgpuctl's own form and other programs'.
 
 mod any_text;
+mod cases;
 mod documents;
 mod kubevirt;
 mod nova;
@@ -9,10 +10,11 @@ mod toml;
 mod vgpu_device_manager;
 
 use vgpuctl::declare::{
-    Amount, Declaration, Format, GpuChoice, GpuFacts, GpuName, Members, Reading, Source, Unlisted,
-    import,
+    Amount, Declaration, Format, GpuChoice, GpuDetails, GpuFacts, GpuName, Members, Reading,
+    Source, TypeMore, Unlisted, import,
 };
 use vgpuctl::error::Error;
+use vgpuctl::model::TypeId;
 
 fn source(text: &str) -> Source {
     Source {
@@ -50,6 +52,7 @@ fn gpus() -> Vec<GpuFacts> {
         pci_ids: Some(device),
         models: Vec::new(),
         types,
+        details: GpuDetails::default(),
     };
     let t4 = types(&[
         ("nvidia-222", "T4-1B"),
@@ -59,7 +62,7 @@ fn gpus() -> Vec<GpuFacts> {
     let a40 = types(&[("nvidia-557", "A40-1Q"), ("nvidia-558", "A40-2Q")]);
     let intel = types(&[("i915-GVTg_V5_4", "i915-GVTg_V5_4")]);
     let functions = ["0000:83:00.4", "0000:83:00.5", "0000:83:00.6"];
-    vec![
+    let all = vec![
         gpu("0000:00:02.0", (0x8086, 0x5912), intel),
         gpu("0000:81:00.0", (0x10de, 0x1eb8), t4.clone()),
         gpu("0000:82:00.0", (0x10de, 0x1eb8), t4),
@@ -67,7 +70,38 @@ fn gpus() -> Vec<GpuFacts> {
             functions: functions.map(|id| id.parse().unwrap()).to_vec(),
             ..gpu("0000:83:00.0", (0x10de, 0x2235), a40)
         },
-    ]
+    ];
+    all.into_iter().map(with_details).collect()
+}
+
+/// Two boards, NVIDIA's second card being one without types, and what types are called in full.
+fn with_details(gpu: GpuFacts) -> GpuFacts {
+    let (board, number) = match gpu.id.as_str() {
+        "0000:81:00.0" => (0x12a2, Some(0)),
+        "0000:82:00.0" => (0x1111, Some(2)),
+        "0000:83:00.0" => (0x145a, Some(3)),
+        _ => (0x0860, None),
+    };
+    let more = |(id, name): &(TypeId, String)| TypeMore {
+        id: id.clone(),
+        full_name: Some(match name.split('-').next() {
+            Some("T4") => format!("GRID {name}"),
+            Some("A40") => format!("NVIDIA {name}"),
+            _ => name.clone(),
+        }),
+        room: Some(match name.as_str() {
+            "T4-1B" | "T4-1Q" => 16,
+            "T4-2Q" => 8,
+            _ => 7,
+        }),
+    };
+    let details = GpuDetails {
+        subsystem: Some((0x10de, board)),
+        nvidia_number: number,
+        types: gpu.types.iter().map(more).collect(),
+        active: Vec::new(),
+    };
+    GpuFacts { details, ..gpu }
 }
 
 fn read(format: Format, text: &str, select: Option<&str>) -> Result<Reading, Vec<String>> {
@@ -103,7 +137,13 @@ fn in_short(declaration: &Declaration) -> Vec<String> {
     };
     let mut lines: Vec<String> = declaration.groups.iter().map(group).collect();
     lines.push(match &declaration.unlisted {
-        Unlisted::RemoveOn(on) => format!("others go from {}", names(on)),
+        Unlisted::RemoveOn { gpus, but } if but.is_empty() => {
+            format!("others go from {}", names(gpus))
+        }
+        Unlisted::RemoveOn { gpus, but } => {
+            let but: Vec<&str> = but.iter().map(TypeId::as_str).collect();
+            format!("others but {} go from {}", but.join(" "), names(gpus))
+        }
         other => format!("{other:?}"),
     });
     lines

@@ -12,14 +12,14 @@ fn read(text: &str) -> Result<Reading, Vec<String>> {
 fn each_type_has_its_gpus() {
     let text = "[DEFAULT]\ndebug = true\n\n[devices]\n# enabled_mdev_types = nvidia-1\n\
         enabled_mdev_types = nvidia-230,\n    nvidia-231, nvidia-557\n\n\
-        [mdev_nvidia-230]\ndevice_addresses: 0000:81:00.0\nmax_instances = 9\nmax_instances = 8\n\
+        [mdev_nvidia-230]\ndevice_addresses: 0000:81:00.0\nmax_instances = 9\nmax_instances = 16\n\
         [vgpu_nvidia-231]\ndevice_addresses = 0000:82:00.0,0000:99:00.0\n\
         [mdev_nvidia-557]\nmdev_class = VGPU\ndevice_addresses = 0000:83:00.4,0000:83:00.5\n";
     let reading = read(text).unwrap();
     assert_eq!(
         in_short(&reading.declaration),
         [
-            "nvidia-230: nvidia-230 up to 8 each on 81:00.0, auto",
+            "nvidia-230: nvidia-230 up to 16 each on 81:00.0, auto",
             "nvidia-231: nvidia-231 max each on 82:00.0, auto",
             "nvidia-557: nvidia-557 up to 2 each on 83:00.0, auto",
             "Keep",
@@ -38,7 +38,6 @@ fn each_type_has_its_gpus() {
 fn one_type_without_addresses_is_every_gpus() {
     for text in [
         "[devices]\nenabled_vgpu_types = nvidia-230\n",
-        "[devices]\nenabled_vgpu_types = ['nvidia-230']\n",
         "[devices]\nenabled_mdev_types=nvidia-230\nenabled_vgpu_types = nvidia-231\n",
     ] {
         let reading = read(text).unwrap();
@@ -53,10 +52,12 @@ fn one_type_without_addresses_is_every_gpus() {
     }
     let reading = read("[devices]\nenabled_mdev_types = nvidia-230, nvidia-231\n").unwrap();
     assert_eq!(reading.declaration.groups.len(), 1);
-    assert!(
-        reading.notes[0].contains("Nova uses nvidia-230 alone"),
-        "{:?}",
-        reading.notes
+    assert_eq!(
+        reading.notes,
+        [
+            "nvidia-230 has no device_addresses: read as Nova 29 and newer do, it is the type of all GPUs that no type names (26 to 28 use nvidia-230 alone, on every GPU)",
+            "nvidia-231 has no device_addresses either, so Nova does not use it",
+        ]
     );
     let reading = read("[devices]\n").unwrap();
     assert_eq!(in_short(&reading.declaration), ["Keep"]);
@@ -70,12 +71,12 @@ fn what_nova_would_not_start_with_is_told() {
         read(text).unwrap_err(),
         [
             "f:1: an option before the first [section]",
-            "f:3: \"a\" is no type, or is there twice",
-            "f:6: max_instances takes a number from 1 to 4096, not \"0\"",
+            "f:5: \"0000:81:00.0\" is there twice: Nova does not start",
+            "f:6: max_instances takes a whole number from 1, not \"0\"",
             "f:7: neither NAME = VALUE nor [section]: \"nonsense\"",
-            "f:8: a section is written as [name]",
-            "f:11: the line goes on with nothing: it begins with white space",
-            "f:12: \"0000:81:00.0\" is a's already: a device has one type",
+            "f:8: a section is written as [name], with nothing after it, not [mdev_b",
+            "f:11: the line begins with white space and goes on with nothing: no value is right above it",
+            "f:12: \"0000:81:00.0\" is a's already: Nova does not start",
         ]
     );
 }

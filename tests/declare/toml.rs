@@ -5,7 +5,7 @@ use uuid::Uuid;
 use vgpuctl::declare::{
     Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted, parse, write,
 };
-use vgpuctl::model::{Attr, StartMode, proxmox_uuid};
+use vgpuctl::model::{Attr, StartMode, TypeId, proxmox_uuid};
 use vgpuctl::nvidia::Placement;
 
 use super::{source, told, without_lines};
@@ -137,6 +137,10 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         (
             "version = 1\nunlisted = {}".into(),
             vec!["f:2: unlisted does not say remove-on = [GPU, ...]"],
+        ),
+        (
+            "version = 1\nunlisted = { remove-on = [0], but = [63, \"nvidia-65\"] }".into(),
+            vec!["f:2: but takes a text, not 63"],
         ),
         (
             "version = 1\n[group]\nname = \"a\"".into(),
@@ -326,12 +330,18 @@ proptest! {
     }
 }
 
+fn type_ids() -> impl Strategy<Value = Vec<TypeId>> {
+    let ids = ["nvidia-63", "nvidia-65", "i915-GVTg_V5_4"];
+    let ids: Vec<TypeId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+    proptest::sample::subsequence(ids, 0..3)
+}
+
 fn any_declaration() -> impl Strategy<Value = Declaration> {
     let unlisted = prop_oneof![
         Just(Unlisted::Keep),
         Just(Unlisted::Remove),
         Just(Unlisted::RemoveOwn),
-        gpu_names().prop_map(Unlisted::RemoveOn),
+        (gpu_names(), type_ids()).prop_map(|(gpus, but)| Unlisted::RemoveOn { gpus, but }),
     ];
     (proptest::collection::vec(any_group(), 0..5), unlisted).prop_map(|(mut groups, unlisted)| {
         for (at, group) in groups.iter_mut().enumerate() {

@@ -12,13 +12,12 @@ vgpu-configs:
       vgpu-devices:
         T4-1Q: 16
   mixed:
-    - devices: [0, 1]
+    - devices: [0, 2]
       vgpu-devices: {"T4-1Q": 16}
     - device-filter: "0x1EB810DE"
-      devices: [1]
+      devices: [2]
       vgpu-devices:
         "T4-2Q": 4
-        "T4-1B": 0
     - devices: [7]
       vgpu-devices: {"T4-2Q": 8}
 "#;
@@ -39,7 +38,7 @@ fn a_configuration_means_its_gpus_and_nothing_else_there() {
     );
     assert_eq!(
         reading.notes,
-        ["0000:83:00.0 is not in T4-small and stays as it is"]
+        ["0000:83:00.0 is not in T4-small and stays as it is; their assert fails for that"]
     );
 }
 
@@ -57,8 +56,8 @@ fn of_two_entries_for_one_gpu_the_later_one_counts() {
     assert_eq!(
         reading.notes,
         [
-            "0000:83:00.0 is not in mixed and stays as it is",
-            "line 16: no GPU of this host is meant",
+            "0000:83:00.0 is not in mixed and stays as it is; their assert fails for that",
+            "line 15: no GPU of this host is meant",
         ]
     );
 }
@@ -82,7 +81,7 @@ fn a_label_that_is_not_there_leads_to_those_that_are() {
 
 #[test]
 fn it_is_as_strict_as_theirs_and_tells_all_at_once() {
-    let text = "version: v2\nvgpu-config: {}\nvgpu-configs:\n  a:\n  - device: all\n    vgpu-devices: []\n  - devices: some\n    vgpu-devices: {T4-1Q: many}\n    device-filter: [T4]\n  b: {}\n";
+    let text = "version: v2\nvgpu-config: {}\nvgpu-configs:\n  a:\n  - device: all\n    vgpu-devices: []\n  - devices: some\n    vgpu-devices: {T4-1Q: many}\n    device-filter: [0x1EB810DE]\n  b: {}\n";
     assert_eq!(
         read(text, Some("a")).unwrap_err(),
         [
@@ -91,9 +90,8 @@ fn it_is_as_strict_as_theirs_and_tells_all_at_once() {
             "f:5: an entry of a has no key \"device\"; did you mean devices?",
             "f:5: an entry of a has no devices",
             "f:7: devices takes all or a list such as [0, 1], not some",
-            "f:8: T4-1Q takes a count from 0 to 4096, not many",
-            "f:9: device-filter takes numbers such as 0x1EB810DE, not T4",
-            "f:10: b must be a list with an entry in it, not a mapping",
+            "f:8: T4-1Q takes a whole number from 1, not many",
+            "f:9: device-filter takes texts: quote it, as \"0x1EB810DE\"",
         ]
     );
     for (text, wanted) in [
@@ -103,14 +101,7 @@ fn it_is_as_strict_as_theirs_and_tells_all_at_once() {
             "version: v1\n",
             "f:1: vgpu-configs must be a mapping with a configuration in it",
         ),
-        (
-            "version: v1\nversion: v1\n",
-            "f:2: the key \"version\" is there twice",
-        ),
-        (
-            "--- 1\n--- 2\n",
-            "f:2: a second document, where one is expected",
-        ),
+        ("--- 1\n--- 2\n", "f:1: the file must be a mapping, not 1"),
         ("a: !foo 1", "f:1: the tag !foo is not known here"),
         ("? [a]\n: b", "f:1: a key that is no text"),
     ] {
@@ -120,6 +111,24 @@ fn it_is_as_strict_as_theirs_and_tells_all_at_once() {
             "{text:?}: {found:?}"
         );
     }
+}
+
+#[test]
+fn a_fault_in_one_label_refuses_no_other() {
+    let text = "version: v1\nvgpu-configs:\n  a:\n  - {devices: all, vgpu-devices: {T4-1Q: 8}}\n  b:\n  - {devices: all, vgpu-devices: {nvidia-222: 0}}\n";
+    let reading = read(text, Some("a")).unwrap();
+    assert_eq!(reading.declaration.groups.len(), 1);
+    assert_eq!(
+        reading.notes,
+        [
+            "line 6: a type is written as in T4-1Q or A100-1-5C, not \"nvidia-222\": neither an id nor a GRID name will do; NVIDIA's own program refuses the whole file for that"
+        ]
+    );
+    let faults = read(text, Some("b")).unwrap_err();
+    assert!(
+        faults[0].starts_with("f:6: a type is written"),
+        "{faults:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Other programs' files, and what they declare.
 
+mod cyborg;
 mod ini;
 mod kubevirt;
 mod nova;
@@ -16,7 +17,7 @@ pub use proxmox_slots::{VmDevice, vm_devices};
 use super::read::{Reading, refuse_long};
 use super::{Amount, GpuChoice, GpuFacts, GpuName, Group, GroupName, Members, Source, Unlisted};
 use crate::error::{Error, Kind, Result};
-use crate::model::{ParentId, StartMode};
+use crate::model::{ParentId, StartMode, TypeId};
 use crate::nvidia::Placement;
 
 /// More are not told: a file that is odd throughout is of another kind.
@@ -31,6 +32,8 @@ pub enum Format {
     KubeVirt,
     /// OpenStack Nova's nova.conf.
     Nova,
+    /// OpenStack Cyborg's cyborg.conf.
+    Cyborg,
     /// Proxmox VE's configurations of virtual machines.
     Proxmox,
 }
@@ -66,11 +69,12 @@ fn read(
     match (format, files) {
         (Format::VgpuDeviceManager, [file]) => vgpu_device_manager::read(file, select, gpus),
         (Format::KubeVirt, [file]) => kubevirt::read(file, select, gpus),
-        (Format::Nova, _) if select.is_some() => Err(Error::new(
+        (Format::Nova | Format::Cyborg, _) if select.is_some() => Err(Error::new(
             Kind::Usage,
             "there is nothing to select in this form of file",
         )),
         (Format::Nova, [file]) => nova::read(file, gpus),
+        (Format::Cyborg, [file]) => cyborg::read(file, gpus),
         (Format::Proxmox, files) => proxmox::read(files, select, gpus),
         _ => Err(Error::new(Kind::Usage, "this form takes one file")),
     }
@@ -139,10 +143,10 @@ fn up_to(most: Option<u32>) -> Members {
     Members::PerGpu(most.map_or(Amount::MAX, Amount::UpTo))
 }
 
-/// What is not listed goes from these GPUs.
-fn only_there(on: Vec<GpuName>) -> Unlisted {
-    match on.is_empty() {
+/// What is not listed goes from these GPUs, unless it is of these types.
+fn only_there(gpus: Vec<GpuName>, but: Vec<TypeId>) -> Unlisted {
+    match gpus.is_empty() {
         true => Unlisted::Keep,
-        false => Unlisted::RemoveOn(on),
+        false => Unlisted::RemoveOn { gpus, but },
     }
 }

@@ -21,7 +21,7 @@ impl<'d> Policy<'d> {
     /// Reads it.
     pub fn of(world: &World, unlisted: &'d Unlisted) -> Policy<'d> {
         let names = match unlisted {
-            Unlisted::RemoveOn(names) => names.as_slice(),
+            Unlisted::RemoveOn { gpus, .. } => gpus.as_slice(),
             _ => &[],
         };
         let gpus = names.iter().flat_map(|name| gpus_named(world, name));
@@ -32,14 +32,21 @@ impl<'d> Policy<'d> {
     }
 
     /// Whether what stands under this parent, of which this is known, is to go.
-    pub fn removes(&self, world: &World, parent: &ParentId, mark: Option<&Mark>) -> bool {
+    pub fn removes(
+        &self,
+        world: &World,
+        parent: &ParentId,
+        type_id: Option<&TypeId>,
+        mark: Option<&Mark>,
+    ) -> bool {
         match self.unlisted {
             Unlisted::Keep => false,
             Unlisted::Remove => true,
             Unlisted::RemoveOwn => mark.is_some(),
-            Unlisted::RemoveOn(_) => {
+            Unlisted::RemoveOn { but, .. } => {
                 let gpu = world.gpu_of(parent);
                 gpu.is_some_and(|gpu| self.gpus.contains(&gpu))
+                    && type_id.is_none_or(|id| !but.contains(id))
             }
         }
     }
@@ -65,11 +72,16 @@ pub struct Unwanted<'w> {
 pub fn unwanted<'w>(world: &World, policy: &Policy<'_>, index: Index<'w>) -> Vec<Unwanted<'w>> {
     let mut all = Vec::new();
     for (uuid, have) in index.rest() {
-        let goes = |parent| policy.removes(world, parent, have.mark().as_ref());
+        let active = have.device.map(|device| &device.type_id);
+        let type_id = active.or(have.definition.map(|definition| &definition.type_id));
+        let goes = |parent| policy.removes(world, parent, type_id, have.mark().as_ref());
         let is_main = have.parent().is_some_and(goes);
         let stale = have.stale.iter().copied();
         let stale: Vec<_> = stale
-            .filter(|one| policy.removes(world, &one.parent, Mark::of(one).as_ref()))
+            .filter(|one| {
+                let mark = Mark::of(one);
+                policy.removes(world, &one.parent, Some(&one.type_id), mark.as_ref())
+            })
             .collect();
         let have = match is_main {
             true => Have { stale, ..have },

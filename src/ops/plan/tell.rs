@@ -87,7 +87,7 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
 pub fn unreadable_items(world: &World, policy: &Policy<'_>, told: &HashSet<Uuid>) -> Vec<Item> {
     let unreadable = world.unreadable.iter();
     unreadable
-        .filter(|(at, _)| !told.contains(&at.uuid) && policy.removes(world, &at.parent, None))
+        .filter(|(at, _)| !told.contains(&at.uuid) && policy.removes(world, &at.parent, None, None))
         .filter_map(|(at, error)| {
             let unknown = "unknown".parse().ok()?;
             Some(Item {

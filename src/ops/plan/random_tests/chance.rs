@@ -71,7 +71,10 @@ impl Host {
             Unlisted::Keep,
             Unlisted::Remove,
             Unlisted::RemoveOwn,
-            Unlisted::RemoveOn(vec![dice.of(&ids).clone()]),
+            Unlisted::RemoveOn {
+                gpus: vec![dice.of(&ids).clone()],
+                but: Vec::new(),
+            },
         ];
         let mut free: Vec<Uuid> = self.definitions.iter().map(|one| one.uuid).collect();
         free.extend(self.devices.iter().map(|device| device.uuid));

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::declare::GpuFacts;
+use crate::declare::{GpuDetails, GpuFacts};
 use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, TypeId, VgpuType};
 use crate::ops::plan::Plan;
 use crate::ops::plan::observe::{Gpu, World};
@@ -157,6 +157,7 @@ impl Host {
                 functions: Vec::new(),
                 beside: Vec::new(),
                 types: Vec::new(),
+                details: GpuDetails::default(),
             },
             framework: match make {
                 Make::Vendor => FrameworkKind::Vfio,

@@ -13,9 +13,9 @@ DOCUMENTATION = r"""
 module: vgpuctl
 short_description: Gives a host the vGPUs that a declaration lists
 options:
-  declaration: {description: The declaration's text, type: str, required: true}
-  from: {description: 'Whose form it has, as C(vgpuctl plan --from) takes it; empty for its own', type: str, default: ''}
-  select: {description: 'Which part of it, as C(--select) takes it', type: str, default: ''}
+  declaration: {description: 'The declaration''s text, in quotes where it could be a number', type: raw, required: true}
+  from: {description: 'Whose form it has, as C(vgpuctl plan --from) takes it; empty for its own', type: raw, default: ''}
+  select: {description: 'Which part of it, as C(--select) takes it, in quotes where it could be a number', type: raw, default: ''}
   wait: {description: Seconds to wait for who holds a device that is to go, type: int, default: 0}
   executable: {description: The program on the host, type: str, default: vgpuctl}
 """
@@ -32,15 +32,20 @@ AS_DECLARED, DIFFERS = 0, 2
 def main():
     module = AnsibleModule(
         argument_spec={
-            "declaration": {"type": "str", "required": True},
-            "from": {"type": "str", "default": ""},
-            "select": {"type": "str", "default": ""},
+            # As they are: made a text, an address without quotes would be 2460.0.
+            "declaration": {"type": "raw", "required": True},
+            "from": {"type": "raw", "default": ""},
+            "select": {"type": "raw", "default": ""},
             "wait": {"type": "int", "default": 0},
             "executable": {"type": "str", "default": "vgpuctl"},
         },
         supports_check_mode=True,
     )
     params = module.params
+    for name in ("declaration", "from", "select"):
+        wrong = no_text(name, params[name])
+        if wrong:
+            module.fail_json(msg=wrong, lines=[])
     described = ["--from", params["from"]] if params["from"] else []
     described += ["--select", params["select"]] if params["select"] else []
 
@@ -65,6 +70,16 @@ def main():
     if status != 0:
         module.fail_json(msg=failure(status, stdout, stderr, lines), **result)
     module.exit_json(**result)
+
+
+def no_text(name, value):
+    """Why a value is refused that YAML made something else of than a text."""
+    if isinstance(value, str):
+        return None
+    return (
+        "%s is %r, not a text: YAML reads words such as 0000:41:00.0, 1e30, 010 and yes as numbers and switches;"
+        ' quote it, as "0000:41:00.0"' % (name, value)
+    )
 
 
 def failure(status, stdout, stderr, lines):
