@@ -123,16 +123,10 @@ fn what_is_created_or_changed_brings_no_caution_while_instances_fit() {
         };
         make(format!("create -t {small} --count 2"));
         make(format!("create -t {large} --count 2"));
-        make(format!(
-            "define --uuid {} -p {parent} -t {small} --auto",
-            uuid(1)
-        ));
-        make(format!("modify {} --params frame_rate_limiter=0", uuid(1)));
-        // Six slices of seven are spoken for: two more fit no more.
-        let run = host.run(&format!(
-            "define --uuid {} -p {parent} -t {large} --auto",
-            uuid(2)
-        ));
+        make(format!("define --uuid {} -p {parent} -t {small}", uuid(1)));
+        make(format!("modify {} --param frame_rate_limiter=0", uuid(1)));
+        // All seven slices are spoken for.
+        let run = host.run(&format!("define --uuid {} -p {parent} -t {large}", uuid(2)));
         let run = run.expect(0);
         assert!(
             run.stderr.contains("will not start at the next boot"),
