@@ -186,6 +186,76 @@ fn killed_anywhere_the_next_apply_finishes() {
     );
 }
 
+#[test]
+fn a_definition_that_moves_is_somewhere_whenever_apply_is_killed() {
+    const HERE: &str = "[[group]]\nname = \"a\"\ntype = \"P4-1Q\"\nnames = [\"x\", \"y\"]\n\
+                        gpus = \"0000:81:00.0\"\n";
+    let there = HERE.replace(":81:", ":82:");
+    let host = host("two-p4");
+    few_processes(&host);
+    let before = host.path("usr/before.toml");
+    write(&before, &format!("version = 1\n{HERE}"));
+    let start_over = || {
+        host.ctl(&["reboot"]);
+        let _ = fs::remove_dir_all(host.path("etc/mdevctl.d"));
+        host.run(&format!("apply --yes {}", before.display()))
+            .expect(0);
+    };
+    start_over();
+    let was = everything(&host).0;
+    let path = file(&host, &there);
+    let line = format!("apply --yes {}", path.display());
+    let points = crate::crash::points::calls(&host, &line);
+    let will_be = everything(&host).0;
+    let uuids = |definitions: &BTreeMap<String, String>| -> BTreeSet<String> {
+        let name = |path: &String| path.rsplit('/').next().unwrap().to_owned();
+        definitions.keys().map(name).collect()
+    };
+    assert_eq!(uuids(&was).len(), 2);
+    assert_eq!(uuids(&was), uuids(&will_be));
+    let mut seen = BTreeSet::new();
+    for point in points
+        .iter()
+        .filter(|(name, _)| CHANGES.contains(&name.as_str()))
+    {
+        start_over();
+        crate::crash::points::kill_if_reached(&host, &line, point);
+        let now = everything(&host).0;
+        assert_eq!(uuids(&now), uuids(&was), "killed before {point:?}");
+        for (path, text) in &now {
+            let either = [was.get(path), will_be.get(path)];
+            assert!(either.contains(&Some(text)), "{path} at {point:?}: {text}");
+        }
+        // After a boot each is started once, wherever it is by then.
+        host.ctl(&["reboot"]);
+        host.run("restore");
+        assert_eq!(
+            host.active(),
+            Vec::from_iter(uuids(&was)),
+            "killed before {point:?}"
+        );
+        seen.insert(now.into_keys().collect::<Vec<_>>());
+    }
+    println!(
+        "definitions were in {} different sets of places",
+        seen.len()
+    );
+    assert!(seen.len() > 2, "{seen:?}");
+    host.run(&line).expect(0);
+    assert_eq!(everything(&host).0, will_be);
+}
+
+/// The calls that change files, or make their changes last.
+const CHANGES: [&str; 7] = [
+    "renameat",
+    "renameat2",
+    "unlinkat",
+    "unlink",
+    "mkdirat",
+    "fsync",
+    "write",
+];
+
 /// A machine's real processes come and go, and so would the calls that look at them.
 fn few_processes(host: &SimHost) {
     fs::remove_file(host.path("proc")).unwrap();

@@ -214,7 +214,7 @@ fn unlocked<T>(mutex: Mutex<T>) -> T {
 fn take_step(context: &Context<'_>, held: &Lock, step: &Step) -> Result<Option<Done>> {
     match step {
         Step::Stop(device) => stop(context, held, device),
-        Step::Forget(definition) => {
+        Step::Forget(definition) | Step::Leave(definition) => {
             let at = Location::of(definition);
             match if_present(context.store.read(&at))? {
                 None => Ok(None),

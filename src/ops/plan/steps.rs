@@ -23,6 +23,9 @@ pub enum Step {
     Forget(Definition),
     /// A definition is written where there is none.
     Define(Definition),
+    /// The definition, as it was read, is deleted where the device was until now. It comes after
+    /// [`Step::Define`]: should the power go between them, it is there twice rather than nowhere.
+    Leave(Definition),
     /// A definition, as it was read, is replaced.
     Rewrite(Box<(Definition, Definition)>),
     /// The device that is defined so is made.
@@ -39,9 +42,10 @@ impl Step {
     pub fn home(&self) -> &ParentId {
         match self {
             Step::Stop(device) => &device.parent,
-            Step::Forget(definition) | Step::Define(definition) | Step::Make(definition) => {
-                &definition.parent
-            }
+            Step::Forget(definition)
+            | Step::Define(definition)
+            | Step::Leave(definition)
+            | Step::Make(definition) => &definition.parent,
             Step::Rewrite(both) => &both.1.parent,
         }
     }
@@ -237,7 +241,6 @@ fn steps_for(wanted: &Wanted<'_>, case: &Case<'_>, new: &Definition) -> Vec<Step
     let at = Location::of(new);
     let (same, others): (Vec<&Definition>, Vec<&Definition>) =
         have.definitions().partition(|one| Location::of(one) == at);
-    steps.extend(others.into_iter().cloned().map(Step::Forget));
     match same.first() {
         None => steps.push(Step::Define(new.clone())),
         Some(old) if *old != new => {
@@ -245,6 +248,7 @@ fn steps_for(wanted: &Wanted<'_>, case: &Case<'_>, new: &Definition) -> Vec<Step
         }
         Some(_) => {}
     }
+    steps.extend(others.into_iter().cloned().map(Step::Leave));
     let is_to_run = wanted.group.start == StartMode::Auto || have.device.is_some();
     let runs = have.device.is_some() && !case.faults.needs_stop;
     if is_to_run && !runs {

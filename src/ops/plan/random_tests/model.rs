@@ -218,7 +218,7 @@ impl Host {
                     .then_some(())
                     .ok_or_else(|| format!("{} is not there", device.uuid))
             }
-            Step::Forget(definition) => {
+            Step::Forget(definition) | Step::Leave(definition) => {
                 let before = self.definitions.len();
                 self.definitions.retain(|one| one != definition);
                 (self.definitions.len() < before)
