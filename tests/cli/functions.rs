@@ -354,7 +354,13 @@ fn what_is_pasted_for_a_function_is_its_pci_address_left_unmanaged() {
         .expect(0)
         .stdout;
     assert!(qemu.contains(VF0), "{qemu}");
+    // Its definition names the function, which stays its own.
     host.run(&format!("stop {id}")).expect(0);
+    let idle = host.run(&format!("attach {id}")).expect(0);
+    assert_eq!(idle.stdout, xml);
+    let id = uuid(2);
+    let line = format!("define --type nvidia-1153 --parent {GPU} --uuid {id}");
+    host.run(&line).expect(0);
     let refused = host.run(&format!("attach {id}")).expect(1);
     assert!(
         refused.stderr.contains(&format!("vgpuctl start {id}")),

@@ -179,7 +179,7 @@ struct Verb {
 
 fn kill_everywhere(scene: &dyn Scene, verb: Verb) {
     let begin = Instant::now();
-    let stage = Stage::of(scene);
+    let stage = Stage::of(scene, &verb);
 
     stage.prepare(verb.before);
     let points = calls(&stage.host, &verb.line);
@@ -222,6 +222,8 @@ fn kill_everywhere(scene: &dyn Scene, verb: Verb) {
 struct Stage<'s> {
     scene: &'s dyn Scene,
     host: SimHost,
+    /// The function that the definition names beforehand. `restore` writes it where it is missing.
+    function: Option<&'static str>,
 }
 
 /// The definition's text as before and as after.
@@ -233,13 +235,18 @@ struct Texts {
 impl Stage<'_> {
     /// `remove` looks through all processes: a machine's real ones come and go, and so would the
     /// calls.
-    fn of(scene: &dyn Scene) -> Stage<'_> {
+    fn of<'s>(scene: &'s dyn Scene, verb: &Verb) -> Stage<'s> {
         let host = scene.start();
         fs::remove_file(host.path("proc")).unwrap();
         for pid in ["1", "4711"] {
             fs::create_dir_all(host.path("proc").join(pid).join("fd")).unwrap();
         }
-        Stage { scene, host }
+        let function = scene.function().filter(|_| verb.name != "restore");
+        Stage {
+            scene,
+            host,
+            function,
+        }
     }
 
     /// The same state before each run, made without the program.
@@ -258,11 +265,14 @@ impl Stage<'_> {
 
     /// mdevctl's form, so that nothing but a verb's own change can change a byte.
     fn text_before(&self) -> String {
-        let definition = serde_json::json!({
+        let mut definition = serde_json::json!({
             "mdev_type": self.scene.type_id(),
             "start": "auto",
             "attrs": [{ "nvidia/vgpu_params": ATTRIBUTE }],
         });
+        if let Some(vf) = self.function {
+            definition["vf"] = vf.into();
+        }
         format!("{definition:#}")
     }
 

@@ -18,6 +18,11 @@ pub trait Scene {
     fn start(&self) -> SimHost;
     /// Where definitions are kept, and under which parent the device's own is.
     fn place(&self) -> (&'static str, &'static str);
+    /// The virtual function that the device is on, where it is on one.
+    fn function(&self) -> Option<&'static str> {
+        None
+    }
+
     fn type_id(&self) -> &'static str;
     /// What others have on the host, made anew after a reboot.
     fn make_others(&self, host: &SimHost);
@@ -91,6 +96,10 @@ impl Scene for OnFunction {
 
     fn place(&self) -> (&'static str, &'static str) {
         ("etc/vgpuctl.d", L40S)
+    }
+
+    fn function(&self) -> Option<&'static str> {
+        Some(OWN)
     }
 
     fn type_id(&self) -> &'static str {
