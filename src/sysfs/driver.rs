@@ -67,6 +67,7 @@ mod tests {
         assert_eq!(bound(), gpu.as_str());
         symlink(&nvidia, dir.join("driver")).unwrap();
         assert_eq!(of(&host, &gpu), Ok(Some("nvidia".to_owned())));
+        fs::remove_file(dir.join("driver_override")).unwrap();
         assert!(bind(&host, &gpu, "other").unwrap_err().is_absent());
         assert!(of(&host, &"0000:99:00.0".parse().unwrap()).is_err());
     }
