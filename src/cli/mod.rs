@@ -40,6 +40,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueHint};
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::interrupt;
 use verb::Verb;
 
 /// Lists, creates and restores virtual GPUs and other mediated devices.
@@ -94,6 +95,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return print::end(Err(error), form, cli.verb.scale()),
     };
     let status = cli.verb.run(&host, form);
+    // Where a signal has come, that is what the caller is to see.
+    interrupt::end();
     status
 }
 

@@ -17,6 +17,7 @@ use clap::Parser;
 
 use crate::error::Result;
 use crate::host::Host;
+use crate::interrupt;
 use crate::ops::Context;
 use crate::scripts::Refusals;
 use args::{Command, Lsmdev, Mdevctl};
@@ -52,6 +53,7 @@ pub fn run(name: Name, arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(command) => print::end(answer(command)),
         Err(error) => print::refused_arguments(&error),
     };
+    interrupt::end();
     status
 }
 
