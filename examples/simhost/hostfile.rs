@@ -49,10 +49,10 @@ pub struct ParentSpec {
 }
 
 impl ParentSpec {
-    fn is_vendor_specific(&self) -> bool {
+    fn has_no_mdevs(&self) -> bool {
         self.sriov
             .as_ref()
-            .is_some_and(|s| s.framework == VfFramework::Vendor)
+            .is_some_and(|s| s.framework != VfFramework::Mdev)
     }
 
     /// The GPU whose memory its vGPUs take: itself, or its PF.
@@ -82,6 +82,8 @@ pub enum VfFramework {
     Mdev,
     /// Each has `nvidia/`.
     Vendor,
+    /// Each is a plain PCI function without a driver, as a network card's.
+    None,
 }
 
 /// One mediated-device type.
@@ -201,7 +203,7 @@ pub fn parse(text: &str) -> Result<HostFile, String> {
             parents.push(entry.resolve(id)?);
         }
     }
-    if !raw.mdev && !parents.iter().all(ParentSpec::is_vendor_specific) {
+    if !raw.mdev && !parents.iter().all(ParentSpec::has_no_mdevs) {
         return Err("mdev = false leaves no place for parents".to_owned());
     }
     Ok(HostFile {

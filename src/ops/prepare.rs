@@ -1,6 +1,6 @@
 //! What boot does to a GPU before its devices are restored, where its settings ask for it.
 
-use super::vfs::switch;
+use super::vfs::{refuse_no_gpu, switch};
 use super::{Change, Context, Effect};
 use crate::error::{Error, Kind, Result};
 use crate::model::ParentId;
@@ -17,6 +17,7 @@ pub fn prepare(
     gpu: &ParentId,
     settings: GpuSettings,
 ) -> Result<Option<Change>> {
+    refuse_no_gpu(context, gpu)?;
     let lock = context.store.lock(gpu)?;
     let had = count(context, gpu)?;
     if settings.functions == FunctionsAtBoot::Enable {
@@ -49,6 +50,7 @@ pub fn plan(
     gpu: &ParentId,
     settings: GpuSettings,
 ) -> Result<Option<Change>> {
+    refuse_no_gpu(context, gpu)?;
     let is_due = settings.functions == FunctionsAtBoot::Enable && count(context, gpu)? == 0;
     Ok(is_due.then(|| told(gpu, Effect::WouldEnable)))
 }
