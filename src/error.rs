@@ -22,6 +22,8 @@ pub enum Kind {
     NotPermitted,
     /// Some of what was asked for is done, some is not.
     Partial,
+    /// A signal ended it.
+    Interrupted,
 }
 
 impl Kind {
@@ -35,6 +37,8 @@ impl Kind {
             Kind::InUse => 5,
             Kind::NotPermitted => 6,
             Kind::Partial => 7,
+            // What a shell says of SIGINT; the program dies of the signal itself, if it can.
+            Kind::Interrupted => 130,
         }
     }
 
@@ -48,6 +52,7 @@ impl Kind {
             Kind::InUse => "in-use",
             Kind::NotPermitted => "not-permitted",
             Kind::Partial => "partial",
+            Kind::Interrupted => "interrupted",
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use uuid::Uuid;
 
+use crate::error::{Error, Kind, Result, errno_of};
 use crate::model::ParentId;
 
 /// The licence daemon's settings inside a Linux guest (NVIDIA's licensing guide).
@@ -29,6 +31,30 @@ impl Host {
     /// The host whose `/` is the directory `root`.
     pub fn new(root: impl Into<PathBuf>) -> Host {
         Host { root: root.into() }
+    }
+
+    /// The host below a directory that a user or a variable names, by the one name that the kernel
+    /// uses when it tells of open files; `/` where none is named. `by` says who names it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`]: it is not there, or is no directory.
+    pub fn below(named: Option<PathBuf>, by: &str) -> Result<Host> {
+        let Some(root) = named.filter(|root| !root.as_os_str().is_empty()) else {
+            return Ok(Host::new("/"));
+        };
+        let refused = |errno| {
+            Error::system(
+                format!("there is no host below what {by} names"),
+                &root,
+                errno,
+            )
+            .with_kind(Kind::Usage)
+        };
+        match root.canonicalize() {
+            Ok(whole) if whole.is_dir() => Ok(Host::new(whole)),
+            Ok(_) => Err(refused(Errno::ENOTDIR)),
+            Err(error) => Err(refused(errno_of(&error))),
+        }
     }
 
     fn path(&self, below: &str) -> PathBuf {

@@ -3,7 +3,7 @@
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
 //! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`],
-//! [`order`], [`forks`], [`error`].
+//! [`order`], [`forks`], [`interrupt`], [`error`].
 //! [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
@@ -24,6 +24,7 @@ pub mod forks;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
+pub mod interrupt;
 #[cfg(not(fuzzing))]
 pub mod mdevctl;
 pub mod model;

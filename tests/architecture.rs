@@ -13,7 +13,17 @@ const FLOORS: [&[&str]; 4] = [
     &["output", "ops", "doctor", "attach"],
     &["sysfs", "store", "scripts"],
     &[
-        "model", "nvidia", "declare", "host", "dir", "text", "notify", "order", "forks", "error",
+        "model",
+        "nvidia",
+        "declare",
+        "host",
+        "dir",
+        "text",
+        "notify",
+        "order",
+        "forks",
+        "interrupt",
+        "error",
     ],
 ];
 

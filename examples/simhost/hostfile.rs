@@ -51,10 +51,10 @@ pub struct ParentSpec {
 }
 
 impl ParentSpec {
-    fn is_vendor_specific(&self) -> bool {
+    fn has_no_mdevs(&self) -> bool {
         self.sriov
             .as_ref()
-            .is_some_and(|s| s.framework == VfFramework::Vendor)
+            .is_some_and(|s| s.framework != VfFramework::Mdev)
     }
 
     /// The GPU whose memory its vGPUs take: itself, or its PF.
@@ -84,6 +84,8 @@ pub enum VfFramework {
     Mdev,
     /// Each has `nvidia/`.
     Vendor,
+    /// Each is a plain PCI function without a driver, as a network card's.
+    None,
 }
 
 /// One mediated-device type.
@@ -205,7 +207,7 @@ pub fn parse(text: &str) -> Result<HostFile, String> {
             parents.push(entry.resolve(id)?);
         }
     }
-    let needs_mdev = |p: &ParentSpec| p.registers && !p.is_vendor_specific();
+    let needs_mdev = |p: &ParentSpec| p.registers && !p.has_no_mdevs();
     if !raw.mdev && parents.iter().any(needs_mdev) {
         return Err("mdev = false leaves no place for parents".to_owned());
     }

@@ -98,6 +98,8 @@ impl Host {
             .parents
             .iter()
             .filter(|p| p.sriov.is_some() && self.attached.contains(&p.id))
+            // NVIDIA's script looks for its own vendor's devices.
+            .filter(|p| p.pci.is_some_and(|pci| pci.vendor == pci::NVIDIA))
             .filter(|p| which == "ALL" || p.id == which)
             .cloned()
             .collect();
@@ -230,6 +232,7 @@ impl Host {
                 let state = VendorVf::new(group, self.new_serial());
                 self.vendor_vfs.insert(vf.id.clone(), state);
             }
+            VfFramework::None => {}
         }
         self.vfs.push(vf);
         Ok(())

@@ -40,6 +40,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueHint};
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::interrupt;
 use verb::Verb;
 
 /// Lists, creates and restores virtual GPUs and other mediated devices.
@@ -85,12 +86,18 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log::start(cli.global.verbose);
-    let host = Host::new(root(cli.global.root));
     let form = match cli.global.json {
         true => print::Form::Json,
         false => print::Form::Text,
     };
-    cli.verb.run(&host, form)
+    let host = match host(cli.global.root) {
+        Ok(host) => host,
+        Err(error) => return print::end(Err(error), form, cli.verb.scale()),
+    };
+    let status = cli.verb.run(&host, form);
+    // Where a signal has come, that is what the caller is to see.
+    interrupt::end();
+    status
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
@@ -113,13 +120,17 @@ fn likely_scale(arguments: &[OsString]) -> print::Scale {
     }
 }
 
-/// The host's root in the one form that the kernel uses when it names open files.
-fn root(given: Option<PathBuf>) -> PathBuf {
-    let given = given.or_else(|| std::env::var_os("VGPUCTL_ROOT").map(PathBuf::from));
-    match given {
-        None => PathBuf::from("/"),
-        // One that cannot be resolved is told about by whoever reads below it.
-        Some(root) => root.canonicalize().unwrap_or(root),
+/// The variable that names the host's root where `--root` does not.
+const ROOT: &str = "VGPUCTL_ROOT";
+
+/// The host below the root that is named.
+///
+/// # Errors
+/// There is none.
+fn host(root: Option<PathBuf>) -> Result<Host, Error> {
+    match root {
+        Some(root) => Host::below(Some(root), "--root"),
+        None => Host::below(std::env::var_os(ROOT).map(PathBuf::from), ROOT),
     }
 }
 

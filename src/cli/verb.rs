@@ -108,7 +108,7 @@ pub enum Verb {
 
 impl Verb {
     /// What its exit status means.
-    fn scale(&self) -> print::Scale {
+    pub fn scale(&self) -> print::Scale {
         match self {
             Verb::Plan(_) | Verb::Assert(_) => print::Scale::Differences,
             Verb::Apply(args) if args.is_dry_run() => print::Scale::Differences,

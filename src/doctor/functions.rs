@@ -53,7 +53,8 @@ fn nothing_to_set(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings) 
         FunctionsAtBoot::Leave => "mixed-sizes = yes",
     };
     let moved = moved_settings_hint(context, gpu);
-    let message = format!("settings are for {gpu}, which is not there or has no SR-IOV");
+    let message =
+        format!("settings are for {gpu}, which is not there, is no GPU, or has no SR-IOV");
     Some(
         Finding::problem(message)
             .seen(context.store.settings_path(gpu), asked)

@@ -17,6 +17,7 @@ use clap::Parser;
 
 use crate::error::Result;
 use crate::host::Host;
+use crate::interrupt;
 use crate::ops::Context;
 use crate::scripts::Refusals;
 use args::{Command, Lsmdev, Mdevctl};
@@ -48,10 +49,12 @@ pub fn run(name: Name, arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Name::Mdevctl => Mdevctl::try_parse_from(arguments).map(|parsed| parsed.command),
         Name::Lsmdev => Lsmdev::try_parse_from(arguments).map(|parsed| Command::List(parsed.list)),
     };
-    match command {
+    let status = match command {
         Ok(command) => print::end(answer(command)),
         Err(error) => print::refused_arguments(&error),
-    }
+    };
+    interrupt::end();
+    status
 }
 
 /// The definition of both command lines, for what is made out of them.
@@ -63,9 +66,13 @@ pub fn commands() -> [clap::Command; 2] {
     })
 }
 
+/// The variable that names the host's root. Where it is empty, mdevctl takes the caller's directory
+/// for one, which nobody means.
+const ROOT: &str = "MDEVCTL_ENV_ROOT";
+
 fn answer(command: Command) -> Result<String> {
-    let root = std::env::var_os("MDEVCTL_ENV_ROOT").map_or_else(|| "/".into(), PathBuf::from);
-    let host = Host::new(root.canonicalize().unwrap_or(root));
+    let root = std::env::var_os(ROOT).map(PathBuf::from);
+    let host = Host::below(root, ROOT)?;
     let mut context = Context::of_mediated_devices(&host);
     if command.is_forced() {
         context.refusals = Refusals::Overruled;

@@ -14,6 +14,7 @@ use super::place::{ceilings, foresee, rooms};
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::interrupt::{Patience, refuse_if_asked};
 use crate::model::{Attr, Definition, FrameworkKind, Parent, ParentId, StartMode};
 use crate::nvidia::{Placement, choose};
 use crate::order::Order as _;
@@ -122,12 +123,18 @@ fn attempt(
     if request.dry_run {
         return plan(context, request, &offers, foreseen, &spoken);
     }
+    let patience = Patience::begin();
     let mut made: Vec<Made> = Vec::new();
     for _ in 0..request.count {
         let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
-        match create_one(context, request, &offers, &spoken, uuid) {
-            Ok(one) => made.push(one),
-            Err(error) => return Err(take_back(context, &made, error)),
+        let one = create_one(context, request, &offers, &spoken, uuid);
+        // Whoever hears of the signal takes it that nothing was made, also after the last one.
+        if let Err(error) = one.and_then(|one| {
+            made.push(one);
+            refuse_if_asked("create")
+        }) {
+            patience.go_on();
+            return Err(take_back(context, &made, error));
         }
     }
     let mut report = Report::of(made.into_iter().map(|one| one.change).collect());
@@ -468,12 +475,25 @@ fn plan(
 
 /// All or nothing: removes what this command made before one failed.
 fn take_back(context: &Context<'_>, made: &[Made], cause: Error) -> Error {
+    let is_interrupted = cause.kind() == Kind::Interrupted;
+    if is_interrupted && made.len() > 1 {
+        log::warn!(
+            "{cause}: taking back the {} devices that were made; once more ends at once",
+            made.len()
+        );
+    }
     let mut clean_up = Ok(());
     for one in made.iter().rev() {
         clean_up = clean_up.and(take_away_for_good(context, &one.at));
     }
     match made.len() {
         0 => cause,
+        1 if is_interrupted => cause
+            .hint("the one that was made is taken back")
+            .and_clean_up(clean_up),
+        count if is_interrupted => cause
+            .hint(format!("all {count} that were made are taken back"))
+            .and_clean_up(clean_up),
         count => cause
             .hint(format!("the {count} made before it were taken back"))
             .and_clean_up(clean_up),

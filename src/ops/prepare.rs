@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::switch::{BRIEFLY, switch};
+use super::vfs::refuse_no_gpu;
 use super::{Change, Context, Effect};
 use crate::error::{Error, Kind, Result};
 use crate::model::ParentId;
@@ -20,6 +21,7 @@ pub fn prepare(
     settings: GpuSettings,
     deadline: Instant,
 ) -> Result<Option<Change>> {
+    refuse_no_gpu(context, gpu)?;
     let had = count(context, gpu)?;
     let lock = match settings.functions {
         FunctionsAtBoot::Enable => {
@@ -55,6 +57,7 @@ pub fn plan(
     gpu: &ParentId,
     settings: GpuSettings,
 ) -> Result<Option<Change>> {
+    refuse_no_gpu(context, gpu)?;
     let is_due = settings.functions == FunctionsAtBoot::Enable && count(context, gpu)? == 0;
     Ok(is_due.then(|| told(gpu, Effect::WouldEnable)))
 }

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use super::Context;
 use super::vfs::{already, is_as_wanted, refuse_used, the_gpu};
 use crate::error::{Error, Kind, Result};
+use crate::interrupt::{nap, refuse_if_asked};
 use crate::model::ParentId;
 use crate::scripts::{Said, Switch, complaint, ending, sriov_manage};
 use crate::store::Lock;
@@ -74,7 +75,8 @@ pub fn switch(
         let next = wait.min(left);
         let seconds = next.as_secs_f64().ceil();
         log::warn!("{told}; next try in {seconds} s");
-        sleep(next);
+        nap(next);
+        refuse_if_asked(&format!("switching the virtual functions of {gpu}"))?;
         wait = (wait * 2).min(LONGEST_WAIT);
         attempt += 1;
     }

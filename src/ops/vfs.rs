@@ -6,6 +6,7 @@ use super::deactivate::refuse_held;
 use super::switch::switch;
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::interrupt::Patience;
 use crate::model::{Device, FrameworkKind, ParentId};
 use crate::scripts::Switch;
 use crate::store::FunctionsAtBoot;
@@ -118,6 +119,7 @@ pub fn vfs(context: &Context<'_>, request: &VfsRequest) -> Result<Answer<Vec<Gpu
 /// [`Kind::NotFound`] where it can have no functions.
 pub fn the_gpu(context: &Context<'_>, gpu: &ParentId) -> Result<SriovGpu> {
     let whole = context.kernel.gpu_of(gpu);
+    refuse_no_gpu(context, &whole)?;
     context.kernel.sriov_gpu(&whole)?.ok_or_else(|| {
         Error::new(
             Kind::NotFound,
@@ -125,6 +127,41 @@ pub fn the_gpu(context: &Context<'_>, gpu: &ParentId) -> Result<SriovGpu> {
         )
         .hint("see which can: vgpuctl vfs")
     })
+}
+
+/// Refuses a device that is there and no GPU, such as a network card: its functions are not ours.
+///
+/// # Errors
+/// [`Kind::Usage`], saying what it is.
+pub fn refuse_no_gpu(context: &Context<'_>, id: &ParentId) -> Result<()> {
+    match context.kernel.no_gpu(id)? {
+        None => Ok(()),
+        Some(what) => Err(Error::new(
+            Kind::Usage,
+            format!("{id} is no GPU ({what}): its virtual functions are left alone"),
+        )
+        .at(context.host.pci_devices().join(id.as_str()))
+        .hint("see which GPUs can have virtual functions: vgpuctl vfs")),
+    }
+}
+
+/// Refuses a function where its GPU is meant: all functions of the GPU would be switched.
+fn refuse_function(request: &SwitchRequest, gpu: &ParentId) -> Result<()> {
+    if *gpu == request.gpu {
+        return Ok(());
+    }
+    let verb = match request.switch {
+        Switch::On => "enable",
+        Switch::Off => "disable",
+    };
+    Err(Error::new(
+        Kind::Usage,
+        format!(
+            "{} is a virtual function of {gpu}, and functions are switched all at once",
+            request.gpu
+        ),
+    )
+    .hint(format!("name the GPU: vgpuctl vfs {verb} {gpu}")))
 }
 
 fn sits_on(device: &Device, vf: &ParentId) -> bool {
@@ -137,6 +174,8 @@ fn sits_on(device: &Device, vf: &ParentId) -> bool {
 /// [`Kind::InUse`] while a vGPU is on the GPU; the functions did not come, or not go.
 pub fn switch_vfs(context: &Context<'_>, request: &SwitchRequest) -> Result<Answer<Vec<GpuVfs>>> {
     let gpu = the_gpu(context, &request.gpu)?.gpu;
+    refuse_function(request, &gpu)?;
+    let _patience = Patience::begin();
     let outcome = match request.dry_run {
         true => plan(context, &gpu, request.switch)?,
         false => {

@@ -9,7 +9,6 @@
 pub(crate) mod answer;
 mod ask;
 mod find;
-mod interrupt;
 mod run;
 mod vendor;
 mod virsh;

@@ -15,8 +15,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, read, write};
 
-use super::interrupt::Running;
 use crate::forks::forking;
+use crate::interrupt::Running;
 
 /// What is kept of each of a script's outputs; the rest is read and dropped.
 pub(super) const MOST_OUTPUT: usize = 1 << 20;
@@ -66,8 +66,32 @@ pub(super) fn run<A: AsRef<OsStr>>(
     output: Output,
     limit: Duration,
 ) -> nix::Result<Ended> {
+    run_as(Running::begin(false), script, args, input, output, limit)
+}
+
+/// As [`run`], for a program that leaves something broken where it is ended: the program's own end
+/// waits for it.
+///
+/// # Errors
+/// As there.
+pub(super) fn run_to_its_end<A: AsRef<OsStr>>(
+    script: &Path,
+    args: impl IntoIterator<Item = A>,
+    output: Output,
+    limit: Duration,
+) -> nix::Result<Ended> {
+    run_as(Running::begin(true), script, args, b"", output, limit)
+}
+
+fn run_as<A: AsRef<OsStr>>(
+    running: Running,
+    script: &Path,
+    args: impl IntoIterator<Item = A>,
+    input: &[u8],
+    output: Output,
+    limit: Duration,
+) -> nix::Result<Ended> {
     let deadline = Instant::now().checked_add(limit);
-    let running = Running::begin();
     let mut command = Command::new(script);
     command
         .args(args)

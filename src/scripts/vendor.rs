@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::run::{Output, run};
+use super::run::{Output, run_to_its_end};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::model::ParentId;
@@ -64,7 +64,7 @@ pub fn allow_mixed_sizes(host: &Host, gpu: &ParentId) -> Result<Option<Said>> {
 }
 
 fn said(program: &Path, args: &[&str]) -> Result<Option<Said>> {
-    let ended = match run(program, args, b"", Output::Kept, LIMIT) {
+    let ended = match run_to_its_end(program, args, Output::Kept, LIMIT) {
         Ok(ended) => ended,
         Err(Errno::ENOENT) => return Ok(None),
         Err(errno) => return Err(Error::system("cannot run NVIDIA's program", program, errno)),

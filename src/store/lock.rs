@@ -14,6 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::atomic::make_all;
 use super::errno_of;
 use crate::error::{Error, Kind, Result};
+use crate::interrupt::{self, Step};
 
 /// How long another process may keep the lock. It is held while the kernel makes one device.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,9 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SILENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A lock that is held until it is dropped.
+/// A lock that is held until it is dropped. What is done under it is one [`Step`]: a signal that
+/// ends the program waits until it is given back.
 #[derive(Debug)]
-pub struct Lock(Option<Flock<File>>);
+pub struct Lock(Option<Flock<File>>, #[allow(dead_code)] Step);
 
 impl Drop for Lock {
     /// A lock that cannot be given back goes with this process, and is no reason to panic, as
@@ -61,11 +63,13 @@ impl Lock {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     debug!("lock {}", path.display());
-                    return Ok(Lock(Some(lock)));
+                    return Ok(Lock(Some(lock), Step::begin()));
                 }
                 Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
                 Err((_, errno)) => return Err(failed(errno.into())),
             }
+            interrupt::refuse_if_asked("waiting for another vgpuctl")
+                .map_err(|error| error.at(path))?;
             let waited = begin.elapsed();
             if waited > PATIENCE {
                 return Err(Error::new(

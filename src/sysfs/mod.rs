@@ -225,6 +225,14 @@ impl<'h> Kernel<'h> {
             .collect()
     }
 
+    /// What the PCI device at an address is, where it is no GPU.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn no_gpu(&self, id: &ParentId) -> Result<Option<String>> {
+        sriov::no_gpu_at(self.host, id)
+    }
+
     /// Whether virtual functions of a GPU are there, or asked for, and not yet what vGPUs are made
     /// on: they come one by one, and list their types once the vendor's daemon has run. One that
     /// another driver has is none of those.

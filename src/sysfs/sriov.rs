@@ -46,7 +46,42 @@ pub fn gpus(host: &Host, warnings: &mut Warnings) -> Result<Vec<SriovGpu>> {
     Ok(gpus)
 }
 
-/// One GPU; `None` where it is not there or cannot have virtual functions.
+/// The PCI class of displays and 3D controllers.
+const DISPLAY: &str = "0x03";
+
+/// Drivers of GPUs, whatever class their devices say that they have.
+const GPU_DRIVERS: [&str; 6] = ["nvidia", "nouveau", "nova-core", "i915", "xe", "amdgpu"];
+
+/// What a PCI device is where it is no GPU: "PCI class 0x020000, driver ixgbe". Network cards and
+/// disks have virtual functions too.
+///
+/// # Errors
+/// It cannot be read.
+pub fn no_gpu(dir: &Dir) -> Result<Option<String>> {
+    let Some(class) = if_present(dir.read_text("class"))? else {
+        return Ok(None);
+    };
+    if class.starts_with(DISPLAY) {
+        return Ok(None);
+    }
+    let driver = dir.link_name_if_any("driver")?;
+    Ok(match driver {
+        Some(driver) if GPU_DRIVERS.contains(&driver.as_str()) => None,
+        Some(driver) => Some(format!("PCI class {class}, driver {driver}")),
+        None => Some(format!("PCI class {class}")),
+    })
+}
+
+/// As [`no_gpu`], of the device at an address; `None` also where there is none.
+///
+/// # Errors
+/// It cannot be read.
+pub fn no_gpu_at(host: &Host, id: &ParentId) -> Result<Option<String>> {
+    let dir = if_present(Dir::open(host.pci_devices().join(id.as_str())))?;
+    dir.map_or(Ok(None), |dir| no_gpu(&dir))
+}
+
+/// One GPU; `None` where it is not there, is no GPU, or cannot have virtual functions.
 ///
 /// # Errors
 /// What is there cannot be read.
@@ -56,6 +91,7 @@ pub fn gpu(host: &Host, id: &ParentId) -> Result<Option<SriovGpu>> {
     };
     match if_present(dir.read_number(TOTAL, "functions"))? {
         None | Some(0) => Ok(None),
+        Some(_) if no_gpu(&dir)?.is_some() => Ok(None),
         Some(total) => Ok(Some(SriovGpu {
             gpu: id.clone(),
             total,

@@ -65,6 +65,7 @@ mod script;
 mod second_look;
 mod shells;
 mod show;
+mod signals;
 mod sriov_hosts;
 mod start_stop;
 mod streams;

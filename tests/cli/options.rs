@@ -1,5 +1,6 @@
 //! Options that every verb takes.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use crate::harness::{SimHost, finished};
@@ -124,4 +125,78 @@ fn each_verb_says_of_itself_what_the_list_of_verbs_says_of_it() {
         told += 1;
     }
     assert!(told > 20, "{help}");
+}
+
+#[test]
+fn an_empty_root_is_none_and_one_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let absent = folder.path().join("absent");
+    let dangling = folder.path().join("dangling");
+    std::os::unix::fs::symlink(&absent, &dangling).unwrap();
+    let run = |name: &str, variable: &str, root: Option<&str>, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
+        command.arg0(name).args(args);
+        command
+            .env_remove("VGPUCTL_ROOT")
+            .env_remove("MDEVCTL_ENV_ROOT");
+        if let Some(root) = root {
+            command.env(variable, root);
+        }
+        finished(command.output().unwrap())
+    };
+    let ours = |root, args: &[&str]| run("vgpuctl", "VGPUCTL_ROOT", root, args);
+    let theirs = |root, args: &[&str]| run("mdevctl", "MDEVCTL_ENV_ROOT", root, args);
+    // What this machine has is the same both times, whatever that is.
+    for args in [&["list", "--json"], &["types", "--json"]] {
+        let (unset, empty) = (ours(None, args), ours(Some(""), args));
+        assert_eq!((unset.status, unset.stdout), (empty.status, empty.stdout));
+    }
+    let (unset, empty) = (theirs(None, &["list"]), theirs(Some(""), &["list"]));
+    assert_eq!((unset.status, unset.stdout), (empty.status, empty.stdout));
+
+    for (bad, why) in [
+        (&absent, "ENOENT"),
+        (&dangling, "ENOENT"),
+        (&file, "ENOTDIR"),
+    ] {
+        let bad = bad.to_str().unwrap();
+        for args in [
+            &["list"][..],
+            &["types"],
+            &["doctor"],
+            &["restore"],
+            &["metrics"],
+        ] {
+            let run = ours(Some(bad), args).expect(2);
+            assert!(run.stdout.is_empty(), "{run:?}");
+            for word in ["VGPUCTL_ROOT", bad, why] {
+                assert!(run.stderr.contains(word), "{word}: {run:?}");
+            }
+        }
+        let run = ours(None, &["list", "--root", bad]).expect(2);
+        assert!(
+            run.stderr.contains("--root") && run.stderr.contains(bad),
+            "{run:?}"
+        );
+        let run = ours(Some(bad), &["list", "--json"]).expect(2);
+        assert!(run.stderr.contains("\"code\": \"usage\""), "{run:?}");
+        // Where 2 is a difference, every error is 1.
+        ours(Some(bad), &["plan", "x.toml"]).expect(1);
+        let run = theirs(Some(bad), &["list"]).expect(1);
+        for word in ["MDEVCTL_ENV_ROOT", bad, why] {
+            assert!(run.stderr.contains(word), "{word}: {run:?}");
+        }
+        assert!(!absent.exists());
+    }
+    // One that is given beats the variable, also a bad one.
+    let root = folder.path().to_str().unwrap();
+    ours(Some(absent.to_str().unwrap()), &["list", "--root", root]).expect(0);
+    // The caller's folder is where a relative one begins.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
+    command
+        .args(["list", "--root", "."])
+        .current_dir(folder.path());
+    finished(command.output().unwrap()).expect(0);
 }

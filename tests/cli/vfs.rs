@@ -139,3 +139,68 @@ fn boot_switches_them_on_only_where_that_was_asked_for() {
     said(&told, "gpu.conf");
     said(&told, "line 1");
 }
+
+const NETWORK_CARD: &str = "0000:05:00.0";
+
+/// How many functions the network card has, as the simulated kernel says.
+fn network_functions(host: &SimHost) -> String {
+    let number = host.path(&format!("sys/bus/pci/devices/{NETWORK_CARD}/sriov_numvfs"));
+    fs::read_to_string(number).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_network_card_is_left_alone() {
+    let host = SimHost::start("network-card");
+    for line in ["vfs disable", "vfs enable", "vfs enable --at-boot"] {
+        for end in ["", " --dry-run"] {
+            // One of its functions is not a way round.
+            for which in [NETWORK_CARD, "0000:05:00.4"] {
+                let refused = host.run(&format!("{line} {which}{end}")).expect(2);
+                said(
+                    &refused,
+                    "0000:05:00.0 is no GPU (PCI class 0x020000, driver ixgbe)",
+                );
+            }
+        }
+    }
+    host.run(&format!("vfs {NETWORK_CARD}")).expect(2);
+    assert_eq!(network_functions(&host), "8");
+    assert!(!host.path(&format!("etc/vgpuctl.d/{NETWORK_CARD}")).exists());
+    // The GPU beside it is switched as ever.
+    said(
+        &host.run(&format!("vfs enable {GPU}")).expect(0),
+        "switched 32",
+    );
+    assert_eq!(network_functions(&host), "8");
+}
+
+#[test]
+fn boot_switches_no_network_card_whatever_its_settings_say() {
+    let host = SimHost::start("network-card");
+    let card = host.path(&format!("sys/bus/pci/devices/{NETWORK_CARD}/sriov_numvfs"));
+    fs::write(&card, "0").unwrap();
+    let settings = host.path(&format!("etc/vgpuctl.d/{NETWORK_CARD}/gpu.conf"));
+    fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    fs::write(&settings, "vfs = enable\n").unwrap();
+    // It is told at once, and not waited for.
+    for line in ["restore --dry-run", "restore --wait 3000", "restore"] {
+        let run = host.run(line);
+        assert_ne!(run.status, 0, "{line}");
+        let why = "0000:05:00.0 is no GPU (PCI class 0x020000, driver ixgbe)";
+        assert!(run.stdout.contains(why), "{line}: {run:?}");
+    }
+    assert_eq!(network_functions(&host), "0");
+}
+
+#[test]
+fn a_function_is_not_taken_for_its_gpu() {
+    let host = SimHost::start("l40s");
+    for word in ["disable", "enable"] {
+        for end in ["", " --dry-run"] {
+            let run = host.run(&format!("vfs {word} 0000:41:00.4{end}")).expect(2);
+            said(&run, "0000:41:00.4 is a virtual function of 0000:41:00.0");
+            said(&run, &format!("vgpuctl vfs {word} {GPU}"));
+        }
+    }
+    assert_eq!(count(&host), 32);
+}

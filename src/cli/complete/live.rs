@@ -1,11 +1,12 @@
 //! Values that only the host knows.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::builder::ArgExt;
 use clap_complete::engine::CompletionCandidate;
 
-use crate::cli::root;
+use crate::cli::host;
 use crate::host::Host;
 use crate::model::{ParentId, VgpuType};
 use crate::nvidia::{Series, size};
@@ -76,7 +77,9 @@ impl Line {
     }
 
     fn host(&self) -> Host {
-        Host::new(root(self.value("root", None).map(Into::into)))
+        let root: Option<PathBuf> = self.value("root", None).map(Into::into);
+        // Below a root that is not there is nothing to offer.
+        host(root.clone()).unwrap_or_else(|_| Host::new(root.unwrap_or_default()))
     }
 
     fn parent(&self) -> Option<ParentId> {

@@ -2,7 +2,7 @@
 //! one GPU one after the other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use super::back::{Done, take_back};
 use super::steps::Step;
 use super::{Item, Plan, PlanRequest, Verdict, plan};
 use crate::error::{Error, Kind, Result, if_present};
+use crate::interrupt::{self, Patience};
 use crate::model::{Definition, Device, Parent, ParentId};
 use crate::ops::activate::make;
 use crate::ops::deactivate::{as_described, remove_idle};
@@ -87,12 +88,14 @@ pub fn plan_patiently(context: &Context<'_>, request: &ApplyDeclared) -> Result<
 /// Why it failed, and what could not be taken back. What has changed since the plan was made is not
 /// touched: that is a failure too.
 pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Result<Carried> {
+    let patience = Patience::begin();
     let run = Run {
         context,
         log: Mutex::new(Vec::new()),
         failure: Mutex::new(None),
         stopped: AtomicBool::new(false),
         done: Mutex::new(0),
+        between: AtomicUsize::new(0),
         total: plan.items.iter().filter(|i| !i.steps.is_empty()).count(),
         progress,
     };
@@ -101,15 +104,43 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
     for frees in [true, false] {
         run.phase(queues(context, &plan, frees, &mut gpus));
     }
-    let failure = unlocked(run.failure);
+    let (failure, done) = (unlocked(run.failure), unlocked(run.done));
     match failure {
-        None => Ok(Carried { plan }),
-        Some(error) => Err(take_back(context, unlocked(run.log), error)),
+        None if done == run.total => Ok(Carried { plan }),
+        None => Err(interrupted(done, run.total, run.between.into_inner())),
+        Some(error) => {
+            patience.go_on();
+            Err(take_back(context, unlocked(run.log), error))
+        }
     }
 }
 
-/// The work of each GPU, in the order of the plan. The last step of an item counts it as done.
-type Queues<'p> = BTreeMap<ParentId, Vec<(Vec<&'p Step>, bool)>>;
+/// What is done stays: the next run of the same command finds it as declared.
+fn interrupted(done: usize, total: usize, between: usize) -> Error {
+    let what = format!(
+        "apply was ended by {}: {done} of {total} vGPUs are as declared",
+        interrupt::name()
+    );
+    let error = Error::new(Kind::Interrupted, what);
+    let error = match between {
+        0 => error,
+        1 => error.hint("1 more is stopped, and not made anew yet"),
+        more => error.hint(format!("{more} more are stopped, and not made anew yet")),
+    };
+    error.hint("nothing is half done; the same command goes on where this one ended")
+}
+
+/// The work of each GPU, in the order of the plan.
+type Queues<'p> = BTreeMap<ParentId, Vec<Part<'p>>>;
+
+/// What is done about one vGPU in one phase.
+struct Part<'p> {
+    steps: Vec<&'p Step>,
+    /// It is done then.
+    is_last: bool,
+    /// It is stopped in the first phase and made again in the second.
+    is_made_anew: bool,
+}
 
 fn queues<'p>(
     context: &Context<'_>,
@@ -127,8 +158,13 @@ fn queues<'p>(
         let gpu = gpus
             .entry(home.clone())
             .or_insert_with(|| context.kernel.gpu_of(home));
-        let is_all = !frees || item.steps.iter().all(Step::frees);
-        queues.entry(gpu.clone()).or_default().push((steps, is_all));
+        let frees_only = item.steps.iter().all(Step::frees);
+        let stops = item.steps.iter().any(|s| matches!(s, Step::Stop(_)));
+        queues.entry(gpu.clone()).or_default().push(Part {
+            steps,
+            is_last: !frees || frees_only,
+            is_made_anew: stops && !frees_only,
+        });
     }
     queues
 }
@@ -140,6 +176,8 @@ struct Run<'r, 'h> {
     failure: Mutex<Option<Error>>,
     stopped: AtomicBool,
     done: Mutex<usize>,
+    /// How many were stopped and are still to be made.
+    between: AtomicUsize,
     total: usize,
     progress: Progress<'r>,
 }
@@ -148,10 +186,10 @@ impl Run<'_, '_> {
     fn phase(&self, queues: Queues<'_>) {
         thread::scope(|scope| {
             for (gpu, work) in &queues {
-                scope.spawn(move || {
-                    if let Err(error) = self.one_gpu(gpu, work) {
-                        self.fail(error);
-                    }
+                scope.spawn(move || match self.one_gpu(gpu, work) {
+                    Err(error) if error.kind() == Kind::Interrupted => {}
+                    Err(error) => self.fail(error),
+                    Ok(()) => {}
                 });
             }
         });
@@ -167,17 +205,22 @@ impl Run<'_, '_> {
         });
     }
 
-    fn one_gpu(&self, gpu: &ParentId, work: &[(Vec<&Step>, bool)]) -> Result<()> {
-        let mut steps = work.iter().flat_map(|(steps, _)| steps);
+    fn one_gpu(&self, gpu: &ParentId, work: &[Part<'_>]) -> Result<()> {
+        let mut steps = work.iter().flat_map(|part| &part.steps);
         if steps.any(|step| matches!(step, Step::Make(_))) {
             mix_sizes_if_wanted(self.context, gpu)?;
         }
-        for (steps, is_last) in work {
-            if self.stopped.load(Ordering::SeqCst) {
+        for part in work {
+            if self.stopped.load(Ordering::SeqCst) || interrupt::is_asked() {
                 break;
             }
-            self.one_item(steps)?;
-            if *is_last {
+            self.one_item(&part.steps)?;
+            match (part.is_made_anew, part.is_last) {
+                (true, false) => self.between.fetch_add(1, Ordering::SeqCst),
+                (true, true) => self.between.fetch_sub(1, Ordering::SeqCst),
+                (false, _) => 0,
+            };
+            if part.is_last {
                 // Told while it is counted, so that no smaller number comes after a larger one.
                 let mut done = lock(&self.done);
                 *done += 1;
