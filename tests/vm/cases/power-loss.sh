@@ -82,11 +82,11 @@ no_devices() {
 }
 # base FS TOOL: the disk before anything is done, at $work/base.img.
 base() {
-    gzip -dc "/usr/local/lib/vm/$1.img.gz" >$work/base.img
+    gzip -dc "/usr/local/lib/vm/$1.img.gz" | dd of=$work/base.img bs=4K conv=sparse status=none
     mount -o loop $work/base.img $live
     mkdir -p $live/etc $live/elsewhere
     # mdevctl does nothing without these, which come with its package. vgpuctl is to make what it needs.
-    [[ $2 == ours ]] || mkdir -p $live/etc/mdevctl.d/scripts.d/{callouts,notifiers}
+    [[ $2 == ours ]] || mkdir -p {$live/etc/mdevctl.d,/usr/lib/mdevctl}/scripts.d/{callouts,notifiers}
     umount $live
 }
 # record FS TOOL: does it all; the log is $work/log, the definitions between the steps $work/state.N.
@@ -190,8 +190,10 @@ replayed() {
     scratch=$(losetup --find --show $work/scratch.img)
     udevadm settle
     coproc REPLAY { exec replay $work/log $work/base.img $work/scratch.img "$scratch" "$fs" $recovered; }
+    # Bash forgets these when it ends, which may be before all of it is read.
     replay=$REPLAY_PID
-    while read -r word mark state a b c <&"${REPLAY[0]}"; do
+    exec 4<&"${REPLAY[0]}" 5>&"${REPLAY[1]}"
+    while read -r word mark state a b c <&4; do
         case $word in
             new)
                 state $recovered >$work/seen
@@ -205,7 +207,7 @@ replayed() {
                     restored[$state]=yes
                     restores "$tool" "$mark" || unstarted=$((unstarted + 1))
                 fi
-                echo >&"${REPLAY[1]}"
+                echo >&5
                 ;;
             seen)
                 points=$((points + a + b + c))
@@ -228,6 +230,7 @@ replayed() {
     done
     [[ $word == end ]] || fail "the replay of $fs ended early"
     wait "$replay"
+    exec 4<&- 5>&-
     losetup -d "$scratch"
     say "$fs, $tool: $mark writes, $state flushes; $points disks (${counts[write]:-0} after a write, ${counts[flush]:-0} after a flush," \
         "${counts[lost]:-0} with one write lost): ${counts[before]:-0} as before, ${counts[after]:-0} as after," \
@@ -239,7 +242,7 @@ replayed() {
     if [[ $tool == ours ]]; then
         expect_equal "broken disks of vgpuctl on $fs" 0 "${counts[broken]:-0}"
         expect_equal "states that vgpuctl did not start on $fs" 0 "$unstarted"
-        ((${counts[flush]:-0} > 50 && ${counts[lost]:-0} > 0)) || fail "too few disks to show anything"
+        ((${counts[flush]:-0} > 30 && ${counts[lost]:-0} > 0)) || fail "too few disks to show anything"
     fi
 }
 stage_1() {

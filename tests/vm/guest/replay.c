@@ -47,8 +47,9 @@ struct entry {
 	uint64_t at, length, flags;
 };
 
-static uint8_t *image, *scratch;
+static uint8_t *image, *in_use; /* in_use: of each page of the image whether anything but zeros was ever there */
 static size_t size;
+static int scratch;
 static char mark[256] = "before";
 
 static void die(const char *what, const char *detail)
@@ -57,43 +58,75 @@ static void die(const char *what, const char *detail)
 	exit(1);
 }
 
-static uint8_t *map(const char *path, int writable, size_t *length)
+static int open_it(const char *path, int flags, size_t *length)
 {
-	int fd = open(path, writable ? O_RDWR : O_RDONLY);
+	int fd = open(path, flags);
 	struct stat file;
-	void *mapped;
 
 	if (fd < 0 || fstat(fd, &file) < 0)
-		die("cannot open", path);
+		die(path, strerror(errno));
 	*length = (size_t)file.st_size;
-	mapped = mmap(NULL, *length, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	return fd;
+}
+
+static uint8_t *map(const char *path, int flags, int protection, size_t *length)
+{
+	int fd = open_it(path, flags, length);
+	void *mapped = mmap(NULL, *length, protection, MAP_SHARED, fd, 0);
+
 	if (mapped == MAP_FAILED)
-		die("cannot map", path);
-	close(fd);
+		die(path, strerror(errno));
 	return mapped;
 }
 
-static void apply(uint8_t *disk, const struct entry *entry)
+static void check(const struct entry *entry)
 {
 	if (entry->at > size || entry->length > size - entry->at)
 		die("a write lies outside the disk", mark);
-	if (entry->data)
-		memcpy(disk + entry->at, entry->data, entry->length);
-	else
-		memset(disk + entry->at, 0, entry->length);
 }
 
-/* The scratch disk is the image again, whatever was done with it. By words: an emulated processor's vectors are slow. */
+static void write_image(const struct entry *entry)
+{
+	check(entry);
+	if (entry->data)
+		memcpy(image + entry->at, entry->data, entry->length);
+	else
+		memset(image + entry->at, 0, entry->length);
+	for (size_t at = entry->at / PAGE; at * PAGE < entry->at + entry->length; at++)
+		in_use[at] = 1;
+}
+
+static void put(const void *data, size_t length, size_t at)
+{
+	if (pwrite(scratch, data, length, (off_t)at) != (ssize_t)length)
+		die("cannot write the scratch disk", strerror(errno));
+}
+
+static void punch(size_t length, size_t at)
+{
+	if (fallocate(scratch, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)length) < 0)
+		die("cannot empty the scratch disk", strerror(errno));
+}
+
+static void write_scratch(const struct entry *entry)
+{
+	check(entry);
+	if (entry->data)
+		put(entry->data, entry->length, entry->at);
+	else
+		punch(entry->length, entry->at);
+}
+
+/* The scratch disk is the image again, whatever was done with it. */
 static void reset(void)
 {
-	const uint64_t *wanted = (const uint64_t *)image, *found = (const uint64_t *)scratch;
-
-	for (size_t at = 0; at < size / sizeof(*wanted); at++)
-		if (wanted[at] != found[at]) {
-			size_t page = at * sizeof(*wanted) / PAGE * PAGE;
-
-			memcpy(scratch + page, image + page, PAGE);
-		}
+	punch(size, 0);
+	for (size_t at = 0, end; at < size / PAGE; at = end + 1) {
+		for (end = at; end < size / PAGE && in_use[end]; end++)
+			;
+		if (end > at)
+			put(image + at * PAGE, (end - at) * PAGE, at * PAGE);
+	}
 }
 
 static uint64_t hash(uint64_t sum, const void *bytes, size_t length)
@@ -224,11 +257,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: replay LOG IMAGE SCRATCH DEVICE TYPE MOUNTPOINT\n");
 		return 2;
 	}
-	log = map(argv[1], 0, &log_size);
-	image = map(argv[2], 1, &size);
-	scratch = map(argv[3], 1, &scratch_size);
-	if (scratch_size != size || size % PAGE)
+	log = map(argv[1], O_RDONLY, PROT_READ, &log_size);
+	image = map(argv[2], O_RDWR, PROT_READ | PROT_WRITE, &size);
+	scratch = open_it(argv[3], O_RDWR, &scratch_size);
+	in_use = calloc(size / PAGE, 1);
+	if (scratch_size != size || size % PAGE || !in_use)
 		die("not of the image's size", argv[3]);
+	for (size_t at = 0; at < size; at++)
+		in_use[at / PAGE] |= image[at] != 0;
 	memcpy(&magic, log, sizeof(magic));
 	if (le64toh(magic) != MAGIC)
 		die("not a log of dm-log-writes", argv[1]);
@@ -264,7 +300,7 @@ int main(int argc, char **argv)
 				reset();
 				for (size_t one = 0; one < count; one++)
 					if (one != lost)
-						apply(scratch, &run[one]);
+						write_scratch(&run[one]);
 				look(argv, LOST);
 			}
 		}
@@ -273,7 +309,7 @@ int main(int argc, char **argv)
 		if (!entry.length)
 			continue;
 		writes++;
-		apply(image, &entry);
+		write_image(&entry);
 		reset();
 		look(argv, entry.flags & (FLUSH | FUA) ? FLUSHED : WRITTEN);
 	}
