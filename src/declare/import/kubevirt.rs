@@ -246,11 +246,8 @@ fn external_ids(names: &[String], gpus: &[GpuFacts]) -> Vec<TypeId> {
         let active = gpus.iter().flat_map(|gpu| &gpu.details.active);
         // A full GPU may list no types.
         let mut active = active.map(|(id, _)| id).filter(|id| id.as_str() == name);
-        if let Some(id) = known.next().or_else(|| active.next()) {
-            if !ids.contains(id) {
-                ids.push(id.clone());
-            }
-        }
+        let found = known.next().or_else(|| active.next());
+        ids.extend(found.filter(|id| !ids.contains(id)).cloned());
     }
     ids
 }
