@@ -8,6 +8,7 @@ mod mig;
 mod name;
 pub mod params;
 mod placement;
+mod reasons;
 mod series;
 mod size;
 
@@ -18,9 +19,10 @@ pub use details::TypeDetails;
 pub use mig::{Share, instances_left};
 pub use name::TypeName;
 pub use placement::{
-    Bounds, Held, Placement, Queue, Room, choose, clashes, framebuffer_needed, has_other_size,
-    hold_line, holdings, too_full, too_full_of_several, why_no_room,
+    Held, Placement, Queue, Room, choose, clashes, framebuffer_needed, has_other_size, hold_line,
+    holdings,
 };
+pub use reasons::{Bounds, too_full, too_full_of_several, why_no_room};
 pub use series::Series;
 pub use size::{parse_size, size};
 

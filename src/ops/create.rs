@@ -488,14 +488,13 @@ fn take_back(context: &Context<'_>, made: &[Made], cause: Error) -> Error {
     }
     match made.len() {
         0 => cause,
-        1 if is_interrupted => cause
-            .hint("the one that was made is taken back")
-            .and_clean_up(clean_up),
-        count if is_interrupted => cause
-            .hint(format!("all {count} that were made are taken back"))
-            .and_clean_up(clean_up),
-        count => cause
-            .hint(format!("the {count} made before it were taken back"))
-            .and_clean_up(clean_up),
+        count => {
+            let told = match (is_interrupted, count) {
+                (true, 1) => "the one that was made is taken back".to_owned(),
+                (true, _) => format!("all {count} that were made are taken back"),
+                (false, _) => format!("the {count} made before it were taken back"),
+            };
+            cause.hint(told).and_clean_up(clean_up)
+        }
     }
 }

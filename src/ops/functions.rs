@@ -293,33 +293,34 @@ fn rival(
 }
 
 /// The function that a definition's vGPU has at a boot that finds nothing running, and what is to be said
-/// where that is another than the definition names. `functions` are all of its GPU, none where they are
-/// off now; `taken` are those that others have by then.
+/// where that is another than the definition names; no function where it cannot be told yet. `functions`
+/// are those of its GPU that are known, which may not be `all`; `taken` are those that others have by then.
 ///
 /// # Errors
 /// [`Kind::NoCapacity`] where each is taken, or kept for another.
 pub fn seat_at_boot(
     definition: &Definition,
     functions: &[ParentId],
+    all: bool,
     spoken: &Spoken,
     taken: &HashSet<ParentId>,
 ) -> Result<(Option<ParentId>, Option<Error>)> {
     let Definition {
         uuid, parent, vf, ..
     } = definition;
-    let is_there = |vf: &ParentId| functions.is_empty() || functions.contains(vf);
+    let is_there = |vf: &ParentId| !all || functions.contains(vf);
     let own = vf.as_ref().filter(|vf| !taken.contains(*vf));
     if let Some(own) = own.filter(|vf| is_there(vf)) {
         return Ok((Some(own.clone()), None));
-    }
-    if functions.is_empty() {
-        return Ok((None, None));
     }
     let free = functions.iter().filter(|vf| !taken.contains(*vf));
     let claims = free.map(|vf| (spoken.claim(vf, Some(*uuid)), vf));
     let open = claims.filter(|(claim, _)| *claim < Claim::Auto);
     // Of those that are alike, the first.
     let Some((_, chosen)) = open.min_by_key(|(claim, _)| *claim) else {
+        if !all {
+            return Ok((None, None));
+        }
         let message = format!("no virtual function of {parent} is free for {uuid}");
         return Err(Error::new(Kind::NoCapacity, message).hint(format!(
             "see which vGPU has which: vgpuctl list --defined --parent {parent}"

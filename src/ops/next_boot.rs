@@ -34,6 +34,10 @@ pub fn next_boot(context: &Context<'_>, gpu: &ParentId, work: &Work) -> (Vec<Cha
         .map(|place| place.parent.clone());
     let mut room = of_gpu.as_ref().map(|parent| AtBoot::of(context, parent));
     let functions = context.kernel.sriov_gpu(gpu).ok().flatten();
+    // Boot switches on as many as there can be, whatever is on now.
+    let all = functions
+        .as_ref()
+        .is_some_and(|found| usize::try_from(found.total) == Ok(found.functions.len()));
     let functions = functions.map_or_else(Vec::new, |found| found.functions);
     let spoken = Spoken::by(work.jobs.iter().map(|job| &job.definition));
     let mut taken = HashSet::new();
@@ -45,7 +49,7 @@ pub fn next_boot(context: &Context<'_>, gpu: &ParentId, work: &Work) -> (Vec<Cha
             (Ok(place), Some(room)) => {
                 let seated = match (definition.framework, &place.function) {
                     (FrameworkKind::Vfio, _) => {
-                        seat_at_boot(&definition, &functions, &spoken, &taken)
+                        seat_at_boot(&definition, &functions, all, &spoken, &taken)
                     }
                     (FrameworkKind::Mdev, Some(vf)) if taken.contains(vf) => {
                         Err(crowded(&definition))

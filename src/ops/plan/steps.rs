@@ -11,7 +11,7 @@ use super::resolve::Wanted;
 use super::{Item, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode, TypeId};
-use crate::ops::functions::{Spoken, named};
+use crate::ops::functions::{Claim, Spoken, named};
 use crate::store::{Location, Mark};
 
 /// One change of the host.
@@ -104,13 +104,25 @@ impl Seats {
 
     /// The parent on a GPU that a case's device is made on: the function that it has or names, if it
     /// can be had.
-    pub fn take(&mut self, world: &World, case: &Case<'_>, gpu: usize) -> Parent {
+    pub fn take(
+        &mut self,
+        world: &World,
+        case: &Case<'_>,
+        gpu: usize,
+        is_only_defined: bool,
+    ) -> Parent {
         let gpu = &world.gpus[gpu];
         let functions = match gpu.functions.is_empty() {
             true => &gpu.seated,
             false => &gpu.functions,
         };
-        let chosen = self.best(case, functions).or(functions.first()).cloned();
+        let best = self.best(case, functions);
+        // What is only defined stays where it is rather than take what another definition names: else
+        // the two would change places with each plan.
+        let own = function_of(case).filter(|vf| is_only_defined && functions.contains(vf));
+        let is_open = |vf: &ParentId| self.spoken.claim(vf, Some(case.uuid)) == Claim::None;
+        let own = own.filter(|_| best.is_none_or(|vf| !is_open(vf)));
+        let chosen = own.or(best).or(functions.first()).cloned();
         self.taken.extend(chosen.clone());
         gpu.as_parent(chosen)
     }

@@ -229,7 +229,7 @@ fn parents(
             Some(these) => seats.take_of(world, &cases[at], placed[&at], these, is_defined(at)),
             // It gets its function when it starts.
             None if gpu.functions.is_empty() && is_defined(at) => Ok(gpu.as_parent(None)),
-            None => Ok(seats.take(world, &cases[at], placed[&at])),
+            None => Ok(seats.take(world, &cases[at], placed[&at], is_defined(at))),
         };
         (at, parent)
     };
