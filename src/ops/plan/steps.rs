@@ -55,18 +55,26 @@ impl Step {
 pub struct Seats {
     taken: HashSet<ParentId>,
     /// Functions that definitions name, which another vGPU had better not take.
+    /// Those that definitions outside the plan keep for the next boot.
+    kept: HashSet<ParentId>,
     spoken: Spoken,
 }
 
 impl Seats {
     /// The functions as they are once all has gone that does not stay.
-    pub fn of(world: &World, staying: &HashSet<Uuid>, leaving: &HashSet<Uuid>) -> Seats {
+    pub fn of(
+        world: &World,
+        staying: &HashSet<Uuid>,
+        leaving: &HashSet<Uuid>,
+        planned: &HashSet<Uuid>,
+    ) -> Seats {
         let devices = world.devices.iter();
         let devices = devices.filter(|device| staying.contains(&device.uuid));
         let on = |device: &Device| device.vf().unwrap_or(&device.parent).clone();
         let definitions = world.definitions.iter();
         Seats {
             taken: devices.map(on).collect(),
+            kept: kept_for_others(world, planned).cloned().collect(),
             spoken: Spoken::by(definitions.filter(|d| !leaving.contains(&d.uuid))),
         }
     }
@@ -85,7 +93,7 @@ impl Seats {
         is_only_defined: bool,
     ) -> Result<Parent> {
         let last = these.last().filter(|_| is_only_defined);
-        let Some(chosen) = self.best(case, these).or(last).cloned() else {
+        let Some(chosen) = self.best(case, these, is_only_defined).or(last).cloned() else {
             let taken = these.iter().map(ParentId::as_str).collect::<Vec<_>>();
             let message = format!("another vGPU is on {}", taken.join(", "));
             return Err(Error::new(Kind::NoCapacity, message));
@@ -94,12 +102,19 @@ impl Seats {
         Ok(world.gpus[gpu].as_parent(Some(chosen)))
     }
 
-    /// Of these functions the free one that a case had better have: its own, else one that no other
-    /// definition names; of those that are alike, the first.
-    fn best<'f>(&self, case: &Case<'_>, these: &'f [ParentId]) -> Option<&'f ParentId> {
+    /// Of these functions the free one that a case had better have: for one that runs none that is kept
+    /// for others; its own, else one that no other definition names; of those that are alike, the first.
+    fn best<'f>(
+        &self,
+        case: &Case<'_>,
+        these: &'f [ParentId],
+        is_only_defined: bool,
+    ) -> Option<&'f ParentId> {
         let own = function_of(case);
         let free = these.iter().filter(|vf| !self.taken.contains(*vf));
-        free.min_by_key(|vf| (Some(*vf) != own, self.spoken.claim(vf, Some(case.uuid))))
+        let claim = |vf: &ParentId| self.spoken.claim(vf, Some(case.uuid));
+        let is_kept = |vf: &ParentId| !is_only_defined && self.kept.contains(vf);
+        free.min_by_key(|vf| (is_kept(vf), Some(*vf) != own, claim(vf)))
     }
 
     /// The parent on a GPU that a case's device is made on: the function that it has or names, if it
@@ -116,7 +131,7 @@ impl Seats {
             true => &gpu.seated,
             false => &gpu.functions,
         };
-        let best = self.best(case, functions);
+        let best = self.best(case, functions, is_only_defined);
         // What is only defined stays where it is rather than take what another definition names: else
         // the two would change places with each plan.
         let own = function_of(case).filter(|vf| is_only_defined && functions.contains(vf));
@@ -131,6 +146,16 @@ impl Seats {
     pub fn has_own(&self, case: &Case<'_>) -> bool {
         function_of(case).is_some_and(|vf| !self.taken.contains(vf))
     }
+}
+
+/// What definitions name that start at boot and are none of the plan's.
+pub fn kept_for_others<'w>(
+    world: &'w World,
+    planned: &HashSet<Uuid>,
+) -> impl Iterator<Item = &'w ParentId> {
+    let all = world.definitions.iter();
+    let idle = all.filter(|one| one.start == StartMode::Auto && !planned.contains(&one.uuid));
+    idle.filter_map(named)
 }
 
 /// The virtual function that a case's definition names or, where that names none, its device has.

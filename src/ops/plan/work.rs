@@ -11,14 +11,13 @@ use super::place::{Claim, Demand, Rank};
 use super::resolve::Wanted;
 use super::search::place_all;
 use super::space::Space;
-use super::steps::{Seats, item_of, left_out, removal};
+use super::steps::{Seats, item_of, kept_for_others, left_out, removal};
 use super::tell::{blocked, no_room, unreadable_items};
 use super::{Item, Plan};
 use crate::declare::Unlisted;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode};
 use crate::ops::capacity::taken_function_error;
-use crate::ops::functions::named;
 use crate::order::Order as _;
 
 /// What cannot be changed, by case, and why.
@@ -101,7 +100,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         let staying = staying(world, cases, unwanted, held, &stuck);
         let leaving = unwanted.iter().filter(|one| !held.contains_key(&one.uuid));
         let leaving = leaving.map(|one| one.uuid).collect();
-        let seats = Seats::of(world, &staying, &leaving);
+        let seats = Seats::of(world, &staying, &leaving, &planned(cases, unwanted));
         let parents = parents(world, wanted, cases, &placed, seats);
         let mut items = Vec::new();
         for (at, case) in cases.iter().enumerate() {
@@ -331,6 +330,12 @@ fn spaces<'w>(world: &'w World, staying: &HashSet<Uuid>) -> Vec<Space<'w>> {
     spaces
 }
 
+/// What the plan is about.
+fn planned(cases: &[Case<'_>], unwanted: &[Unwanted<'_>]) -> HashSet<Uuid> {
+    let cases = cases.iter().map(|case| case.uuid);
+    cases.chain(unwanted.iter().map(|one| one.uuid)).collect()
+}
+
 /// What is only defined, starts at boot and is none of the plan's keeps its function.
 fn keep_functions(
     world: &World,
@@ -338,13 +343,10 @@ fn keep_functions(
     unwanted: &[Unwanted<'_>],
     spaces: &mut [Space<'_>],
 ) {
-    let planned = cases.iter().map(|case| case.uuid);
-    let planned: HashSet<Uuid> = planned.chain(unwanted.iter().map(|one| one.uuid)).collect();
+    let planned = planned(cases, unwanted);
     let sits = |device: &Device| device.vf().unwrap_or(&device.parent).clone();
     let mut taken: HashSet<ParentId> = world.devices.iter().map(sits).collect();
-    let idle = world.definitions.iter();
-    let idle = idle.filter(|one| one.start == StartMode::Auto && !planned.contains(&one.uuid));
-    for vf in idle.filter_map(named) {
+    for vf in kept_for_others(world, &planned) {
         let Some(gpu) = world
             .gpus
             .iter()
