@@ -104,7 +104,7 @@ fn what_names_a_function_is_served_before_what_names_none() {
     let (unnamed, named) = (uuid(1), uuid(2));
     put(&host, &unnamed, None);
     put(&host, &named, Some(&format!("\"{VF0}\"")));
-    let planned = host.run("restore --dry-run --json").expect(0).json();
+    let planned = host.run("restore --dry-run --now --json").expect(0).json();
     let functions = planned["changes"].as_array().unwrap().iter();
     let functions: Vec<_> = functions.map(|one| one["vf"].clone()).collect();
     assert_eq!(functions, [VF1, VF0]);
@@ -128,7 +128,7 @@ fn what_names_a_function_is_served_before_what_names_none() {
     };
     with(&unnamed, "");
     with(&named, &format!(",\"vf\":\"{VF1}\""));
-    for line in ["restore --dry-run", "restore"] {
+    for line in ["restore --dry-run --now", "restore"] {
         let run = host.run(line).expect(7);
         let left_out = run
             .stdout
@@ -216,7 +216,7 @@ fn a_function_that_is_gone_is_replaced_and_that_is_said() {
         .expect(0);
     host.ctl(&["reboot"]);
     host.ctl(&["vfs", GPU, "2"]);
-    let planned = host.run("restore --dry-run").expect(0);
+    let planned = host.run("restore --dry-run --now").expect(0);
     let done = host.run("restore").expect(0);
     for run in [planned, done] {
         let told = format!("{}{}", run.stdout, run.stderr);
@@ -269,7 +269,7 @@ fn of_two_definitions_of_one_function_the_second_goes_elsewhere_and_both_are_nam
             host.run(&format!("apply --yes {}", file.display()))
                 .expect(0);
         } else {
-            let planned = host.run("restore --dry-run").expect(0);
+            let planned = host.run("restore --dry-run --now").expect(0);
             assert!(
                 planned.stdout.contains(&format!("function {VF0}")),
                 "{planned:?}"
@@ -303,7 +303,7 @@ fn of_two_definitions_of_one_function_the_second_goes_elsewhere_and_both_are_nam
             is_second
         );
     }
-    for line in ["restore --dry-run", "restore"] {
+    for line in ["restore --dry-run --now", "restore"] {
         let run = host.run(line).expect(7);
         let failed = run
             .stdout
@@ -326,7 +326,7 @@ fn a_function_that_another_program_has_is_waited_for_and_not_changed() {
     fs::write(&file, host.run("export").expect(0).stdout).unwrap();
     let plan = format!("plan {}", file.display());
     for line in [
-        "restore --dry-run",
+        "restore --dry-run --now",
         "restore",
         &format!("start {id}"),
         &plan,
@@ -383,7 +383,7 @@ fn what_makes_no_sense_as_a_function_has_an_address_and_hides_nothing() {
     // Another GPU's function.
     let host = SimHost::with_l40s(2, 4);
     put(&host, &uuid(1), Some("\"0000:42:00.4\""));
-    for line in ["restore --dry-run", "restore"] {
+    for line in ["restore --dry-run --now", "restore"] {
         let run = host.run(line);
         assert_ne!(run.status, 0);
         let told = format!("{}{}", run.stdout, run.stderr);

@@ -183,7 +183,7 @@ impl Scene {
             self.step(dice);
             self.check();
         }
-        let planned = self.run("restore --dry-run --json", &[0, 4, 7]);
+        let planned = self.run("restore --dry-run --now --json", &[0, 4, 7]);
         let done = self.run("restore --json", &[0, 4, 7]);
         let story = self.story.join("\n");
         assert_eq!(planned.0, done.0, "{}\n{}\n{story}", planned.1, done.1);
