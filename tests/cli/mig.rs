@@ -71,7 +71,7 @@ fn two_sizes(host: &SimHost, small: &str, large: &str) {
     assert_eq!(asserted().expect(0).stderr, "");
 
     host.ctl(&["reboot"]);
-    let run = host.run("restore --dry-run").expect(0);
+    let run = host.run("restore --dry-run --now").expect(0);
     assert_eq!(run.stdout.matches("would start ").count(), 5, "{run:#?}");
     says_nothing_of_sizes(&run);
     host.run("restore").expect(0);

@@ -127,7 +127,7 @@ fn nothing_to_change_is_a_usage_error_and_nothing_changed_is_none() {
     --- stdout
     --- stderr
     error: nothing to modify
-    hint: say what to change: --type, --auto, --manual, --param, --attr, --set-attr or --delete-attr
+    hint: say what to change: --type, --auto, --manual, --vf, --param, --attr, --set-attr or --delete-attr
     ");
     assert_snapshot!(modify(&host, "--auto").snapshot(&host), @"
     status: 0
