@@ -10,6 +10,7 @@ use super::moved::moved_settings_hint;
 use super::prepare;
 use super::restore::{Job, Work, contested, with_move};
 use super::start::{Brought, told};
+use super::vfs::refuse_no_gpu;
 use super::{Action, Change, Context, Effect};
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings};
@@ -97,7 +98,7 @@ fn first_of_all(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings) ->
     if settings == GpuSettings::default() {
         return None;
     }
-    match prepare::count(context, gpu) {
+    match refuse_no_gpu(context, gpu).and_then(|()| prepare::count(context, gpu)) {
         Ok(_) => (settings.functions == FunctionsAtBoot::Enable)
             .then(|| prepare::told(gpu, Effect::WouldEnable)),
         Err(error) => {
