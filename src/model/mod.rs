@@ -167,6 +167,18 @@ pub struct VgpuType {
 }
 
 impl VgpuType {
+    /// A type that its driver does not list now, as far as it is known.
+    pub fn unlisted(id: TypeId, name: Option<Arc<str>>, available: Option<u32>) -> VgpuType {
+        VgpuType {
+            id,
+            name,
+            description: None,
+            available,
+            at_least: 0,
+            device_api: None,
+        }
+    }
+
     /// The same type where another number of instances is free.
     pub fn with_free(&self, available: Option<u32>) -> VgpuType {
         VgpuType {

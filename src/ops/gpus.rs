@@ -167,14 +167,7 @@ pub fn with_types_in_use(
         let name = context
             .kernel
             .type_name(&device.parent, &device.type_id, warnings);
-        types.push(VgpuType {
-            id: device.type_id.clone(),
-            name,
-            description: None,
-            available: Some(0),
-            at_least: 0,
-            device_api: None,
-        });
+        types.push(VgpuType::unlisted(device.type_id.clone(), name, Some(0)));
     }
     types
 }

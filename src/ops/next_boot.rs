@@ -201,14 +201,8 @@ fn to_come(context: &Context<'_>, gpu: &ParentId, definition: &Definition) -> Pl
 /// A type that nobody lists now, by the name that is remembered of it.
 fn unlisted_type(context: &Context<'_>, gpu: &ParentId, definition: &Definition) -> VgpuType {
     let id = &definition.type_id;
-    VgpuType {
-        id: id.clone(),
-        name: context.kernel.type_name(gpu, id, &mut Vec::new()),
-        description: None,
-        available: None,
-        at_least: 0,
-        device_api: None,
-    }
+    let name = context.kernel.type_name(gpu, id, &mut Vec::new());
+    VgpuType::unlisted(id.clone(), name, None)
 }
 
 fn functions_off(gpu: &ParentId) -> Error {

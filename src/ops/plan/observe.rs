@@ -225,14 +225,8 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
         let name = context
             .kernel
             .type_name(&device.parent, &device.type_id, &mut world.warnings);
-        gpu.types.push(VgpuType {
-            id: device.type_id.clone(),
-            name,
-            description: None,
-            available: Some(0),
-            at_least: 0,
-            device_api: None,
-        });
+        gpu.types
+            .push(VgpuType::unlisted(device.type_id.clone(), name, Some(0)));
         gpu.types.order_by(|a, b| a.id.cmp(&b.id));
     }
 }
