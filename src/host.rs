@@ -44,14 +44,17 @@ impl Host {
         };
         let refused = |errno| {
             Error::system(
-                format!("there is no host below what {by} names"),
+                format!("cannot use what {by} names as a host's root"),
                 &root,
                 errno,
             )
             .with_kind(Kind::Usage)
         };
-        match root.canonicalize() {
-            Ok(whole) if whole.is_dir() => Ok(Host::new(whole)),
+        let whole = root
+            .canonicalize()
+            .map_err(|error| refused(errno_of(&error)))?;
+        match whole.metadata() {
+            Ok(found) if found.is_dir() => Ok(Host::new(whole)),
             Ok(_) => Err(refused(Errno::ENOTDIR)),
             Err(error) => Err(refused(errno_of(&error))),
         }
