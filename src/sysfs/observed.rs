@@ -11,13 +11,23 @@ use crate::error::{Result, Warnings, if_present};
 use crate::model::{Device, Parent, parse_uuid};
 use crate::order::Order as _;
 
+/// The devices of one moment.
+#[derive(Debug, Default)]
+pub struct Now {
+    /// Those that are whole.
+    pub devices: Vec<Device>,
+    /// Whether there is one that the kernel has not finished: its type is not said yet, although
+    /// the instance may be taken already.
+    pub is_making: bool,
+}
+
 /// The part of a framework that a watcher needs.
 pub trait Observed {
     /// As [`Framework::devices`], without those that are just being made.
     ///
     /// # Errors
     /// As there.
-    fn devices_now(&self, warnings: &mut Warnings) -> Result<Vec<Device>>;
+    fn devices_now(&self, warnings: &mut Warnings) -> Result<Now>;
 
     /// The directories with the files that programs write to in order to make or change something
     /// on a parent. Such a write can be heard, and it is heard when it has had its effect.
@@ -25,23 +35,23 @@ pub trait Observed {
 }
 
 impl Observed for Mdev<'_> {
-    fn devices_now(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
+    fn devices_now(&self, warnings: &mut Warnings) -> Result<Now> {
+        let mut now = Now::default();
         let Some(mut dir) = if_present(Dir::open(self.host().mdev_devices()))? else {
-            return Ok(Vec::new());
+            return Ok(now);
         };
-        let mut devices = Vec::new();
         for entry in dir.entries()? {
             // Odd names are told by whoever lists the devices.
             let Some(uuid) = entry.name.to_str().and_then(|name| parse_uuid(name).ok()) else {
                 continue;
             };
             match Self::read_settled(&dir, uuid, Duration::ZERO) {
-                Ok(device) => devices.extend(device),
-                Err(error) if error.is_absent() => {}
+                Ok(device) => now.devices.extend(device),
+                Err(error) if error.is_absent() => now.is_making = true,
                 Err(error) => warnings.push(error),
             }
         }
-        Ok(devices)
+        Ok(now)
     }
 
     fn request_dirs(&self, parent: &Parent) -> Vec<PathBuf> {
@@ -56,8 +66,12 @@ impl Observed for Mdev<'_> {
 }
 
 impl Observed for Vf<'_> {
-    fn devices_now(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
-        self.devices(warnings)
+    fn devices_now(&self, warnings: &mut Warnings) -> Result<Now> {
+        let devices = self.devices(warnings)?;
+        Ok(Now {
+            devices,
+            is_making: false,
+        })
     }
 
     fn request_dirs(&self, parent: &Parent) -> Vec<PathBuf> {
@@ -74,12 +88,14 @@ impl Kernel<'_> {
     ///
     /// # Errors
     /// As [`Framework::devices`].
-    pub fn devices_now(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
-        let mut all = Vec::new();
+    pub fn devices_now(&self, warnings: &mut Warnings) -> Result<Now> {
+        let mut all = Now::default();
         for framework in &self.frameworks {
-            all.extend(framework.devices_now(warnings)?);
+            let now = framework.devices_now(warnings)?;
+            all.devices.extend(now.devices);
+            all.is_making |= now.is_making;
         }
-        all.order_by_key(|device| device.uuid);
+        all.devices.order_by_key(|device| device.uuid);
         Ok(all)
     }
 }

@@ -44,6 +44,14 @@ impl Heard {
         }
     }
 
+    /// Something of parents or devices, without a word about which.
+    pub fn of_the_kernel() -> Heard {
+        Heard {
+            kernel: true,
+            ..Heard::default()
+        }
+    }
+
     /// Nothing.
     pub fn is_nothing(&self) -> bool {
         *self == Heard::default()

@@ -1,6 +1,7 @@
 //! Looks at the kernel's side: parents, their types, and devices.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::change::{Change, Turn, TypeChange, TypesChange};
 use super::ears::Ears;
@@ -40,8 +41,12 @@ impl Scene {
                 touched.insert(self.gpu_of(&device.parent));
             }
         }
-        for gpu in touched {
-            self.look_at_types(context, ears, &gpu, changes);
+        self.owed_types.append(&mut touched);
+        // Its instance may be taken already, and is to be told after the device.
+        if !self.awaits_a_device() {
+            for gpu in std::mem::take(&mut self.owed_types) {
+                self.look_at_types(context, ears, &gpu, changes);
+            }
         }
         // A device that came or went in the meantime is told with the instances that it took or freed.
         let is_types = |change: &Change| matches!(change, Change::Types(_));
@@ -150,7 +155,13 @@ impl Scene {
         let mut warnings = Vec::new();
         match context.kernel.devices_now(&mut warnings) {
             Ok(now) => {
+                self.making_since = match (now.is_making, self.making_since) {
+                    (true, None) => Some(Instant::now()),
+                    (true, since) => since,
+                    (false, _) => None,
+                };
                 let now: BTreeMap<Location, Device> = now
+                    .devices
                     .into_iter()
                     .map(|device| (Location::of_device(&device), device))
                     .collect();
@@ -328,5 +339,49 @@ mod tests {
         scene.devices.insert(at.clone(), seen);
         scene.take_device_away(&mut ears, &at, &mut changes);
         assert_eq!(changes.len(), 2, "{changes:?}");
+    }
+
+    #[test]
+    fn an_instance_is_not_told_to_be_taken_before_the_device_that_takes_it() {
+        use std::fs;
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let sys = root.path().join("sys");
+        let parent = sys.join("devices/mtty");
+        let of_type = parent.join("mdev_supported_types/mtty-2");
+        fs::create_dir_all(&of_type).unwrap();
+        fs::create_dir_all(sys.join("class/mdev_bus")).unwrap();
+        fs::create_dir_all(sys.join("bus/mdev/devices")).unwrap();
+        symlink(&parent, sys.join("class/mdev_bus/mtty")).unwrap();
+        fs::write(of_type.join("device_api"), "vfio-pci\n").unwrap();
+        let has = |instances: &str| fs::write(of_type.join("available_instances"), instances);
+        has("12\n").unwrap();
+
+        let host = Host::new(root.path());
+        let context = Context::of(&host);
+        let mut ears = Ears::open(&context).unwrap();
+        let mut scene = Scene::default();
+        scene.look(&context, &mut ears, &Heard::everything());
+        let mut look = || {
+            let told = scene.look(&context, &mut ears, &Heard::everything());
+            let word = |change: &Change| match change {
+                Change::Device(..) => "device",
+                Change::Types(_) => "types",
+                _ => "something else",
+            };
+            let told: Vec<&str> = told.iter().map(word).collect();
+            (told, scene.owes_types())
+        };
+        // As the kernel makes one: the directory, the link, the instance, and last the type.
+        let device = parent.join(uuid::Uuid::nil().to_string());
+        fs::create_dir(&device).unwrap();
+        let link = sys
+            .join("bus/mdev/devices")
+            .join(device.file_name().unwrap());
+        symlink(&device, link).unwrap();
+        has("11\n").unwrap();
+        assert_eq!(look(), (vec![], true));
+        symlink(&of_type, device.join("mdev_type")).unwrap();
+        assert_eq!(look(), (vec!["device", "types"], false));
     }
 }

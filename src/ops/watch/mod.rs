@@ -99,6 +99,9 @@ pub fn watch(
             false => scene.look(context, &mut ears, &heard),
         };
         later.doubt(scene.take_doubts(), now);
+        if scene.owes_types() && later.is_over() {
+            later.put_off(&Heard::of_the_kernel(), now);
+        }
     }
 }
 
@@ -125,6 +128,11 @@ impl Later {
             self.what.and_again(&again);
             self.begin(now);
         }
+    }
+
+    /// Whether nothing is left to be looked at again.
+    fn is_over(&self) -> bool {
+        self.next.is_none()
     }
 
     /// Has these definitions read once more, a little later.

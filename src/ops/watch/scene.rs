@@ -16,6 +16,9 @@ use crate::store::Location;
 /// How long other changes may be told before who has devices open is looked at.
 const LONGEST_DEBT: Duration = Duration::from_millis(30);
 
+/// How long a device that the kernel is making is waited for; one that was left half made stays so.
+const LONGEST_MAKING: Duration = Duration::from_secs(10);
+
 /// A device that was there at the last look.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -62,6 +65,10 @@ pub struct Scene {
     has_begun: bool,
     /// Since when a look at who has devices open is due; it comes after the rest is told.
     owes_holders: Option<Instant>,
+    /// Since when the kernel has been making a device.
+    pub(super) making_since: Option<Instant>,
+    /// Whose types have not been looked at since, because of that.
+    pub(super) owed_types: BTreeSet<ParentId>,
 }
 
 impl Scene {
@@ -156,6 +163,16 @@ impl Scene {
     /// Whether another look is to follow at once, whatever is heard.
     pub fn owes_a_look(&self) -> bool {
         self.owes_holders.is_some()
+    }
+
+    /// Whether types are not looked at until a device is there that the kernel is making.
+    pub fn owes_types(&self) -> bool {
+        !self.owed_types.is_empty()
+    }
+
+    pub(super) fn awaits_a_device(&self) -> bool {
+        self.making_since
+            .is_some_and(|since| since.elapsed() < LONGEST_MAKING)
     }
 
     /// The definitions that are to be read again soon, before they are called unreadable.

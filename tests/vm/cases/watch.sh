@@ -15,7 +15,7 @@ grep_after() { tail -n +"$seen" /tmp/told | grep -q -- "$1"; }
 # told SUBJECT EVENT [WORD]: waits for that document after the last one found, and says when it was told.
 told() {
     local pattern="\"subject\":\"$1\",\"event\":\"$2\".*${3:-}" line at
-    poll 30 grep_after "$pattern" || fail "nothing was told of $1 $2 ${3:-}: $(tail -n +"$seen" /tmp/told)"
+    poll 30 grep_after "$pattern" || fail "nothing was told of $1 $2 ${3:-} after line $((seen - 1)) of: $(</tmp/told)"
     line=$(tail -n +"$seen" /tmp/told | grep -n -m1 -- "$pattern")
     seen=$((seen + ${line%%:*}))
     at=${line#*\"time\":\"}
