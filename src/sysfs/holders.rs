@@ -1,24 +1,23 @@
 //! Who has a device open: found before anything is removed, because the kernel would block until
 //! they let go.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::parent_id;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use log::debug;
 use nix::errno::Errno;
-use nix::fcntl::readlinkat;
 
-use crate::dir::Dir;
-use crate::error::{Kind, Result};
+use super::opened::{FileIdentity, OpenFiles};
+use crate::dir::{Dir, EntryKind};
+use crate::error::{Kind, Result, if_present};
 use crate::host::Host;
 use crate::model::{Holder, Nodes};
 use crate::order::Order as _;
 
-/// What /proc shows for a device opened through its group (observed on 6.1).
-const DEVICE_FILE: &str = "anon_inode:[vfio-device]";
 /// The node beside the groups that is none: the container.
 const CONTAINER: &str = "vfio";
 
@@ -52,6 +51,14 @@ pub fn find_each(host: &Host, nodes: &[&Nodes]) -> Result<Vec<Holders>> {
     {
         return Ok(all);
     }
+    let sought: Vec<Sought<'_>> = nodes
+        .iter()
+        .map(|one| Sought::of(one))
+        .collect::<Result<_>>()?;
+    let groups = Groups {
+        host,
+        all: OnceCell::new(),
+    };
     let mut processes = Dir::open(host.processes())?;
     for entry in processes.entries()? {
         let Some(pid) = entry.name.to_str().and_then(|name| name.parse().ok()) else {
@@ -66,8 +73,8 @@ pub fn find_each(host: &Host, nodes: &[&Nodes]) -> Result<Vec<Holders>> {
             }
             Err(error) => return Err(error),
         };
-        for (holders, nodes) in all.iter_mut().zip(nodes) {
-            match files.sight_of(nodes) {
+        for (holders, sought) in all.iter_mut().zip(&sought) {
+            match sought.seen_in(pid, &files, &groups)? {
                 Sight::Holder => holders.found.push(describe(&processes, pid)),
                 Sight::Suspect => holders.suspects.push(describe(&processes, pid)),
                 Sight::Caller => holders.claimed_by_caller = true,
@@ -101,46 +108,62 @@ enum Sight {
     Stranger,
 }
 
-/// What one process has open.
-struct OpenFiles {
-    pid: i32,
-    targets: HashSet<PathBuf>,
+/// A device's nodes as they are known by.
+struct Sought<'a> {
+    nodes: &'a Nodes,
+    group: Option<FileIdentity>,
+    device: Option<FileIdentity>,
 }
 
-impl OpenFiles {
-    fn of(processes: &Dir, pid: i32) -> Result<OpenFiles> {
-        let mut files = processes.open_dir(format!("{pid}/fd"))?;
-        let mut targets = HashSet::new();
-        for entry in files.entries_unsaid()? {
-            // A file that has just been closed is no longer there.
-            if let Ok(target) = readlinkat(&files, entry.name.as_os_str()) {
-                targets.insert(PathBuf::from(target));
+impl<'a> Sought<'a> {
+    fn of(nodes: &'a Nodes) -> Result<Sought<'a>> {
+        let identity = |node: &Option<PathBuf>| match node {
+            Some(node) => FileIdentity::of(node),
+            None => Ok(None),
+        };
+        Ok(Sought {
+            nodes,
+            group: identity(&nodes.group)?,
+            device: identity(&nodes.device)?,
+        })
+    }
+
+    fn seen_in(&self, pid: i32, files: &OpenFiles, groups: &Groups) -> Result<Sight> {
+        let has = |node: Option<FileIdentity>| node.is_some_and(|node| files.has(node));
+        let name = self.nodes.sysfs.file_name();
+        if has(self.device) || name.is_some_and(|name| files.has_device(name)) {
+            return Ok(Sight::Holder);
+        }
+        let has_a_device = files.has_some_device;
+        Ok(match (has(self.group), has_a_device) {
+            (true, false) if pid.unsigned_abs() == parent_id() => Sight::Caller,
+            (true, _) => Sight::Holder,
+            (false, true) if !files.has_any(groups.all()?) => Sight::Suspect,
+            (false, _) => Sight::Stranger,
+        })
+    }
+}
+
+/// The nodes of all groups, read when they are first asked for.
+struct Groups<'h> {
+    host: &'h Host,
+    all: OnceCell<HashSet<FileIdentity>>,
+}
+
+impl Groups<'_> {
+    fn all(&self) -> Result<&HashSet<FileIdentity>> {
+        if let Some(all) = self.all.get() {
+            return Ok(all);
+        }
+        let mut all = HashSet::new();
+        if let Some(mut dir) = if_present(Dir::open(self.host.vfio_groups()))? {
+            for entry in dir.entries()? {
+                if entry.kind == EntryKind::Other && entry.name != CONTAINER {
+                    all.extend(FileIdentity::of(&dir.join(&entry.name))?);
+                }
             }
         }
-        Ok(OpenFiles { pid, targets })
-    }
-
-    fn sight_of(&self, nodes: &Nodes) -> Sight {
-        let has = |node: &Option<PathBuf>| {
-            let node = node.as_ref();
-            node.is_some_and(|node| self.targets.contains(node))
-        };
-        if has(&nodes.device) {
-            return Sight::Holder;
-        }
-        let has_a_device = self.targets.contains(Path::new(DEVICE_FILE));
-        match (has(&nodes.group), has_a_device) {
-            (true, false) if self.pid.unsigned_abs() == parent_id() => Sight::Caller,
-            (true, _) => Sight::Holder,
-            (false, true) if !self.has_a_group(nodes) => Sight::Suspect,
-            (false, _) => Sight::Stranger,
-        }
-    }
-
-    fn has_a_group(&self, nodes: &Nodes) -> bool {
-        let folder = nodes.group.as_deref().and_then(Path::parent);
-        let is_group = |target: &PathBuf| target.parent() == folder && !target.ends_with(CONTAINER);
-        self.targets.iter().any(is_group)
+        Ok(self.all.get_or_init(|| all))
     }
 }
 
@@ -174,7 +197,18 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
+
+    const DEVICE_FILE: &str = "anon_inode:[vfio-device]";
+
+    /// Files in the places of nodes: making real ones takes more than a test may do.
+    fn make_nodes(host: &Host) {
+        fs::create_dir_all(host.vfio_devices()).unwrap();
+        for group in ["9", "12", "123", CONTAINER] {
+            fs::write(host.vfio_group(group), "").unwrap();
+        }
+        fs::write(host.vfio_device("vfio0"), "").unwrap();
+    }
 
     fn nodes(host: &Host) -> Nodes {
         Nodes {
@@ -198,6 +232,7 @@ mod tests {
     fn holders_of_either_node_are_found_with_their_vms_names() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
+        make_nodes(&host);
         let libvirt = b"qemu\0-name\0guest=win11,debug-threads=on\0-S\0";
         process(&host, 4242, &host.vfio_group("12"), libvirt);
         process(
@@ -229,6 +264,39 @@ mod tests {
                 "pid 4242 (qemu-system-x86, VM win11)"
             ]
         );
+    }
+
+    #[test]
+    fn another_name_of_a_node_hides_no_holder() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        make_nodes(&host);
+        let elsewhere = root.path().join("another-name");
+        fs::hard_link(host.vfio_group("12"), &elsewhere).unwrap();
+        process(&host, 71, &elsewhere, b"qemu\0");
+        let holders = find(&host, &nodes(&host)).unwrap();
+        let found: Vec<i32> = holders.found.iter().map(|holder| holder.pid).collect();
+        assert_eq!(found, [71]);
+    }
+
+    #[test]
+    fn a_kernel_that_says_which_device_a_file_is_is_believed() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        make_nodes(&host);
+        for (pid, device) in [(60, "unused"), (61, "another")] {
+            process(&host, pid, Path::new(DEVICE_FILE), b"qemu\0");
+            let info = host.processes().join(pid.to_string()).join("fdinfo");
+            fs::create_dir_all(&info).unwrap();
+            let text = format!(
+                "pos:\t0\nflags:\t02\nvfio-device-syspath: /sys/devices/pci0000:e0/{device}\n"
+            );
+            fs::write(info.join("7"), text).unwrap();
+        }
+        let holders = find(&host, &nodes(&host)).unwrap();
+        let found: Vec<i32> = holders.found.iter().map(|holder| holder.pid).collect();
+        assert_eq!(found, [60]);
+        assert_eq!(holders.suspects, []);
     }
 
     #[test]

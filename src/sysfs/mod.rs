@@ -15,6 +15,7 @@ mod holders;
 mod mdev;
 mod nodes;
 mod observed;
+mod opened;
 mod pci;
 mod sriov;
 mod type_files;

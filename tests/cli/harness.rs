@@ -267,10 +267,23 @@ impl HeldOpen {
         Self::open_by(&shell, path, "")
     }
 
+    /// Opens `own` under the name of `node`: in a mount namespace, /proc shows that name.
+    pub fn pretend(own: &Path, node: &Path) -> HeldOpen {
+        let (own, name) = (own.display(), node.display());
+        let first = format!("mount --bind '{own}' '{name}' && ");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash"]);
+        Self::held_by(command, &first, node, "")
+    }
+
     fn open_by(shell: &Path, path: &Path, command_line: &str) -> HeldOpen {
-        let script = format!("exec 7<>'{}' && echo held && read -r _", path.display());
-        let mut child = Command::new(shell)
-            .args(["-c", &script])
+        Self::held_by(Command::new(shell), "", path, command_line)
+    }
+
+    fn held_by(mut shell: Command, first: &str, path: &Path, command_line: &str) -> HeldOpen {
+        let open = format!("exec 7<>'{}' && echo held && read -r _", path.display());
+        let mut child = shell
+            .args(["-c", &format!("{first}{open}")])
             .args(command_line.split_whitespace())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

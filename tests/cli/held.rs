@@ -123,6 +123,34 @@ fn a_root_that_is_written_another_way_hides_no_holder() {
     assert_eq!(counter(&host, "remove_writes"), 0);
 }
 
+#[test]
+fn a_process_that_only_has_a_nodes_name_open_is_no_holder() {
+    for kind in ["vfio_group", "vfio_device"] {
+        let (host, node) = host_and_node(kind);
+        let own = tempfile::NamedTempFile::new().unwrap();
+        let held = HeldOpen::pretend(own.path(), &node);
+        let shown = std::fs::read_link(format!("/proc/{}/fd/7", held.pid())).unwrap();
+        assert_eq!(shown, node);
+        host.run(&format!("remove {}", uuid(1))).expect(0);
+    }
+}
+
+#[test]
+fn a_holder_is_found_whatever_name_it_opened_the_node_by() {
+    for kind in ["vfio_group", "vfio_device"] {
+        let (host, node) = host_and_node(kind);
+        let other = tempfile::NamedTempFile::new().unwrap();
+        let held = HeldOpen::pretend(&node, other.path());
+        let shown = std::fs::read_link(format!("/proc/{}/fd/7", held.pid())).unwrap();
+        assert_eq!(shown, other.path());
+        let refused = host.run(&format!("remove {}", uuid(1))).expect(5);
+        assert!(
+            refused.stderr.contains(&format!("pid {}", held.pid())),
+            "{refused:?}"
+        );
+    }
+}
+
 /// libvirt keeps the group open while it runs `mdevctl stop`, to keep others out.
 #[test]
 fn a_caller_that_keeps_others_out_is_no_holder() {
