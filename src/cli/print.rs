@@ -11,6 +11,7 @@ use crate::output::{
     Reply, Style, error_document, problem, reply_document, sentences, stdout_text, to_stderr,
     to_stdout,
 };
+use crate::text::{in_json, with_short_quotes};
 
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +80,7 @@ pub fn refused_arguments(error: &clap::Error, wants_json: bool, scale: Scale) ->
             Err(error) => failed(&error, Form::Text, scale),
         };
     }
-    let text = on_its_lines(error);
+    let text = said(error);
     if wants_json {
         let lines = text.lines().map(str::trim);
         let lines: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
@@ -91,17 +92,13 @@ pub fn refused_arguments(error: &clap::Error, wants_json: bool, scale: Scale) ->
     scale.status(Kind::Usage)
 }
 
-/// clap's message, with control characters in what it quotes from the command line escaped.
-fn on_its_lines(error: &clap::Error) -> String {
-    let mut text = error.render().to_string();
-    for (_, value) in error.context() {
-        if let ContextValue::String(quoted) = value
-            && quoted.chars().any(char::is_control)
-        {
-            text = text.replace(quoted.as_str(), &quoted.escape_debug().to_string());
-        }
-    }
-    text
+/// What clap says, which quotes the command line whole.
+fn said(error: &clap::Error) -> String {
+    let quoted = error.context().filter_map(|(_, value)| match value {
+        ContextValue::String(text) => Some(text.as_str()),
+        _ => None,
+    });
+    with_short_quotes(error.render().to_string(), quoted)
 }
 
 fn failed(error: &Error, form: Form, scale: Scale) -> ExitCode {
@@ -119,7 +116,7 @@ fn say(lines: Vec<String>) {
 }
 
 fn pretty(document: &Value) -> String {
-    format!("{document:#}\n")
+    in_json(format!("{document:#}\n"))
 }
 
 /// How the terminal, if it is one, wants it.

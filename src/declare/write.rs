@@ -6,6 +6,7 @@ use super::{Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unl
 use crate::model::{Attr, StartMode};
 use crate::nvidia::Placement;
 use crate::nvidia::params::{ATTRIBUTE, Param, ParamEdit, Params};
+use crate::text::{is_hidden, on_one_line};
 
 /// The text; what `remarks` say follows as comments.
 pub fn write(declaration: &Declaration, remarks: &[String]) -> String {
@@ -30,7 +31,7 @@ pub fn write(declaration: &Declaration, remarks: &[String]) -> String {
         text.push('\n');
     }
     for remark in remarks.iter().flat_map(|remark| remark.lines()) {
-        let remark: String = remark.chars().filter(|c| !c.is_control()).collect();
+        let remark = on_one_line(remark);
         text += format!("# {remark}").trim_end();
         text.push('\n');
     }
@@ -181,8 +182,8 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            c if is_hidden(c) => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
             }
             c => quoted.push(c),
         }

@@ -8,6 +8,7 @@ use crate::model::{Attr, Definition, Device, StartMode, uuid_text};
 use crate::ops::{Context, subject};
 use crate::order::Order as _;
 use crate::store::{Location, essence};
+use crate::text::in_json;
 
 /// A device of a listing: described like a definition, and its other state in a word.
 struct Line {
@@ -33,8 +34,8 @@ pub fn list(context: &Context<'_>, args: &ListArgs) -> Result<String> {
         (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid))
     });
     let answer = match (args.dumpjson, lines.as_slice()) {
-        (true, [one]) if args.uuid.is_some() => format!("{:#}", essence(&one.described)),
-        (true, lines) => format!("{:#}", as_json(lines)),
+        (true, [one]) if args.uuid.is_some() => in_json(format!("{:#}", essence(&one.described))),
+        (true, lines) => in_json(format!("{:#}", as_json(lines))),
         (false, lines) => as_text(lines, args.verbose),
     };
     // The process ends with this answer, and the kernel takes its memory back at once.
@@ -147,7 +148,7 @@ fn add_attrs(text: &mut String, attrs: &[Attr]) {
     }
     for (index, attr) in attrs.iter().enumerate() {
         let value = json!({ attr.name.as_str(): attr.value });
-        *text += &format!("    @{{{index}}}: {value}\n");
+        *text += &in_json(format!("    @{{{index}}}: {value}\n"));
     }
 }
 

@@ -3,10 +3,12 @@
 
 use std::process::ExitCode;
 
+use clap::error::ContextValue;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::error::{Error, Kind, Result};
 use crate::output::{to_stderr, to_stdout};
+use crate::text::{on_one_line, with_short_quotes};
 
 /// Prints what came of a command. mdevctl knows two failures: 1, and 2 for a wrong command line.
 pub fn end(result: Result<String>) -> ExitCode {
@@ -21,15 +23,23 @@ pub fn end(result: Result<String>) -> ExitCode {
 
 /// Answers arguments that make no sense, and `--help` and `--version`.
 pub fn refused_arguments(error: &clap::Error) -> ExitCode {
-    let text = error.render().to_string();
     if error.use_stderr() {
-        to_stderr(text.trim_end());
+        to_stderr(said(error).trim_end());
         return ExitCode::from(Kind::Usage.exit_status());
     }
-    match to_stdout(&text) {
+    match to_stdout(&error.render().to_string()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// What clap says, which quotes the command line whole.
+fn said(error: &clap::Error) -> String {
+    let quoted = error.context().filter_map(|(_, value)| match value {
+        ContextValue::String(text) => Some(text.as_str()),
+        _ => None,
+    });
+    with_short_quotes(error.render().to_string(), quoted)
 }
 
 /// The whole of an error on one line, since callers show it as it is.
@@ -40,9 +50,7 @@ fn told(error: &Error) -> String {
         line += hint;
         line += ")";
     }
-    line.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    on_one_line(line).into_owned()
 }
 
 struct Warnings;

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::VgpuType;
 use crate::ops::{self, Context, ParentTypes};
 use crate::order::Order as _;
+use crate::text::{in_json, on_one_line};
 
 /// The types of each parent, as text or JSON.
 pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
@@ -25,7 +26,7 @@ pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
         one.types.order_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     }
     let answer = match args.dumpjson {
-        true => format!("{:#}", as_json(&parents)),
+        true => in_json(format!("{:#}", as_json(&parents))),
         false => as_text(&parents),
     };
     // The process ends with this answer, and the kernel takes its memory back at once.
@@ -36,7 +37,7 @@ pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
 fn as_text(parents: &[ParentTypes]) -> String {
     let mut text = String::new();
     let mut line = |before: &str, value: &str| {
-        for part in [before, value, "\n"] {
+        for part in [before, &on_one_line(value), "\n"] {
             text.push_str(part);
         }
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
-use crate::text::quoted;
+use crate::text::{hides_something, quoted};
 
 /// The kernel's limit for one name in a directory (NAME_MAX, 255 bytes), less room for what is put
 /// behind it, such as ".lock".
@@ -24,19 +24,12 @@ fn check_component(what: &str, name: &str) -> Result<()> {
         "it names a directory"
     } else if name.contains('/') {
         "it contains '/'"
-    } else if has_control(name) {
-        "it contains a control character"
+    } else if hides_something(name) {
+        "it contains a control character, or one that is not seen"
     } else {
         return Ok(());
     };
     Err(refusal(what, name, fault))
-}
-
-fn has_control(name: &str) -> bool {
-    match name.is_ascii() {
-        true => name.bytes().any(|byte| byte.is_ascii_control()),
-        false => name.chars().any(char::is_control),
-    }
 }
 
 fn refusal(what: &str, name: &str, fault: &str) -> Error {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::text::one_line;
 use crate::attach::{Block, Place};
 use crate::nvidia::short_name;
 use crate::ops::{Applied, Attached, When};
+use crate::text::on_one_line;
 
 /// For people: one piece as it is, several each under a comment that says where it belongs.
 pub fn text(attached: &Attached) -> String {
@@ -81,7 +81,7 @@ fn whole(applied: &Applied, verb: &str) -> String {
         When::Now => "now and at every start",
     };
     let (uuid, domain) = (applied.at.uuid, &applied.domain);
-    one_line(format!("{verb} {uuid} ({name}) to domain {domain}, {when}")).into_owned()
+    on_one_line(format!("{verb} {uuid} ({name}) to domain {domain}, {when}")).into_owned()
 }
 
 /// The same for programs.

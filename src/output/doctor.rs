@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Style;
 use crate::doctor::{Check, Checked, Diagnosis, Finding, Severity, Step};
+use crate::text::on_one_line;
 
 /// The order in which findings are told.
 const ORDER: [Severity; 5] = [
@@ -60,18 +61,22 @@ fn one(check: &Check, finding: &Finding, style: Style) -> String {
         (Style::Coloured, Some(colour)) => format!("{colour}{word}\u{1b}[0m"),
         _ => word,
     };
-    let mut told = format!("{word}{}: {}\n", check.id, one_line(&finding.message));
+    let mut told = format!("{word}{}: {}\n", check.id, on_one_line(&finding.message));
     if finding.severity == Severity::Ok {
         return told;
     }
     for evidence in &finding.evidence {
-        let path = one_line(&evidence.path.to_string_lossy());
-        told += &format!("{:<12}  seen  {path}: {}\n", "", one_line(&evidence.found));
+        let path = on_one_line(evidence.path.to_string_lossy());
+        told += &format!(
+            "{:<12}  seen  {path}: {}\n",
+            "",
+            on_one_line(&evidence.found)
+        );
     }
     for step in &finding.steps {
         told += &match step {
-            Step::Run(command) => format!("{:<12}  run   {}\n", "", one_line(command)),
-            Step::Do(advice) => format!("{:<12}  do    {}\n", "", one_line(advice)),
+            Step::Run(command) => format!("{:<12}  run   {}\n", "", on_one_line(command)),
+            Step::Do(advice) => format!("{:<12}  do    {}\n", "", on_one_line(advice)),
         };
     }
     told
@@ -89,13 +94,6 @@ fn sum(diagnosis: &Diagnosis) -> String {
         count(Severity::Ok, "in order", "in order"),
     ]
     .join(", ")
-}
-
-fn one_line(text: &str) -> String {
-    let shown = text.chars();
-    shown
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 /// The diagnosis for programs.

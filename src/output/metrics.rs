@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::ops::{GpuNumbers, Metrics, RestoreResult, TypeNumbers};
+use crate::text::on_one_line;
 
 const MIB: u64 = 1 << 20;
 
@@ -52,12 +53,9 @@ pub fn text(metrics: &Metrics) -> String {
     text
 }
 
-/// A label's value: only these three have to be written otherwise.
+/// A label's value: only these two have to be written otherwise, where nothing is hidden.
 fn escaped(value: &str) -> String {
-    value
-        .replace('\\', r"\\")
-        .replace('"', "\\\"")
-        .replace('\n', r"\n")
+    on_one_line(value).replace('\\', r"\\").replace('"', "\\\"")
 }
 
 /// The same for programs.
@@ -290,6 +288,6 @@ mod tests {
     #[test]
     fn a_labels_value_stays_on_its_line_and_in_its_quotes() {
         assert_eq!(escaped("GRID P4-1Q"), "GRID P4-1Q");
-        assert_eq!(escaped("a\\n\"b\"\nc"), r#"a\\n\"b\"\nc"#);
+        assert_eq!(escaped("a\\n\"b\"\nc"), r#"a\\n\"b\" c"#);
     }
 }

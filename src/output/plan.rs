@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::text::one_line;
 use crate::error::Error;
 use crate::nvidia::short_name;
 use crate::ops::{Carried, Item, Outcome, Plan, Summary, Verdict};
+use crate::text::on_one_line;
 
 /// Which lines of a plan to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ fn line(item: &Item) -> String {
         Verdict::Remove(why) => ("-", "remove", why.clone()),
         Verdict::Blocked(error) => ("!", "blocked", error.to_string()),
     };
-    one_line(format!("{sign} {word:<7} {}: {why}", subject(item))).into_owned()
+    on_one_line(format!("{sign} {word:<7} {}: {why}", subject(item))).into_owned()
 }
 
 fn subject(item: &Item) -> String {
@@ -104,7 +104,7 @@ pub fn carried(carried: &Carried) -> String {
             Verdict::Blocked(_) => return Some(line(item)),
             Verdict::Keep => return None,
         };
-        Some(one_line(format!("{word} {}", subject(item))).into_owned())
+        Some(on_one_line(format!("{word} {}", subject(item))).into_owned())
     });
     done.map(|line| line + "\n").collect()
 }

@@ -1,11 +1,12 @@
 //! All about one device, a line each.
 
-use super::text::{NONE, UNKNOWN, lines as joined, one_line, or, state};
+use super::text::{NONE, UNKNOWN, lines as joined, or, state};
 use super::types::yes_or_no;
 use crate::model::{Holder, VgpuType};
 use crate::nvidia::params::Params;
 use crate::nvidia::{TypeName, size};
 use crate::ops::Shown;
+use crate::text::on_one_line;
 
 /// All about one device.
 pub fn lines(shown: &Shown) -> String {
@@ -16,7 +17,7 @@ pub fn lines(shown: &Shown) -> String {
     let label = shown.type_id.as_ref().map(|id| {
         let name = shown.vgpu_type.as_ref().and_then(|t| t.name.as_deref());
         match name {
-            Some(name) => format!("{id} ({})", one_line(name)),
+            Some(name) => format!("{id} ({})", on_one_line(name)),
             None => id.to_string(),
         }
     });
@@ -59,7 +60,7 @@ pub fn lines(shown: &Shown) -> String {
         text += &format!(
             "{:<12} {}\n",
             format!("Attribute {index}"),
-            one_line(attr.to_string())
+            on_one_line(attr.to_string())
         );
     }
     text
@@ -79,7 +80,7 @@ fn held_by(holders: &[Holder], complete: bool) -> String {
 fn parameters(shown: &Shown) -> Vec<(&'static str, String)> {
     let line = |params: &Params| match params.is_empty() {
         true => "no parameters".to_owned(),
-        false => one_line(params.to_string()).into_owned(),
+        false => on_one_line(params.to_string()).into_owned(),
     };
     let mut told = Vec::new();
     if !shown.params.is_empty() {

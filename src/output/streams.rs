@@ -8,6 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::write;
 
 use crate::error::{Error, Kind, Result, errno_of};
+use crate::text::on_its_lines;
 
 /// Writes the answer. Whoever closes the pipe has read enough: that is no error.
 ///
@@ -30,10 +31,10 @@ pub fn to_stdout(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line of what is not the answer.
+/// Writes a line, or a text of several, of what is not the answer.
 pub fn to_stderr(line: &str) {
     // There is nobody left to tell that nobody listens.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", on_its_lines(line));
 }
 
 /// Whether anybody reads on.

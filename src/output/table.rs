@@ -5,6 +5,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, Conte
 use unicode_width::UnicodeWidthStr;
 
 use super::Style;
+use crate::text::on_one_line;
 
 /// A column's heading and how its cells stand.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +100,7 @@ impl Table {
     /// A text for cells of this table.
     pub fn text(&mut self, text: impl AsRef<str>) -> Text {
         let start = self.texts.len();
-        self.texts.push_str(text.as_ref());
+        self.texts.push_str(&on_one_line(text.as_ref()));
         Text {
             start,
             end: self.texts.len(),

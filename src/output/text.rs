@@ -9,9 +9,21 @@ use crate::error::Error;
 use crate::model::{ParentId, StartMode, uuid_text};
 use crate::nvidia::short_name;
 use crate::ops::{Action, Answer, Change, Effect, Listed, Plan, Report};
+use crate::text::{on_its_lines, on_one_line};
 
 /// The answer, for standard output; empty where there is none to give.
 pub fn stdout_text(reply: &Reply, style: Style) -> String {
+    let text = answer(reply, style);
+    match reply {
+        // Their cells and lines are shown as they have to be, and may have colours between them.
+        Reply::Types(_) | Reply::Gpus(_) | Reply::Vfs(_) | Reply::List(_) | Reply::Doctor(_) => {
+            text
+        }
+        _ => on_its_lines(text).into_owned(),
+    }
+}
+
+fn answer(reply: &Reply, style: Style) -> String {
     match reply {
         Reply::Types(answer) => types::narrow(&answer.value, style),
         Reply::TypesWide(answer) => types::wide(&answer.value),
@@ -95,7 +107,7 @@ fn push_new(told: &mut Vec<String>, lines: impl Iterator<Item = String>) {
 
 /// An error or a warning: one line, one for each that was found with it, then its hints.
 pub fn problem(severity: &str, error: &Error) -> Vec<String> {
-    let line = |error: &Error| format!("{severity}: {}", one_line(error.to_string()));
+    let line = |error: &Error| format!("{severity}: {}", on_one_line(error.to_string()));
     let mut told = vec![line(error)];
     told.extend(error.others().iter().map(line));
     told.extend(hints(error));
@@ -107,18 +119,9 @@ fn hints(error: &Error) -> Vec<String> {
     let mut told = Vec::new();
     push_new(
         &mut told,
-        hints.map(|hint| format!("hint: {}", one_line(hint))),
+        hints.map(|hint| format!("hint: {}", on_one_line(hint))),
     );
     told
-}
-
-/// Text from files and drivers may hold newlines and worse; a message is one line all the same.
-pub fn one_line<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
-    let text = text.into();
-    match text.contains(char::is_control) {
-        true => text.replace(char::is_control, " ").into(),
-        false => text,
-    }
 }
 
 /// One text of several lines.
@@ -166,7 +169,7 @@ fn sentence(change: &Change) -> String {
         Effect::Enabled => format!("enabled {}", subject(change)),
         Effect::WouldEnable => format!("would enable {}", subject(change)),
         Effect::Already(state) => format!("{} is {state} already", subject(change)),
-        Effect::Failed(error) => return one_line(error.to_string()).into_owned(),
+        Effect::Failed(error) => return on_one_line(error.to_string()).into_owned(),
     };
     match place(change) {
         Some(place) => format!("{what}: {place}"),
@@ -217,7 +220,7 @@ fn restored(change: &Change) -> String {
         Effect::Already(state) => ((*state).to_owned(), String::new()),
         Effect::Failed(error) => (
             "failed".to_owned(),
-            format!(": {}", one_line(error.to_string())),
+            format!(": {}", on_one_line(error.to_string())),
         ),
     };
     let place = place(change).unwrap_or_default();
@@ -253,7 +256,7 @@ fn list(devices: &[Listed], style: Style) -> String {
             .row(device.active == Some(true))
             .cell(text_or(device.known_uuid().map(uuid_text), NONE))
             .cell(device.type_id.as_str())
-            .cell(text_or(name.map(|n| one_line(short_name(n))), NONE))
+            .cell(text_or(name.map(short_name), NONE))
             .cell(device.parent.as_str());
         if on_functions {
             table.cell(device.vf().map_or(NONE, ParentId::as_str));
@@ -283,6 +286,9 @@ mod tests {
         let error = Error::new(Kind::Failed, "a\nb\u{1b}[2J")
             .hint("x")
             .hint("x");
-        assert_eq!(problem("error", &error), ["error: a b [2J", "hint: x"]);
+        assert_eq!(
+            problem("error", &error),
+            [r"error: a b\u{1b}[2J", "hint: x"]
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::ptr;
 
 use super::Style;
 use super::table::{Column, Table, Text, ids, numbers, words};
-use super::text::{NONE, UNKNOWN, one_line, or, text_or};
+use super::text::{NONE, UNKNOWN, or, text_or};
 use crate::model::VgpuType;
 use crate::nvidia::{TypeDetails, size};
 use crate::ops::ParentTypes;
@@ -185,7 +185,7 @@ fn known(lines: &Lines<'_>) -> Vec<Field> {
         },
         field(ids("TYPE"), |told| told.vgpu_type.id.as_str().into()),
         field(words("NAME"), |told| {
-            text_or(told.vgpu_type.name.as_deref().map(one_line), NONE)
+            text_or(told.vgpu_type.name.as_deref(), NONE)
         }),
     ];
     if any(|told| told.framebuffer_mib().is_some()) {
@@ -216,7 +216,7 @@ fn known(lines: &Lines<'_>) -> Vec<Field> {
         }));
     }
     fields.push(field(words("API").spare(), |told| {
-        text_or(told.vgpu_type.device_api.as_deref().map(one_line), UNKNOWN)
+        text_or(told.vgpu_type.device_api.as_deref(), UNKNOWN)
     }));
     if any(|told| told.details.is_none() && told.vgpu_type.description.is_some()) {
         fields.push(field(words("DESCRIPTION"), |told| {
@@ -229,10 +229,7 @@ fn known(lines: &Lines<'_>) -> Vec<Field> {
 /// A description whose form is not known, on one line.
 fn unknown_description<'a>(told: &'a Told<'_>) -> Option<Cow<'a, str>> {
     match (&told.details, &told.vgpu_type.description) {
-        (None, Some(text)) => {
-            let text = text.trim().replace('\n', ", ");
-            Some(one_line(&text).into_owned().into())
-        }
+        (None, Some(text)) => Some(text.trim().replace('\n', ", ").into()),
         _ => None,
     }
 }

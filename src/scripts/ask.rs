@@ -190,10 +190,9 @@ fn how(status: ExitStatus) -> String {
     }
 }
 
-/// The first words of a script's, made fit for one line.
+/// The first words of a script's.
 fn first_line(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let printable = line.chars().filter(|c| !c.is_control());
-    Some(printable.take(MOST_WORDS).collect())
+    Some(line.chars().take(MOST_WORDS).collect())
 }

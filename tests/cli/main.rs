@@ -30,6 +30,7 @@ mod gpus;
 mod harness;
 mod held;
 mod helpers;
+mod hidden;
 mod hostile_names;
 mod interrupt;
 mod json;

@@ -13,6 +13,7 @@ use clap::Command;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 use crate::output::to_stdout;
+use crate::text::hides_something;
 use live::Line;
 pub use live::Live;
 
@@ -80,12 +81,12 @@ fn with_live_values(command: Command, line: &Line) -> Command {
 /// One candidate on a line. A name that would not stay on its line is left out.
 fn line(candidate: &CompletionCandidate) -> String {
     let value = candidate.get_value().to_string_lossy();
-    if value.chars().any(char::is_control) {
+    if hides_something(&value) {
         return String::new();
     }
     let help = candidate.get_help().map(ToString::to_string);
     let help = help.as_deref().and_then(|help| help.lines().next());
-    match help.filter(|help| !help.chars().any(char::is_control)) {
+    match help.filter(|help| !hides_something(help)) {
         Some(help) => format!("{value}\t{help}\n"),
         None => format!("{value}\n"),
     }

@@ -9,6 +9,7 @@ use super::{event, subject};
 use crate::model::{Device, Parent, StartMode, VgpuType};
 use crate::ops::watch::{Change, Look, Ready, Turned, TypesChange, Written};
 use crate::output::json::{attr, each, error, holder};
+use crate::text::in_json;
 
 /// The documents, one a change, each on a line of its own.
 pub fn documents(look: &Look<'_>) -> String {
@@ -23,7 +24,7 @@ pub fn documents(look: &Look<'_>) -> String {
             "event": event(change, look.is_first),
         });
         document[subject] = body(change);
-        text += &document.to_string();
+        text += &in_json(document.to_string());
         text.push('\n');
     }
     text

@@ -7,11 +7,12 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Local};
 
-use super::text::{one_line, problem};
+use super::text::problem;
 use super::types::free;
 use crate::model::{Device, TypeId, VgpuType};
 use crate::nvidia::short_name;
 use crate::ops::watch::{Change, Look, Ready, Turn, Turned, TypesChange, Written};
+use crate::text::on_one_line;
 
 pub use json::documents;
 pub use table::frame;
@@ -24,7 +25,7 @@ pub fn lines(look: &Look<'_>) -> String {
         if let Some(said) = said(change) {
             let (subject, event) = (subject(change), event(change, look.is_first));
             let line = format!("{time}  {subject:<10}  {event:<10}  {said}");
-            text += &one_line(&line);
+            text += &on_one_line(&line);
             text.push('\n');
         }
     }

@@ -8,7 +8,7 @@ use crate::nvidia::short_name;
 use crate::ops::watch::{Look, Scene};
 use crate::output::Style;
 use crate::output::table::{Table, ids, numbers, words};
-use crate::output::text::{NONE, UNKNOWN, one_line, state, text_or};
+use crate::output::text::{NONE, UNKNOWN, state, text_or};
 use crate::output::types::free;
 use crate::store::Location;
 
@@ -43,7 +43,7 @@ fn parents(scene: &Scene, style: Style) -> String {
     for (parent, types) in scene.types() {
         let room = types.iter().filter(|one| one.at_least > 0);
         let room: Vec<String> = room
-            .map(|one| format!("{} {}", one_line(one.short_name()), free(one)))
+            .map(|one| format!("{} {}", one.short_name(), free(one)))
             .collect();
         table
             .row(!room.is_empty())
@@ -102,7 +102,7 @@ fn add_device(table: &mut Table, scene: &Scene, at: &Location) {
         .row(seen.is_some())
         .cell(seen.map_or_else(|| at.uuid.to_string(), |seen| seen.device.name()))
         .cell(type_id.map_or(UNKNOWN, TypeId::as_str))
-        .cell(text_or(name.map(|name| one_line(short_name(name))), NONE))
+        .cell(text_or(name.map(short_name), NONE))
         .cell(at.parent.as_str())
         .cell(state(seen.is_some()))
         .cell(start)
@@ -112,7 +112,7 @@ fn add_device(table: &mut Table, scene: &Scene, at: &Location) {
 /// "VM web", or the command of one that is no VM.
 fn held_by(holder: &Holder) -> String {
     match &holder.vm {
-        Some(vm) => format!("VM {}", one_line(vm)),
-        None => format!("{} ({})", one_line(&holder.command), holder.pid),
+        Some(vm) => format!("VM {}", vm),
+        None => format!("{} ({})", holder.command, holder.pid),
     }
 }
