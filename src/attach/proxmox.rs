@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::qemu::{memory_arguments, quote};
 use super::{Attachment, Block, Display, PciAddress, Place, Source};
 use crate::error::{Error, Kind, Result};
-use crate::model::proxmox_uuid;
+use crate::model::{check_proxmox_slot, proxmox_uuid};
 
 /// The place of a device in a VM: hostpci0 of VM 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,29 +16,13 @@ pub struct Slot {
     pub index: u64,
 }
 
-/// Proxmox VE takes hostpci0 to hostpci15.
-const MOST_INDEX: u64 = 15;
-/// The VM ids that it takes.
-const VMIDS: std::ops::RangeInclusive<u64> = 100..=999_999_999;
-
 impl Slot {
     /// The slot of that index, in the VM of that id.
     ///
     /// # Errors
     /// [`Kind::Usage`] for numbers that Proxmox VE does not take.
     pub fn new(vmid: Option<u64>, index: u64) -> Result<Slot> {
-        if let Some(vmid) = vmid.filter(|vmid| !VMIDS.contains(vmid)) {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("{vmid} is no VM of Proxmox VE: their ids are 100 to 999999999"),
-            ));
-        }
-        if index > MOST_INDEX {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("there is no hostpci{index}: they are hostpci0 to hostpci{MOST_INDEX}"),
-            ));
-        }
+        check_proxmox_slot(vmid, index)?;
         Ok(Slot { vmid, index })
     }
 

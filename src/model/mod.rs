@@ -15,7 +15,9 @@ use crate::nvidia::{TypeDetails, TypeName};
 use crate::text::quoted;
 
 pub use document::Document;
-pub use names::{AttrName, ParentId, TypeId, parse_uuid, proxmox_uuid, uuid_text, vf_uuid};
+pub use names::{
+    AttrName, ParentId, TypeId, check_proxmox_slot, parse_uuid, proxmox_uuid, uuid_text, vf_uuid,
+};
 
 /// An attribute and the text to write to it. Order matters and names may repeat (s390 vfio-ap).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -226,14 +226,30 @@ pub fn uuid_text(uuid: Uuid) -> String {
 /// (pve-common's `generate_mdev_uuid`, as observed).
 ///
 /// # Errors
-/// [`Kind::Usage`] where a number has more digits than its place (8 and 12).
+/// [`Kind::Usage`] for numbers that Proxmox VE does not take (qm.conf(5)).
 pub fn proxmox_uuid(vmid: u64, index: u64) -> Result<Uuid> {
+    check_proxmox_slot(Some(vmid), index)?;
     parse_uuid(&format!("{index:08}-0000-0000-0000-{vmid:012}")).map_err(|_| {
         Error::new(
             Kind::Usage,
             format!("VM {vmid} with index {index} has no UUID of Proxmox's form"),
         )
     })
+}
+
+/// Refuses the numbers of a VM and of one of its PCI devices that Proxmox VE does not take.
+///
+/// # Errors
+/// [`Kind::Usage`], with those that it takes.
+pub fn check_proxmox_slot(vmid: Option<u64>, index: u64) -> Result<()> {
+    let message = match vmid {
+        Some(vmid) if !(100..=999_999_999).contains(&vmid) => {
+            format!("{vmid} is no VM of Proxmox VE: their ids are 100 to 999999999")
+        }
+        _ if index > 15 => format!("there is no hostpci{index}: they are hostpci0 to hostpci15"),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Usage, message))
 }
 
 /// A UUID for a vGPU that has none, made out of the address of its virtual function, so that it is

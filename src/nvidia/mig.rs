@@ -1,6 +1,8 @@
 //! MIG-backed types: each vGPU has a GPU instance of its own, so that sizes mix, and what fits is
 //! what GPU instances fit (NVIDIA's MIG user guide, "Supported MIG Profiles").
 
+use std::collections::HashMap;
+
 use super::{Held, TypeName};
 use crate::model::VgpuType;
 
@@ -113,6 +115,56 @@ impl<'t> Backed<'t> {
             name,
         })
     }
+}
+
+/// The GPU instance that a MIG-backed type's vGPUs have: types of one kind of instance share those
+/// that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Instance {
+    /// Compute slices.
+    slices: u32,
+    framebuffer_mib: u64,
+    /// Media engines and graphics, with or without.
+    suffix: Option<&'static str>,
+}
+
+impl Instance {
+    /// Of a type; `None` for one that has none.
+    pub fn of(vgpu_type: &VgpuType) -> Option<Instance> {
+        let name = vgpu_type.name_parts()?;
+        Some(Instance {
+            slices: name.slices?,
+            framebuffer_mib: name.framebuffer_mib,
+            suffix: name.suffix,
+        })
+    }
+}
+
+/// Whether a GPU that offers these is cut into instances as they are wanted: it offers more at a time,
+/// beside those that it holds, than it can be cut into. What is free of one kind of instance is then
+/// what all kinds leave.
+pub fn is_cut_as_wanted(held: &[Held<'_>], types: &[VgpuType]) -> bool {
+    let mut offered: HashMap<Instance, u32> = HashMap::new();
+    let mut most = None;
+    for vgpu_type in types {
+        let Some((instance, name)) = Instance::of(vgpu_type).zip(vgpu_type.name_parts()) else {
+            continue;
+        };
+        most = most.or(Make::of(&name).map(|make| make.compute_slices));
+        let free = vgpu_type.available.unwrap_or(vgpu_type.at_least);
+        let known = offered.entry(instance).or_default();
+        *known = free.max(*known);
+    }
+    let held = held.iter();
+    let held = held.filter_map(|held| {
+        let count = u32::try_from(held.count).ok()?;
+        Some(Instance::of(held.vgpu_type)?.slices * count)
+    });
+    let offered = offered
+        .iter()
+        .map(|(instance, free)| instance.slices.saturating_mul(*free));
+    let all = held.chain(offered).fold(0, u32::saturating_add);
+    most.is_some_and(|most| all > most)
 }
 
 /// How many more of a MIG-backed type fit at most on a GPU that holds these, as far as that is known

@@ -16,7 +16,7 @@ pub use cards::{
     Card, NVIDIA, Outlook, Standing, Unlock, card, standing, standing_with, unlocks_as,
 };
 pub use details::TypeDetails;
-pub use mig::{Share, instances_left};
+pub use mig::{Instance, Share, instances_left, is_cut_as_wanted};
 pub use name::TypeName;
 pub use placement::{
     Held, Placement, Queue, Room, choose, clashes, framebuffer_needed, has_other_size, hold_line,

@@ -1,7 +1,7 @@
 //! Why a GPU has no room for one more vGPU, in words. A reason is told only where it is known to hold.
 
 use super::placement::{Held, clashes, framebuffer, framebuffer_needed, has_other_size, hold_line};
-use super::{Share, size};
+use super::{Share, instances_left, size};
 use crate::model::VgpuType;
 
 /// What surely is the most that a GPU takes, as far as it is known.
@@ -67,7 +67,12 @@ pub fn too_full(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> String
         ),
         _ if bounds.has_no_function_left(held) => no_function_left(&held_line, bounds),
         Share::Unknown => held_line,
-        Share::Instance => format!("{held_line}, which leaves no GPU instance for this type"),
+        Share::Instance if instances_left(held, wanted, bounds.memory_mib) == Some(0) => {
+            format!("{held_line}, which leaves no GPU instance for this type")
+        }
+        Share::Instance => {
+            format!("{held_line}, and its driver offers no GPU instance for this type now")
+        }
         Share::Size(_) if bounds.has_no_room(held, wanted) => {
             format!("{held_line}, as many as fit")
         }

@@ -9,7 +9,7 @@ use super::limits::{Ceiling, bounds, ceiling};
 use super::place::{by_gpu, room_on_gpu};
 use crate::error::{Error, Kind};
 use crate::model::{Definition, Device, Parent, ParentId, Seat, VgpuType};
-use crate::nvidia::{clashes, holdings, why_no_room};
+use crate::nvidia::{Held, clashes, has_other_size, holdings, too_full_of_several, why_no_room};
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
 /// says what is in the way on each parent, and which other parent has room. `spoken` are the functions
@@ -73,7 +73,7 @@ pub fn left_out(context: &Context<'_>, offer: &Offer) -> Error {
         Look::Room(free) => format!("{parent} has room for {free} by now"),
         Look::Full(Full { line, .. }) => line,
     };
-    no_room_for(&offer.vgpu_type, &why).hint(left_out_hint(parent))
+    no_room_for(&offer.vgpu_type, &why).hint(left_out_hint(offer.parent.gpu()))
 }
 
 /// What to do for a device that others leave no room for at boot.
@@ -139,15 +139,27 @@ fn look(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Look {
     let unlisted = unlisted_types(context, &active, &types);
     let held = holdings(types_of(&active, &types).into_iter().chain(&unlisted));
     let bounds = bounds(context, &offer.parent);
+    let wanted = &offer.vgpu_type;
+    if mixes_sizes_now(&held) && has_other_size(&held, wanted) {
+        return Look::Full(Full {
+            line: format!("{gpu} holds {}", too_full_of_several(&held, &bounds)),
+            way_out: String::new(),
+        });
+    }
     Look::Full(Full {
-        line: format!("{gpu} {}", why_no_room(&held, &offer.vgpu_type, &bounds)),
-        way_out: match clashes(&held, &offer.vgpu_type) {
+        line: format!("{gpu} {}", why_no_room(&held, wanted, &bounds)),
+        way_out: match clashes(&held, wanted) {
             true => {
                 format!(": remove those first (vgpuctl list --active --parent {gpu})")
             }
             false => String::new(),
         },
     })
+}
+
+/// Whether a GPU that holds these serves several framebuffer sizes.
+fn mixes_sizes_now(held: &[Held<'_>]) -> bool {
+    held.iter().any(|one| has_other_size(held, one.vgpu_type))
 }
 
 /// The functions of a group that have room and are kept, and for whom.

@@ -165,9 +165,12 @@ impl<'a> AtBoot<'a> {
         };
         let mix = mix_hint(self.context, self.parent, &held, wanted);
         let mix = mix.filter(|_| limits.sizes != Sizes::Mixed);
-        let order = match self.parent.framework {
-            FrameworkKind::Mdev => "devices of one parent start in order of their UUIDs",
-            FrameworkKind::Vfio => {
+        let order = match (self.parent.framework, &self.parent.gpu) {
+            (FrameworkKind::Mdev, None) => "devices of one parent start in order of their UUIDs",
+            (FrameworkKind::Mdev, Some(_)) => {
+                "devices start in the order of their virtual functions"
+            }
+            (FrameworkKind::Vfio, _) => {
                 "devices that have a virtual function start first, in order of their UUIDs"
             }
         };

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::{Change, Context, Effect};
-use crate::error::{Error, Kind, Result, Warnings};
+use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, StartMode, TypeId};
 use crate::store::Location;
 
@@ -340,6 +340,57 @@ fn moves(uuid: Uuid, old: &ParentId, why: &str, new: &ParentId) -> Error {
     Error::new(Kind::Failed, message).hint(format!(
         "change the virtual machine that uses it: vgpuctl attach {uuid}"
     ))
+}
+
+/// Writes the function of a device that is up into a definition of it that names none, so that it has
+/// the same one after the next boot. Nothing where there is no such definition.
+///
+/// # Errors
+/// The definition cannot be read or written, or is locked for long.
+pub fn note_function(context: &Context<'_>, device: &Device) -> Result<()> {
+    let at = Location::of_device(device);
+    let names_none = |known: &Definition| known.vf.is_none();
+    let Some(vf) = device
+        .vf()
+        .filter(|_| matches!(device.seat, Seat::OwnVf(_)))
+    else {
+        return Ok(());
+    };
+    if !if_present(context.store.read(&at))?.is_some_and(|known| names_none(&known)) {
+        return Ok(());
+    }
+    let lock = context.store.lock(&at.parent)?;
+    let now = if_present(context.store.read(&at))?.filter(names_none);
+    let is_still_there = context.kernel.device(device.uuid)?.as_ref() == Some(device);
+    match now.filter(|_| is_still_there) {
+        Some(now) => context.store.write(
+            &lock,
+            &Definition {
+                vf: Some(vf.clone()),
+                ..now
+            },
+        ),
+        None => Ok(()),
+    }
+}
+
+/// As [`note_function`] for all of these. A definition that cannot be written works as it did without.
+pub fn note_functions<'d>(context: &Context<'_>, devices: impl IntoIterator<Item = &'d Device>) {
+    for device in devices {
+        if let Err(error) = note_function(context, device) {
+            log::warn!(
+                "the virtual function of {} is not noted in its definition: {error}",
+                device.uuid
+            );
+        }
+    }
+}
+
+/// The function that a device of a definition has now, if it is up on the definition's GPU.
+pub fn function_now(context: &Context<'_>, definition: &Definition) -> Option<ParentId> {
+    let device = context.kernel.device(definition.uuid).ok().flatten()?;
+    let is_its = matches!(device.seat, Seat::OwnVf(_)) && device.parent == definition.parent;
+    device.vf().filter(|_| is_its).cloned()
 }
 
 /// The vGPU that sits on a function now.

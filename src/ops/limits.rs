@@ -90,11 +90,12 @@ pub struct Ceiling {
     pub why: String,
 }
 
-/// The ceiling over a type whose driver does not say how often it fits; `None` where it is not known,
-/// as on a card that is unlocked, whose types are another card's.
+/// The ceiling over a type whose driver does not say how often it fits, or says it of each function
+/// alone; `None` where it is not known, as on a card that is unlocked, whose types are another card's.
 pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<Ceiling> {
     let (parent, vgpu_type) = (&offer.parent, &offer.vgpu_type);
-    if vgpu_type.available.is_some() {
+    let is_instance_on_function = parent.gpu.is_some() && Share::of(vgpu_type) == Share::Instance;
+    if vgpu_type.available.is_some() && !is_instance_on_function {
         return None;
     }
     let limits = Limits::of(context, parent);
@@ -103,7 +104,10 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<
     let types = framework.types(&parent.id, &mut Vec::new());
     let types = types.unwrap_or_default();
     let held = holdings(types_of(&active, &types));
-    let functions = framework.functions(&parent.id, &mut Vec::new()).ok();
+    let functions = match is_instance_on_function {
+        true => None,
+        false => framework.functions(&parent.id, &mut Vec::new()).ok(),
+    };
     let by_functions = functions.filter(|all| !all.is_empty()).map(|functions| {
         let is_taken = |vf: &&ParentId| active.iter().any(|device| device.vf() == Some(vf));
         let is_kept = |vf: &&ParentId| !is_taken(vf) && spoken.keeper(vf, None).is_some();

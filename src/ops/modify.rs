@@ -6,7 +6,7 @@ use super::callouts::around;
 use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
 use super::deactivate::held;
-use super::functions::crowd_cautions;
+use super::functions::{crowd_cautions, function_now};
 use super::params::{holds_params, params_in, params_now, set_params, with_params};
 use super::pick_type::{TypeWants, pick_type};
 use super::rivals::rival_cautions;
@@ -120,6 +120,8 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         definition.start = request.start.unwrap_or(definition.start);
         if let Some(wish) = &request.function {
             definition.vf = function_for(context, &at, wish)?;
+        } else if at.framework == FrameworkKind::Vfio && definition.vf.is_none() {
+            definition.vf = function_now(context, &definition);
         }
         let attrs = edited(definition.attrs, &request.attrs)?;
         definition.attrs = with_params(attrs, &request.params)?;

@@ -1,5 +1,7 @@
 //! Cards that are at another address since hardware was changed, and how their definitions follow.
 
+use std::collections::BTreeSet;
+
 use super::Context;
 use super::choose::with_type;
 use super::home::switched_off;
@@ -7,30 +9,71 @@ use crate::model::{Definition, Parent, ParentId, TypeId};
 use crate::store::GpuSettings;
 
 /// What to type where a definition's parent is gone and another one offers what it had; nothing where
-/// it is there, or nothing like it is.
+/// it is there, or nothing like it is. The file that is edited has all definitions, so that all cards
+/// that are gone are told of together.
 pub fn moved_hint(context: &Context<'_>, definition: &Definition) -> Option<String> {
-    let old = &definition.parent;
-    if !is_gone(context, old) {
+    if !is_gone(context, &definition.parent) {
         return None;
     }
-    let new = successor(context, old, &definition.type_id)?;
-    let mut steps = settings_steps(context, old, &new);
+    let all = successions(context);
+    if all.iter().all(|(old, _)| *old != definition.parent) {
+        return None;
+    }
+    let (mut steps, mut edits, mut gpus) = (Vec::new(), Vec::new(), Vec::new());
+    for (old, new) in &all {
+        let edit = format!("s/{}/{}/", pattern(new, old), new.gpu);
+        if !edits.contains(&edit) {
+            steps.extend(settings_steps(context, old, new));
+            edits.push(edit);
+        }
+        if !gpus.contains(&new.gpu.as_str()) {
+            gpus.push(new.gpu.as_str());
+        }
+    }
+    let edits = edits.join("; ");
     steps.push(format!(
-        "vgpuctl export > host.toml; sed -i 's/{}/{}/' host.toml; vgpuctl apply host.toml",
-        pattern(&new, old),
-        new.gpu
+        "vgpuctl export > host.toml; sed -i '{edits}' host.toml; vgpuctl apply host.toml"
     ));
+    let (cards, its) = match gpus.as_slice() {
+        [_] => ("its card is", "all of its definitions"),
+        _ => ("the cards that are gone are", "their definitions"),
+    };
     Some(format!(
-        "where its card is at {} now, move all of its definitions there: {}",
-        new.gpu,
+        "where {cards} at {} now, move {its} there: {}",
+        gpus.join(" and "),
         steps.join("; ")
     ))
 }
 
+/// Which GPU has come in the place of each parent that has definitions and is gone, as far as there is
+/// one for it.
+fn successions(context: &Context<'_>) -> Vec<(ParentId, Successor)> {
+    let all = context.store.all(&mut Vec::new()).unwrap_or_default();
+    let homes: BTreeSet<&ParentId> = all.iter().map(|definition| &definition.parent).collect();
+    let mut found: Vec<(ParentId, Successor)> = Vec::new();
+    for old in homes.into_iter().filter(|home| is_gone(context, home)) {
+        // Functions of one card went together.
+        let mut siblings = found.iter().filter(|(other, _)| bus(other) == bus(old));
+        let sibling = siblings.find(|(_, new)| new.has_parents_on_functions);
+        let new = match sibling {
+            Some((_, new)) => Some(new.clone()),
+            None => successor(context, old, &all, &found),
+        };
+        found.extend(new.map(|new| (old.clone(), new)));
+    }
+    found
+}
+
+fn bus(id: &ParentId) -> Option<&str> {
+    id.as_str().rsplit_once(':').map(|(bus, _)| bus)
+}
+
 /// The same for settings of a GPU that is gone.
 pub fn moved_settings_hint(context: &Context<'_>, old: &ParentId) -> Option<String> {
+    let all = context.store.all(&mut Vec::new()).unwrap_or_default();
     let is_free = |gpu: &ParentId| {
-        context.store.settings_of(gpu).unwrap_or_default() == GpuSettings::default()
+        let settings = context.store.settings_of(gpu).unwrap_or_default();
+        settings == GpuSettings::default() && !has_definitions(context, &all, gpu)
     };
     if !is_gone(context, old) {
         return None;
@@ -48,6 +91,7 @@ pub fn moved_settings_hint(context: &Context<'_>, old: &ParentId) -> Option<Stri
 }
 
 /// The GPU that has come in the place of one.
+#[derive(Debug, Clone)]
 struct Successor {
     gpu: ParentId,
     /// Its functions are the parents.
@@ -68,7 +112,6 @@ impl Successor {
 
 /// Whether no PCI device has that address, nor is a function of that address to come.
 fn is_gone(context: &Context<'_>, name: &ParentId) -> bool {
-    let bus = |id: &ParentId| id.as_str().rsplit_once(':').map(|(bus, _)| bus.to_owned());
     let is_there = || context.host.pci_devices().join(name.as_str()).exists();
     let has_gpu_near = || {
         let gpus = context.kernel.sriov_gpus(&mut Vec::new());
@@ -78,43 +121,49 @@ fn is_gone(context: &Context<'_>, name: &ParentId) -> bool {
     name.is_pci_address() && !is_there() && switched_off(context, name).is_none() && !has_gpu_near()
 }
 
-/// The first GPU that offers the type, and all other types that are defined under the old address;
-/// rather one under whose address nothing is defined yet. Where none offers it, one whose functions
-/// are off may.
-fn successor(context: &Context<'_>, old: &ParentId, type_id: &TypeId) -> Option<Successor> {
-    let all = context.store.all(&mut Vec::new()).unwrap_or_default();
-    let has_definitions = |gpu: &ParentId| {
-        let mut homes = all.iter().map(|definition| &definition.parent);
-        homes.any(|home| context.kernel.gpu_of(home) == *gpu)
-    };
+/// The first GPU that offers all types that are defined under the old address, and is not in the place
+/// of another one; rather one under whose address nothing is defined yet. Where none offers them, one
+/// whose functions are off may.
+fn successor(
+    context: &Context<'_>,
+    old: &ParentId,
+    all: &[Definition],
+    found: &[(ParentId, Successor)],
+) -> Option<Successor> {
+    let is_given = |gpu: &ParentId| found.iter().any(|(_, new)| new.gpu == *gpu);
+    let is_free = |gpu: &ParentId| !is_given(gpu) && !has_definitions(context, all, gpu);
     let parents = context.kernel.parents(&mut Vec::new()).ok()?;
     let offering = |id: &TypeId| -> Vec<Parent> {
         let offers = with_type(context, id, &parents).into_iter();
         offers.map(|offer| offer.parent).collect()
     };
-    let mut offering_it = offering(type_id);
-    let moved_too = all.iter().filter(|definition| definition.parent == *old);
-    let others = moved_too.filter(|definition| definition.type_id != *type_id);
-    for other in others {
-        let of_other = offering(&other.type_id);
-        offering_it.retain(|parent| of_other.contains(parent));
+    let types = all.iter().filter(|definition| definition.parent == *old);
+    let mut types = types.map(|definition| &definition.type_id);
+    let mut offering_all = offering(types.next()?);
+    for other in types {
+        let of_other = offering(other);
+        offering_all.retain(|parent| of_other.contains(parent));
     }
-    let of_parent = |parent: &Parent| Successor {
-        has_parents_on_functions: parent.gpu.is_some(),
-        ..Successor::of(parent.gpu().clone())
-    };
-    let free = |parent: &&Parent| !has_definitions(parent.gpu());
-    let best = offering_it.iter().find(free).or(offering_it.first());
-    if let Some(parent) = best {
-        return Some(of_parent(parent));
+    offering_all.retain(|parent| !is_given(parent.gpu()));
+    let free = offering_all.iter().find(|parent| is_free(parent.gpu()));
+    if let Some(parent) = free.or(offering_all.first()) {
+        return Some(Successor {
+            has_parents_on_functions: parent.gpu.is_some(),
+            ..Successor::of(parent.gpu().clone())
+        });
     }
     let mut off = context.kernel.gpus_without_functions().into_iter();
-    let gpu = off.find(|gpu| !has_definitions(gpu))?;
+    let gpu = off.find(is_free)?;
     Some(Successor {
         has_parents_on_functions: context.kernel.has_mediated_devices(),
         is_off: true,
         ..Successor::of(gpu)
     })
+}
+
+fn has_definitions(context: &Context<'_>, all: &[Definition], gpu: &ParentId) -> bool {
+    let mut homes = all.iter().map(|definition| &definition.parent);
+    homes.any(|home| context.kernel.gpu_of(home) == *gpu)
 }
 
 /// What has to be done about the old address's settings, and about functions that are off.
@@ -142,7 +191,6 @@ fn settings_steps(context: &Context<'_>, old: &ParentId, new: &Successor) -> Vec
 
 /// The GPU with settings that an address is, or was a function of.
 fn gpu_settings_of(context: &Context<'_>, name: &ParentId) -> Option<ParentId> {
-    let bus = |id: &ParentId| id.as_str().rsplit_once(':').map(|(bus, _)| bus.to_owned());
     let all = context.store.gpu_settings(&mut Vec::new()).ok()?;
     let mut gpus = all.into_iter().map(|(gpu, _)| gpu);
     gpus.find(|gpu| gpu == name || (bus(gpu) == bus(name) && is_gone(context, gpu)))

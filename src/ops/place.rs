@@ -134,7 +134,12 @@ pub fn foresee<'o>(
                 close_if_full(room, offer);
             }
         }
-        ceilings[at] = ceilings[at].map(|most| most.saturating_sub(1));
+        // Functions that are parents share their GPU's.
+        for (most, offer) in ceilings.iter_mut().zip(offers) {
+            if offer.parent.gpu() == offers[at].parent.gpu() {
+                *most = most.map(|most| most.saturating_sub(1));
+            }
+        }
         close_at_ceilings(&mut rooms, &ceilings);
         chosen.push(offers[at]);
     }
@@ -179,7 +184,7 @@ pub fn room_on_gpu(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> 
         free: Some(room.free.unwrap_or(1)),
         ..room
     });
-    let open = vec![None; group.len()];
-    let all = foresee(group, told.collect(), open, Placement::Pack, usize::MAX);
+    let most = ceilings(context, group, spoken, usize::MAX);
+    let all = foresee(group, told.collect(), most, Placement::Pack, usize::MAX);
     u32::try_from(all.len()).unwrap_or(u32::MAX)
 }

@@ -8,7 +8,7 @@ use super::activate::make;
 use super::capacity::{label, nothing_free_on, taken_function_error};
 use super::choose::Offer;
 use super::deactivate::clear_unfinished;
-use super::functions::{holder, is_gone, place_for};
+use super::functions::{holder, is_gone, note_function, place_for};
 use super::stop::{change, each};
 use super::target::find;
 use super::{Action, Change, Context, Effect, Report, Selector};
@@ -171,7 +171,7 @@ fn up_already(
     if definition.vf.is_none() && device.vf().is_some() {
         let noted = match dry_run {
             true => Ok(()),
-            false => note_function(context, definition, device),
+            false => note_function(context, device),
         };
         if let Err(error) = noted {
             log::debug!("the function of {} is not noted: {error}", device.uuid);
@@ -179,17 +179,6 @@ fn up_already(
         definition.vf = device.vf().cloned();
     }
     Effect::Already("active").into()
-}
-
-fn note_function(context: &Context<'_>, definition: &Definition, device: &Device) -> Result<()> {
-    let lock = context.store.lock(&definition.parent)?;
-    let now = context.store.read(&Location::of(definition))?;
-    let still_there = context.kernel.device(device.uuid)?;
-    if now.vf.is_some() || still_there.as_ref() != Some(device) {
-        return Ok(());
-    }
-    let vf = device.vf().cloned();
-    context.store.write(&lock, &Definition { vf, ..now })
 }
 
 /// Makes the device where its definition says, or on a function that is chosen now and written into

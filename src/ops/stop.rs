@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::deactivate::{foresee_held, patiently, take_away, take_away_for_good};
+use super::functions::note_functions;
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Result, Warnings, or_warn};
@@ -43,6 +44,7 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
             return Ok(change(context, &target, Effect::Planned(Action::Stop)));
         }
         let before = change(context, &target, Effect::Done(Action::Stop));
+        note_functions(context, [device]);
         patiently(request.wait, || {
             take_away(context, &Location::of_device(device))
         })?;

@@ -404,7 +404,7 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
             .hint(format!("no instance of {id} is left on {parent}")),
         Some(Errno::EUSERS) => error
             .with_kind(Kind::NoCapacity)
-            .hint(format!("{parent} has as many instances as it can hold")),
+            .hint(format!("{parent}, or the GPU that it is of, has as many instances as it can hold")),
         Some(Errno::EEXIST) => error
             .hint("a device of this UUID is active already, maybe on another parent, or is still being removed")
             .hint("see: vgpuctl list --active"),

@@ -23,6 +23,7 @@ mod fault;
 mod faults;
 mod functions;
 mod functions_kept;
+mod functions_noted;
 mod functions_odd;
 mod functions_random;
 mod functions_selected;

@@ -179,6 +179,38 @@ fn a_gpu_in_mig_mode_takes_no_type_that_shares_the_whole() {
 }
 
 #[test]
+fn what_leaves_is_counted_once_its_driver_shows_that_it_cuts_anew() {
+    let host = host("a100-mig");
+    let declared =
+        |name: &str, count: u32| format!("unlisted = \"remove\"\n{}", group(name, count));
+    apply(&host, &declared("A100D-1-10C", 7)).expect(0);
+    // On a full card nobody can tell: GPU instances may be cut for good.
+    let run = apply(&host, &declared("A100D-7-80C", 1));
+    let told = format!("{}{}", run.stdout, run.stderr);
+    assert!(!told.contains("holds nothing"), "{run:#?}");
+    assert!(told.contains("only its driver can tell"), "{run:#?}");
+    apply(&host, &declared("A100D-7-80C", 1)).expect(0);
+    assert_eq!(active(&host), 1);
+    plan(&host, &declared("A100D-7-80C", 1)).expect(0);
+    // And back.
+    apply(&host, &declared("A100D-1-10C", 7));
+    apply(&host, &declared("A100D-1-10C", 7)).expect(0);
+    assert_eq!(active(&host), 7);
+}
+
+#[test]
+fn functions_that_are_parents_promise_no_more_than_their_gpu_can_be_cut_into() {
+    let host = mediated();
+    let line = "create -t A100-2-10C --count 4";
+    for dry in ["--dry-run", ""] {
+        let run = host.run(&format!("{line} {dry}")).expect(4);
+        assert!(run.stderr.contains("room for 3 at most"), "{dry}: {run:#?}");
+        assert_eq!(active(&host), 0, "{dry}");
+    }
+    host.run("create -t A100-2-10C --count 3").expect(0);
+}
+
+#[test]
 fn the_types_of_a_gpu_tell_what_each_has_left() {
     let host = mediated();
     host.run("create -t A100-1-5C --count 4").expect(0);

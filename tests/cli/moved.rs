@@ -20,7 +20,7 @@ fn recipe(run: &Run) -> String {
     let mut hints = run
         .stderr
         .lines()
-        .filter(|line| line.contains("where its card is at"));
+        .filter(|line| line.contains("definitions there: "));
     let hint = hints.next().unwrap_or_else(|| panic!("{run:#?}"));
     assert_eq!(hints.next(), None, "once: {run:#?}");
     hint.split_once("definitions there: ").unwrap().1.to_owned()
@@ -144,6 +144,49 @@ fn definitions_on_functions_follow_with_the_settings_of_their_gpu() {
     }
 }
 
+/// Virtual machines name functions by their addresses: what was .5 of a card stays .5 of it.
+#[test]
+fn on_another_bus_functions_keep_their_numbers() {
+    let (old, new) = ("0000:41:00.0", "0000:c3:00.0");
+    let host = host(&format!(
+        "mdev = false\n[[parent]]\nid = \"{new}\"\ncard = \"l40s\"\nvfs = 8\nenabled_vfs = 8\n\
+         vf_framework = \"vendor\"\n"
+    ));
+    for (n, number) in [(1, 5), (2, 6)] {
+        let path = host.path(&format!("etc/vgpuctl.d/{old}/{}", uuid(n)));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text =
+            format!(r#"{{"mdev_type":"nvidia-1152","start":"auto","vf":"0000:41:00.{number}"}}"#);
+        fs::write(path, text).unwrap();
+    }
+    let steps = recipe(&host.run("restore").expect(7));
+    follow(&host, &steps);
+    let list = host.run("list --json").expect(0).json();
+    let vfs: Vec<_> = list["devices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["vf"].clone())
+        .collect();
+    assert_eq!(vfs, ["0000:c3:00.5", "0000:c3:00.6"]);
+}
+
+#[test]
+fn definitions_of_two_cards_go_to_two_cards() {
+    let host = SimHost::start("two-p4");
+    put_auto(&host, "0000:91:00.0", &uuid(1), "nvidia-63");
+    put_auto(&host, "0000:92:00.0", &uuid(2), "nvidia-64");
+    let steps = recipe(&host.run("restore").expect(7));
+    follow(&host, &steps);
+    let wanted = [
+        (uuid(1), "0000:81:00.0".to_owned(), true),
+        (uuid(2), "0000:82:00.0".to_owned(), true),
+    ];
+    assert_eq!(listed(&host), wanted);
+    host.ctl(&["reboot"]);
+    host.run("restore").expect(0);
+}
+
 #[test]
 fn nothing_is_said_where_the_card_is_there_or_nothing_offers_its_type() {
     let host = host("[[parent]]\nid = \"0000:c1:00.0\"\ncard = \"p4\"\n");
@@ -152,5 +195,5 @@ fn nothing_is_said_where_the_card_is_there_or_nothing_offers_its_type() {
     put_auto(&host, "0000:c1:00.0", &uuid(3), "nvidia-63");
     host.ctl(&["detach", "0000:c1:00.0"]);
     let failed = host.run("restore").expect(7);
-    assert!(!failed.stderr.contains("where its card is"), "{failed:?}");
+    assert!(!failed.stderr.contains("definitions there: "), "{failed:?}");
 }

@@ -1,11 +1,13 @@
 //! A plan carried out: what frees room first, then what takes it; GPUs at the same time, the vGPUs of
 //! one GPU one after the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::back::{Done, take_back};
 use super::steps::Step;
@@ -15,6 +17,7 @@ use crate::interrupt::{self, Patience};
 use crate::model::{Definition, Device, Parent, ParentId};
 use crate::ops::activate::make;
 use crate::ops::deactivate::{as_described, remove_idle};
+use crate::ops::functions::note_functions;
 use crate::ops::params::params_now;
 use crate::ops::prepare::mix_sizes_if_wanted;
 use crate::ops::wishes::{forget, keep};
@@ -106,7 +109,10 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
     }
     let (failure, done) = (unlocked(run.failure), unlocked(run.done));
     match failure {
-        None if done == run.total => Ok(Carried { plan }),
+        None if done == run.total => {
+            note_kept(context, &plan);
+            Ok(Carried { plan })
+        }
         None => Err(interrupted(done, run.total, run.between.into_inner())),
         Some(error) => {
             patience.go_on();
@@ -115,10 +121,27 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
     }
 }
 
+/// Those that were as declared may have definitions that name no virtual function.
+fn note_kept(context: &Context<'_>, plan: &Plan) {
+    let kept = plan
+        .items
+        .iter()
+        .filter(|item| item.verdict == Verdict::Keep);
+    let kept: HashSet<Uuid> = kept.map(|item| item.uuid).collect();
+    if kept.is_empty() {
+        return;
+    }
+    let devices = context.kernel.devices(&mut Vec::new()).unwrap_or_default();
+    note_functions(
+        context,
+        devices.iter().filter(|device| kept.contains(&device.uuid)),
+    );
+}
+
 /// What is done stays: the next run of the same command finds it as declared.
 fn interrupted(done: usize, total: usize, between: usize) -> Error {
     let what = format!(
-        "apply was ended by {}: {done} of {total} vGPUs are as declared",
+        "apply was ended by {}: of {total} vGPUs that were not as declared {done} are so now",
         interrupt::name()
     );
     let error = Error::new(Kind::Interrupted, what);

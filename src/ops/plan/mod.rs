@@ -6,6 +6,7 @@
 mod adopt;
 mod apply;
 mod back;
+mod cautions;
 mod export;
 mod matching;
 mod observe;

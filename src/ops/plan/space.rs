@@ -4,8 +4,8 @@ use super::observe::Gpu;
 use crate::error::Error;
 use crate::model::VgpuType;
 use crate::nvidia::{
-    Bounds, Held, Room, Share, clashes, has_other_size, hold_line, holdings, instances_left,
-    too_full, too_full_of_several, why_no_room,
+    Bounds, Held, Instance, Room, Share, clashes, has_other_size, hold_line, holdings,
+    instances_left, is_cut_as_wanted, too_full, too_full_of_several, why_no_room,
 };
 use crate::ops::cautions::memory_caution;
 
@@ -90,6 +90,15 @@ impl<'w> Space<'w> {
                 held.unwrap_or("nothing")
             );
         }
+        let left = instances_left(&held, wanted, self.gpu.memory_mib);
+        let may_fit = self.shares[at] == Share::Instance && left.is_none_or(|left| left > 0);
+        if may_fit && self.instances_leave() {
+            return format!(
+                "holds {} now; whether a GPU instance for this type is there once some of them have gone, \
+                 only its driver can tell: remove those first, then apply again",
+                hold_line(&self.held_now())
+            );
+        }
         let bounds = Bounds {
             memory_mib: self.gpu.memory_mib,
             functions: self.gpu.seats,
@@ -113,13 +122,22 @@ impl<'w> Space<'w> {
 
     /// What it holds in the end.
     pub fn holdings(&self) -> Vec<Held<'w>> {
-        let mut held = Vec::new();
-        for (at, vgpu_type) in self.gpu.types.iter().enumerate() {
-            for _ in 0..self.stays[at] + self.comes[at] {
-                held.push(vgpu_type);
-            }
-        }
-        holdings(held)
+        self.counted(|at| self.stays[at] + self.comes[at])
+    }
+
+    fn held_now(&self) -> Vec<Held<'w>> {
+        self.counted(|at| self.stays[at] + self.leaves[at])
+    }
+
+    fn counted(&self, count: impl Fn(usize) -> u32) -> Vec<Held<'w>> {
+        let types = self.gpu.types.iter().enumerate();
+        let all = types.flat_map(|(at, one)| (0..count(at)).map(move |_| one));
+        holdings(all)
+    }
+
+    fn instances_leave(&self) -> bool {
+        let mut counts = self.shares.iter().zip(&self.leaves);
+        counts.any(|(share, count)| *share == Share::Instance && *count > 0)
     }
 
     /// Whether nothing is on it or comes to it.
@@ -203,16 +221,28 @@ impl<'w> Space<'w> {
             .map(|(_, share)| *share)
     }
 
-    /// Instances of each type are counted for themselves: what others leave free is another profile's,
-    /// until the GPU is cut anew. All together take no more slices than it has.
+    /// Types of one kind of instance share those that there are: what others leave free is no use to
+    /// them until the GPU is cut anew, unless its driver does that by itself. All together take no more
+    /// slices than it has.
     fn free_instances(&self, at: usize) -> Option<u32> {
         let vgpu_type = &self.gpu.types[at];
         let (stays, comes) = (self.stays[at], self.comes[at]);
         let most = self.most[at].map(|most| most.saturating_sub(stays + comes));
         let left = instances_left(&self.holdings(), vgpu_type, self.gpu.memory_mib);
-        let offered = vgpu_type
-            .available
-            .map(|free| (free + self.leaves[at]).saturating_sub(comes));
+        let own = Instance::of(vgpu_type);
+        let alike = |counts: &[u32]| -> u32 {
+            let types = self.gpu.types.iter().zip(counts);
+            let alike = types.filter(|(one, _)| Instance::of(one) == own);
+            alike.map(|(_, count)| count).sum()
+        };
+        let is_freed =
+            self.instances_leave() && is_cut_as_wanted(&self.held_now(), &self.gpu.types);
+        let offered = match is_freed {
+            true => None,
+            false => vgpu_type
+                .available
+                .map(|free| (free + alike(&self.leaves)).saturating_sub(alike(&self.comes))),
+        };
         least(offered, least(most, left))
     }
 

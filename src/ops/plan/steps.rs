@@ -103,7 +103,8 @@ impl Seats {
     }
 
     /// Of these functions the free one that a case had better have: for one that runs none that is kept
-    /// for others; its own, else one that no other definition names; of those that are alike, the first.
+    /// for others; its own, else one that no other definition names; of those that are alike, on another
+    /// card the one of the same number as its own, else the first.
     fn best<'f>(
         &self,
         case: &Case<'_>,
@@ -114,7 +115,9 @@ impl Seats {
         let free = these.iter().filter(|vf| !self.taken.contains(*vf));
         let claim = |vf: &ParentId| self.spoken.claim(vf, Some(case.uuid));
         let is_kept = |vf: &ParentId| !is_only_defined && self.kept.contains(vf);
-        free.min_by_key(|vf| (is_kept(vf), Some(*vf) != own, claim(vf)))
+        let is_other =
+            |vf: &ParentId| own.is_none_or(|own| number_on_bus(own) != number_on_bus(vf));
+        free.min_by_key(|vf| (is_kept(vf), Some(*vf) != own, claim(vf), is_other(vf)))
     }
 
     /// The parent on a GPU that a case's device is made on: the function that it has or names, if it
@@ -146,6 +149,12 @@ impl Seats {
     pub fn has_own(&self, case: &Case<'_>) -> bool {
         function_of(case).is_some_and(|vf| !self.taken.contains(vf))
     }
+}
+
+/// "00.5" of 0000:41:00.5.
+fn number_on_bus(vf: &ParentId) -> &str {
+    let name = vf.as_str();
+    name.rsplit_once(':').map_or(name, |(_, number)| number)
 }
 
 /// What definitions name that start at boot and are none of the plan's.

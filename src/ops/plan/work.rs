@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::adopt::{Policy, Unwanted, take_in, unwanted};
+use super::cautions::{crowds, moved};
 use super::matching::{Case, Have, Index, case as case_of, cases, is_allowed};
 use super::observe::{World, is_ours_to_touch};
 use super::place::{Claim, Demand, Rank};
@@ -15,7 +16,7 @@ use super::steps::{Seats, item_of, kept_for_others, left_out, removal};
 use super::tell::{blocked, no_room, unreadable_items};
 use super::{Item, Plan};
 use crate::declare::Unlisted;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode};
 use crate::ops::capacity::taken_function_error;
 use crate::order::Order as _;
@@ -125,11 +126,11 @@ impl<'w, 'd> Draft<'w, 'd> {
         items.extend(unreadable_items(world, &self.policy, &told));
         let beyond = spaces.iter().filter_map(Space::caution);
         let moved = cases.iter().filter_map(|case| moved(world, case, &items));
-        let moved: Vec<Error> = moved.collect();
-        let moved = moved.into_iter();
+        let mut cautions: Warnings = beyond.chain(moved).collect();
+        cautions.extend(crowds(world, &items));
         Plan {
             items,
-            cautions: beyond.chain(moved).collect(),
+            cautions,
             is_partial: false,
         }
     }
@@ -155,26 +156,6 @@ impl<'w> Draft<'w, '_> {
         }
         some
     }
-}
-
-/// What to do for one that is to be on another function of its GPU than its definition names.
-fn moved(world: &World, case: &Case<'_>, items: &[Item]) -> Option<Error> {
-    let old = case.have.definition?;
-    let item = items.iter().find(|item| item.uuid == case.uuid)?;
-    let (from, to) = (old.vf.as_ref()?, item.vf.as_ref()?);
-    if from == to || item.parent.as_ref() != Some(&old.parent) {
-        return None;
-    }
-    let gpu = &world.gpus[world.gpu_of(&old.parent)?];
-    let why = match gpu.seated.contains(from) {
-        true => "another vGPU has",
-        false => "is gone",
-    };
-    let message = format!("{} goes from {from}, which {why}, to {to}", case.uuid);
-    Some(Error::new(Kind::Failed, message).hint(format!(
-        "change the virtual machine that uses it: vgpuctl attach {}",
-        case.uuid
-    )))
 }
 
 /// Why one that is to start cannot have the function that its definition names: another program's vGPU,
