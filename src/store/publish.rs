@@ -12,8 +12,7 @@ use nix::sys::signal::kill;
 use nix::sys::stat::{Mode, SFlag, fchmod, fstatat};
 use nix::unistd::{Pid, UnlinkatFlags, fsync, unlinkat};
 
-use super::atomic::write_all;
-use crate::dir::Dir;
+use crate::dir::{Dir, write_all};
 use crate::error::{Error, Kind, Result};
 
 const MODE: Mode = Mode::from_bits_truncate(0o644);

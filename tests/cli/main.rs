@@ -43,6 +43,7 @@ mod moved;
 mod next_boot;
 mod odd_names;
 mod options;
+mod own_files;
 mod params;
 mod pick_type;
 mod placement;
