@@ -72,6 +72,7 @@ mod start_stop;
 mod streams;
 mod terminal;
 mod trace;
+mod trusted_programs;
 mod types;
 mod unprivileged;
 mod vfs;
