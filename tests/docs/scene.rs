@@ -98,6 +98,7 @@ impl Scene {
             .env("PATH", format!("{}:{path}", bin.display()))
             .env("VGPUCTL_ROOT", self.host.root())
             .env("MDEVCTL_ENV_ROOT", self.host.root())
+            .env_remove("SUDO_UID")
             .env("FAKE_LIBVIRT", self.folder.path().join("libvirt"))
             .env_remove("LD_LIBRARY_PATH")
             .stdin(std::process::Stdio::null())
