@@ -28,7 +28,7 @@ use ask::{Call, Verdict};
 use find::Found;
 
 pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, ending, sriov_manage};
-pub use virsh::{Domain, Lifetime, Virsh};
+pub use virsh::{Domain, Lifetime, Unread, Virsh};
 
 /// The environment variable that sets the time limit, in seconds.
 pub const LIMIT_VARIABLE: &str = "VGPUCTL_SCRIPT_TIMEOUT";

@@ -43,6 +43,9 @@ pub struct Domain {
     pub live: Option<String>,
 }
 
+/// A domain that cannot be read, and why.
+pub type Unread = (Uuid, Error);
+
 /// How long an attached device stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
@@ -72,16 +75,24 @@ impl Virsh {
         Virsh { uri }
     }
 
-    /// All domains, running or not.
+    /// All domains, running or not, and which of them cannot be read.
     ///
     /// # Errors
-    /// [`Kind::Failed`]: there is no virsh, or it says why not.
-    pub fn domains(&self) -> Result<Vec<Domain>> {
+    /// [`Kind::Failed`]: there is no virsh, or it says why not; no domain can be read.
+    pub fn domains(&self) -> Result<(Vec<Domain>, Vec<Unread>)> {
         let running = self.uuids(&["list", "--uuid"])?;
         let all = self.uuids(&["list", "--all", "--uuid"])?;
-        all.into_iter()
-            .map(|uuid| self.read(uuid, running.contains(&uuid)))
-            .collect()
+        let (mut domains, mut unread) = (Vec::new(), Vec::new());
+        for uuid in all {
+            match self.read(uuid, running.contains(&uuid)) {
+                Ok(domain) => domains.push(domain),
+                Err(error) => unread.push((uuid, error)),
+            }
+        }
+        match unread.first() {
+            Some((_, error)) if domains.is_empty() => Err(error.clone()),
+            _ => Ok((domains, unread)),
+        }
     }
 
     /// The same domain, read anew.

@@ -28,7 +28,7 @@ pub use location::Location;
 pub use lock::Lock;
 pub use mark::Mark;
 pub use places::{Drawer, Kept};
-pub use publish::publish;
+pub use publish::{publish, publish_own};
 pub use results::{RestoreResult, RestoreResults};
 pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
 

@@ -385,3 +385,35 @@ fn a_virsh_that_others_could_have_put_there_is_not_run() {
     assert!(run.stderr.contains("there is no virsh in PATH"), "{run:?}");
     libvirt.run("--apply web").expect(0);
 }
+
+#[test]
+fn a_uuid_comes_before_a_name_and_two_of_a_name_are_refused() {
+    let libvirt = Libvirt::start();
+    // Named as another one's UUID.
+    libvirt.put(&format!("{MAIL}.xml"), &domain(WEB, MAIL, ""));
+    libvirt.run(&format!("--apply {WEB}")).expect(0);
+    assert!(libvirt.text(&format!("{WEB}.xml")).contains(&uuid(1)));
+    assert!(!libvirt.text(&format!("{MAIL}.xml")).contains(&uuid(1)));
+    let twice = Libvirt::start();
+    twice.put(&format!("{MAIL}.xml"), &domain("web", MAIL, ""));
+    let run = twice.run("--apply web").expect(2);
+    for word in ["2 domains", WEB, MAIL] {
+        assert!(run.stderr.contains(word), "{word}: {run:?}");
+    }
+    assert!(twice.changes().is_empty());
+}
+
+#[test]
+fn a_domain_that_cannot_be_read_keeps_no_other_from_its_device() {
+    let libvirt = Libvirt::start();
+    fs::write(libvirt.files.path().join(format!("{MAIL}.xml")), [0xff]).unwrap();
+    let run = libvirt.run("--apply web").expect(0);
+    let note = format!("whether domain {MAIL} has {} is not known", uuid(1));
+    assert!(run.stderr.contains(&note), "{run:?}");
+    assert!(libvirt.text(&format!("{WEB}.xml")).contains(&uuid(1)));
+    for name in ["mail", MAIL] {
+        let run = libvirt.run(&format!("--apply {name}"));
+        assert!([1, 3].contains(&run.status), "{run:?}");
+        assert!(run.stderr.contains("did not answer in UTF-8"), "{run:?}");
+    }
+}
