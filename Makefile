@@ -17,6 +17,9 @@ ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR ?=
 
+# Tests and the demonstration name roots of their own, also where sudo runs make.
+unexport SUDO_UID
+
 CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
 BINARY := $(CARGO_TARGET_DIR)/release/vgpuctl

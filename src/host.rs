@@ -1,5 +1,7 @@
 //! Every path the program touches, under one root prefix. Nothing else spells them.
 
+mod sudo;
+
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
@@ -37,11 +39,23 @@ impl Host {
     /// uses when it tells of open files; `/` where none is named. `by` says who names it.
     ///
     /// # Errors
-    /// [`Kind::Usage`]: it is not there, or is no directory.
+    /// [`Kind::Usage`]: it is no whole path, not there, or no directory. [`Kind::NotPermitted`] where
+    /// sudo runs the program for a user who may not name one.
     pub fn below(named: Option<PathBuf>, by: &str) -> Result<Host> {
         let Some(root) = named.filter(|root| !root.as_os_str().is_empty()) else {
             return Ok(Host::new("/"));
         };
+        let this_one = Host::new("/");
+        if root == this_one.root {
+            return Ok(this_one);
+        }
+        if root.is_relative() {
+            let message =
+                format!("cannot use what {by} names as a host's root: it is no whole path");
+            let error = Error::new(Kind::Usage, message).at(&root);
+            return Err(error.hint("write it from / on, as in: \"$PWD/host\""));
+        }
+        sudo::check(by, &this_one.sudo_settings())?;
         let refused = |errno| {
             Error::system(
                 format!("cannot use what {by} names as a host's root"),
@@ -103,6 +117,11 @@ impl Host {
     /// look, who would take them for mediated devices.
     pub fn own_definitions(&self) -> PathBuf {
         self.path("etc/vgpuctl.d")
+    }
+
+    /// What root allows those who run the program by sudo: lines of the form `key = value`.
+    pub fn sudo_settings(&self) -> PathBuf {
+        self.own_definitions().join("sudo.conf")
     }
 
     /// Directories of the scripts that are asked before and told after a change, in the order of

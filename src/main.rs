@@ -2,9 +2,14 @@
 
 use std::process::ExitCode;
 
+use nix::sys::stat::{Mode, umask};
 use vgpuctl::mdevctl::Name;
 
+/// Nobody but the owner may write to what the program makes, whoever starts it; everybody may read it.
+const UMASK: Mode = Mode::from_bits_truncate(0o022);
+
 fn main() -> ExitCode {
+    umask(UMASK);
     let name = std::env::args_os().next().and_then(|name| Name::of(&name));
     match name {
         Some(name) => vgpuctl::mdevctl::run(name, std::env::args_os()),

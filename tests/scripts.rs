@@ -339,17 +339,22 @@ fn share(path: &Path) {
 }
 
 #[test]
-fn what_others_may_write_to_is_refused_with_a_warning() {
+fn what_others_may_write_to_is_not_run_and_stops_the_change_unless_forced() {
     let refused = |prepare: &dyn Fn(&Fixture, &Path)| {
         let host = Fixture::new();
         let path = host.callout("a", "exit 1");
         prepare(&host, &path);
-        let (result, _, warnings) = host.define(&host.scripts(), Refusals::Heeded);
-        assert_eq!((result, warnings.len()), (Ok(7), 1), "{warnings:?}");
-        assert!(
-            warnings[0].ends_with(path.to_str().unwrap()),
-            "{warnings:?}"
-        );
+        let (result, done, _) = host.define(&host.scripts(), Refusals::Heeded);
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), done), (Kind::Failed, false));
+        assert_eq!(error.path(), Some(path.as_path()));
+        let (result, _, warnings) = host.define(&host.scripts(), Refusals::Overruled);
+        assert_eq!((result, warnings), (Ok(7), vec![error.to_string()]));
+        // Where nothing is changed, it is only told.
+        let scripts = host.scripts();
+        assert_eq!(scripts.attributes(&host.subject()), Ok(None));
+        assert_eq!(scripts.attributes(&host.subject()), Ok(None));
+        assert_eq!(scripts.take_warnings().len(), 1);
         assert_eq!(host.calls(), Vec::<String>::new());
     };
     refused(&|_, path| set_mode(path, 0o757));

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::stat::{Mode, umask};
 
 const USAGE: &str = "\
 usage: simhost HOSTFILE ROOT [--die-with-parent]
@@ -33,6 +34,8 @@ usage: simhost HOSTFILE ROOT [--die-with-parent]
 ";
 
 fn main() -> ExitCode {
+    // vgpuctl runs no program of the host's that others may write to.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.first().map(String::as_str) {
         Some("ctl") if args.len() >= 3 => {

@@ -8,10 +8,13 @@ use nix::errno::Errno;
 use crate::error::{Error, Result};
 use crate::ops::{self, Context, MetricsRequest};
 use crate::output::{Reply, metrics_text};
-use crate::store::publish;
+use crate::store::publish_own;
 
 /// The only files that node_exporter reads.
 const ENDING: &str = "prom";
+
+/// How each file of ours begins: with what its first number is.
+const BEGINNING: &str = "# HELP vgpuctl_";
 
 #[derive(Debug, Args)]
 pub struct MetricsArgs {
@@ -26,7 +29,8 @@ impl MetricsArgs {
         let Some(file) = self.output else {
             return Ok(Reply::Metrics(answer));
         };
-        publish(&file, metrics_text(&answer.value).as_bytes()).map_err(with_way_out)?;
+        publish_own(&file, BEGINNING, metrics_text(&answer.value).as_bytes())
+            .map_err(with_way_out)?;
         if file.extension().is_none_or(|ending| ending != ENDING) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             answer.notes.push(format!(

@@ -1,6 +1,8 @@
 //! A directory held open: everything in it is reached by descriptor, each file opened and read once.
 
 mod links;
+mod own;
+mod trust;
 
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
@@ -18,6 +20,9 @@ use rustix::io::{self, read};
 
 use crate::error::{Error, Kind, Result};
 use crate::text::quoted;
+
+pub use own::{make_all, write_all};
+pub use trust::Owned;
 
 /// Files larger than this are refused: sysfs shows a page at most, definitions are a few lines.
 const LARGEST_FILE: usize = 1 << 20;

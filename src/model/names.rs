@@ -173,7 +173,8 @@ impl AttrName {
 impl FromStr for AttrName {
     type Err = Error;
 
-    /// Accepts path components joined by `/`, none of which leads out of the device's directory.
+    /// Accepts the name of a device's attribute, or of a group's and one in it joined by `/`, none of
+    /// which leads out of the device's directory.
     fn from_str(name: &str) -> Result<AttrName> {
         if name.starts_with('/') {
             return Err(refusal("attribute name", name, "it is an absolute path"));
@@ -191,9 +192,31 @@ impl FromStr for AttrName {
                 false => refusal("attribute name", name, "a part of it leads elsewhere"),
             })?;
         }
+        let mut parts = name.split('/');
+        if parts
+            .next()
+            .is_some_and(|first| OF_THE_KERNEL.contains(&first))
+        {
+            return Err(refusal(
+                "attribute name",
+                name,
+                "that is the kernel's own, and no setting of a device",
+            ));
+        }
+        if parts.count() > 1 {
+            return Err(refusal(
+                "attribute name",
+                name,
+                "it is neither the device's own nor in a group of the device's",
+            ));
+        }
         Ok(AttrName(name.to_owned()))
     }
 }
+
+/// What the kernel itself puts beside a device's attributes. Writing there removes the device, tells
+/// udev of it anew, binds it to another driver or puts it to sleep.
+const OF_THE_KERNEL: [&str; 4] = ["remove", "uevent", "driver_override", "power"];
 
 impl fmt::Display for AttrName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,7 +311,24 @@ mod tests {
         for good in ["0000:81:00.0", "matrix", "0.0.0314", "10000:00:02.0"] {
             assert_eq!(good.parse::<ParentId>().unwrap().as_str(), good);
         }
-        assert!("nvidia/vgpu_params".parse::<AttrName>().is_ok());
+        for good in [
+            "nvidia/vgpu_params",
+            "assign_adapter",
+            "removed",
+            "x/remove",
+        ] {
+            assert!(good.parse::<AttrName>().is_ok(), "{good}");
+        }
+        for bad in [
+            "remove",
+            "uevent",
+            "driver_override",
+            "power",
+            "power/control",
+            "a/b/c",
+        ] {
+            assert!(bad.parse::<AttrName>().is_err(), "{bad}");
+        }
     }
 
     #[test]

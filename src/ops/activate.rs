@@ -28,7 +28,7 @@ fn make_marked(
     if what.attrs.is_empty() {
         return make_bare(context, parent, what).map(|_| ());
     }
-    context.store.begin(lock, what.uuid)?;
+    context.store.begin(lock, &what.parent, what.uuid)?;
     let made = make_bare(context, parent, what);
     match made.and_then(|device| set_attrs(context, &device, what)) {
         // A device that could not be taken back stays marked.

@@ -8,8 +8,8 @@ use super::attach::{Prepared, prepare};
 use super::{Answer, AttachRequest, Context};
 use crate::attach::{Display, devices_xml, taken_by};
 use crate::error::{Error, Kind, Result};
-use crate::model::TypeId;
-use crate::scripts::{Domain, Lifetime, Virsh};
+use crate::model::{TypeId, parse_uuid};
+use crate::scripts::{Domain, Lifetime, Unread, Virsh};
 use crate::store::Location;
 
 /// When the domain gets the device.
@@ -73,11 +73,11 @@ pub fn attach_to_domain(context: &Context<'_>, request: &ApplyRequest) -> Result
         )
         .hint("say it with --connect, as in: --connect qemu:///system"));
     }
-    let prepared = prepare(context, &request.attach)?;
+    let mut prepared = prepare(context, &request.attach)?;
     check_possible(&prepared, request)?;
     let virsh = Virsh::to(request.connect.clone());
-    let domains = virsh.domains()?;
-    let domain = named(&domains, &request.domain)?;
+    let (domains, unread) = virsh.domains()?;
+    let domain = named(&domains, &unread, &request.domain)?;
     let uuid = prepared.shown.at.uuid;
     check_free(&domains, domain, &prepared)?;
     if request.when == When::Now && domain.live.is_none() {
@@ -86,6 +86,10 @@ pub fn attach_to_domain(context: &Context<'_>, request: &ApplyRequest) -> Result
                 .hint("leave out --live: it gets the device when it starts"),
         );
     }
+    let unknown = |(domain, error): &Unread| {
+        format!("whether domain {domain} has {uuid} is not known: {error}")
+    };
+    prepared.notes.extend(unread.iter().map(unknown));
     let elements = devices_xml(&prepared.attachment);
     if !request.dry_run {
         add(&virsh, domain, &elements, request.when)?;
@@ -127,20 +131,37 @@ fn check_possible(prepared: &Prepared, request: &ApplyRequest) -> Result<()> {
     Ok(())
 }
 
-fn named<'d>(domains: &'d [Domain], name: &str) -> Result<&'d Domain> {
-    let by_name = domains.iter().find(|domain| domain.name == name);
-    let is_it = |domain: &&Domain| domain.uuid.to_string().eq_ignore_ascii_case(name);
-    by_name
-        .or_else(|| domains.iter().find(is_it))
-        .ok_or_else(|| {
+/// The domain of that UUID, else of that name, which somebody may have chosen to look like a UUID.
+fn named<'d>(domains: &'d [Domain], unread: &[Unread], name: &str) -> Result<&'d Domain> {
+    if let Ok(uuid) = parse_uuid(name) {
+        if let Some(domain) = domains.iter().find(|domain| domain.uuid == uuid) {
+            return Ok(domain);
+        }
+        if let Some((_, error)) = unread.iter().find(|(one, _)| *one == uuid) {
+            return Err(error.clone());
+        }
+    }
+    let by_name: Vec<&Domain> = domains.iter().filter(|one| one.name == name).collect();
+    match by_name.as_slice() {
+        [domain] => Ok(domain),
+        [] => {
             let names: Vec<&str> = domains.iter().map(|domain| domain.name.as_str()).collect();
-            Error::new(Kind::NotFound, format!("libvirt has no domain {name:?}")).hint(match names
-                .as_slice()
-            {
+            let unread: Vec<Error> = unread.iter().map(|(_, error)| error.clone()).collect();
+            let error = Error::new(Kind::NotFound, format!("libvirt has no domain {name:?}"));
+            let error = error.hint(match names.as_slice() {
                 [] => "it has none at all here; --connect names another libvirt".to_owned(),
                 names => format!("there are: {}", names.join(", ")),
-            })
-        })
+            });
+            Err(error.with_unread(&unread))
+        }
+        several => {
+            let uuids: Vec<String> = several.iter().map(|one| one.uuid.to_string()).collect();
+            let count = several.len();
+            let message = format!("libvirt has {count} domains that are named {name:?}");
+            let hint = format!("say which by its UUID: {}", uuids.join(", "));
+            Err(Error::new(Kind::Usage, message).hint(hint))
+        }
+    }
 }
 
 /// Two virtual machines with one device is what makes the second one fail to start.

@@ -37,6 +37,7 @@ mod show;
 mod standing;
 mod start;
 mod stop;
+mod sweep;
 mod switch;
 mod target;
 mod types;

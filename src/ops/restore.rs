@@ -15,6 +15,7 @@ use super::prepare;
 use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
 use super::start::{bring_up, offer_of, taken, told};
+use super::sweep::sweep_marks;
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
@@ -105,6 +106,9 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
     if !request.dry_run {
         drop_results(context, |parent| {
             scope.as_ref().is_none_or(|scope| scope.names(parent)) && !concerns(&changes, parent)
+        });
+        sweep_marks(context, |parent| {
+            scope.as_ref().is_none_or(|scope| scope.names(parent))
         });
     }
     let notes = match changes.is_empty() {

@@ -7,14 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-
+use super::trust::{check, unseen};
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Error, Result, Warnings, if_present};
+use crate::host::Host;
 
 const MAY_RUN: u32 = 0o111;
-const GROUP_MAY_WRITE: u32 = 0o020;
-const OTHERS_MAY_WRITE: u32 = 0o002;
+
+/// What a message calls one.
+const WHAT: &str = "a script";
 
 /// What editors and package managers leave beside a script.
 const BACKUPS: [&str; 10] = [
@@ -30,36 +31,44 @@ const BACKUPS: [&str; 10] = [
     ".dpkg-new",
 ];
 
-/// The scripts in `directories`, those of one directory sorted by name. What cannot be used, though
-/// it looks like a script, is said in `warnings`.
-pub(super) fn scripts(directories: &[PathBuf], warnings: &mut Warnings) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+/// What is there to be run.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those that may be.
+    pub scripts: Vec<PathBuf>,
+    /// Those that others could have written, or that cannot be looked at, each with the reason.
+    pub refused: Vec<Error>,
+}
+
+/// The scripts in these directories of a host, those of one directory sorted by name. A directory that
+/// cannot be read is said in `warnings`.
+pub(super) fn scripts(host: &Host, directories: &[PathBuf], warnings: &mut Warnings) -> Found {
+    let mut found = Found::default();
     for path in directories {
-        match in_directory(path, warnings) {
-            Ok(scripts) => found.extend(scripts),
-            Err(error) => warnings.push(error.retold("the scripts here are left out")),
+        if let Err(error) = in_directory(host, path, &mut found) {
+            warnings.push(error.retold("the scripts here are left out"));
         }
     }
     found
 }
 
-fn in_directory(path: &Path, warnings: &mut Warnings) -> Result<Vec<PathBuf>> {
+fn in_directory(host: &Host, path: &Path, found: &mut Found) -> Result<()> {
     let Some(mut directory) = if_present(Dir::open(path))? else {
-        return Ok(Vec::new());
+        return Ok(());
     };
-    let mut found = Vec::new();
     for entry in directory.entries()? {
         if is_left_over(&entry.name) {
             continue;
         }
         let script = directory.join(&entry.name);
-        match is_trusted_script(&script) {
-            Ok(true) => found.push(script),
-            Ok(false) => {}
-            Err(error) => warnings.push(error),
-        }
+        let judged = match is_script(&script) {
+            Ok(true) => check(host, &script, WHAT).map(|()| found.scripts.push(script)),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        found.refused.extend(judged.err());
     }
-    Ok(found)
+    Ok(())
 }
 
 fn is_left_over(name: &OsStr) -> bool {
@@ -68,50 +77,12 @@ fn is_left_over(name: &OsStr) -> bool {
     name.starts_with(b".") || BACKUPS.iter().any(is_backup)
 }
 
-/// Whether there is something to run at `script`; an error where others could have written it.
-fn is_trusted_script(script: &Path) -> Result<bool> {
-    let meta = match fs::metadata(script) {
-        Ok(meta) => meta,
+/// Whether there is something to run at `script`.
+fn is_script(script: &Path) -> Result<bool> {
+    match fs::metadata(script) {
+        Ok(meta) => Ok(meta.is_file() && meta.mode() & MAY_RUN != 0),
         // A link that leads nowhere, or a file that was just removed.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(unreadable(script, &error)),
-    };
-    if !meta.is_file() || meta.mode() & MAY_RUN == 0 {
-        return Ok(false);
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(unseen(WHAT, script, &error)),
     }
-    check(script, &meta, "the script")?;
-    // Where it really is: whoever may write there can put another script in its place.
-    let real = fs::canonicalize(script).map_err(|error| unreadable(script, &error))?;
-    for directory in [script.parent(), real.parent()].into_iter().flatten() {
-        let meta = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
-        check(
-            script,
-            &meta,
-            &format!("its directory {}", directory.display()),
-        )?;
-    }
-    Ok(true)
-}
-
-/// Refuses what somebody other than root, its group and the caller could have changed.
-fn check(script: &Path, meta: &fs::Metadata, what: &str) -> Result<()> {
-    let caller = nix::unistd::geteuid().as_raw();
-    let shared = meta.mode() & GROUP_MAY_WRITE != 0 && meta.gid() != 0;
-    let fault = if meta.uid() != 0 && meta.uid() != caller {
-        format!("{what} belongs to user {}", meta.uid())
-    } else if shared || meta.mode() & OTHERS_MAY_WRITE != 0 {
-        let mode = meta.mode() & 0o7777;
-        format!("{what} may be written to by others (mode {mode:04o})")
-    } else {
-        return Ok(());
-    };
-    let message = format!("a script is not run: {fault}");
-    Err(Error::new(Kind::NotPermitted, message)
-        .at(script)
-        .hint("give it to root and take the others' right to write: chown root, chmod go-w"))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Error {
-    let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-    Error::system("a script is not run: cannot look at it", path, errno)
 }

@@ -10,12 +10,13 @@ pub(crate) mod answer;
 mod ask;
 mod find;
 mod run;
+mod trust;
 mod vendor;
 mod virsh;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -24,9 +25,10 @@ use crate::error::{Error, Kind, Result, Warnings};
 use crate::host::Host;
 use crate::model::{Attr, ParentId, TypeId};
 use ask::{Call, Verdict};
+use find::Found;
 
 pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, ending, sriov_manage};
-pub use virsh::{Domain, Lifetime, Virsh};
+pub use virsh::{Domain, Lifetime, Unread, Virsh};
 
 /// The environment variable that sets the time limit, in seconds.
 pub const LIMIT_VARIABLE: &str = "VGPUCTL_SCRIPT_TIMEOUT";
@@ -133,11 +135,12 @@ pub enum Refusals {
 pub struct Scripts<'h> {
     host: &'h Host,
     limit: Duration,
-    callouts: OnceLock<Vec<PathBuf>>,
+    callouts: OnceLock<Found>,
     notifiers: OnceLock<Vec<PathBuf>>,
     teams: Mutex<HashMap<TypeId, Team>>,
     hung: Mutex<HashSet<PathBuf>>,
     warnings: Mutex<Warnings>,
+    warned: Once,
 }
 
 /// Who is asked about a type.
@@ -160,6 +163,7 @@ impl<'h> Scripts<'h> {
             teams: Mutex::default(),
             hung: Mutex::default(),
             warnings: Mutex::default(),
+            warned: Once::new(),
         }
     }
 
@@ -214,6 +218,7 @@ impl<'h> Scripts<'h> {
     /// The script failed, or its answer cannot be understood.
     pub fn attributes(&self, subject: &Subject<'_>) -> Result<Option<Vec<Attr>>> {
         let call = Call::new(subject, Event::Get, Action::Attributes, State::None);
+        self.warn_of_refused();
         let (scripts, is_alone) = match self.team(subject)? {
             Team::One(script, can) if can.cover(call.event, call.action) => (vec![script], true),
             Team::One(..) => (Vec::new(), true),
@@ -240,6 +245,7 @@ impl<'h> Scripts<'h> {
     /// No script can do it for this type, or the one that can failed.
     pub fn live_modify(&self, subject: &Subject<'_>, warnings: &mut Warnings) -> Result<()> {
         let call = Call::new(subject, Event::Live, Action::Modify, State::None);
+        self.warn_of_refused();
         let team = self.team(subject);
         warnings.extend(self.take_warnings());
         let script = match team? {
@@ -256,8 +262,8 @@ impl<'h> Scripts<'h> {
         }
     }
 
-    /// What was found to be wrong with scripts and not been told yet: those that others may write
-    /// to, or that could not be started. [`Scripts::around`] and [`Scripts::live_modify`] tell it
+    /// What was found to be wrong with scripts and not been told yet: those that others could have
+    /// written and that nobody needs to ask, or that could not be started. [`Scripts::around`] and [`Scripts::live_modify`] tell it
     /// themselves; ask after [`Scripts::attributes`].
     pub fn take_warnings(&self) -> Warnings {
         std::mem::take(&mut *lock(&self.warnings))
@@ -265,6 +271,10 @@ impl<'h> Scripts<'h> {
 
     /// Asks whether the action may be. `handler` becomes the script that felt responsible.
     fn pre(&self, call: &Call<'_>, handler: &mut Option<PathBuf>) -> Result<()> {
+        if let Some(refused) = self.callouts().refused.first() {
+            // It might have said no.
+            return Err(refused.clone().with_kind(Kind::Failed));
+        }
         let scripts = match self.team(call.subject)? {
             Team::One(script, can) if can.cover(call.event, call.action) => {
                 return match self.ask(&script, call)? {
@@ -313,9 +323,12 @@ impl<'h> Scripts<'h> {
 
     /// Tells every notifier.
     fn notify(&self, call: &Call<'_>, warnings: &mut Warnings) {
-        let notifiers = self
-            .notifiers
-            .get_or_init(|| find::scripts(&self.host.notifiers(), &mut lock(&self.warnings)));
+        let notifiers = self.notifiers.get_or_init(|| {
+            let mut warnings = lock(&self.warnings);
+            let found = find::scripts(self.host, &self.host.notifiers(), &mut warnings);
+            warnings.extend(found.refused);
+            found.scripts
+        });
         for script in notifiers {
             match self.ask(script, call) {
                 Ok(Verdict::Refused(error)) | Err(error) => warnings.push(error),
@@ -327,12 +340,22 @@ impl<'h> Scripts<'h> {
 
     /// Whether there is anybody to ask about a device.
     pub fn has_callouts(&self) -> bool {
-        !self.callouts().is_empty()
+        let found = self.callouts();
+        !found.scripts.is_empty() || !found.refused.is_empty()
     }
 
-    fn callouts(&self) -> &[PathBuf] {
-        self.callouts
-            .get_or_init(|| find::scripts(&self.host.callouts(), &mut lock(&self.warnings)))
+    fn callouts(&self) -> &Found {
+        self.callouts.get_or_init(|| {
+            let mut warnings = lock(&self.warnings);
+            find::scripts(self.host, &self.host.callouts(), &mut warnings)
+        })
+    }
+
+    /// Says which callouts are not asked. Before a change they are not left out, but refuse it.
+    fn warn_of_refused(&self) {
+        let refused = &self.callouts().refused;
+        self.warned
+            .call_once(|| lock(&self.warnings).extend(refused.iter().cloned()));
     }
 
     /// Who is asked about the subject's type. Asks every script for its capabilities, the first
@@ -341,8 +364,8 @@ impl<'h> Scripts<'h> {
         if let Some(team) = lock(&self.teams).get(subject.type_id) {
             return Ok(team.clone());
         }
-        let scripts = self.callouts();
-        let mut team = Team::Each(scripts.to_vec());
+        let scripts = &self.callouts().scripts;
+        let mut team = Team::Each(scripts.clone());
         for script in scripts {
             if let Some(can) = self.capabilities(script, subject)? {
                 team = Team::One(script.clone(), can);

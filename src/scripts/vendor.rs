@@ -7,7 +7,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::run::{Output, run_to_its_end};
-use crate::error::{Error, Kind, Result};
+use super::trust::check;
+use crate::error::{Error, Kind, Result, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
 
@@ -42,28 +43,32 @@ impl Said {
 /// Runs NVIDIA's `sriov-manage` for one GPU; `None` where the driver brings none.
 ///
 /// # Errors
-/// It could not be started.
+/// It could not be started; others could have written it.
 pub fn sriov_manage(host: &Host, switch: Switch, gpu: &ParentId) -> Result<Option<Said>> {
     let flag = match switch {
         Switch::On => "-e",
         Switch::Off => "-d",
     };
-    said(&host.sriov_manage(), &[flag, gpu.as_str()])
+    said(host, &host.sriov_manage(), &[flag, gpu.as_str()])
 }
 
 /// Puts a GPU into the mode that takes vGPUs of several framebuffer sizes; `None` where there is no
 /// `nvidia-smi`. It must be done after its functions are on, and before one takes a type.
 ///
 /// # Errors
-/// It could not be started.
+/// It could not be started; others could have written it.
 pub fn allow_mixed_sizes(host: &Host, gpu: &ParentId) -> Result<Option<Said>> {
     said(
+        host,
         &host.nvidia_smi(),
         &["vgpu", "-shm", "1", "-i", gpu.as_str()],
     )
 }
 
-fn said(program: &Path, args: &[&str]) -> Result<Option<Said>> {
+fn said(host: &Host, program: &Path, args: &[&str]) -> Result<Option<Said>> {
+    if if_present(check(host, program, "NVIDIA's program"))?.is_none() {
+        return Ok(None);
+    }
     let ended = match run_to_its_end(program, args, Output::Kept, LIMIT) {
         Ok(ended) => ended,
         Err(Errno::ENOENT) => return Ok(None),

@@ -1,19 +1,21 @@
 //! libvirt's `virsh`: what its domains are, and a device added to one. No shell, a time limit, and
 //! what it says on standard error in our error.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use uuid::Uuid;
 
 use super::limit;
 use super::run::{Ended, Output, run};
+use super::trust::check;
 use crate::error::{Error, Kind, Result};
-use crate::host::STANDARD_INPUT;
+use crate::host::{Host, STANDARD_INPUT};
 use crate::model::parse_uuid;
 use crate::text::quoted;
 
-/// Found in PATH, as the user's own `virsh` is.
+/// Found in PATH, as the user's own `virsh` is, and run where nobody else could have put it there.
 const PROGRAM: &str = "virsh";
 
 /// The libvirt that has the machine's VMs. A user other than root would get a private one.
@@ -40,6 +42,9 @@ pub struct Domain {
     /// Its XML now, where it runs.
     pub live: Option<String>,
 }
+
+/// A domain that cannot be read, and why.
+pub type Unread = (Uuid, Error);
 
 /// How long an attached device stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,16 +75,24 @@ impl Virsh {
         Virsh { uri }
     }
 
-    /// All domains, running or not.
+    /// All domains, running or not, and which of them cannot be read.
     ///
     /// # Errors
-    /// [`Kind::Failed`]: there is no virsh, or it says why not.
-    pub fn domains(&self) -> Result<Vec<Domain>> {
+    /// [`Kind::Failed`]: there is no virsh, or it says why not; no domain can be read.
+    pub fn domains(&self) -> Result<(Vec<Domain>, Vec<Unread>)> {
         let running = self.uuids(&["list", "--uuid"])?;
         let all = self.uuids(&["list", "--all", "--uuid"])?;
-        all.into_iter()
-            .map(|uuid| self.read(uuid, running.contains(&uuid)))
-            .collect()
+        let (mut domains, mut unread) = (Vec::new(), Vec::new());
+        for uuid in all {
+            match self.read(uuid, running.contains(&uuid)) {
+                Ok(domain) => domains.push(domain),
+                Err(error) => unread.push((uuid, error)),
+            }
+        }
+        match unread.first() {
+            Some((_, error)) if domains.is_empty() => Err(error.clone()),
+            _ => Ok((domains, unread)),
+        }
     }
 
     /// The same domain, read anew.
@@ -156,7 +169,7 @@ impl Virsh {
         let arguments: Vec<&str> = arguments.chain(words.iter().copied()).collect();
         log::debug!("virsh {}", arguments.join(" "));
         let ended = run(
-            Path::new(PROGRAM),
+            &program()?,
             arguments,
             input.as_bytes(),
             Output::Kept,
@@ -165,6 +178,21 @@ impl Virsh {
         let ended = ended.map_err(not_run)?;
         answer(words.first().copied().unwrap_or_default(), ended)
     }
+}
+
+/// The first in PATH. Folders that are named from where the caller is do not count.
+fn program() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_program = |program: &PathBuf| {
+        let meta = program.metadata();
+        meta.is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+    };
+    let mut all = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let first = all.find_map(|dir| Some(dir.join(PROGRAM)).filter(is_program));
+    let first = first.ok_or_else(|| not_run(Errno::ENOENT))?;
+    // Whatever the root is that is looked after: virsh is the machine's that we run on.
+    check(&Host::new("/"), &first, PROGRAM)?;
+    Ok(first)
 }
 
 fn not_run(errno: Errno) -> Error {

@@ -1,33 +1,27 @@
 //! Files that are either as before or as after, whenever the machine stops.
 
-use std::fs::DirBuilder;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use log::debug;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
+use nix::fcntl::{AtFlags, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
 
-use super::errno_of;
-use crate::dir::Dir;
+use crate::dir::{Dir, make_all, write_all};
+use crate::error::errno_of;
 use crate::error::{Error, Result, if_present};
 
 /// The name of a file that is being written. One is enough for a directory, since writers hold its
 /// lock; it is hidden, so that nobody takes it for a definition, and the next writer takes it over.
 const UNFINISHED: &str = ".vgpuctl.tmp";
 
-/// Makes a directory and those above it, for everybody to read. What is there already will do: who
-/// opens it says what is wrong with it.
-pub fn make_all(dir: &Path) -> io::Result<()> {
-    match DirBuilder::new().recursive(true).mode(0o755).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
-}
+/// The mode of a definition, unless the one that it takes the place of has another.
+const USUAL_MODE: u32 = 0o644;
+
+/// The mode of a file that is to get another's.
+const UNREADABLE: u32 = 0o600;
 
 /// Opens `name` below `top`, making both where they are missing.
 pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
@@ -97,27 +91,31 @@ fn refused(what: &str, path: &Path, errno: Errno) -> Error {
 
 fn write_beside(dir: &Dir, name: &str, content: &[u8]) -> nix::Result<()> {
     sweep(dir);
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let file = openat(dir, UNFINISHED, flags, Mode::from_bits_truncate(0o644))?;
-    if let Ok(old) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
-        && SFlag::from_bits_truncate(old.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
-    {
+    let old = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok();
+    let old = old.filter(|old| {
+        SFlag::from_bits_truncate(old.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
+    });
+    let file = dir.create_file(UNFINISHED, old.map_or(USUAL_MODE, |_| UNREADABLE))?;
+    if let Some(old) = old {
+        keep_owner(&file, &old)?;
         fchmod(&file, Mode::from_bits_truncate(old.st_mode & 0o777))?;
     }
     write_all(&file, content)?;
     fsync(&file)
 }
 
-/// Writes all of it, however many writes that takes.
-pub fn write_all(file: &OwnedFd, mut content: &[u8]) -> nix::Result<()> {
-    while !content.is_empty() {
-        match write(file, content) {
-            Ok(count) => content = &content[count..],
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
+/// Gives the file to whom the old one belongs. Only root can; to anybody else the folder's owner gave
+/// the right to replace it.
+fn keep_owner(file: &OwnedFd, old: &FileStat) -> nix::Result<()> {
+    let new = fstat(file)?;
+    if (new.st_uid, new.st_gid) == (old.st_uid, old.st_gid) {
+        return Ok(());
     }
-    Ok(())
+    let (user, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+    match fchown(file, Some(user), Some(group)) {
+        Err(Errno::EPERM) => Ok(()),
+        done => done,
+    }
 }
 
 /// Takes away what an interrupted writer left.

@@ -1,18 +1,16 @@
 //! One writer at a time. A lock's file is never deleted: two processes could then hold "the" lock.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use super::atomic::make_all;
-use super::errno_of;
+use crate::dir::Dir;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{self, Step};
 
@@ -25,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A lock that is held until it is dropped. What is done under it is one [`Step`]: a signal that
 /// ends the program waits until it is given back.
 #[derive(Debug)]
-pub struct Lock(Option<Flock<File>>, #[allow(dead_code)] Step);
+pub struct Lock(Option<Flock<OwnedFd>>, #[allow(dead_code)] Step);
 
 impl Drop for Lock {
     /// A lock that cannot be given back goes with this process, and is no reason to panic, as
@@ -46,17 +44,12 @@ impl Lock {
     /// # Errors
     /// [`Kind::NotPermitted`] without root; [`Kind::Failed`] where somebody keeps it too long.
     pub fn take(dir: &Path, path: &Path) -> Result<Lock> {
-        let failed =
-            |error: io::Error| Error::system("cannot take the lock", path, errno_of(&error));
-        make_all(dir).map_err(failed)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            // Whoever may open it may hold it: nobody but its owner.
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
+        let failed = |errno| Error::system("cannot take the lock", path, errno);
+        let dir = Dir::make_own(dir).map_err(|error| match error.errno() {
+            Some(errno) => failed(errno),
+            None => error,
+        })?;
+        let mut file = open(&dir, path).map_err(failed)?;
         let begin = Instant::now();
         let mut told = false;
         loop {
@@ -66,7 +59,7 @@ impl Lock {
                     return Ok(Lock(Some(lock), Step::begin()));
                 }
                 Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
-                Err((_, errno)) => return Err(failed(errno.into())),
+                Err((_, errno)) => return Err(failed(errno)),
             }
             interrupt::refuse_if_asked("waiting for another vgpuctl")
                 .map_err(|error| error.at(path))?;
@@ -97,9 +90,30 @@ impl Lock {
     }
 }
 
+/// Opens the lock's file, making it where it is missing. Whoever may open it may hold it: nobody but
+/// its owner.
+fn open(dir: &Dir, path: &Path) -> nix::Result<OwnedFd> {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let name = name.ok_or(Errno::EINVAL)?;
+    loop {
+        match dir.open_file(name, OFlag::O_WRONLY | OFlag::O_NOFOLLOW) {
+            Err(error) if error.is_absent() => {}
+            opened => return opened.map_err(|error| error.errno().unwrap_or(Errno::EIO)),
+        }
+        match dir.create_file(name, 0o600) {
+            // Another process has just made it.
+            Err(Errno::EEXIST) => {}
+            made => return made,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+    use std::os::unix::fs::symlink;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
 
@@ -120,5 +134,18 @@ mod tests {
             }
         });
         assert!(path.exists());
+    }
+
+    #[test]
+    fn what_stands_in_a_locks_place_is_neither_followed_nor_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let (outside, fifo) = (root.path().join("outside"), root.path().join("b.lock"));
+        symlink(&outside, root.path().join("a.lock")).unwrap();
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        for (name, errno) in [("a.lock", Errno::ELOOP), ("b.lock", Errno::ENXIO)] {
+            let error = Lock::take(root.path(), &root.path().join(name)).unwrap_err();
+            assert_eq!(error.errno(), Some(errno), "{error}");
+        }
+        assert!(!outside.exists());
     }
 }

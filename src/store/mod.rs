@@ -11,28 +11,24 @@ mod places;
 mod publish;
 mod results;
 pub(crate) mod settings;
+mod unfinished;
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use crate::dir::Dir;
+use crate::error::{Error, Result, Warnings, if_present};
+use crate::host::Host;
+use crate::model::{Definition, FrameworkKind, ParentId, uuid_text};
+use names::{parents_in, uuids_in};
 use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
-use uuid::Uuid;
-
-use crate::dir::{Dir, Entry};
-use crate::error::{Error, Result, Warnings, errno_of, if_present};
-use crate::host::Host;
-use crate::model::{Definition, FrameworkKind, ParentId, parse_uuid, uuid_text};
-use names::{parents_in, uuids_in};
 
 pub use format::{as_read, essence, parse as understand};
 pub use location::Location;
 pub use lock::Lock;
 pub use mark::Mark;
 pub use places::{Drawer, Kept};
-pub use publish::publish;
+pub use publish::{publish, publish_own};
 pub use results::{RestoreResult, RestoreResults};
 pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
 
@@ -77,53 +73,6 @@ impl<'h> Store<'h> {
     /// [`NotPermitted`](crate::error::Kind::NotPermitted) without root; somebody else has held it too long.
     pub fn lock(&self, parent: &ParentId) -> Result<Lock> {
         Lock::take(&self.host.locks(), &self.host.parent_lock(parent))
-    }
-
-    /// Notes that a device is about to be made that needs more than its creation. Until
-    /// [`Store::finish`], whoever finds it active must not take it for complete.
-    ///
-    /// # Errors
-    /// What the kernel answered, with the path.
-    pub fn begin(&self, _held: &Lock, uuid: Uuid) -> Result<()> {
-        let path = self.host.unfinished(uuid);
-        File::create(&path)
-            .map(|_| log::debug!("make {}", path.display()))
-            .map_err(|error| Error::system("cannot note what is begun", &path, errno_of(&error)))
-    }
-
-    /// Notes that the device is complete, or gone.
-    ///
-    /// # Errors
-    /// What the kernel answered, with the path.
-    pub fn finish(&self, _held: &Lock, uuid: Uuid) -> Result<()> {
-        let path = self.host.unfinished(uuid);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::system(
-                "cannot note what is done",
-                &path,
-                errno_of(&error),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a device of that UUID was begun and not finished: its maker is at it, or has died.
-    pub fn is_unfinished(&self, uuid: Uuid) -> bool {
-        self.host.unfinished(uuid).exists()
-    }
-
-    /// All devices that were begun and not finished; none where that cannot be told.
-    pub fn unfinished(&self) -> HashSet<Uuid> {
-        let mut dir = match Dir::open(self.host.locks()) {
-            Ok(dir) => dir,
-            Err(_) => return HashSet::new(),
-        };
-        let entries = dir.entries().unwrap_or_default();
-        let noted = |entry: &Entry| {
-            let name = entry.name.to_str()?.strip_suffix(".unfinished")?;
-            parse_uuid(name).ok()
-        };
-        entries.iter().filter_map(noted).collect()
     }
 
     /// The directory of a parent's definitions, there or not.
@@ -351,7 +300,7 @@ fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::StartMode;
+    use crate::model::{StartMode, parse_uuid};
     use std::fs;
 
     const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";

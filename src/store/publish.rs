@@ -1,6 +1,8 @@
 //! Files that other programs read at any time: always whole, and readable for everybody.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::id;
@@ -12,9 +14,8 @@ use nix::sys::signal::kill;
 use nix::sys::stat::{Mode, SFlag, fchmod, fstatat};
 use nix::unistd::{Pid, UnlinkatFlags, fsync, unlinkat};
 
-use super::atomic::write_all;
-use crate::dir::Dir;
-use crate::error::{Error, Kind, Result};
+use crate::dir::{Dir, write_all};
+use crate::error::{Error, Kind, Result, errno_of};
 
 const MODE: Mode = Mode::from_bits_truncate(0o644);
 
@@ -48,6 +49,29 @@ pub fn publish(path: &Path, content: &[u8]) -> Result<()> {
     }
     debug!("write {}: {} bytes", path.display(), content.len());
     Ok(())
+}
+
+/// As [`publish`], of a file that nobody else keeps there: where there is one, it is empty or begins as
+/// all of ours do.
+///
+/// # Errors
+/// As there; [`Kind::Usage`] where another file is there.
+pub fn publish_own(path: &Path, beginning: &str, content: &[u8]) -> Result<()> {
+    // What is no file is refused below, and not waited for.
+    if path.symlink_metadata().is_ok_and(|there| there.is_file()) {
+        let failed = |error: io::Error| Error::system("cannot read", path, errno_of(&error));
+        let file = File::open(path).map_err(failed)?;
+        let most = u64::try_from(beginning.len()).unwrap_or(u64::MAX);
+        let mut begin = Vec::new();
+        file.take(most).read_to_end(&mut begin).map_err(failed)?;
+        if !begin.is_empty() && begin != beginning.as_bytes() {
+            let message = "cannot write: what is there is not of this command's";
+            return Err(Error::new(Kind::Usage, message)
+                .at(path)
+                .hint("name another file, or take this one away first"));
+        }
+    }
+    publish(path, content)
 }
 
 fn fill(dir: &Dir, name: &OsString, content: &[u8]) -> nix::Result<()> {
@@ -110,6 +134,23 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, [".x.prom.swp", "x.prom"]);
+    }
+
+    #[test]
+    fn only_a_file_of_ours_is_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x.prom");
+        let put = || publish_own(&path, "# HELP vgpuctl_", b"# HELP vgpuctl_x new");
+        put().unwrap();
+        put().unwrap();
+        fs::write(&path, "").unwrap();
+        put().unwrap();
+        for other in ["x", "# HELP node_x y", "# HELP vgpuct", " # HELP vgpuctl_x"] {
+            fs::write(&path, other).unwrap();
+            let error = put().unwrap_err();
+            assert_eq!((error.kind(), error.path()), (Kind::Usage, Some(&*path)));
+            assert_eq!(fs::read_to_string(&path).unwrap(), other);
+        }
     }
 
     #[test]

@@ -10,10 +10,9 @@ use std::io::ErrorKind;
 use log::debug;
 use serde_json::{Value, json};
 
-use super::atomic::make_all;
 use super::publish::publish;
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, errno_of, if_present};
+use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
 
@@ -52,7 +51,10 @@ impl<'h> RestoreResults<'h> {
     pub fn write(&self, parent: &ParentId, result: &RestoreResult) -> Result<()> {
         let dir = self.host.restore_results();
         let what = format!("cannot note for the metrics what the restore of {parent} came to");
-        make_all(&dir).map_err(|error| Error::system(&what, &dir, errno_of(&error)))?;
+        Dir::make_own(&dir).map_err(|error| match error.errno() {
+            Some(_) => error.retold(&what),
+            None => error,
+        })?;
         let document = json!({
             "version": 1,
             "gpu": result.gpu.as_str(),
@@ -82,7 +84,7 @@ impl<'h> RestoreResults<'h> {
     /// # Errors
     /// They cannot be listed. None at all is not an error.
     pub fn parents(&self) -> Result<Vec<ParentId>> {
-        let Some(mut dir) = if_present(Dir::open(self.host.restore_results()))? else {
+        let Some(mut dir) = if_present(Dir::open_own(&self.host.restore_results()))? else {
             return Ok(Vec::new());
         };
         // A hidden one is the half of a file that is being written.

@@ -4,12 +4,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use log::debug;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 use nix::unistd::write;
 
 use crate::dir::Dir;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::AttrName;
 use crate::nvidia::params;
 
@@ -23,8 +23,11 @@ pub fn write_value(dir: &Dir, name: &str, value: &str, what: &str) -> Result<()>
     Ok(())
 }
 
+/// What each device's directory has, and no group of attributes.
+const OF_DEVICES: &str = "uevent";
+
 /// Writes a device's attribute, reached component by component without following a link, so that
-/// it cannot lie outside the device's directory. `openat2` would do this in one call, but hosts
+/// it cannot lie outside the device's directory, nor in that of a device below it. `openat2` would do this in one call, but hosts
 /// that this tool is for run kernels older than it (4.18, 5.4).
 pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> Result<()> {
     let failed = |errno| Error::system(what, device.join(name.as_str()), errno);
@@ -34,16 +37,30 @@ pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> 
     for part in parts {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
-        at = Some(openat(from, part, flags, Mode::empty()).map_err(failed)?);
+        let group = openat(from, part, flags, Mode::empty()).map_err(failed)?;
+        if fstatat(&group, OF_DEVICES, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() {
+            return Err(no_attribute(device, name, what, "it is another device's"));
+        }
+        at = Some(group);
     }
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
     let file = openat(from, last, flags, Mode::empty()).map_err(failed)?;
+    let kind = fstat(&file).map_err(failed)?.st_mode & SFlag::S_IFMT.bits();
+    if SFlag::from_bits_truncate(kind) != SFlag::S_IFREG {
+        return Err(no_attribute(device, name, what, "it is no regular file"));
+    }
     let line = (name.as_str() == params::ATTRIBUTE).then(|| params::line(value));
     let value = line.as_deref().unwrap_or(value);
     write_once(&file, value).map_err(failed)?;
     debug!("write {}: {value:?}", device.join(name.as_str()).display());
     Ok(())
+}
+
+fn no_attribute(device: &Dir, name: &AttrName, what: &str, why: &str) -> Error {
+    Error::new(Kind::Failed, format!("{what}: {why}"))
+        .at(device.join(name.as_str()))
+        .hint("an attribute is a file of the device's, or of a group that its driver made")
 }
 
 /// sysfs hands each write to the driver as a whole, so a value must never be split.
@@ -89,6 +106,26 @@ mod tests {
             fs::read_to_string(device.join("nvidia/vgpu_params")).unwrap(),
             "disable_vnc=1\n"
         );
+    }
+
+    #[test]
+    fn an_attribute_is_a_regular_file_and_of_no_other_device() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        fs::create_dir(path("child")).unwrap();
+        fs::write(path("child/uevent"), "").unwrap();
+        fs::write(path("child/x"), "untouched").unwrap();
+        nix::unistd::mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
+        // Somebody who listens, so that it opens.
+        let mut both = fs::OpenOptions::new();
+        let _listener = both.read(true).write(true).open(path("fifo")).unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        for (bad, why) in [("child/x", "another device's"), ("fifo", "no regular file")] {
+            let error = write_beneath(&dir, &bad.parse().unwrap(), "x", "w").unwrap_err();
+            assert!(error.message().contains(why), "{error}");
+            assert_eq!(error.path(), Some(path(bad).as_path()));
+        }
+        assert_eq!(fs::read_to_string(path("child/x")).unwrap(), "untouched");
     }
 
     #[test]

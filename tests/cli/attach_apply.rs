@@ -1,13 +1,13 @@
 //! `attach --apply`, with a `virsh` whose libvirt is a folder of files (`bin/virsh`).
 
 use std::fs;
-use std::path::Path;
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
 use crate::harness::{Run, SimHost, finished};
 use crate::helpers::{P1, uuid};
+use crate::script;
 
 const WEB: &str = "3e2a7f60-0000-4000-8000-000000000001";
 const MAIL: &str = "3e2a7f60-0000-4000-8000-000000000002";
@@ -27,6 +27,9 @@ impl Libvirt {
             host,
             files: tempfile::tempdir().unwrap(),
         };
+        // A copy: whoever owns the sources could change what root runs.
+        let virsh = libvirt.files.path().join("bin/virsh");
+        script::install(&virsh, include_str!("bin/virsh"));
         libvirt.put(&format!("{WEB}.xml"), &domain("web", WEB, ""));
         libvirt.put(&format!("{MAIL}.xml"), &domain("mail", MAIL, ""));
         libvirt
@@ -48,7 +51,7 @@ impl Libvirt {
     }
 
     fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> std::process::Command {
-        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/bin");
+        let programs = self.files.path().join("bin");
         let path = std::env::var("PATH").unwrap();
         let mut command = self.host.command(["attach"]);
         command
@@ -358,4 +361,59 @@ fn what_cannot_be_applied_is_refused_before_libvirt_is_asked() {
     let run = run.expect(2);
     assert!(run.stderr.contains("--connect"), "{run:?}");
     assert!(!libvirt.files.path().join("calls").exists());
+}
+
+#[test]
+fn a_virsh_that_others_could_have_put_there_is_not_run() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let libvirt = Libvirt::start();
+    let bin = libvirt.files.path().join("bin");
+    let set_mode = |mode| fs::set_permissions(&bin, fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o777);
+    let run = libvirt.run("--apply web").expect(6);
+    assert!(
+        run.stderr.contains("virsh is not run: the directory"),
+        "{run:?}"
+    );
+    assert!(!libvirt.files.path().join("calls").exists());
+    // Where the caller is does not count either.
+    set_mode(0o755);
+    let mut here = libvirt.command(&[&uuid(1), "--apply", "web", "--connect", "test:///files"]);
+    here.current_dir(&bin).env("PATH", ".:");
+    let run = finished(here.output().unwrap()).expect(1);
+    assert!(run.stderr.contains("there is no virsh in PATH"), "{run:?}");
+    libvirt.run("--apply web").expect(0);
+}
+
+#[test]
+fn a_uuid_comes_before_a_name_and_two_of_a_name_are_refused() {
+    let libvirt = Libvirt::start();
+    // Named as another one's UUID.
+    libvirt.put(&format!("{MAIL}.xml"), &domain(WEB, MAIL, ""));
+    libvirt.run(&format!("--apply {WEB}")).expect(0);
+    assert!(libvirt.text(&format!("{WEB}.xml")).contains(&uuid(1)));
+    assert!(!libvirt.text(&format!("{MAIL}.xml")).contains(&uuid(1)));
+    let twice = Libvirt::start();
+    twice.put(&format!("{MAIL}.xml"), &domain("web", MAIL, ""));
+    let run = twice.run("--apply web").expect(2);
+    for word in ["2 domains", WEB, MAIL] {
+        assert!(run.stderr.contains(word), "{word}: {run:?}");
+    }
+    assert!(twice.changes().is_empty());
+}
+
+#[test]
+fn a_domain_that_cannot_be_read_keeps_no_other_from_its_device() {
+    let libvirt = Libvirt::start();
+    fs::write(libvirt.files.path().join(format!("{MAIL}.xml")), [0xff]).unwrap();
+    let run = libvirt.run("--apply web").expect(0);
+    let note = format!("whether domain {MAIL} has {} is not known", uuid(1));
+    assert!(run.stderr.contains(&note), "{run:?}");
+    assert!(libvirt.text(&format!("{WEB}.xml")).contains(&uuid(1)));
+    for name in ["mail", MAIL] {
+        let run = libvirt.run(&format!("--apply {name}"));
+        assert!([1, 3].contains(&run.status), "{run:?}");
+        assert!(run.stderr.contains("did not answer in UTF-8"), "{run:?}");
+    }
 }

@@ -204,3 +204,27 @@ fn a_uuid_under_two_parents_is_undefined_only_where_asked() {
     assert!(other.exists());
     assert_eq!(host.defined(), [uuid(1)]);
 }
+
+#[test]
+fn what_is_the_kernels_own_is_no_attribute() {
+    let host = SimHost::start("two-p4");
+    for name in ["remove", "uevent", "driver_override", "power/control"] {
+        for verb in ["create", "define"] {
+            let run = host.run(&format!("{verb} -t P4-1Q -p {P2} --attr {name}=1"));
+            let run = run.expect(2);
+            assert!(run.stderr.contains("the kernel's own"), "{run:?}");
+        }
+        let text =
+            format!(r#"{{"mdev_type":"nvidia-63","start":"auto","attrs":[{{"{name}":"1"}}]}}"#);
+        crate::helpers::put(&host, P2, &uuid(1), text);
+        let run = host.run("restore").expect(7);
+        assert!(run.stderr.contains("the kernel's own"), "{run:?}");
+        assert!(host.active().is_empty());
+        host.run(&format!("undefine {}", uuid(1))).expect(0);
+    }
+    host.run(&format!("define -t P4-1Q -p {P2} -u {}", uuid(2)))
+        .expect(0);
+    let add = format!("modify --uuid {} --addattr remove --value 1", uuid(2));
+    let run = host.mdevctl(&add).expect(1);
+    assert!(run.stderr.contains("the kernel's own"), "{run:?}");
+}

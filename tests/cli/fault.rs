@@ -176,7 +176,7 @@ fn name_of<'c>(call: &'c str, line: &str) -> &'c str {
             "sriov-manage"
         }
         name if name.starts_with("pipe:") => "remove",
-        _ if call.contains("/run/vgpuctl/") && of_pid.is_some() => of_pid.unwrap().0,
+        _ if call.contains("/run/vgpuctl") && of_pid.is_some() => of_pid.unwrap().0,
         name => name,
     }
 }

@@ -205,6 +205,8 @@ impl SimHost {
             .args(args)
             .env("VGPUCTL_ROOT", self.root())
             .env_remove("NO_COLOR")
+            // The tests may be run by sudo.
+            .env_remove("SUDO_UID")
             // cargo sets it for tests, and the loader then looks beside the binary.
             .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null());
@@ -224,6 +226,8 @@ impl SimHost {
             .args(args)
             .env("VGPUCTL_ROOT", self.root())
             .env_remove("NO_COLOR")
+            // The tests may be run by sudo.
+            .env_remove("SUDO_UID")
             // cargo sets it for tests, and the loader then looks beside the binary.
             .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null());

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use crate::harness::{SimHost, finished};
-use crate::helpers::{P1, uuid};
+use crate::helpers::{P1, as_nobody, uuid};
 
 #[test]
 fn root_is_an_option_before_and_after_the_verb_and_a_variable() {
@@ -193,10 +193,42 @@ fn an_empty_root_is_none_and_one_that_is_not_there_is_an_error() {
     // One that is given beats the variable, also a bad one.
     let root = folder.path().to_str().unwrap();
     ours(Some(absent.to_str().unwrap()), &["list", "--root", root]).expect(0);
-    // The caller's folder is where a relative one begins.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
-    command
-        .args(["list", "--root", "."])
-        .current_dir(folder.path());
-    finished(command.output().unwrap()).expect(0);
+    // Where the caller is makes no difference.
+    for relative in [".", "sys/..", "tmp"] {
+        let run = ours(Some(relative), &["list"]).expect(2);
+        assert!(run.stderr.contains("it is no whole path"), "{run:?}");
+        ours(None, &["list", "--root", relative]).expect(2);
+        theirs(Some(relative), &["list"]).expect(1);
+    }
+}
+
+#[test]
+fn who_is_started_by_sudo_names_no_other_root() {
+    let host = SimHost::start("empty");
+    let by_sudo = |user: &str, name: &str, words: &[&str]| {
+        let mut command = host.command(words);
+        command.arg0(name).env("SUDO_UID", user);
+        finished(
+            command
+                .env("MDEVCTL_ENV_ROOT", host.root())
+                .output()
+                .unwrap(),
+        )
+    };
+    for user in ["1000", "-1", "root"] {
+        let run = by_sudo(user, "vgpuctl", &["list"]).expect(6);
+        assert!(run.stdout.is_empty(), "{run:?}");
+        for word in ["VGPUCTL_ROOT", user, "sudo.conf: roots = allow"] {
+            assert!(run.stderr.contains(word), "{word}: {run:?}");
+        }
+        by_sudo(user, "mdevctl", &["list"]).expect(1);
+        // Nor does it tell what is there.
+        by_sudo(user, "vgpuctl", &["list", "--root", "/nowhere"]).expect(6);
+        assert_ne!(by_sudo(user, "vgpuctl", &["list", "--root", "/"]).status, 6);
+    }
+    for user in ["0", ""] {
+        by_sudo(user, "vgpuctl", &["list"]).expect(0);
+    }
+    // Who is not root reads what he may anyway.
+    as_nobody(&host, "list").expect(0);
 }

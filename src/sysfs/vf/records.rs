@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::dir::Dir;
-use crate::error::{Error, Result, Warnings, errno_of, or_warn};
+use crate::error::{Error, Result, Warnings, or_warn};
 use crate::host::Host;
 use crate::model::{ParentId, TypeId, parse_uuid};
 
@@ -57,7 +57,7 @@ impl<'h> Records<'h> {
 
     /// The functions of which something is written.
     pub fn functions(&self, warnings: &mut Warnings) -> Vec<ParentId> {
-        let entries = Dir::open(self.host.vf_records()).and_then(|mut dir| dir.entries());
+        let entries = Dir::open_own(&self.host.vf_records()).and_then(|mut dir| dir.entries());
         let names = or_warn(entries, warnings).unwrap_or_default().into_iter();
         // A hidden one is the half of a record whose writer died.
         names
@@ -125,24 +125,17 @@ impl<'h> Records<'h> {
 }
 
 fn read(dir: &Path, name: &str, warnings: &mut Warnings) -> Option<Map<String, Value>> {
-    let bytes = Dir::open(dir).and_then(|dir| dir.read_bytes(name));
+    let bytes = Dir::open_own(dir).and_then(|dir| dir.read_bytes(name));
     serde_json::from_slice(&or_warn(bytes, warnings)?).ok()
 }
 
-/// Replaces a file whole. Nothing is synced: none of it outlives a crash of the kernel.
 fn write(dir: &Path, name: &str, value: &Value) -> Result<()> {
-    let (path, new) = (
-        dir.join(name),
-        dir.join(format!(".{name}.{}", std::process::id())),
-    );
-    fs::create_dir_all(dir)
-        .and_then(|()| fs::write(&new, value.to_string()))
-        .and_then(|()| fs::rename(&new, &path))
-        .map_err(|error| {
-            // Where it was not made, there is nothing to take away.
-            let _ = fs::remove_file(&new);
-            Error::system("cannot note what is done", &path, errno_of(&error))
-        })
+    let failed = |errno| Error::system("cannot note what is done", dir.join(name), errno);
+    let own = Dir::make_own(dir).map_err(|error| match error.errno() {
+        Some(errno) => failed(errno),
+        None => error,
+    })?;
+    own.put(name, value.to_string().as_bytes()).map_err(failed)
 }
 
 #[cfg(test)]

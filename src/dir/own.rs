@@ -1,0 +1,178 @@
+//! Folders of this program's own, and the files in them: nobody else may put anything there.
+
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{UnlinkatFlags, unlinkat, write};
+use rustix::fs::{CWD, OFlags};
+
+use super::{Dir, Owned};
+use crate::error::{Error, Kind, Result, errno_of, if_present};
+
+/// What is put into such a folder everybody may read.
+const READABLE: u32 = 0o644;
+
+/// Makes a folder and those above it, for everybody to read. What is there already will do: who opens
+/// it says what is wrong with it.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn make_all(dir: &Path) -> std::io::Result<()> {
+    match DirBuilder::new().recursive(true).mode(0o755).create(dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Writes all of it, however many writes that takes.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn write_all(file: &OwnedFd, mut content: &[u8]) -> nix::Result<()> {
+    while !content.is_empty() {
+        match write(file, content) {
+            Ok(count) => content = &content[count..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+impl Dir {
+    /// Opens a folder of our own.
+    ///
+    /// # Errors
+    /// What the kernel answered; [`Kind::NotPermitted`] where it is another user's, or others may
+    /// write to it: what is in it says nothing then. A link is not followed.
+    pub fn open_own(path: &Path) -> Result<Dir> {
+        let dir = Dir::open_from(CWD, path, path.to_owned(), OFlags::NOFOLLOW)?;
+        let stat = fstat(&dir)
+            .map_err(|errno| Error::system("cannot look at the directory", path, errno))?;
+        match Owned::from(&stat).fault() {
+            None => Ok(dir),
+            Some(fault) => Err(Error::new(
+                Kind::NotPermitted,
+                format!("what vgpuctl keeps here cannot be relied on: the directory {fault}"),
+            )
+            .at(path)
+            .hint(format!(
+                "see that nobody has put anything into it, then: chown root {0}; chmod go-w {0}",
+                path.display()
+            ))),
+        }
+    }
+
+    /// As [`Dir::open_own`], making it, and those above it, where it is missing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn make_own(path: &Path) -> Result<Dir> {
+        if let Some(dir) = if_present(Dir::open_own(path))? {
+            return Ok(dir);
+        }
+        make_all(path)
+            .map_err(|error| Error::system("cannot make the directory", path, errno_of(&error)))?;
+        Dir::open_own(path)
+    }
+
+    /// Makes a file in this directory that is not there yet, of that mode whatever the umask is.
+    ///
+    /// # Errors
+    /// What the kernel answered; EEXIST where there is anything, a link that leads nowhere too.
+    pub fn create_file(&self, name: &str, mode: u32) -> nix::Result<OwnedFd> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        // Nobody else opens it before it has the mode that it is to have.
+        let file = openat(self, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        fchmod(&file, Mode::from_bits_truncate(mode))?;
+        Ok(file)
+    }
+
+    /// Puts a file in the place of the one of that name, whole. Nothing is synced: what is kept in
+    /// memory is gone after a crash of the kernel anyway.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn put(&self, name: &str, content: &[u8]) -> nix::Result<()> {
+        let beside = format!(".{name}.{}", std::process::id());
+        let made = match self.create_file(&beside, READABLE) {
+            // Of a process that had this one's number and was killed.
+            Err(Errno::EEXIST) => {
+                self.unlink(&beside)?;
+                self.create_file(&beside, READABLE)
+            }
+            made => made,
+        };
+        let put = made
+            .and_then(|file| write_all(&file, content))
+            .and_then(|()| renameat(self, beside.as_str(), self, name));
+        if put.is_err() {
+            // Where it was not made, there is nothing to take away.
+            let _ = self.unlink(&beside);
+        }
+        put
+    }
+
+    /// Takes away a name in this directory, whatever it stands for, unless that is a directory.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn unlink(&self, name: &str) -> nix::Result<()> {
+        unlinkat(self, name, UnlinkatFlags::NoRemoveDir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_refused_and_a_link_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/run");
+        Dir::make_own(&path).unwrap();
+        for mode in [0o777, 0o757, 0o1777] {
+            set_mode(&path, mode);
+            let error = Dir::make_own(&path).unwrap_err();
+            assert_eq!(error.kind(), Kind::NotPermitted);
+            assert_eq!(error.path(), Some(path.as_path()));
+            assert!(error.message().contains("may be written to by others"));
+        }
+        set_mode(&path, 0o700);
+        Dir::open_own(&path).unwrap();
+        symlink(&path, root.path().join("link")).unwrap();
+        let error = Dir::make_own(&root.path().join("link")).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::ENOTDIR));
+    }
+
+    #[test]
+    fn a_file_is_put_whole_where_a_link_and_a_half_one_stood() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::make_own(root.path()).unwrap();
+        let (outside, half) = (
+            root.path().join("outside"),
+            format!(".x.{}", std::process::id()),
+        );
+        fs::write(&outside, "untouched").unwrap();
+        symlink(&outside, root.path().join("x")).unwrap();
+        symlink(&outside, root.path().join(&half)).unwrap();
+        dir.put("x", b"new").unwrap();
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "untouched");
+        let meta = fs::symlink_metadata(root.path().join("x")).unwrap();
+        assert!(meta.is_file() && meta.permissions().mode() & 0o777 == 0o644);
+        assert_eq!(fs::read_to_string(root.path().join("x")).unwrap(), "new");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+    }
+}
