@@ -39,7 +39,7 @@ impl Host {
     /// uses when it tells of open files; `/` where none is named. `by` says who names it.
     ///
     /// # Errors
-    /// [`Kind::Usage`]: it is no whole path, not there, or no directory. [`Kind::NotPermitted`] where
+    /// [`Kind::Usage`]: it is not absolute, not there, or no directory. [`Kind::NotPermitted`] where
     /// sudo runs the program for a user who may not name one.
     pub fn below(named: Option<PathBuf>, by: &str) -> Result<Host> {
         let Some(root) = named.filter(|root| !root.as_os_str().is_empty()) else {
@@ -51,9 +51,9 @@ impl Host {
         }
         if root.is_relative() {
             let message =
-                format!("cannot use what {by} names as a host's root: it is no whole path");
+                format!("cannot use what {by} names as a host's root: it is not an absolute path");
             let error = Error::new(Kind::Usage, message).at(&root);
-            return Err(error.hint("write it from / on, as in: \"$PWD/host\""));
+            return Err(error.hint("give an absolute path, as in: \"$PWD/host\""));
         }
         sudo::check(by, &this_one.sudo_settings())?;
         let refused = |errno| {

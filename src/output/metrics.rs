@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::ops::{GpuNumbers, Metrics, RestoreResult, TypeNumbers};
-use crate::text::on_one_line;
+use crate::text::on_its_lines;
 
 const MIB: u64 = 1 << 20;
 
@@ -53,9 +53,12 @@ pub fn text(metrics: &Metrics) -> String {
     text
 }
 
-/// A label's value: only these two have to be written otherwise, where nothing is hidden.
+/// A label's value: only these three have to be written otherwise, where nothing is hidden.
 fn escaped(value: &str) -> String {
-    on_one_line(value).replace('\\', r"\\").replace('"', "\\\"")
+    on_its_lines(value)
+        .replace('\\', r"\\")
+        .replace('"', "\\\"")
+        .replace('\n', r"\n")
 }
 
 /// The same for programs.
@@ -288,6 +291,6 @@ mod tests {
     #[test]
     fn a_labels_value_stays_on_its_line_and_in_its_quotes() {
         assert_eq!(escaped("GRID P4-1Q"), "GRID P4-1Q");
-        assert_eq!(escaped("a\\n\"b\"\nc"), r#"a\\n\"b\" c"#);
+        assert_eq!(escaped("a\\n\"b\"\nc"), r#"a\\n\"b\"\nc"#);
     }
 }

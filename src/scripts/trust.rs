@@ -134,7 +134,7 @@ impl Way {
         fault.map(|fault| format!("{what} {fault}"))
     }
 
-    /// Goes on where a link leads. Where that is a whole path, all of it counts.
+    /// Goes on where a link leads. Where that is an absolute path, all of it counts.
     fn follow(&mut self, link: &Path, meta: &Metadata) -> io::Result<Option<String>> {
         self.links += 1;
         if self.links > MOST_LINKS {

@@ -307,9 +307,9 @@ fn nothing_can_be_two_members() {
             "names has x twice".to_owned(),
         ),
         (
-            "vms = [7, \"7:0\"]",
+            "vms = [107, \"107:0\"]",
             "count = 1",
-            "vms has 7 twice".to_owned(),
+            "vms has 107 twice".to_owned(),
         ),
     ] {
         let text = group("a", one) + &group("b", other);

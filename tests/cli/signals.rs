@@ -90,7 +90,10 @@ fn apply_says_how_far_it_came_and_goes_on_from_there() {
         until(&host, "created", 2);
         let (_, stderr) = ended_by(signal, child);
         let active = host.active();
-        let wanted = format!("{} of 16 vGPUs are as declared", active.len());
+        let wanted = format!(
+            "of 16 vGPUs that were not as declared {} are so now",
+            active.len()
+        );
         assert!(
             stderr.contains(&format!("apply was ended by {signal}: {wanted}")),
             "{stderr}"
