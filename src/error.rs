@@ -1,6 +1,7 @@
 //! The one error type: what was tried, where, what the kernel answered, what to do next.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -70,6 +71,14 @@ struct Inner {
     clean_up: Option<Error>,
     hints: Vec<String>,
     others: Vec<Error>,
+}
+
+/// Equal errors have equal messages and paths.
+impl Hash for Error {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.message.hash(state);
+        self.0.path.hash(state);
+    }
 }
 
 /// A result whose failure is [`Error`].

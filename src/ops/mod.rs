@@ -40,6 +40,7 @@ mod stop;
 mod sweep;
 mod switch;
 mod target;
+mod together;
 mod types;
 mod vfs;
 pub mod watch;

@@ -16,6 +16,7 @@ use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
 use super::start::{bring_up, offer_of, taken, told};
 use super::sweep::sweep_marks;
+use super::together::at_once;
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
@@ -88,20 +89,9 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         };
         (changes, cautions)
     };
-    let run = &run;
-    let (changes, cautions): (Vec<Vec<Change>>, Vec<Warnings>) = thread::scope(|scope| {
-        let workers: Vec<_> = by_gpu
-            .iter()
-            .map(|(gpu, work)| scope.spawn(move || run(gpu, work)))
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| match worker.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    });
+    let gpus: Vec<(&ParentId, &Work)> = by_gpu.iter().collect();
+    let done = at_once(&gpus, |(gpu, work)| run(gpu, work));
+    let (changes, cautions): (Vec<Vec<Change>>, Vec<Warnings>) = done.into_iter().unzip();
     let changes = changes.concat();
     if !request.dry_run {
         drop_results(context, |parent| {

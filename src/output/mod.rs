@@ -23,6 +23,8 @@ pub use streams::{Reader, live_stdout, to_stderr, to_stdout};
 pub use style::Style;
 pub use text::{asides, problem, sentences, stdout_text};
 
+use std::collections::HashSet;
+
 use crate::declare::Declaration;
 use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
@@ -113,13 +115,9 @@ impl Reply {
                 .map_or(Vec::new(), |plan| plan.cautions.iter().collect());
         };
         let unread = report.changes.iter().flat_map(|change| &change.unread);
-        let mut told: Vec<&Error> = Vec::new();
-        for caution in report.cautions.iter().chain(unread) {
-            if !told.contains(&caution) {
-                told.push(caution);
-            }
-        }
-        told
+        let mut known = HashSet::new();
+        let all = report.cautions.iter().chain(unread);
+        all.filter(|caution| known.insert(*caution)).collect()
     }
 
     /// The plan that this tells of.

@@ -1,6 +1,7 @@
 //! Answers and sentences for people.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::table::{Table, ids, words};
 use super::{Reply, Style, attach, doctor, explain, gpus, metrics, plan, show, types};
@@ -10,6 +11,9 @@ use crate::model::{ParentId, StartMode, uuid_text};
 use crate::nvidia::short_name;
 use crate::ops::{Action, Answer, Change, Effect, Listed, Plan, Report};
 use crate::text::{on_its_lines, on_one_line};
+
+/// Who has more than these to read reads none.
+const MOST_WARNINGS: usize = 100;
 
 /// The answer, for standard output; empty where there is none to give.
 pub fn stdout_text(reply: &Reply, style: Style) -> String {
@@ -90,16 +94,24 @@ pub fn asides<'a>(
     };
     let mut told = Vec::new();
     push_new(&mut told, blocked.iter().copied().flat_map(hints));
-    let warnings = warnings.into_iter().filter(|warning| !is_told(warning));
-    told.extend(warnings.flat_map(|warning| problem("warning", warning)));
+    let mut warnings = warnings.into_iter().filter(|warning| !is_told(warning));
+    let first = warnings.by_ref().take(MOST_WARNINGS);
+    told.extend(first.flat_map(|warning| problem("warning", warning)));
+    match warnings.count() {
+        0 => {}
+        more => told.push(format!(
+            "warning: {more} more warnings; all of them: --json"
+        )),
+    }
     told.extend(notes.iter().map(|note| format!("note: {note}")));
     told
 }
 
 /// Several lines of an answer may share a way out.
 fn push_new(told: &mut Vec<String>, lines: impl Iterator<Item = String>) {
+    let mut known: HashSet<String> = told.iter().cloned().collect();
     for line in lines {
-        if !told.contains(&line) {
+        if known.insert(line.clone()) {
             told.push(line);
         }
     }

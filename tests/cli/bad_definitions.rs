@@ -213,3 +213,26 @@ fn a_long_value_is_quoted_as_far_as_a_message_goes() {
         assert!(!message.contains(char::is_control), "{message:?}");
     }
 }
+
+/// A reader of a terminal is told of the first hundred and how many there are; a program of all.
+#[test]
+fn a_flood_of_bad_files_is_counted() {
+    let host = SimHost::start("two-p4");
+    put_auto(&host, P1, &uuid(1), "nvidia-63");
+    for n in 0..300 {
+        put(&host, P1, &format!("misnamed-{n}"), "{}");
+    }
+    for line in ["list", "metrics", "restore"] {
+        let run = host.run(line).expect(7);
+        let warnings: Vec<&str> = run.stderr.lines().collect();
+        assert_eq!(warnings.len(), 101, "{line}");
+        assert_eq!(
+            *warnings.last().unwrap(),
+            "warning: 200 more warnings; all of them: --json",
+            "{line}"
+        );
+        assert!(!run.stdout.is_empty(), "{line}");
+    }
+    let all = host.run("list --json").expect(7).json();
+    assert_eq!(all["warnings"].as_array().unwrap().len(), 300);
+}

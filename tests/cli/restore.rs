@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 
-use crate::harness::SimHost;
+use crate::harness::{SimHost, finished};
 use crate::helpers::{Beside, P1, P2, counter, device, put_auto, uuid};
 
 /// Two definitions on each GPU, and a manual one.
@@ -212,4 +212,26 @@ fn after_a_reboot_all_is_back_as_it_was() {
     host.run("restore").expect(0);
     assert_eq!(host.active(), before);
     assert_eq!(host.run("list").expect(0).stdout, list);
+}
+
+#[test]
+fn where_no_thread_can_be_started_all_is_done_one_after_the_other() {
+    let host = SimHost::start("two-p4");
+    put_auto(&host, P1, &uuid(1), "nvidia-63");
+    put_auto(&host, P2, &uuid(2), "nvidia-63");
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let refused = "--inject=clone3:error=EAGAIN";
+    let options = [
+        "-f",
+        "-qq",
+        "--trace=clone3",
+        refused,
+        "-o",
+        log.path().to_str().unwrap(),
+    ];
+    let output = host.strace(&options, ["restore"]).output().unwrap();
+    finished(output).expect(0);
+    assert_eq!(host.active(), [uuid(1), uuid(2)]);
+    let calls = std::fs::read_to_string(log.path()).unwrap();
+    assert!(calls.contains("EAGAIN"), "no thread was asked for: {calls}");
 }

@@ -204,7 +204,7 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         ),
         (
             group("vms = [9999999999999]"),
-            vec!["f:5: VM 9999999999999 with index 0 has no UUID of Proxmox's form"],
+            vec!["f:5: 9999999999999 is no VM of Proxmox VE: their ids are 100 to 999999999"],
         ),
         (
             group("uuids = [\"x\"]"),
@@ -390,7 +390,7 @@ fn any_group() -> impl Strategy<Value = Group> {
 fn any_members() -> impl Strategy<Value = Members> {
     let names = proptest::collection::btree_set("[a-z][a-z0-9.]{0,9}", 0..9);
     let named = |name: String| Member::named(name.parse().unwrap());
-    let vms = proptest::collection::btree_set((0..999_999u64, 0..32u64), 0..40);
+    let vms = proptest::collection::btree_set((100..999_999u64, 0..16u64), 0..40);
     let uuids = proptest::collection::btree_set(any::<u128>().prop_map(Uuid::from_u128), 0..9);
     let both = ("[a-z]{1,9}", any::<u128>());
     prop_oneof![

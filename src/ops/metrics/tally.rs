@@ -1,5 +1,7 @@
 //! What could not be read, counted by what it is.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result, Warnings};
 
 /// What may be unreadable.
@@ -48,7 +50,10 @@ pub struct Found<T> {
 
 /// Warnings, each with its area and each once.
 #[derive(Debug, Default)]
-pub struct Tally(Vec<(Area, Error)>);
+pub struct Tally {
+    all: Vec<(Area, Error)>,
+    known: HashSet<Error>,
+}
 
 impl Tally {
     /// Looks at something, and counts what cannot be read.
@@ -69,8 +74,8 @@ impl Tally {
         };
         for warning in warnings {
             // The same file is read for several questions.
-            if !self.0.iter().any(|(_, known)| *known == warning) {
-                self.0.push((area, warning));
+            if self.known.insert(warning.clone()) {
+                self.all.push((area, warning));
             }
         }
         Found { value, is_whole }
@@ -78,12 +83,12 @@ impl Tally {
 
     /// How many of each area, zeros among them.
     pub fn counts(&self) -> Vec<(Area, usize)> {
-        let of = |area| self.0.iter().filter(|(known, _)| *known == area).count();
+        let of = |area| self.all.iter().filter(|(known, _)| *known == area).count();
         Area::ALL.map(|area| (area, of(area))).to_vec()
     }
 
     /// All of them.
     pub fn warnings(self) -> Warnings {
-        self.0.into_iter().map(|(_, warning)| warning).collect()
+        self.all.into_iter().map(|(_, warning)| warning).collect()
     }
 }

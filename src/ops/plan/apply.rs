@@ -20,6 +20,7 @@ use crate::ops::deactivate::{as_described, remove_idle};
 use crate::ops::functions::note_functions;
 use crate::ops::params::params_now;
 use crate::ops::prepare::mix_sizes_if_wanted;
+use crate::ops::together::at_once;
 use crate::ops::wishes::{forget, keep};
 use crate::ops::{Action, Answer, Context};
 use crate::store::{Location, Lock, as_read};
@@ -207,14 +208,11 @@ struct Run<'r, 'h> {
 
 impl Run<'_, '_> {
     fn phase(&self, queues: Queues<'_>) {
-        thread::scope(|scope| {
-            for (gpu, work) in &queues {
-                scope.spawn(move || match self.one_gpu(gpu, work) {
-                    Err(error) if error.kind() == Kind::Interrupted => {}
-                    Err(error) => self.fail(error),
-                    Ok(()) => {}
-                });
-            }
+        let queues: Vec<(&ParentId, &Vec<Part<'_>>)> = queues.iter().collect();
+        at_once(&queues, |(gpu, work)| match self.one_gpu(gpu, work) {
+            Err(error) if error.kind() == Kind::Interrupted => {}
+            Err(error) => self.fail(error),
+            Ok(()) => {}
         });
     }
 

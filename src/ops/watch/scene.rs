@@ -1,13 +1,13 @@
 //! The host as it was last read. Each look reads what may have changed and tells what has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::change::{Change, Ready, Turn, Turned, Written};
 use super::ears::Ears;
 use super::heard::Heard;
-use crate::error::{Result, Warnings};
+use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, Holder, Nodes, Parent, ParentId, TypeId, VgpuType};
 use crate::ops::Context;
 use crate::order::Order as _;
@@ -276,6 +276,7 @@ impl Scene {
     /// Tells what is wrong with a part, unless that was told at the last look at it.
     pub(super) fn tell(&mut self, part: Part, now: Warnings, changes: &mut Vec<Change>) {
         let before = self.told.insert(part, now.clone()).unwrap_or_default();
+        let before: HashSet<&Error> = before.iter().collect();
         let new = now.into_iter().filter(|error| !before.contains(error));
         changes.extend(new.map(Change::Problem));
     }
@@ -283,7 +284,8 @@ impl Scene {
     /// As [`Scene::tell`], where the look was not at all of the part.
     fn tell_also(&mut self, part: Part, also: Warnings, changes: &mut Vec<Change>) {
         let mut all = self.told.get(&part).cloned().unwrap_or_default();
-        let new = also.into_iter().filter(|error| !all.contains(error));
+        let known: HashSet<&Error> = all.iter().collect();
+        let new = also.into_iter().filter(|error| !known.contains(error));
         let new: Warnings = new.collect();
         all.extend(new);
         self.tell(part, all, changes);
