@@ -208,7 +208,7 @@ fn a_uuid_under_two_parents_is_undefined_only_where_asked() {
 #[test]
 fn what_is_the_kernels_own_is_no_attribute() {
     let host = SimHost::start("two-p4");
-    for name in ["remove", "uevent", "driver_override", "power/control"] {
+    for name in ["remove", "uevent", "driver_override"] {
         for verb in ["create", "define"] {
             let run = host.run(&format!("{verb} -t P4-1Q -p {P2} --attr {name}=1"));
             let run = run.expect(2);
