@@ -13,7 +13,7 @@ use super::target::find;
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Attr, Definition, FrameworkKind, ParentId, StartMode};
+use crate::model::{Attr, Definition, ParentId, StartMode};
 use crate::store::Location;
 
 /// What to define.
@@ -53,10 +53,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     let mut definition = Definition::on(&home, uuid, type_id, request.start);
     definition.attrs.clone_from(&request.attrs);
     // One that runs already is to have the same function after the next boot.
-    if definition.framework == FrameworkKind::Vfio
-        && definition.vf.is_none()
-        && request.uuid.is_some()
-    {
+    if request.uuid.is_some() {
         definition.vf = function_now(context, &definition);
     }
     let mut change = match request.dry_run {

@@ -386,8 +386,12 @@ pub fn note_functions<'d>(context: &Context<'_>, devices: impl IntoIterator<Item
     }
 }
 
-/// The function that a device of a definition has now, if it is up on the definition's GPU.
+/// The function that a definition names or, where it names none, that its device has now, if that is
+/// up on the definition's GPU.
 pub fn function_now(context: &Context<'_>, definition: &Definition) -> Option<ParentId> {
+    if definition.framework != FrameworkKind::Vfio || definition.vf.is_some() {
+        return definition.vf.clone();
+    }
     let device = context.kernel.device(definition.uuid).ok().flatten()?;
     let is_its = matches!(device.seat, Seat::OwnVf(_)) && device.parent == definition.parent;
     device.vf().filter(|_| is_its).cloned()

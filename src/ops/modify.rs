@@ -120,7 +120,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         definition.start = request.start.unwrap_or(definition.start);
         if let Some(wish) = &request.function {
             definition.vf = function_for(context, &at, wish)?;
-        } else if at.framework == FrameworkKind::Vfio && definition.vf.is_none() {
+        } else {
             definition.vf = function_now(context, &definition);
         }
         let attrs = edited(definition.attrs, &request.attrs)?;
