@@ -87,6 +87,12 @@ device_is() {
     expect_equal "type of $1" "$3" "$(basename "$(readlink -f "$real/mdev_type")")"
 }
 active_count() { { find /sys/bus/mdev/devices -mindepth 1 -maxdepth 1 2>/dev/null || true; } | wc -l; }
+# load MODULE...: and what udev and systemd do about their parents is done.
+load() {
+    modprobe -a "$@"
+    udevadm settle
+    [[ ! -d /run/systemd/system ]] || poll 120 no_jobs || fail "what $* asked for does not end"
+}
 # no_failed_units: what an administrator looks at after a boot.
 no_failed_units() {
     local units

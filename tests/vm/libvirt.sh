@@ -108,7 +108,7 @@ session_before_reboot() {
     local name uuid made
     install_callout
     load_at_boot mtty
-    modprobe mtty
+    load mtty
     wait_for_libvirt
     virsh --version=short >&3
 

@@ -23,7 +23,7 @@ host() {
     } >/etc/modprobe.d/stand-in.conf
     load_at_boot fake_gpus
     # The driver first: udev, which loads it for a GPU, has been seen to use older options.
-    modprobe -a nvidia fake_gpus
+    load nvidia fake_gpus
 }
 # no_host: the GPUs and the driver go, as before a `host` with others. The GPUs first, so that none is left for which
 # udev could load the driver again.

@@ -183,7 +183,7 @@ apply_adds_it() {
 
 stage_1() {
     install_vgpuctl
-    modprobe -a mtty mdpy vfio_iommu_type1
+    load mtty mdpy vfio_iommu_type1
     vgpuctl create --type mtty-1 --uuid "$(uuid 1)"
     vgpuctl create --type mdpy-vga --uuid "$(uuid 2)"
     vgpuctl create --type mtty-2 --uuid "$(uuid 3)"

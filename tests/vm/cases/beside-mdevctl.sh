@@ -32,7 +32,7 @@ stage_1() {
     mkdir -p /etc/mdevctl.d/scripts.d/{callouts,notifiers} # it does nothing without
     udevadm control --reload
     load_at_boot mtty
-    modprobe mtty
+    load mtty
     for ((n = 1; n <= 10; n++)); do
         vgpuctl define --type mtty-2 --parent mtty --uuid "$(uuid "$n")" >/dev/null
     done

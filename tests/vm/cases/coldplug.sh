@@ -5,7 +5,7 @@
 stage_1() {
     install_vgpuctl
     systemctl disable vgpuctl-restore.service # what udev alone does
-    modprobe mtty
+    load mtty
     vgpuctl define --type mtty-1 --parent mtty --uuid "$(uuid 1)"
     modprobe -r mtty
     udevadm settle

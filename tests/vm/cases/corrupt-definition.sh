@@ -8,7 +8,7 @@ stage_1() {
     local n
     install_vgpuctl
     load_at_boot mtty
-    modprobe mtty
+    load mtty
     for ((n = 1; n <= 20; n++)); do
         vgpuctl define --type mtty-1 --parent mtty --uuid "$(uuid "$n")" >/dev/null
     done

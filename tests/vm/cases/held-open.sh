@@ -35,7 +35,7 @@ gone() {
 stage_1() {
     local mode n=0 status waiter
     install_vgpuctl
-    modprobe -a mtty vfio_iommu_type1
+    load mtty vfio_iommu_type1
     for mode in device container group; do
         n=$((n + 1))
         say "--- held: $mode"

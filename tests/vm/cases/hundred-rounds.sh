@@ -7,7 +7,7 @@ leftovers() { { find /etc/mdevctl.d /run/vgpuctl /tmp /dev/shm -mindepth 1 2>/de
 stage_1() {
     local types=(mtty-2 mdpy-vga mbochs-small) round made first
     install_vgpuctl
-    modprobe -a mtty mdpy mbochs
+    load mtty mdpy mbochs
     for ((round = 1; round <= 100; round++)); do
         made=$(vgpuctl create --type "${types[round % 3]}" 2>/root/said) || fail "round $round: $(cat /root/said)"
         [[ -e /sys/bus/mdev/devices/$made/mdev_type ]] || fail "round $round: no device $made"

@@ -14,7 +14,7 @@ stage_1() {
     # The guest has no manual pages, so man's complaint is not one of the unit's.
     systemd-analyze verify vgpuctl-restore.service vgpuctl-restore@mtty.service vgpuctl-metrics.service vgpuctl-metrics.timer >/tmp/verify 2>&1 || true
     expect_equal "complaints of systemd-analyze verify" "" "$(grep -v "Command 'man " /tmp/verify || true)"
-    modprobe mtty
+    load mtty
     vgpuctl define --type mtty-1 --parent mtty --uuid "$(uuid 1)"
     install_vgpuctl # a second time is no different
     make -s -C /src uninstall CARGO_TARGET_DIR=/share/target

@@ -27,7 +27,7 @@ stage_1() {
     local n
     dpkg -i /opt/mdevctl.deb >&3
     load_at_boot mtty
-    modprobe mtty
+    load mtty
     for n in 1 2 3 4 5 6; do
         "$theirs" define --auto --uuid "$(uuid "$n")" --parent mtty --type "mtty-$((n % 2 + 1))"
     done

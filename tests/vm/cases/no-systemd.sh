@@ -7,7 +7,7 @@ stage_1() {
     install_vgpuctl
     echo mtty >/etc/early-modules
     load_at_boot mdpy
-    modprobe -a mtty mdpy
+    load mtty mdpy
     vgpuctl define --type mtty-2 --parent mtty --uuid "$(uuid 1)"
     vgpuctl define --type mtty-2 --parent mtty --uuid "$(uuid 2)" --manual
     vgpuctl define --type mdpy-vga --parent mdpy --uuid "$(uuid 3)"

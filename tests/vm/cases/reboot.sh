@@ -18,7 +18,7 @@ stage_1() {
 save_devices() {
     local n parent type
     load_at_boot mtty mdpy mbochs
-    modprobe -a mtty mdpy mbochs
+    load mtty mdpy mbochs
     while read -r n parent type; do
         if ((n % 2)); then
             vgpuctl create --type "$type" --parent "$parent" --uuid "$(uuid "$n")"

@@ -22,7 +22,7 @@ restore_unit() { systemctl show -P "$1" vgpuctl-restore.service; }
 stage_1() {
     local n round
     install_vgpuctl
-    modprobe mtty
+    load mtty
     for n in 1 2 3 4; do
         vgpuctl create --type mtty-2 --parent mtty --uuid "$(uuid "$n")"
     done

@@ -5,7 +5,7 @@
 stage_1() {
     install_vgpuctl
     load_at_boot mtty
-    modprobe mtty
+    load mtty
     vgpuctl create --type mtty-1 --parent mtty --uuid "$(uuid 1)"
     vgpuctl create --type mtty-1 --parent mtty --uuid "$(uuid 2)"
 }

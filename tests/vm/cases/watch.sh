@@ -27,7 +27,7 @@ told() {
 stage_1() {
     local seen=1 start end holder watcher late=() idle later status=0 n worst starts=() ends=()
     install_vgpuctl
-    modprobe -a mtty vfio_iommu_type1
+    load mtty vfio_iommu_type1
     vgpuctl watch --json >/tmp/told 2>/tmp/said &
     watcher=$!
     did true
