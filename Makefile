@@ -252,10 +252,10 @@ fleet-test: deb ## examples/ansible and examples/kubernetes, on hosts in network
 	awk '/^[0-9]+ passed, [0-9]+ failed$$/ { p += $$1; f += $$3 } END { printf "%d passed, %d failed\n", p, f }' "$$total"; \
 	exit $$status
 
-vm-test: deb ## boots, reboots and removals on a real kernel, in virtual machines (about 10 minutes; no KVM needed)
+vm-test: deb mdevctl-reference ## boots, reboots and removals on a real kernel, in virtual machines (about 10 minutes; no KVM needed)
 	$(call need,$(VM_PACKAGES))
 	$(MAKE) --no-print-directory deb PACKAGE_VERSION=$(NEXT)
-	VGPUCTL=$(abspath $(BINARY)) tests/vm/run
+	VGPUCTL=$(abspath $(BINARY)) MDEVCTL_REFERENCE=$(MDEVCTL_REFERENCE) tests/vm/run
 
 # Stable Rust will do: without unsafe code no sanitizer is needed. All targets share one build, of both kinds of run.
 FUZZ_TARGETS := definitions types functions answers overrides logs plans imports
