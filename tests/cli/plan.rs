@@ -157,6 +157,20 @@ fn an_exported_host_has_nothing_to_do_and_comes_back_from_nothing() {
 }
 
 #[test]
+fn an_export_says_which_of_its_gpus_plan_will_not_find() {
+    let host = host("two-p4");
+    host.run(&format!("define -t P4-1Q -p {P1}")).expect(0);
+    host.run("define -t nvidia-63 -p 0000:99:00.0").expect(0);
+    let text = host.run("export").expect(0).stdout;
+    let said = text
+        .lines()
+        .filter(|line| line.contains("is not there now"));
+    let said: Vec<_> = said.collect();
+    assert_eq!(said.len(), 1, "{text}");
+    assert!(said[0].starts_with("# 0000:99:00.0 "), "{text}");
+}
+
+#[test]
 fn without_a_terminal_it_has_to_be_told_not_to_ask() {
     let host = host("two-p4");
     let path = file(&host, FIVE);

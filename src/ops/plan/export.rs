@@ -1,6 +1,6 @@
 //! `export`: a host as a declaration that it fulfils.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ struct Alike {
 
 /// Writes down what the host has defined: each vGPU by its UUID, on its GPU. Of a UUID that is defined
 /// several times, the one that runs, else that boot starts; of the others, of what is active without a
-/// definition, and of other programs' vGPUs on virtual functions, there are notes.
+/// definition, of other programs' vGPUs on virtual functions, and of absent parents, there are notes.
 ///
 /// # Errors
 /// The host cannot be listed at all. What cannot be read singly is a warning, and left out.
@@ -69,6 +69,17 @@ pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
         .collect();
     let left_out = world.definitions.iter().filter(|one| !is_chosen(one));
     notes.extend(left_out.map(|one| double(one, &chosen)));
+    let of_file = world.definitions.iter().filter(|one| is_chosen(one));
+    let parents: BTreeSet<&ParentId> = of_file.map(|one| &one.parent).collect();
+    let absent = parents
+        .into_iter()
+        .filter(|parent| world.gpu_of(parent).is_none());
+    notes.extend(absent.map(|parent| {
+        format!(
+            "{parent} is not there now: plan and apply refuse this file until it is, or until its group \
+             names another GPU"
+        )
+    }));
     Ok(Answer {
         value: Declaration {
             groups,
