@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{Reply, attach, doctor, metrics, plan};
 use crate::error::{Error, describe};
-use crate::model::{Attr, FrameworkKind, Holder, StartMode, VgpuType};
+use crate::model::{Attr, FrameworkKind, Holder, ParentId, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
 use crate::nvidia::{Card, Standing};
 use crate::ops::{
-    Change, Effect, Explanation, Framebuffer, Gpu, Listed, ParentTypes, Report, Shown,
+    Change, Effect, Explanation, Framebuffer, Gpu, Grant, Listed, ParentTypes, Report, Shown,
 };
 
 /// The whole answer, warnings and notes in it.
@@ -19,7 +19,7 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Types(answer) | Reply::TypesWide(answer) => ("parents", each(&answer.value, types)),
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::Vfs(answer) => ("gpus", super::vfs::document(&answer.value)),
-        Reply::List(answer) => ("devices", each(&answer.value, listed)),
+        Reply::List(answer) | Reply::Own(answer, _) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
         Reply::Attach(answer) => ("attach", attach::document(&answer.value)),
         Reply::Applied(answer) => ("applied", attach::applied_document(&answer.value)),
@@ -40,6 +40,9 @@ pub fn reply_document(reply: &Reply) -> Value {
     };
     let mut document = json!({ "version": 1 });
     document[key] = body;
+    if let Reply::Own(_, grants) = reply {
+        document["allowed"] = each(grants, allowed);
+    }
     let warnings = reply.warnings().iter().chain(reply.cautions());
     document["warnings"] = warnings.map(error).collect();
     document["notes"] = json!(reply.notes());
@@ -141,6 +144,18 @@ fn listed(device: &Listed) -> Value {
         "type_name": device.type_name,
         "active": device.active,
         "start": device.start.map(StartMode::as_str),
+    })
+}
+
+fn allowed(grant: &Grant) -> Value {
+    let parents = grant.quota.parents.as_ref();
+    let names = |parents: &Vec<ParentId>| each(parents, |parent| json!(parent.as_str()));
+    json!({
+        "types": grant.quota.types,
+        "parents": parents.map(names),
+        "devices": grant.quota.devices,
+        "used": grant.used,
+        "at_boot": grant.quota.at_boot,
     })
 }
 
