@@ -49,7 +49,8 @@ DEB_VERSION = $(PACKAGE_VERSION)-0vgpuctl1
 PACKAGE_VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
 RULE := 60-vgpuctl.rules
-UNITS := vgpuctl-restore.service vgpuctl-restore@.service vgpuctl-metrics.service vgpuctl-metrics.timer
+UNITS := vgpuctl-restore.service vgpuctl-restore@.service vgpuctl-metrics.service vgpuctl-metrics.timer \
+	vgpuctl-delegate.socket vgpuctl-delegate@.service
 # `make install MDEVCTL=yes`: the same binary under mdevctl's names too.
 MDEVCTL ?= no
 NAMES := mdevctl lsmdev
@@ -386,9 +387,10 @@ endif
 	if $(SYSTEMD_RUNS); then systemctl enable vgpuctl-restore.service; fi
 	$(if $(filter yes,$(MDEVCTL)),$(say_who_answers))
 
-uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and settings in /etc/vgpuctl.d stay
+uninstall: ## remove what install installed; definitions in /etc/mdevctl.d, settings in /etc/vgpuctl.d and the policy in /etc/vgpuctl stay
 	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-restore.service ]]; then systemctl disable --now vgpuctl-restore.service; fi
 	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-metrics.timer ]]; then systemctl disable --now vgpuctl-metrics.timer; fi
+	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-delegate.socket ]]; then systemctl disable --now vgpuctl-delegate.socket; fi
 	@$(ours); \
 	for name in $(NAMES); do \
 		if ours "$$name"; then (set -x; rm -f "$(DESTDIR)$(BINDIR)/$$name" "$(DESTDIR)$(MANDIR)/man8/$$name.8"); fi; \
