@@ -223,6 +223,9 @@ package-test: packages ## what is in the packages, their scripts, and what linte
 # Kubernetes' own schemas come with this program; outside the tree, so that clean keeps it.
 VALIDATE_VERSION := 1.37.0
 VALIDATE_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-kubernetes-validate/$(VALIDATE_VERSION)
+# Evaluates the expressions of the policy there.
+CEL_VERSION := 0.5.0
+CEL := $(TOOLS)/cel-python/$(CEL_VERSION)
 
 # It brings an ansible-core of its own; that of the hosts' tests is Debian's. It asks no network.
 ANSIBLE_LINT := $(TOOLS)/ansible-lint/$(ANSIBLE_LINT_VERSION)
@@ -245,9 +248,15 @@ fleet-test: deb ## examples/ansible and examples/kubernetes, on hosts in network
 		/usr/bin/python3 -m venv "$(VALIDATE_ROOT)"; \
 		"$(VALIDATE_ROOT)/bin/pip" --quiet --disable-pip-version-check install kubernetes-validate==$(VALIDATE_VERSION); \
 	}
+	@[[ -x "$(CEL)/bin/cel-python" ]] || { \
+		echo 'make: installing cel-python $(CEL_VERSION) in $(CEL)'; \
+		rm -rf "$(CEL)"; \
+		/usr/bin/python3 -m venv "$(CEL)"; \
+		"$(CEL)/bin/pip" --quiet --disable-pip-version-check install cel-python==$(CEL_VERSION); \
+	}
 	$(CARGO) build --locked --bin vgpuctl --example simhost
 	@status=0; total=$$(mktemp); trap 'rm -f "$$total"' EXIT; \
-	export VALIDATE="$(VALIDATE_ROOT)/bin/kubernetes-validate" VGPUCTL="$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl" SIMHOST="$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost" \
+	export VALIDATE="$(VALIDATE_ROOT)/bin/kubernetes-validate" CEL="$(CEL)/bin/python" VGPUCTL="$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl" SIMHOST="$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost" \
 		DEB="$(PACKAGED)/vgpuctl_$(DEB_VERSION)_$$(dpkg --print-architecture).deb"; \
 	for test in kubernetes ansible; do tests/$$test/run 2>&1 | tee -a "$$total" | sed '/^[0-9]* passed, [0-9]* failed$$/d' || status=$$?; done; \
 	awk '/^[0-9]+ passed, [0-9]+ failed$$/ { p += $$1; f += $$3 } END { printf "%d passed, %d failed\n", p, f }' "$$total"; \
