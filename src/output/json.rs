@@ -10,6 +10,7 @@ use crate::nvidia::{Card, Standing};
 use crate::ops::{
     Change, Effect, Explanation, Framebuffer, Gpu, Grant, Listed, ParentTypes, Report, Shown,
 };
+use crate::store::Owner;
 
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
@@ -172,6 +173,7 @@ fn shown(shown: &Shown) -> Value {
         "type_details": shown.vgpu_type.as_ref().map(vgpu_type),
         "active": running.is_some(),
         "start": definition.map(|d| d.start.as_str()),
+        "owner": definition.and_then(Owner::of).map(|Owner(user)| user),
         "attrs": each(definition.map_or(&[], |d| d.attrs.as_slice()), attr),
         "params": params(&shown.params),
         "params_now": shown.params_now.as_ref().map(params),

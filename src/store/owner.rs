@@ -1,4 +1,5 @@
-//! Whose vGPU a definition is, where a user asked for it. mdevctl and libvirt leave the note alone.
+//! Whose vGPU a definition is, where a user asked for it. Where the note is lost, as by `modify` of the original mdevctl,
+//! which keeps no keys of others, it is root's.
 
 use serde_json::Value;
 

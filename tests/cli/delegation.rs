@@ -467,6 +467,11 @@ fn the_owner_stays_in_the_definition_through_what_root_does() {
     host.mdevctl(&format!("modify --uuid {one} --manual"))
         .expect(0);
     assert_eq!(owned(&host, parent, &one), ALICE);
+    let shown = host.run(&format!("show {one}")).expect(0);
+    let line = format!("Owner        user {ALICE}\n");
+    assert!(shown.stdout.contains(&line), "{shown:?}");
+    let shown = host.run(&format!("show {one} --json")).json();
+    assert_eq!(shown["device"]["owner"], ALICE);
     ask(&host, ALICE, &format!("remove {one}")).expect(0);
 }
 
