@@ -49,7 +49,8 @@ DEB_VERSION = $(PACKAGE_VERSION)-0vgpuctl1
 PACKAGE_VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
 RULE := 60-vgpuctl.rules
-UNITS := vgpuctl-restore.service vgpuctl-restore@.service vgpuctl-metrics.service vgpuctl-metrics.timer
+UNITS := vgpuctl-restore.service vgpuctl-restore@.service vgpuctl-metrics.service vgpuctl-metrics.timer \
+	vgpuctl-delegate.socket vgpuctl-delegate@.service
 # `make install MDEVCTL=yes`: the same binary under mdevctl's names too.
 MDEVCTL ?= no
 NAMES := mdevctl lsmdev
@@ -222,6 +223,9 @@ package-test: packages ## what is in the packages, their scripts, and what linte
 # Kubernetes' own schemas come with this program; outside the tree, so that clean keeps it.
 VALIDATE_VERSION := 1.37.0
 VALIDATE_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vgpuctl-kubernetes-validate/$(VALIDATE_VERSION)
+# Evaluates the expressions of the policy there.
+CEL_VERSION := 0.5.0
+CEL := $(TOOLS)/cel-python/$(CEL_VERSION)
 
 # It brings an ansible-core of its own; that of the hosts' tests is Debian's. It asks no network.
 ANSIBLE_LINT := $(TOOLS)/ansible-lint/$(ANSIBLE_LINT_VERSION)
@@ -244,9 +248,15 @@ fleet-test: deb ## examples/ansible and examples/kubernetes, on hosts in network
 		/usr/bin/python3 -m venv "$(VALIDATE_ROOT)"; \
 		"$(VALIDATE_ROOT)/bin/pip" --quiet --disable-pip-version-check install kubernetes-validate==$(VALIDATE_VERSION); \
 	}
+	@[[ -x "$(CEL)/bin/cel-python" ]] || { \
+		echo 'make: installing cel-python $(CEL_VERSION) in $(CEL)'; \
+		rm -rf "$(CEL)"; \
+		/usr/bin/python3 -m venv "$(CEL)"; \
+		"$(CEL)/bin/pip" --quiet --disable-pip-version-check install cel-python==$(CEL_VERSION); \
+	}
 	$(CARGO) build --locked --bin vgpuctl --example simhost
 	@status=0; total=$$(mktemp); trap 'rm -f "$$total"' EXIT; \
-	export VALIDATE="$(VALIDATE_ROOT)/bin/kubernetes-validate" VGPUCTL="$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl" SIMHOST="$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost" \
+	export VALIDATE="$(VALIDATE_ROOT)/bin/kubernetes-validate" CEL="$(CEL)/bin/python" VGPUCTL="$(abspath $(CARGO_TARGET_DIR))/debug/vgpuctl" SIMHOST="$(abspath $(CARGO_TARGET_DIR))/debug/examples/simhost" \
 		DEB="$(PACKAGED)/vgpuctl_$(DEB_VERSION)_$$(dpkg --print-architecture).deb"; \
 	for test in kubernetes ansible; do tests/$$test/run 2>&1 | tee -a "$$total" | sed '/^[0-9]* passed, [0-9]* failed$$/d' || status=$$?; done; \
 	awk '/^[0-9]+ passed, [0-9]+ failed$$/ { p += $$1; f += $$3 } END { printf "%d passed, %d failed\n", p, f }' "$$total"; \
@@ -386,9 +396,10 @@ endif
 	if $(SYSTEMD_RUNS); then systemctl enable vgpuctl-restore.service; fi
 	$(if $(filter yes,$(MDEVCTL)),$(say_who_answers))
 
-uninstall: ## remove what install installed; definitions in /etc/mdevctl.d and settings in /etc/vgpuctl.d stay
+uninstall: ## remove what install installed; definitions in /etc/mdevctl.d, settings in /etc/vgpuctl.d and the policy in /etc/vgpuctl stay
 	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-restore.service ]]; then systemctl disable --now vgpuctl-restore.service; fi
 	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-metrics.timer ]]; then systemctl disable --now vgpuctl-metrics.timer; fi
+	if $(SYSTEMD_RUNS) && [[ -e $(UNITDIR)/vgpuctl-delegate.socket ]]; then systemctl disable --now vgpuctl-delegate.socket; fi
 	@$(ours); \
 	for name in $(NAMES); do \
 		if ours "$$name"; then (set -x; rm -f "$(DESTDIR)$(BINDIR)/$$name" "$(DESTDIR)$(MANDIR)/man8/$$name.8"); fi; \

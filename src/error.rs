@@ -43,6 +43,21 @@ impl Kind {
         }
     }
 
+    /// The kind that a word in JSON stands for.
+    pub fn of_code(code: &str) -> Option<Kind> {
+        let all = [
+            Kind::Failed,
+            Kind::Usage,
+            Kind::NotFound,
+            Kind::NoCapacity,
+            Kind::InUse,
+            Kind::NotPermitted,
+            Kind::Partial,
+            Kind::Interrupted,
+        ];
+        all.into_iter().find(|kind| kind.code() == code)
+    }
+
     /// The word that stands for this kind in JSON.
     pub fn code(self) -> &'static str {
         match self {

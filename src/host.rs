@@ -124,6 +124,17 @@ impl Host {
         self.own_definitions().join("sudo.conf")
     }
 
+    /// What root allows to other users, and the directories on the way to it from the root down.
+    pub fn policy(&self) -> (PathBuf, [PathBuf; 3]) {
+        let (etc, dir) = (self.path("etc"), self.path("etc/vgpuctl"));
+        (dir.join("policy.toml"), [self.root.clone(), etc, dir])
+    }
+
+    /// Where users ask for vGPUs of their own.
+    pub fn request_socket(&self) -> PathBuf {
+        self.path("run/vgpuctl-delegate.socket")
+    }
+
     /// Directories of the scripts that are asked before and told after a change, in the order of
     /// mdevctl(8): what packages bring, then what the administrator adds.
     pub fn callouts(&self) -> [PathBuf; 2] {
@@ -150,6 +161,16 @@ impl Host {
     /// The lock of one parent's definitions and devices.
     pub fn parent_lock(&self, parent: &ParentId) -> PathBuf {
         self.locks().join(format!("{parent}.lock"))
+    }
+
+    /// The locks of users whose requests are done one after the other.
+    pub fn user_locks(&self) -> PathBuf {
+        self.locks().join("users")
+    }
+
+    /// The lock of one user's requests.
+    pub fn user_lock(&self, user: u32) -> PathBuf {
+        self.user_locks().join(format!("{user}.lock"))
     }
 
     /// Stands while a device exists whose attributes are not all written yet.

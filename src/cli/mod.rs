@@ -20,6 +20,7 @@ mod plan;
 mod print;
 mod progress;
 mod remove;
+mod request;
 mod restore;
 mod selector;
 mod show;

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{
     apply, assert, attach, create, define, doctor, explain, export, gpus, list, metrics, modify,
-    plan, print, remove, restore, show, start, stop, types, undefine, vfs, watch,
+    plan, print, remove, request, restore, show, start, stop, types, undefine, vfs, watch,
 };
 use crate::error::Result;
 use crate::host::Host;
@@ -104,6 +104,14 @@ pub enum Verb {
     /// tells it, the next step; what others follow from comes first. Exit status 3 where nothing is
     /// recognised.
     Explain(explain::ExplainArgs),
+    /// Ask root's service for vGPUs of your own, without root's rights
+    ///
+    /// Root says in /etc/vgpuctl/policy.toml who may have which types, where, and how many. You can
+    /// create, start, stop and remove what is yours, and nothing else.
+    Request(request::RequestArgs),
+    /// Serve one request of a user's, as systemd starts it for each connection
+    #[command(hide = true)]
+    ServeRequest,
 }
 
 impl Verb {
@@ -120,6 +128,7 @@ impl Verb {
     pub fn run(self, host: &Host, form: print::Form) -> ExitCode {
         let scale = self.scale();
         let context = &Context::of(host);
+        let asked_for = self.asked_for();
         let result: Result<Reply> = match self {
             // The one whose answer has no end.
             Verb::Watch(args) => return print::end_of_answer(args.run(context, form), form, scale),
@@ -144,6 +153,12 @@ impl Verb {
             Verb::Metrics(args) => args.run(context),
             Verb::Attach(args) => args.run(context),
             Verb::Explain(args) => args.run(context),
+            Verb::Request(args) => args.run(host),
+            Verb::ServeRequest => return request::serve(host),
+        };
+        let result = match asked_for {
+            Some(verb) => request::with_way_in(context, verb, result),
+            None => result,
         };
         print::end(result, form, scale)
     }

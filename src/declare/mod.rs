@@ -5,6 +5,7 @@
 mod fault;
 mod identity;
 mod import;
+mod policy;
 mod read;
 mod read_group;
 mod read_members;
@@ -20,6 +21,7 @@ use crate::nvidia::Placement;
 pub use fault::Source;
 pub use identity::{GroupName, MachineId, Member, MemberKey};
 pub use import::{Format, VmDevice, import, vm_devices};
+pub use policy::{Account, Allow, NOBODY, Policy, Quota, Who};
 pub use read::{LONGEST_FILE, Reading, parse};
 pub use write::write;
 

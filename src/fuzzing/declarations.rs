@@ -1,6 +1,6 @@
-//! Files that declare a host, in the form of our own.
+//! Files that declare a host, in the form of our own, and what its users may have.
 
-use crate::declare::{self, Declaration, Source};
+use crate::declare::{self, Declaration, Policy, Source};
 use crate::error::{Error, Result};
 
 /// Files that declare a host: what is written says what was read.
@@ -15,6 +15,16 @@ pub fn plans(input: &[u8]) {
             faults(&error).all(|fault| fault.contains(NAME)),
             "{error:?}"
         ),
+    }
+    let source = Source {
+        name: NAME.to_owned(),
+        text: text.to_owned(),
+    };
+    if let Err(error) = Policy::parse(&source) {
+        assert!(
+            faults(&error).all(|fault| fault.contains(NAME)),
+            "{error:?}"
+        );
     }
 }
 

@@ -5,15 +5,17 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::activate::make;
+use super::begun::{begun_before, refuse_active, refuse_defined};
 use super::capacity::nothing_free;
 use super::cautions::{Ahead, boot_cautions, memory_cautions};
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
 use super::functions::{Spoken, crowd_cautions, free_function, function_of, needs_function};
 use super::place::{ceilings, foresee, rooms};
+use super::tenant::{note_owner, permitted, refuse_uuid};
 use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report};
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Error, Kind, Result, Warnings};
 use crate::interrupt::{Patience, refuse_if_asked};
 use crate::model::{Attr, Definition, FrameworkKind, Parent, ParentId, StartMode};
 use crate::nvidia::{Placement, choose};
@@ -85,10 +87,14 @@ fn attempt(
     request: &CreateRequest,
     begun: &mut Option<Location>,
 ) -> Result<Report> {
+    if let Some(uuid) = request.uuid {
+        refuse_uuid(context, uuid)?;
+    }
     if let (Some(uuid), false) = (request.uuid, request.dry_run) {
         clear_unfinished(context, uuid)?;
     }
-    let mut offers = offers(context, &request.type_name, request.parent.as_ref())?;
+    let offers = offers(context, &request.type_name, request.parent.as_ref())?;
+    let mut offers = permitted(context, request, offers)?;
     if let Some(uuid) = request.uuid {
         if request.count != 1 {
             return Err(Error::new(
@@ -198,83 +204,21 @@ struct Made {
     at: Location,
 }
 
-fn refuse_active(context: &Context<'_>, uuid: Uuid) -> Result<()> {
-    match context.kernel.device(uuid)? {
-        None => Ok(()),
-        Some(device) => Err(Error::new(
-            Kind::Failed,
-            format!(
-                "{uuid} is active already, as {} on {}",
-                device.type_id, device.parent
-            ),
-        )
-        .hint(format!("see: vgpuctl show {uuid}"))),
-    }
-}
-
-/// Refuses a UUID that is defined as something else. The same definition is what a `create` leaves
-/// that was interrupted before it made the device: the same command goes on there.
-fn refuse_defined(
+/// What is to be made; a transient device has no definition on disk, but is described like one.
+pub fn blueprint(
     context: &Context<'_>,
     request: &CreateRequest,
-    offers: &[Offer],
+    offer: &Offer,
+    on: &Parent,
     uuid: Uuid,
-) -> Result<Option<Location>> {
-    let mut unrelated = Vec::new();
-    let mut all = context.store.index(&mut unrelated)?;
-    all.retain(|at| at.uuid == uuid);
-    for at in &all {
-        let same = offers
-            .iter()
-            .find(|offer| offer.parent.home() == &at.parent)
-            .filter(|_| request.persistence != Persistence::Transient)
-            .map(|offer| blueprint(request, offer, &offer.parent, uuid))
-            .is_some_and(|wanted| same_wish(context, at, &wanted).is_some());
-        if !same {
-            return Err(Error::new(
-                Kind::Failed,
-                format!("{uuid} is defined already, on {}", at.parent),
-            )
-            .at(context.store.path(at))
-            .hints(what_to_do_instead(context, at)));
-        }
-    }
-    Ok(all.pop())
-}
-
-fn what_to_do_instead(context: &Context<'_>, at: &Location) -> Vec<String> {
-    let (start, undefine) = (
-        format!("make the device that is defined: vgpuctl start {}", at.uuid),
-        format!(
-            "or delete the definition first: vgpuctl undefine {}",
-            at.uuid
-        ),
-    );
-    match context.store.read(at) {
-        Ok(_) => vec![start, undefine],
-        Err(_) => vec![undefine],
-    }
-}
-
-/// The definition that is there, where it says what is wanted. Where any function will do, it may name
-/// one already.
-fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> Option<Definition> {
-    let found = context.store.read(at).ok()?;
-    let is_same = found.type_id == wanted.type_id
-        && (wanted.vf.is_none() || found.vf == wanted.vf)
-        && found.start == wanted.start
-        && found.attrs == wanted.attrs;
-    is_same.then_some(found)
-}
-
-/// What is to be made; a transient device has no definition on disk, but is described like one.
-fn blueprint(request: &CreateRequest, offer: &Offer, on: &Parent, uuid: Uuid) -> Definition {
+) -> Definition {
     let start = match request.persistence {
         Persistence::Defined(start) => start,
         Persistence::Transient => StartMode::Manual,
     };
     let mut definition = Definition::on(on, uuid, offer.vgpu_type.id.clone(), start);
     definition.attrs.clone_from(&request.attrs);
+    note_owner(context, &mut definition);
     definition
 }
 
@@ -331,7 +275,7 @@ fn create_here(
     uuid: Uuid,
     lock: &Lock,
 ) -> Result<(Location, Option<ParentId>)> {
-    let asked = blueprint(request, offer, &offer.parent, uuid);
+    let asked = blueprint(context, request, offer, &offer.parent, uuid);
     let at = Location::of(&asked);
     let mut begun = match request.persistence {
         Persistence::Transient => None,
@@ -344,7 +288,7 @@ fn create_here(
             Ok(on) => on,
             Err(error) => break error,
         };
-        let mut wanted = blueprint(request, offer, &on, uuid);
+        let mut wanted = blueprint(context, request, offer, &on, uuid);
         if let Some(begun) = &begun {
             wanted.document = begun.document.clone();
         }
@@ -400,23 +344,6 @@ fn place_on(
     let id = &offer.vgpu_type.id;
     let vf = free_function(context, gpu, id, Some(uuid), &spoken, taken)?;
     Ok(function_of(gpu, vf))
-}
-
-/// Under the lock: this very definition, where it is there. Somebody else may have defined or made
-/// this UUID since the first look.
-fn begun_before(context: &Context<'_>, wanted: &Definition) -> Result<Option<Definition>> {
-    let at = Location::of(wanted);
-    let there = if_present(context.store.read(&at).map(|_| ()))?;
-    let active = context.kernel.device(wanted.uuid)?;
-    match (there, active, same_wish(context, &at, wanted)) {
-        (None, None, _) => Ok(None),
-        (Some(()), None, Some(found)) => Ok(Some(found)),
-        _ => Err(Error::new(
-            Kind::Failed,
-            format!("somebody else has just made {}", wanted.uuid),
-        )
-        .at(context.store.path(&at))),
-    }
 }
 
 fn change(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::callouts::around;
+use super::tenant::refuse_place;
 use super::wishes::forget;
 use super::{Action, Context};
 use crate::error::{Error, Kind, Result, if_present};
@@ -62,6 +63,7 @@ pub fn take_away_for_good(context: &Context<'_>, at: &Location) -> Result<()> {
 }
 
 fn take_away_locked(context: &Context<'_>, at: &Location, lock: &Lock) -> Result<()> {
+    refuse_place(context, at)?;
     context.kernel.settle(&at.parent);
     let Some(device) = device_at(context, at)? else {
         return Ok(());

@@ -3,6 +3,7 @@
 mod activate;
 mod attach;
 mod attach_domain;
+mod begun;
 mod callouts;
 mod capacity;
 mod cautions;
@@ -40,6 +41,7 @@ mod stop;
 mod sweep;
 mod switch;
 mod target;
+mod tenant;
 mod together;
 mod types;
 mod vfs;
@@ -85,6 +87,7 @@ pub use show::{ShowRequest, Shown, show};
 pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};
 pub use target::{Selector, UuidGiven};
+pub use tenant::{Grant, Tenant, grants, own};
 pub use types::{ParentTypes, TypeFilter, TypesRequest, types, types_of_parents};
 pub use vfs::{GpuVfs, SwitchRequest, VfState, VfsRequest, switch_vfs, vfs};
 
@@ -100,6 +103,8 @@ pub struct Context<'h> {
     pub scripts: Scripts<'h>,
     /// Whether a script's refusal counts.
     pub refusals: Refusals,
+    /// For whom root does it, where that is another user; for him there is only what is his own.
+    pub tenant: Option<Tenant>,
 }
 
 impl<'h> Context<'h> {
@@ -111,6 +116,7 @@ impl<'h> Context<'h> {
             store: Store::of(host),
             scripts: Scripts::of(host).with_limit(scripts::limit()),
             refusals: Refusals::Heeded,
+            tenant: None,
         }
     }
 

@@ -11,6 +11,7 @@ use super::deactivate::clear_unfinished;
 use super::functions::{holder, is_gone, note_function, place_for};
 use super::stop::{change, each};
 use super::target::find;
+use super::tenant::{has, refuse_start};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Definition, Device, ParentId};
@@ -34,7 +35,9 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
         }
         let at = target.only_definition(context)?;
         let mut definition = context.store.read(at)?;
-        let brought = bring_up(context, &mut definition, |_| true, request.dry_run)
+        refuse_start(context, &definition)?;
+        let is_wanted = |now: &Definition| has(context, &Location::of(now));
+        let brought = bring_up(context, &mut definition, is_wanted, request.dry_run)
             .map_err(|error| with_what_is_in_the_way(context, &definition, error))?;
         Ok(told(context, definition, brought))
     };

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use uuid::Uuid;
 
 use super::Context;
+use super::tenant::{has, refuse_others};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Device, FrameworkKind, ParentId, Seat, parse_uuid};
 use crate::store::Location;
@@ -168,6 +169,7 @@ impl Target {
 /// # Errors
 /// [`Kind::NotFound`]; [`Kind::Usage`] where the beginning of a UUID fits several.
 pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
+    refuse_others(context, selector)?;
     // What is odd elsewhere does not matter to the one device that is asked for.
     let mut unrelated = Vec::new();
     let is_here = |device: &Device| covers(context, selector, &device.parent, device.vf());
@@ -184,6 +186,11 @@ pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
     defined.retain(|at| {
         is_meant(&at.uuid) && (is_of_device(at) || is_defined_on(context, selector, at))
     });
+    if context.tenant.is_some() {
+        defined.retain(|at| has(context, at));
+        devices.retain(|device| defined.contains(&Location::of_device(device)));
+        doubts.clear();
+    }
 
     let homes: Vec<&ParentId> = devices.iter().map(|device| &device.parent).collect();
     if devices.is_empty() && !defined.is_empty() {

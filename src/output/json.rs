@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::{Reply, attach, doctor, metrics, plan};
 use crate::error::{Error, describe};
-use crate::model::{Attr, FrameworkKind, Holder, StartMode, VgpuType};
+use crate::model::{Attr, FrameworkKind, Holder, ParentId, StartMode, VgpuType};
 use crate::nvidia::params::{Param, Params};
 use crate::nvidia::{Card, Standing};
 use crate::ops::{
-    Change, Effect, Explanation, Framebuffer, Gpu, Listed, ParentTypes, Report, Shown,
+    Change, Effect, Explanation, Framebuffer, Gpu, Grant, Listed, ParentTypes, Report, Shown,
 };
+use crate::store::Owner;
 
 /// The whole answer, warnings and notes in it.
 pub fn reply_document(reply: &Reply) -> Value {
@@ -19,7 +20,7 @@ pub fn reply_document(reply: &Reply) -> Value {
         Reply::Types(answer) | Reply::TypesWide(answer) => ("parents", each(&answer.value, types)),
         Reply::Gpus(answer) => ("gpus", each(&answer.value, gpu)),
         Reply::Vfs(answer) => ("gpus", super::vfs::document(&answer.value)),
-        Reply::List(answer) => ("devices", each(&answer.value, listed)),
+        Reply::List(answer) | Reply::Own(answer, _) => ("devices", each(&answer.value, listed)),
         Reply::Show(answer) => ("device", shown(&answer.value)),
         Reply::Attach(answer) => ("attach", attach::document(&answer.value)),
         Reply::Applied(answer) => ("applied", attach::applied_document(&answer.value)),
@@ -40,6 +41,9 @@ pub fn reply_document(reply: &Reply) -> Value {
     };
     let mut document = json!({ "version": 1 });
     document[key] = body;
+    if let Reply::Own(_, grants) = reply {
+        document["allowed"] = each(grants, allowed);
+    }
     let warnings = reply.warnings().iter().chain(reply.cautions());
     document["warnings"] = warnings.map(error).collect();
     document["notes"] = json!(reply.notes());
@@ -144,6 +148,18 @@ fn listed(device: &Listed) -> Value {
     })
 }
 
+fn allowed(grant: &Grant) -> Value {
+    let parents = grant.quota.parents.as_ref();
+    let names = |parents: &Vec<ParentId>| each(parents, |parent| json!(parent.as_str()));
+    json!({
+        "types": grant.quota.types,
+        "parents": parents.map(names),
+        "devices": grant.quota.devices,
+        "used": grant.used,
+        "at_boot": grant.quota.at_boot,
+    })
+}
+
 fn shown(shown: &Shown) -> Value {
     let running = shown.running.as_ref();
     let nodes = running.map(|running| &running.nodes);
@@ -157,6 +173,7 @@ fn shown(shown: &Shown) -> Value {
         "type_details": shown.vgpu_type.as_ref().map(vgpu_type),
         "active": running.is_some(),
         "start": definition.map(|d| d.start.as_str()),
+        "owner": definition.and_then(Owner::of).map(|Owner(user)| user),
         "attrs": each(definition.map_or(&[], |d| d.attrs.as_slice()), attr),
         "params": params(&shown.params),
         "params_now": shown.params_now.as_ref().map(params),

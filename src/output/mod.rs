@@ -29,8 +29,8 @@ use crate::declare::Declaration;
 use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
 use crate::ops::{
-    Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Listed, Metrics, ParentTypes,
-    Plan, Report, Shown,
+    Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Grant, Listed, Metrics,
+    ParentTypes, Plan, Report, Shown,
 };
 
 /// The exit status for a host that is not as declared.
@@ -47,6 +47,8 @@ pub enum Reply {
     Gpus(Answer<Vec<Gpu>>),
     /// The devices.
     List(Answer<Vec<Listed>>),
+    /// A user's own devices, and what he may have.
+    Own(Answer<Vec<Listed>>, Vec<Grant>),
     /// GPUs and their virtual functions.
     Vfs(Answer<Vec<GpuVfs>>),
     /// One device.
@@ -89,7 +91,7 @@ impl Reply {
         match self {
             Reply::Types(answer) | Reply::TypesWide(answer) => &answer.warnings,
             Reply::Gpus(answer) => &answer.warnings,
-            Reply::List(answer) => &answer.warnings,
+            Reply::List(answer) | Reply::Own(answer, _) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
             Reply::Vfs(answer) => &answer.warnings,
             Reply::Doctor(_) | Reply::Checks(_) => &[],
@@ -134,7 +136,7 @@ impl Reply {
         match self {
             Reply::Types(answer) | Reply::TypesWide(answer) => &answer.notes,
             Reply::Gpus(answer) => &answer.notes,
-            Reply::List(answer) => &answer.notes,
+            Reply::List(answer) | Reply::Own(answer, _) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
             Reply::Vfs(answer) => &answer.notes,
             Reply::Doctor(_) | Reply::Checks(_) => &[],

@@ -6,6 +6,7 @@ use crate::model::{Holder, VgpuType};
 use crate::nvidia::params::Params;
 use crate::nvidia::{TypeName, size};
 use crate::ops::Shown;
+use crate::store::Owner;
 use crate::text::on_one_line;
 
 /// All about one device.
@@ -36,6 +37,9 @@ pub fn lines(shown: &Shown) -> String {
         (None, None) => "- (transient: gone after a reboot)".to_owned(),
     };
     told.push(("Start", start));
+    if let Some(Owner(user)) = shown.definition.as_ref().and_then(Owner::of) {
+        told.push(("Owner", format!("user {user}")));
+    }
     if let Some(running) = &shown.running {
         let nodes = &running.nodes;
         let path = |p: &std::path::PathBuf| p.display().to_string();

@@ -9,7 +9,7 @@ use crate::declare::{Declaration, write};
 use crate::error::Error;
 use crate::model::{ParentId, StartMode, uuid_text};
 use crate::nvidia::short_name;
-use crate::ops::{Action, Answer, Change, Effect, Listed, Plan, Report};
+use crate::ops::{Action, Answer, Change, Effect, Grant, Listed, Plan, Report};
 use crate::text::{on_its_lines, on_one_line};
 
 /// Who has more than these to read reads none.
@@ -20,9 +20,12 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
     let text = answer(reply, style);
     match reply {
         // Their cells and lines are shown as they have to be, and may have colours between them.
-        Reply::Types(_) | Reply::Gpus(_) | Reply::Vfs(_) | Reply::List(_) | Reply::Doctor(_) => {
-            text
-        }
+        Reply::Types(_)
+        | Reply::Gpus(_)
+        | Reply::Vfs(_)
+        | Reply::List(_)
+        | Reply::Own(..)
+        | Reply::Doctor(_) => text,
         _ => on_its_lines(text).into_owned(),
     }
 }
@@ -33,7 +36,7 @@ fn answer(reply: &Reply, style: Style) -> String {
         Reply::TypesWide(answer) => types::wide(&answer.value),
         Reply::Gpus(answer) => gpus::table(&answer.value, style),
         Reply::Vfs(answer) => super::vfs::table(&answer.value, style),
-        Reply::List(answer) => list(&answer.value, style),
+        Reply::List(answer) | Reply::Own(answer, _) => list(&answer.value, style),
         Reply::Doctor(diagnosis) => doctor::text(diagnosis, style),
         Reply::Checks(checks) => doctor::list_text(checks),
         Reply::Show(answer) => show::lines(&answer.value),
@@ -75,6 +78,9 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
         // The errors themselves are in the answer, a line each.
         let errors = report.changes.iter().filter_map(Change::error);
         push_new(&mut told, errors.flat_map(hints));
+    }
+    if let Reply::Own(_, grants) = reply {
+        told.extend(grants.iter().map(allowed));
     }
     let warnings = reply.warnings().iter().chain(reply.cautions());
     told.extend(asides(reply.plan(), warnings, reply.notes()));
@@ -278,6 +284,25 @@ fn list(devices: &[Listed], style: Style) -> String {
             .cell(device.start.map_or(NONE, StartMode::as_str));
     }
     table.draw(style)
+}
+
+/// "you have 1 of 2: nvidia-63, GRID P4-2Q on 0000:81:00.0".
+fn allowed(grant: &Grant) -> String {
+    let quota = &grant.quota;
+    let parents = quota.parents.as_ref();
+    let names = |parents: &Vec<ParentId>| {
+        let names: Vec<&str> = parents.iter().map(ParentId::as_str).collect();
+        format!(" on {}", names.join(", "))
+    };
+    let boot = if quota.at_boot { ", also at boot" } else { "" };
+    let line = format!(
+        "you have {} of {}: {}{}{boot}",
+        grant.used,
+        quota.devices,
+        quota.types.join(", "),
+        parents.map(names).unwrap_or_default(),
+    );
+    on_one_line(line).into_owned()
 }
 
 /// Whether a device is there.

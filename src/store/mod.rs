@@ -7,7 +7,9 @@ mod location;
 mod lock;
 mod mark;
 mod names;
+mod owner;
 mod places;
+mod policy;
 mod publish;
 mod results;
 pub(crate) mod settings;
@@ -27,6 +29,7 @@ pub use format::{as_read, essence, parse as understand};
 pub use location::Location;
 pub use lock::Lock;
 pub use mark::Mark;
+pub use owner::Owner;
 pub use places::{Drawer, Kept};
 pub use publish::{publish, publish_own};
 pub use results::{RestoreResult, RestoreResults};
@@ -73,6 +76,14 @@ impl<'h> Store<'h> {
     /// [`NotPermitted`](crate::error::Kind::NotPermitted) without root; somebody else has held it too long.
     pub fn lock(&self, parent: &ParentId) -> Result<Lock> {
         Lock::take(&self.host.locks(), &self.host.parent_lock(parent))
+    }
+
+    /// Keeps other requests of this user's from being done at the same time.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn lock_user(&self, user: u32) -> Result<Lock> {
+        Lock::take(&self.host.user_locks(), &self.host.user_lock(user))
     }
 
     /// The directory of a parent's definitions, there or not.

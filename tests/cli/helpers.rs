@@ -1,5 +1,6 @@
 //! Words that many tests share.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -51,6 +52,19 @@ pub fn device(host: &SimHost, uuid: &str, field: &str) -> String {
 
 /// Runs `vgpuctl` as a user without any rights.
 pub fn as_nobody(host: &SimHost, line: &str) -> Run {
+    finished(
+        as_user(host, 65534, line.split_whitespace())
+            .output()
+            .unwrap(),
+    )
+}
+
+/// `vgpuctl`, not yet started, as another user.
+pub fn as_user<S: AsRef<OsStr>>(
+    host: &SimHost,
+    user: u32,
+    args: impl IntoIterator<Item = S>,
+) -> Command {
     // That user may not come near the build's folder. cp, because a file that this process has
     // open for writing when another thread forks cannot be executed.
     let copy = host.path("usr/vgpuctl");
@@ -60,14 +74,15 @@ pub fn as_nobody(host: &SimHost, line: &str) -> Run {
             .status();
         assert!(copied.unwrap().success());
     }
-    let output = Command::new(copy)
-        .args(line.split_whitespace())
+    let mut command = Command::new(copy);
+    command
+        .args(args)
         .env("VGPUCTL_ROOT", host.root())
+        .env_remove("SUDO_UID")
         .stdin(Stdio::null())
-        .uid(65534)
-        .gid(65534)
-        .output();
-    finished(output.unwrap())
+        .uid(user)
+        .gid(user);
+    command
 }
 
 /// A `vgpuctl -v` that runs beside the test.

@@ -15,6 +15,10 @@ mod create;
 mod create_failures;
 mod declared_files;
 mod define;
+#[path = "../shared/delegate.rs"]
+mod delegate;
+mod delegation;
+mod delegation_hostile;
 #[path = "../shared/dice.rs"]
 mod dice;
 mod empty_hosts;

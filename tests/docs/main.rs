@@ -1,6 +1,9 @@
 //! Every command in the documentation is run: guides as sessions whose answers must be those on the page, single
 //! commands on a host where they make sense. What cannot run here is listed, with the place that runs it.
 
+#[path = "../shared/delegate.rs"]
+#[allow(dead_code)]
+mod delegate;
 #[path = "../cli/harness.rs"]
 #[allow(dead_code)]
 mod harness;
@@ -20,6 +23,21 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "the Makefile's `need` installs the same packages",
     ),
     ("make ", "checked to be a target of the Makefile"),
+    (
+        "groupadd ",
+        "tests/cli: delegation, with groups that every system has",
+    ),
+    ("usermod ", "the same"),
+    (
+        "install -d /etc/vgpuctl",
+        "tests/cli: delegation, which writes the page's own policy there",
+    ),
+    ("editor /etc/vgpuctl", "the same"),
+    (
+        "systemctl enable --now vgpuctl-delegate.socket",
+        "tests/shared/delegate.rs: a socket that starts the service as that does",
+    ),
+    ("setfacl ", "the name of a node is checked: tests/cli: show"),
     (
         "eval \"qemu-system",
         "tests/vm: attach opens a device in QEMU",

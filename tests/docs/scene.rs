@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::delegate::{Service, allow};
 use crate::harness::{Run, SimHost, finished};
 
 /// A vGPU that the pages speak of by these first characters.
@@ -12,10 +13,14 @@ const DEVICES: [&str; 2] = [
     "83b8f4f2-509f-4a5c-a1e4-96ec5be28a0c",
 ];
 const MACHINE_ID: &str = "0123456789abcdef0123456789abcdef\n";
+/// Whoever runs the tests is the user of the pages.
+const POLICY: &str = "[[allow]]\nuser = 0\ntypes = [\"nvidia-63\", \"GRID P4-2Q\"]\ndevices = 2\n";
 const DOMAIN_UUID: &str = "f0000001-0000-4000-8000-000000000001";
 const DOMAIN: &str = "<domain>\n  <name>web</name>\n  <uuid>f0000001-0000-4000-8000-000000000001</uuid>\n  <devices>\n  </devices>\n</domain>\n";
 
 pub struct Scene {
+    // Before its host, so that it ends first.
+    _service: Service,
     host: SimHost,
     folder: tempfile::TempDir,
 }
@@ -84,7 +89,12 @@ impl Scene {
         );
         std::fs::write(libvirt.join(format!("{DOMAIN_UUID}.xml")), DOMAIN).unwrap();
         std::fs::write(host.path("etc/machine-id"), MACHINE_ID).unwrap();
-        Scene { host, folder }
+        allow(&host, POLICY);
+        Scene {
+            _service: Service::start(&host),
+            host,
+            folder,
+        }
     }
 
     /// Types a command as it stands on the page, its placeholders filled in.

@@ -11,8 +11,10 @@ stage_1() {
     say "installed:" && comm -13 /tmp/before /tmp/with >&3
     expect_equal "the unit" enabled "$(systemctl is-enabled vgpuctl-restore.service)"
     expect_equal "the timer, which is for those who want it" disabled "$(systemctl is-enabled vgpuctl-metrics.timer || true)"
+    expect_equal "the socket, which needs a group first" disabled "$(systemctl is-enabled vgpuctl-delegate.socket || true)"
     # The guest has no manual pages, so man's complaint is not one of the unit's.
-    systemd-analyze verify vgpuctl-restore.service vgpuctl-restore@mtty.service vgpuctl-metrics.service vgpuctl-metrics.timer >/tmp/verify 2>&1 || true
+    systemd-analyze verify vgpuctl-restore.service vgpuctl-restore@mtty.service vgpuctl-metrics.service vgpuctl-metrics.timer \
+        vgpuctl-delegate.socket vgpuctl-delegate@1.service >/tmp/verify 2>&1 || true
     expect_equal "complaints of systemd-analyze verify" "" "$(grep -v "Command 'man " /tmp/verify || true)"
     load mtty
     vgpuctl define --type mtty-1 --parent mtty --uuid "$(uuid 1)"

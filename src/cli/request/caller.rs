@@ -1,0 +1,164 @@
+//! Who asks: what this system knows of the user whom the kernel names.
+
+use std::ffi::CString;
+
+use nix::errno::Errno;
+use nix::unistd::{Group, Uid, User, getgrouplist};
+
+use crate::declare::{Account, NOBODY, Policy, Quota, Who};
+use crate::error::{Error, Kind, Result};
+
+/// A user who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// His number, by the kernel's word.
+    pub user: u32,
+    /// His name, where this system knows him.
+    pub name: Option<String>,
+    /// The groups that this system has him in, by number, whatever groups his process has.
+    groups: Vec<u32>,
+}
+
+impl std::fmt::Display for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "user {} ({name})", self.user),
+            None => write!(f, "user {}", self.user),
+        }
+    }
+}
+
+impl Caller {
+    /// What is known of a user.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] for the user who stands for nobody in
+    /// particular; this system cannot tell who he is.
+    pub fn of(user: u32) -> Result<Caller> {
+        if user == NOBODY || user == u32::MAX {
+            let message = format!("user {user} stands for nobody in particular");
+            return Err(Error::new(Kind::NotPermitted, message));
+        }
+        let known = User::from_uid(Uid::from_raw(user)).map_err(unknown)?;
+        let groups = match &known {
+            Some(known) => groups(known)?,
+            None => Vec::new(),
+        };
+        Ok(Caller {
+            user,
+            name: known.map(|known| known.name),
+            groups,
+        })
+    }
+
+    /// What the policy allows this user; `None` where it does not name him.
+    ///
+    /// # Errors
+    /// This system cannot tell which group a name stands for.
+    pub fn quotas(&self, policy: &Policy) -> Result<Option<Vec<Quota>>> {
+        self.quotas_by(policy, |name| {
+            let group = Group::from_name(name).map_err(unknown)?;
+            Ok(group.map(|group| group.gid.as_raw()))
+        })
+    }
+
+    fn quotas_by(
+        &self,
+        policy: &Policy,
+        group: impl Fn(&str) -> Result<Option<u32>>,
+    ) -> Result<Option<Vec<Quota>>> {
+        let mut quotas = None;
+        for block in policy.blocks() {
+            let is_meant = match &block.who {
+                Who::User(Account::Number(user)) => *user == self.user,
+                Who::User(Account::Name(name)) => self.name.as_ref() == Some(name),
+                Who::Group(Account::Number(group)) => self.groups.contains(group),
+                Who::Group(Account::Name(name)) => {
+                    group(name)?.is_some_and(|group| self.groups.contains(&group))
+                }
+            };
+            if is_meant {
+                let all = quotas.get_or_insert_with(Vec::new);
+                // One without types lets the user take away what he has.
+                all.extend(Some(block.quota.clone()).filter(|quota| !quota.types.is_empty()));
+            }
+        }
+        Ok(quotas)
+    }
+}
+
+fn groups(user: &User) -> Result<Vec<u32>> {
+    let name = CString::new(user.name.as_str()).map_err(|_| unknown(Errno::EINVAL))?;
+    let groups = getgrouplist(&name, user.gid).map_err(unknown)?;
+    Ok(groups.into_iter().map(|group| group.as_raw()).collect())
+}
+
+fn unknown(errno: Errno) -> Error {
+    let message = "this system cannot tell who asks, or in which groups he is";
+    Error::new(Kind::Failed, message).answered(errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::Source;
+
+    fn devices(caller: &Caller, text: &str) -> Option<Vec<u32>> {
+        let policy = Policy::parse(&Source {
+            name: String::new(),
+            text: text.to_owned(),
+        });
+        let group = |name: &str| Ok((name == "vgpu-users").then_some(990));
+        let quotas = caller.quotas_by(&policy.unwrap(), group).unwrap()?;
+        Some(quotas.iter().map(|quota| quota.devices).collect())
+    }
+
+    fn block(who: &str, devices: u32) -> String {
+        format!("[[allow]]\n{who}\ntypes = [\"a\"]\ndevices = {devices}\n")
+    }
+
+    #[test]
+    fn only_blocks_that_name_the_user_or_a_group_of_his_count() {
+        let alice = Caller {
+            user: 1000,
+            name: Some("alice".to_owned()),
+            groups: vec![1000, 990],
+        };
+        let stranger = Caller {
+            user: 60001,
+            name: None,
+            groups: Vec::new(),
+        };
+        let all = [
+            block("group = \"vgpu-users\"", 1),
+            block("group = 990", 2),
+            block("user = \"alice\"", 3),
+            block("user = 1000", 4),
+            block("user = \"alic\"", 5),
+            block("user = 990", 6),
+            block("group = 60001", 7),
+            block("group = \"alice\"", 8),
+            block("user = 60001", 9),
+            block("user = \"Alice\"", 10),
+        ]
+        .concat();
+        assert_eq!(devices(&alice, &all), Some(vec![1, 2, 3, 4]));
+        assert_eq!(devices(&stranger, &all), Some(vec![9]));
+        assert_eq!(devices(&stranger, &block("user = 1000", 1)), None);
+        assert_eq!(devices(&alice, ""), None);
+        let only_named = "[[allow]]\nuser = \"alice\"\n";
+        assert_eq!(devices(&alice, only_named), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_user_has_the_groups_that_the_system_says_and_nobody_is_nobody() {
+        let root = Caller::of(0).unwrap();
+        assert_eq!(root.name.as_deref(), Some("root"));
+        assert!(root.groups.contains(&0));
+        let stranger = Caller::of(60001).unwrap();
+        assert!(stranger.groups.is_empty());
+        for nobody in [NOBODY, u32::MAX] {
+            assert_eq!(Caller::of(nobody).unwrap_err().kind(), Kind::NotPermitted);
+        }
+    }
+}

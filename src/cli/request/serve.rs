@@ -1,0 +1,301 @@
+//! `vgpuctl serve-request`: the service's side of one connection, which systemd hands over as standard
+//! input. One request is read, done if root's policy allows it, answered and noted in the log.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+use super::caller::Caller;
+use super::wire::{LONGEST, Wish, one_line};
+use crate::error::{Error, Kind, Result, errno_of};
+use crate::host::Host;
+use crate::model::{ParentId, StartMode};
+use crate::nvidia::Placement;
+use crate::ops::{
+    self, Answer, Change, Context, CreateRequest, Effect, Persistence, RemoveRequest, Report,
+    Selector, StartRequest, StopRequest, Tenant, UuidGiven,
+};
+use crate::output::{Reply, error_document, problem, reply_document, to_stderr};
+use crate::text::{on_one_line, quoted};
+
+/// How long a user may take to say what he wants, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves the connection that standard input is.
+pub fn serve(host: &Host) -> ExitCode {
+    let (stream, caller) = match connection() {
+        Ok(found) => found,
+        Err(error) => {
+            for line in problem("error", &error) {
+                to_stderr(&line);
+            }
+            return ExitCode::from(error.kind().exit_status());
+        }
+    };
+    let who = match &caller {
+        Ok(caller) => caller.to_string(),
+        Err(_) => "a user".to_owned(),
+    };
+    let mut what = "a request".to_owned();
+    let result = read(&stream)
+        .and_then(|line| Wish::parse(&line))
+        .and_then(|wish| {
+            what = told(&wish);
+            fulfil(host, &caller?, wish)
+        });
+    note(&who, &what, &result);
+    let document = match &result {
+        Ok(reply) => reply_document(reply),
+        Err(error) => error_document(error),
+    };
+    if let Err(error) = answer(&stream, &one_line(&document)) {
+        to_stderr(&format!("{who} did not take the answer: {error}"));
+    }
+    ExitCode::SUCCESS
+}
+
+/// The connection, and who is at its other end, unless that is somebody who may ask for nothing.
+fn connection() -> Result<(UnixStream, Result<Caller>)> {
+    let refused = |errno| {
+        let what = "standard input is no connection of a user's";
+        let hint = "systemd starts this: systemctl enable --now vgpuctl-delegate.socket";
+        Error::new(Kind::Usage, what).answered(errno).hint(hint)
+    };
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let stream = UnixStream::from(stdin.map_err(|error| refused(errno_of(&error)))?);
+    // Whatever else it is, it has no peer.
+    let peer = getsockopt(&stream, PeerCredentials).map_err(refused)?;
+    Ok((stream, Caller::of(peer.uid())))
+}
+
+/// The one line that the user sends, without its end.
+fn read(stream: &UnixStream) -> Result<Vec<u8>> {
+    let failed = |error: &io::Error| {
+        let errno = errno_of(error);
+        Error::new(Kind::Failed, "the request cannot be read").answered(errno)
+    };
+    let end = Instant::now() + PATIENCE;
+    let mut line = vec![0; LONGEST + 1];
+    let mut length = 0;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let message = format!("the request did not come within {} s", PATIENCE.as_secs());
+            return Err(Error::new(Kind::Usage, message));
+        }
+        let set = stream.set_read_timeout(Some(left));
+        set.map_err(|error| failed(&error))?;
+        let mut source = stream;
+        let count = match source.read(&mut line[length..]) {
+            Ok(count) => count,
+            Err(error) if is_pause(&error) => continue,
+            Err(error) => return Err(failed(&error)),
+        };
+        length += count;
+        let fault = match line[..length].iter().position(|byte| *byte == b'\n') {
+            Some(end) if end + 1 == length => {
+                line.truncate(end);
+                return Ok(line);
+            }
+            Some(_) => "the request is followed by something else".to_owned(),
+            None if length > LONGEST => format!("the request is longer than {LONGEST} bytes"),
+            None if count == 0 => "the request ends before its line does".to_owned(),
+            None => continue,
+        };
+        return Err(Error::new(Kind::Usage, fault));
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
+}
+
+fn answer(mut stream: &UnixStream, line: &str) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(line.as_bytes())
+}
+
+/// Does what is asked for, if the policy allows it.
+fn fulfil(host: &Host, caller: &Caller, wish: Wish) -> Result<Reply> {
+    let context = Context::of(host);
+    let policy = context.store.policy().map_err(|error| {
+        for line in problem("error", &error) {
+            to_stderr(&line);
+        }
+        // What is in root's files, and where, is not the user's to know.
+        let message = "root's policy cannot be used, so nothing is done";
+        Error::new(Kind::Failed, message)
+            .hint("tell root, whose log says what is wrong: journalctl -u 'vgpuctl-delegate@*'")
+    })?;
+    let quotas = match &policy {
+        Some(policy) => caller.quotas(policy)?,
+        None => None,
+    };
+    let Some(quotas) = quotas else {
+        let message = format!("{caller} may not ask for vGPUs here");
+        let hint = "root says who may, in the file that vgpuctl(8) tells of under DELEGATION";
+        return Err(Error::new(Kind::NotPermitted, message).hint(hint));
+    };
+    let user = caller.user;
+    let context = Context {
+        tenant: Some(Tenant { user, quotas }),
+        ..context
+    };
+    if wish == Wish::List {
+        return list(&context);
+    }
+    // One after the other, so that no two of one user's requests count the same vGPUs.
+    let _turn = context.store.lock_user(user)?;
+    let is_new = matches!(wish, Wish::Create { .. });
+    let report = change(&context, wish).map_err(|error| plain(&error, is_new))?;
+    Ok(match is_new {
+        true => Reply::Made(report),
+        false => Reply::Changed(report),
+    })
+}
+
+fn list(context: &Context<'_>) -> Result<Reply> {
+    let answer = Answer {
+        value: ops::own(context)?,
+        warnings: Vec::new(),
+        notes: Vec::new(),
+    };
+    Ok(Reply::Own(answer, ops::grants(context, None)?))
+}
+
+fn change(context: &Context<'_>, wish: Wish) -> Result<Report> {
+    let report = match wish {
+        Wish::Create {
+            type_name,
+            parent,
+            uuid,
+            at_boot,
+        } => ops::create(
+            context,
+            &CreateRequest {
+                type_name,
+                parent,
+                placement: Placement::default(),
+                uuid,
+                count: 1,
+                attrs: Vec::new(),
+                persistence: Persistence::Defined(match at_boot {
+                    true => StartMode::Auto,
+                    false => StartMode::Manual,
+                }),
+                dry_run: false,
+            },
+        )?,
+        Wish::Start(uuid) => ops::start(
+            context,
+            &StartRequest {
+                selectors: only(uuid),
+                dry_run: false,
+            },
+        ),
+        Wish::Stop(uuid) => ops::stop(
+            context,
+            &StopRequest {
+                selectors: only(uuid),
+                wait: Duration::ZERO,
+                dry_run: false,
+            },
+        ),
+        Wish::Remove(uuid) => ops::remove(
+            context,
+            &RemoveRequest {
+                selectors: only(uuid),
+                wait: Duration::ZERO,
+                dry_run: false,
+            },
+        ),
+        Wish::List => Report::default(),
+    };
+    match report.changes.iter().find_map(Change::error) {
+        Some(error) => Err(error.clone()),
+        None => Ok(report),
+    }
+}
+
+fn only(uuid: uuid::Uuid) -> Vec<Selector> {
+    vec![Selector {
+        uuid: UuidGiven::Whole(uuid),
+        parent: None,
+    }]
+}
+
+/// A failure as it is told to a user, who cannot do what root would do next.
+fn plain(error: &Error, is_new: bool) -> Error {
+    let hint = match error.kind() {
+        Kind::InUse => "shut the virtual machine down, or end the process",
+        Kind::NoCapacity => "see what is free: vgpuctl types --available",
+        Kind::NotFound if is_new => "see what there is: vgpuctl types",
+        Kind::NotFound => "see what is yours: vgpuctl request list",
+        Kind::NotPermitted => "see what is yours, and what you may have: vgpuctl request list",
+        Kind::Usage if is_new => {
+            "leave the UUID out, and one is chosen; types have ids: vgpuctl types"
+        }
+        _ => return Error::new(error.kind(), error.to_string()),
+    };
+    Error::new(error.kind(), error.to_string()).hint(hint)
+}
+
+/// What is asked for, for the log.
+fn told(wish: &Wish) -> String {
+    match wish {
+        Wish::Create {
+            type_name,
+            parent,
+            uuid,
+            at_boot,
+        } => {
+            let on = |parent: &ParentId| format!(" on {parent}");
+            let under = |uuid: &uuid::Uuid| format!(" as {uuid}");
+            format!(
+                "create {}{}{}{}",
+                quoted(type_name),
+                parent.as_ref().map(on).unwrap_or_default(),
+                uuid.as_ref().map(under).unwrap_or_default(),
+                if *at_boot { " at boot too" } else { "" },
+            )
+        }
+        Wish::Start(uuid) => format!("start {uuid}"),
+        Wish::Stop(uuid) => format!("stop {uuid}"),
+        Wish::Remove(uuid) => format!("remove {uuid}"),
+        Wish::List => "list".to_owned(),
+    }
+}
+
+/// One line in the log.
+fn note(who: &str, what: &str, result: &Result<Reply>) {
+    let came = match result {
+        Ok(Reply::Made(report) | Reply::Changed(report)) => {
+            let all: Vec<String> = report.changes.iter().map(done).collect();
+            all.join(", ")
+        }
+        Ok(Reply::Own(answer, _)) => format!("told of {}", answer.value.len()),
+        Ok(_) => "done".to_owned(),
+        Err(error) => format!("refused ({}): {error}", error.kind().code()),
+    };
+    to_stderr(&on_one_line(format!("{who}: {what}: {came}")));
+}
+
+fn done(change: &Change) -> String {
+    let what = match &change.effect {
+        Effect::Done(action) => action.done(),
+        _ => "unchanged",
+    };
+    let uuid = change.uuid.map(|uuid| format!(" {uuid}"));
+    let parent = change.parent.as_ref();
+    let on = parent.map(|parent| format!(" on {parent}"));
+    format!(
+        "{what}{}{}",
+        uuid.unwrap_or_default(),
+        on.unwrap_or_default()
+    )
+}

@@ -1,0 +1,103 @@
+//! What is there already under the UUID of a device that is to be made: another's, or what an earlier
+//! attempt left.
+
+use uuid::Uuid;
+
+use super::choose::Offer;
+use super::create::blueprint;
+use super::tenant::is_same_owner;
+use super::{Context, CreateRequest, Persistence};
+use crate::error::{Error, Kind, Result, if_present};
+use crate::model::Definition;
+use crate::store::Location;
+
+/// Refuses a UUID that a device has.
+///
+/// # Errors
+/// It is active.
+pub fn refuse_active(context: &Context<'_>, uuid: Uuid) -> Result<()> {
+    match context.kernel.device(uuid)? {
+        None => Ok(()),
+        Some(device) => Err(Error::new(
+            Kind::Failed,
+            format!(
+                "{uuid} is active already, as {} on {}",
+                device.type_id, device.parent
+            ),
+        )
+        .hint(format!("see: vgpuctl show {uuid}"))),
+    }
+}
+
+/// Refuses a UUID that is defined as something else. The same definition is what a `create` leaves
+/// that was interrupted before it made the device: the same command goes on there.
+pub fn refuse_defined(
+    context: &Context<'_>,
+    request: &CreateRequest,
+    offers: &[Offer],
+    uuid: Uuid,
+) -> Result<Option<Location>> {
+    let mut unrelated = Vec::new();
+    let mut all = context.store.index(&mut unrelated)?;
+    all.retain(|at| at.uuid == uuid);
+    for at in &all {
+        let same = offers
+            .iter()
+            .find(|offer| offer.parent.home() == &at.parent)
+            .filter(|_| request.persistence != Persistence::Transient)
+            .map(|offer| blueprint(context, request, offer, &offer.parent, uuid))
+            .is_some_and(|wanted| same_wish(context, at, &wanted).is_some());
+        if !same {
+            return Err(Error::new(
+                Kind::Failed,
+                format!("{uuid} is defined already, on {}", at.parent),
+            )
+            .at(context.store.path(at))
+            .hints(what_to_do_instead(context, at)));
+        }
+    }
+    Ok(all.pop())
+}
+
+fn what_to_do_instead(context: &Context<'_>, at: &Location) -> Vec<String> {
+    let (start, undefine) = (
+        format!("make the device that is defined: vgpuctl start {}", at.uuid),
+        format!(
+            "or delete the definition first: vgpuctl undefine {}",
+            at.uuid
+        ),
+    );
+    match context.store.read(at) {
+        Ok(_) => vec![start, undefine],
+        Err(_) => vec![undefine],
+    }
+}
+
+/// The definition that is there, where it says what is wanted. Where any function will do, it may name
+/// one already.
+fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> Option<Definition> {
+    let found = context.store.read(at).ok()?;
+    let is_same = found.type_id == wanted.type_id
+        && (wanted.vf.is_none() || found.vf == wanted.vf)
+        && found.start == wanted.start
+        && found.attrs == wanted.attrs
+        && is_same_owner(&found, wanted);
+    is_same.then_some(found)
+}
+
+/// Under the lock: this very definition, where it is there. Somebody else may have defined or made
+/// this UUID since the first look.
+pub fn begun_before(context: &Context<'_>, wanted: &Definition) -> Result<Option<Definition>> {
+    let at = Location::of(wanted);
+    let there = if_present(context.store.read(&at).map(|_| ()))?;
+    let active = context.kernel.device(wanted.uuid)?;
+    match (there, active, same_wish(context, &at, wanted)) {
+        (None, None, _) => Ok(None),
+        (Some(()), None, Some(found)) => Ok(Some(found)),
+        _ => Err(Error::new(
+            Kind::Failed,
+            format!("somebody else has just made {}", wanted.uuid),
+        )
+        .at(context.store.path(&at))),
+    }
+}

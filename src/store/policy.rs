@@ -1,0 +1,111 @@
+//! What root allows to other users: read only where nobody else could have written it.
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::{SFlag, fstat};
+
+use super::Store;
+use crate::declare::{Policy, Source};
+use crate::dir::{Dir, Owned};
+use crate::error::{Error, Kind, Result, if_present};
+
+impl Store<'_> {
+    /// The policy; `None` where there is no file, so that nothing is allowed.
+    ///
+    /// # Errors
+    /// Others could have written it, or put another in its place ([`Kind::NotPermitted`]); all that is
+    /// wrong with it, each with its line; what the kernel answered.
+    pub fn policy(&self) -> Result<Option<Policy>> {
+        let (path, way) = self.host.policy();
+        let mut folder = None;
+        // Once nobody else may change the folders above, the next one stays what it is.
+        for dir in way {
+            match if_present(Dir::open_own(&dir))? {
+                Some(dir) => folder = Some(dir),
+                None => return Ok(None),
+            }
+        }
+        let (Some(dir), Some(name)) = (folder, path.file_name()) else {
+            return Ok(None);
+        };
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let Some(file) = if_present(dir.open_file(name, flags))? else {
+            return Ok(None);
+        };
+        let stat =
+            fstat(&file).map_err(|errno| Error::system("cannot look at it", &path, errno))?;
+        let is_file = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+        let fault = match is_file == SFlag::S_IFREG {
+            true => Owned::from(&stat).fault(),
+            false => Some("is no regular file".to_owned()),
+        };
+        if let Some(fault) = fault {
+            let message = format!("what users may do cannot be relied on: the file {fault}");
+            let hint =
+                "give it to root and take the others' right to write: chown root, chmod go-w";
+            return Err(Error::new(Kind::NotPermitted, message).at(path).hint(hint));
+        }
+        let source = Source {
+            name: path.display().to_string(),
+            text: dir.read_text(name)?,
+        };
+        Policy::parse(&source).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    const TEXT: &str = "[[allow]]\nuser = 1000\ntypes = [\"nvidia-63\"]\ndevices = 1\n";
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn only_a_policy_that_nobody_else_could_have_written_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let store = Store::of(&host);
+        assert_eq!(store.policy(), Ok(None));
+        let (path, way) = host.policy();
+        fs::create_dir_all(&way[2]).unwrap();
+        for dir in &way {
+            set_mode(dir, 0o755);
+        }
+        assert_eq!(store.policy(), Ok(None));
+        fs::write(&path, TEXT).unwrap();
+        set_mode(&path, 0o644);
+        assert_eq!(store.policy().unwrap().unwrap().blocks().len(), 1);
+        for (place, mode) in [
+            (&path, 0o646),
+            (&way[2], 0o777),
+            (&way[1], 0o757),
+            (&way[0], 0o757),
+        ] {
+            let usual = if place == &path { 0o644 } else { 0o755 };
+            set_mode(place, mode);
+            let error = store.policy().unwrap_err();
+            assert_eq!(error.kind(), Kind::NotPermitted, "{}", place.display());
+            assert_eq!(error.path(), Some(place.as_path()));
+            set_mode(place, usual);
+        }
+        assert!(store.policy().is_ok());
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1000), None).unwrap();
+            assert_eq!(store.policy().unwrap_err().kind(), Kind::NotPermitted);
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+        }
+        let elsewhere = way[2].join("other.toml");
+        fs::rename(&path, &elsewhere).unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        assert!(store.policy().is_err());
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(store.policy().unwrap_err().kind(), Kind::NotPermitted);
+    }
+}
