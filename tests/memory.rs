@@ -1,26 +1,30 @@
-//! What other programs' files may cost in memory: at most 32 MiB, whatever a file of 1 MiB holds.
+//! What other programs' files may cost in memory: at most 32 MiB, whatever a file of 1 MiB holds; and
+//! a log in one line no more than the same log in many.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use vgpuctl::declare::{Format, Source, import};
+use vgpuctl::nvidia::messages::Listener;
 
 /// What a file of [`LARGEST`] bytes may cost, the file itself not counted.
 const MOST: usize = 32 << 20;
 const LARGEST: usize = 1 << 20;
 
-/// Counts what each thread holds, and the most that it held.
+/// Counts what each thread holds, the most that it held, and all that it ever took.
 struct Counting;
 
 thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
     static MOST_HELD: Cell<usize> = const { Cell::new(0) };
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Counts it; whether that is still bearable, so that a failure does not take the whole machine.
 fn took(size: usize) -> bool {
     let held = HELD.get() + size;
     HELD.set(held);
+    TAKEN.set(TAKEN.get() + size);
     MOST_HELD.set(MOST_HELD.get().max(held));
     held < 16 * MOST
 }
@@ -281,4 +285,52 @@ fn long_texts() {
             "",
         ),
     );
+}
+
+/// The most that is held at once while a log is heard, and all that is taken for it.
+fn hearing(log: &[u8]) -> (usize, usize) {
+    let (before, taken) = (HELD.get(), TAKEN.get());
+    MOST_HELD.set(before);
+    let mut listener = Listener::new();
+    for portion in log.chunks(1 << 16) {
+        listener.hear(portion);
+    }
+    drop(listener.findings());
+    (MOST_HELD.get() - before, TAKEN.get() - taken)
+}
+
+#[test]
+fn a_log_in_one_line_costs_no_more_than_in_many() {
+    // What all logs share is made once.
+    hearing(b"x");
+    let messages = include_str!("explain/messages.txt").lines();
+    let messages = messages.filter_map(|line| Some(line.split_once(" | ")?.1));
+    let messages: Vec<&str> = messages.collect();
+    for (name, lines) in [
+        ("failures", messages),
+        (
+            "one failure",
+            vec!["vmiop_env_log: Failed to get VM UUID from QEMU command-line 0x57"],
+        ),
+        (
+            "half of one",
+            vec!["vmiop_env_log: Failed to get VM UUID from"],
+        ),
+        ("mark-up", vec!["<a &lt; \\u0041 <pre \"a\":"]),
+    ] {
+        let of = |separator: &str, size: usize| {
+            let part = lines.join(separator) + separator;
+            part.repeat((size / part.len()).max(2))
+        };
+        let many = hearing(of("\n", LARGEST).as_bytes());
+        let one = hearing(of(" ", LARGEST).as_bytes());
+        let longer = hearing(of(" ", 2 * LARGEST).as_bytes());
+        println!("{name}: many lines {many:?}, one line {one:?}, a longer one {longer:?}");
+        // What is kept of each pattern, and the pieces that are remembered.
+        assert!(
+            one.0.max(longer.0) < MOST / 2,
+            "{name}: {one:?}, {longer:?}"
+        );
+        assert!(longer.1 < one.1 + LARGEST, "{name}: {one:?}, {longer:?}");
+    }
 }
