@@ -23,7 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::text::quoted;
 
 pub use bounded::{Beginning, beginning, read_file};
-pub use own::{make_all, write_all};
+pub use own::{is_gone, make_all, write_all};
 pub use trust::Owned;
 
 /// Files larger than this are refused: sysfs shows a page at most, definitions are a few lines.
