@@ -1,5 +1,6 @@
 //! Every path the program touches, under one root prefix. Nothing else spells them.
 
+mod named;
 mod sudo;
 
 use std::ffi::CStr;
@@ -10,6 +11,8 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result, errno_of};
 use crate::model::ParentId;
+
+pub use named::{Named, NamedFile, open_named, read_bounded, read_named};
 
 /// The licence daemon's settings inside a Linux guest (NVIDIA's licensing guide).
 pub const GUEST_LICENCE_SETTINGS: &str = "/etc/nvidia/gridd.conf";

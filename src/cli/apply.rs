@@ -1,6 +1,6 @@
 //! `vgpuctl apply`.
 
-use std::io::{self, BufRead as _, IsTerminal, Write as _};
+use std::io::{self, BufRead as _, IsTerminal, Read as _, Write as _};
 
 use clap::Args;
 
@@ -84,6 +84,9 @@ fn carry_out(context: &Context<'_>, answer: Answer<Plan>, form: Form) -> Result<
     })
 }
 
+/// More than a person says to a question.
+const LONGEST_ANSWER: u64 = 1000;
+
 /// Shows the plan and asks whether to carry it out.
 ///
 /// # Errors
@@ -96,7 +99,7 @@ fn ask(answer: &Answer<Plan>) -> Result<()> {
     }
     let _ = write!(io::stderr().lock(), "Do this? [y/N] ");
     let mut said = String::new();
-    let read = io::stdin().lock().read_line(&mut said);
+    let read = io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut said);
     if !said.ends_with('\n') {
         // Nobody has ended the question's line.
         to_stderr("");

@@ -1,13 +1,13 @@
 //! The arguments that name what a host is to have.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::declare::{self, LONGEST_FILE, Reading, Source};
-use crate::error::{Error, Kind, Result, errno_of};
+use crate::error::{Error, Kind, Result};
+use crate::host::{Named, read_bounded, read_named};
 use crate::ops::{self, Answer, Context, Plan, PlanRequest, gpu_facts, node_name};
 
 // One declaration, of a file or several.
@@ -59,12 +59,24 @@ impl DeclarationArgs {
     /// # Errors
     /// A file cannot be read; all that is wrong with the first one that makes no sense.
     pub fn read(&self, context: &Context<'_>) -> Result<Reading> {
-        let files: Vec<Source> = self
-            .files
-            .iter()
-            .map(|path| source(path))
-            .collect::<Result<_>>()?;
-        match (self.from, files.as_slice()) {
+        let read: Result<Vec<(Source, Option<String>)>> =
+            self.files.iter().map(|path| source(path)).collect();
+        let (files, unshown): (Vec<Source>, Vec<Option<String>>) = read?.into_iter().unzip();
+        let reading = self.understand(context, &files);
+        let Some(why) = unshown.into_iter().flatten().next() else {
+            return reading;
+        };
+        let mut reading = reading.map_err(|error| without_text(&error, &files, &why))?;
+        if !reading.notes.is_empty() {
+            reading.notes = vec![format!(
+                "what is to be noted of the file is not shown: {why}"
+            )];
+        }
+        Ok(reading)
+    }
+
+    fn understand(&self, context: &Context<'_>, files: &[Source]) -> Result<Reading> {
+        match (self.from, files) {
             (Some(format), files) => {
                 // What could not be read is told by what compares the host with it.
                 let gpus = gpu_facts(context)?.value;
@@ -97,15 +109,21 @@ impl DeclarationArgs {
     }
 }
 
-fn source(path: &Path) -> Result<Source> {
-    let (name, read) = match path == Path::new("-") {
-        true => (Path::new("standard input"), bounded(io::stdin().lock())),
-        false => (path, File::open(path).and_then(bounded)),
+/// A file's text, and why it is not to be shown, where it is not.
+fn source(path: &Path) -> Result<(Source, Option<String>)> {
+    const MOST: usize = LONGEST_FILE >> 20;
+    let what = "the declaration";
+    let (name, named) = match path == Path::new("-") {
+        true => {
+            let name = Path::new("standard input");
+            let bytes = read_bounded(io::stdin().lock(), name, what, MOST)?;
+            let unshown = None;
+            (name, Named { bytes, unshown })
+        }
+        false => (path, read_named(path, what, MOST)?),
     };
-    let bytes =
-        read.map_err(|error| Error::system("cannot read the declaration", name, errno_of(&error)))?;
     let name = name.display().to_string();
-    let text = String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(named.bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
         let line = before
             .unwrap_or_default()
@@ -118,13 +136,42 @@ fn source(path: &Path) -> Result<Source> {
             format!("{name}:{line}: the file is no text in UTF-8"),
         )
     })?;
-    Ok(Source { name, text })
+    Ok((Source { name, text }, named.unshown))
 }
 
-/// Reads enough to see that a file is too long.
-fn bounded(file: impl Read) -> io::Result<Vec<u8>> {
-    let most = u64::try_from(LONGEST_FILE).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// The same faults, without anything of the files' text: only where they are.
+fn without_text(error: &Error, files: &[Source], why: &str) -> Error {
+    let mut places: Vec<String> = Vec::new();
+    for one in std::iter::once(error).chain(error.others()) {
+        let place = place(one.message(), files);
+        if places.last() != Some(&place) {
+            places.push(place);
+        }
+    }
+    let mut faults = places.into_iter().map(|place| {
+        Error::new(
+            error.kind(),
+            format!("{place}: what is there cannot be used, and is not shown: {why}"),
+        )
+    });
+    match faults.next() {
+        Some(first) => first.and_others(faults.collect()),
+        None => Error::new(error.kind(), why),
+    }
+}
+
+/// "FILE:LINE" of a message that begins so; else the first file.
+fn place(message: &str, files: &[Source]) -> String {
+    let with_line = files.iter().find_map(|file| {
+        let rest = message.strip_prefix(&file.name)?.strip_prefix(':')?;
+        let (line, _) = rest.split_once(':')?;
+        let line: usize = line.parse().ok()?;
+        Some(format!("{}:{line}", file.name))
+    });
+    with_line.unwrap_or_else(|| {
+        files
+            .first()
+            .map(|file| file.name.clone())
+            .unwrap_or_default()
+    })
 }

@@ -1,7 +1,11 @@
 //! A YAML text as a tree with lines, before anything is made of its words. What a text can do to its
-//! reader is bounded: its depth, and how much its aliases repeat.
+//! reader is bounded: its depth, its nodes and bytes with all that its aliases repeat, and how far the
+//! parser reads on before it tells what it read.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
+use std::str::Chars;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
@@ -11,9 +15,16 @@ use crate::text::shortened;
 /// The deepest nesting that is read.
 const DEEPEST: usize = 64;
 /// The most nodes that are read, repeated ones counted each time.
-const MOST_NODES: usize = 200_000;
+const MOST_NODES: usize = 50_000;
+/// The most bytes that their texts have, repeated ones counted each time.
+const MOST_BYTES: usize = 4 << 20;
+/// The most anchors that are remembered.
+const MOST_ANCHORS: usize = 5_000;
+/// How many signs, which are neither letters, digits nor blanks, the parser may read without telling
+/// what they mean: until a bracket closes it holds all that is in it, as it may be a key.
+const MOST_SIGNS_AHEAD: usize = 32_000;
 
-/// A node and the line that it begins in, from 1.
+/// A node and the line that it begins in, from 1. What an alias repeats is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// What it is.
@@ -26,23 +37,70 @@ pub struct Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A word without quotes, which may be a number; empty where there is no value at all.
-    Plain(String),
+    Plain(Rc<str>),
     /// A text in quotes or a block.
-    Text(String),
+    Text(Rc<str>),
     /// A sequence.
-    List(Vec<Item>),
+    List(Rc<[Item]>),
     /// A mapping, in order: keys are words or texts.
-    Map(Vec<(Item, Item)>),
+    Map(Rc<[(Item, Item)]>),
 }
 
-impl Item {
-    fn size(&self) -> usize {
-        let below = match &self.node {
-            Node::List(items) => items.iter().map(Item::size).sum(),
-            Node::Map(entries) => entries.iter().map(|(_, value)| value.size()).sum(),
-            _ => 0,
+/// How much there is of something, repeated parts counted each time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+impl Size {
+    fn of(item: &Item) -> Size {
+        match &item.node {
+            Node::Plain(text) | Node::Text(text) => Size {
+                nodes: 1,
+                bytes: text.len(),
+                depth: 0,
+            },
+            Node::List(items) => Size::around(items.iter()),
+            Node::Map(entries) => {
+                Size::around(entries.iter().flat_map(|(key, value)| [key, value]))
+            }
+        }
+    }
+
+    fn around<'i>(items: impl Iterator<Item = &'i Item>) -> Size {
+        let whole = Size {
+            nodes: 1,
+            bytes: 0,
+            depth: 1,
         };
-        1 + below
+        items.fold(whole, |whole, item| {
+            let part = Size::of(item);
+            Size {
+                nodes: whole.nodes + part.nodes,
+                bytes: whole.bytes + part.bytes,
+                depth: whole.depth.max(part.depth + 1),
+            }
+        })
+    }
+}
+
+/// The text's characters, as long as the parser tells what it makes of them.
+struct Fed<'t> {
+    chars: Chars<'t>,
+    ahead: Rc<Cell<usize>>,
+}
+
+impl Iterator for Fed<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.chars.next()?;
+        if next.is_ascii_punctuation() {
+            self.ahead.set(self.ahead.get() + 1);
+        }
+        (self.ahead.get() <= MOST_SIGNS_AHEAD).then_some(next)
     }
 }
 
@@ -50,10 +108,17 @@ impl Item {
 /// the reading.
 pub fn documents(text: &str, is_first_only: bool, faults: &mut Faults) -> Vec<Item> {
     let mut tree = Tree::default();
-    for event in Parser::new_from_str(text) {
+    let ahead = Rc::new(Cell::new(0));
+    let fed = Fed {
+        chars: text.chars(),
+        ahead: Rc::clone(&ahead),
+    };
+    for event in Parser::new_from_iter(fed) {
+        let is_too_far = ahead.replace(0) > MOST_SIGNS_AHEAD;
         let told = match event {
+            _ if is_too_far => Err((tree.line, TOO_FAR.to_owned())),
             Ok((event, span)) => tree.take(event, span),
-            Err(error) => Err((error.marker().line(), format!("not YAML: {}", error.info()))),
+            Err(error) => Err((error.marker().line(), not_yaml(error.info()))),
         };
         if let Err((line, message)) = told {
             faults.add(line, message);
@@ -67,6 +132,13 @@ pub fn documents(text: &str, is_first_only: bool, faults: &mut Faults) -> Vec<It
         faults.add(1, "the file holds nothing");
     }
     tree.documents
+}
+
+const TOO_FAR: &str =
+    "what begins here is too long: a list, mapping or text without an end in reach";
+
+fn not_yaml(why: &str) -> String {
+    format!("not YAML: {}", shortened(why))
 }
 
 type Told<T> = Result<T, (usize, String)>;
@@ -86,22 +158,29 @@ enum Kind {
 #[derive(Default)]
 struct Tree {
     open: Vec<Open>,
-    anchors: HashMap<usize, Item>,
+    anchors: HashMap<usize, (Item, Size)>,
     documents: Vec<Item>,
-    nodes: usize,
+    /// All of it so far.
+    size: Size,
+    /// Where the last event began.
+    line: usize,
 }
 
 impl Tree {
     fn take(&mut self, event: Event<'_>, span: Span) -> Told<()> {
         let line = span.start.line();
+        self.line = line;
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = is_text(tag.as_deref(), line)? || style != ScalarStyle::Plain;
+                let text = Rc::from(text);
                 let node = match is_text {
-                    true => Node::Text(text.into_owned()),
-                    false => Node::Plain(text.into_owned()),
+                    true => Node::Text(text),
+                    false => Node::Plain(text),
                 };
-                self.put(Item { node, line }, anchor)
+                let item = Item { node, line };
+                self.count(Size::of(&item), line)?;
+                self.put(item, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 is_text(tag.as_deref(), line)?;
@@ -116,20 +195,18 @@ impl Tree {
                     return Ok(());
                 };
                 let node = match kind {
-                    Kind::List(items) => Node::List(items),
-                    Kind::Map(entries, ..) => Node::Map(entries),
+                    Kind::List(items) => Node::List(items.into()),
+                    Kind::Map(entries, ..) => Node::Map(entries.into()),
                 };
                 self.put(Item { node, line }, anchor)
             }
             Event::Alias(anchor) => {
-                let Some(known) = self.anchors.get(&anchor) else {
+                let Some((known, size)) = self.anchors.get(&anchor) else {
                     return Err((line, "an alias of what is not at its end yet".to_owned()));
                 };
-                self.nodes += known.size();
-                let node = match self.nodes > MOST_NODES {
-                    true => return Err((line, "its aliases repeat too much".to_owned())),
-                    false => known.node.clone(),
-                };
+                let (node, size) = (known.node.clone(), *size);
+                self.count(size, line)
+                    .map_err(|_| (line, "its aliases repeat too much".to_owned()))?;
                 self.put(Item { node, line }, 0)
             }
             _ => Ok(()),
@@ -140,18 +217,46 @@ impl Tree {
         if self.open.len() >= DEEPEST {
             return Err((line, format!("nested deeper than {DEEPEST} levels")));
         }
+        self.count(
+            Size {
+                nodes: 1,
+                ..Size::default()
+            },
+            line,
+        )?;
         self.open.push(Open { line, anchor, kind });
         Ok(())
     }
 
-    fn put(&mut self, item: Item, anchor: usize) -> Told<()> {
-        self.nodes += 1;
-        if self.nodes > MOST_NODES {
-            return Err((item.line, format!("it holds more than {MOST_NODES} nodes")));
+    /// Counts what comes to the rest, and refuses what is too much.
+    fn count(&mut self, more: Size, line: usize) -> Told<()> {
+        self.size.nodes += more.nodes;
+        self.size.bytes += more.bytes;
+        if self.size.nodes > MOST_NODES {
+            return Err((line, format!("it holds more than {MOST_NODES} nodes")));
         }
-        // 0 is no anchor. Aliases in what they stand for would nest without bound.
-        if anchor > 0 && depth(&item) < DEEPEST {
-            self.anchors.insert(anchor, item.clone());
+        if self.size.bytes > MOST_BYTES {
+            return Err((line, format!("it holds more than {MOST_BYTES} bytes")));
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, item: &Item, anchor: usize) -> Told<()> {
+        let size = Size::of(item);
+        // Aliases in what they stand for would nest without bound.
+        if size.depth < DEEPEST {
+            self.anchors.insert(anchor, (item.clone(), size));
+        }
+        match self.anchors.len() > MOST_ANCHORS {
+            true => Err((item.line, format!("more than {MOST_ANCHORS} anchors"))),
+            false => Ok(()),
+        }
+    }
+
+    fn put(&mut self, item: Item, anchor: usize) -> Told<()> {
+        // 0 is no anchor.
+        if anchor > 0 {
+            self.remember(&item, anchor)?;
         }
         let Some(open) = self.open.last_mut() else {
             self.documents.push(item);
@@ -167,15 +272,6 @@ impl Tree {
         }
         Ok(())
     }
-}
-
-fn depth(item: &Item) -> usize {
-    let below = match &item.node {
-        Node::List(items) => items.iter().map(depth).max(),
-        Node::Map(entries) => entries.iter().map(|(_, value)| depth(value)).max(),
-        _ => None,
-    };
-    below.map_or(0, |below| below + 1)
 }
 
 /// Whether a tag makes a text of what follows. Others than the core schema's mean something to one

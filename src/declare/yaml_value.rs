@@ -3,6 +3,7 @@
 //! and of a key that is there twice the last counts.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::fault::Faults;
 use super::yaml::{self, Item, Node};
@@ -16,7 +17,7 @@ pub struct Value {
     /// Its line.
     pub line: usize,
     /// As it is written, where it is a word without quotes.
-    plain: Option<String>,
+    plain: Option<Rc<str>>,
 }
 
 /// What a value is.
@@ -31,7 +32,7 @@ pub enum Kind {
     /// Another number.
     Number(f64),
     /// A text.
-    Text(String),
+    Text(Rc<str>),
     /// A sequence.
     List(Vec<Value>),
     /// A mapping, in order, each key once.
@@ -42,7 +43,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// The key, which is a text whatever it is written as: `yes` is `true`.
-    pub key: String,
+    pub key: Rc<str>,
     /// Where the key stands.
     pub line: usize,
     /// Its value.
@@ -51,45 +52,43 @@ pub struct Entry {
 
 /// The first document of a text, as programs read it that want one.
 pub fn first_document(text: &str, faults: &mut Faults) -> Option<Value> {
-    let mut documents = yaml::documents(text, true, faults).into_iter();
-    Some(value(documents.next()?, faults))
+    let documents = yaml::documents(text, true, faults);
+    Some(value(documents.first()?, faults))
 }
 
 /// All documents of a text.
 pub fn documents(text: &str, faults: &mut Faults) -> Vec<Value> {
-    let documents = yaml::documents(text, false, faults).into_iter();
-    documents.map(|item| value(item, faults)).collect()
+    let documents = yaml::documents(text, false, faults);
+    documents.iter().map(|item| value(item, faults)).collect()
 }
 
-fn value(item: Item, faults: &mut Faults) -> Value {
+fn value(item: &Item, faults: &mut Faults) -> Value {
     let line = item.line;
     let mut plain = None;
-    let kind = match item.node {
-        Node::Text(text) => Kind::Text(text),
+    let kind = match &item.node {
+        Node::Text(text) => Kind::Text(Rc::clone(text)),
         Node::Plain(word) => {
-            let kind = kind_of(&word);
-            plain = Some(word);
-            kind
+            plain = Some(Rc::clone(word));
+            kind_of(word)
         }
-        Node::List(items) => {
-            Kind::List(items.into_iter().map(|item| value(item, faults)).collect())
-        }
+        Node::List(items) => Kind::List(items.iter().map(|item| value(item, faults)).collect()),
         Node::Map(entries) => Kind::Map(mapping(entries, faults)),
     };
     Value { kind, line, plain }
 }
 
 /// The entries of a mapping, each key once; merge keys count where they stand.
-fn mapping(items: Vec<(Item, Item)>, faults: &mut Faults) -> Vec<Entry> {
+fn mapping(items: &[(Item, Item)], faults: &mut Faults) -> Vec<Entry> {
     let mut entries = Entries::default();
+    entries.all.reserve_exact(items.len());
     for (key, item) in items {
         let line = key.line;
-        if key.node == Node::Plain("<<".to_owned()) {
+        if matches!(&key.node, Node::Plain(word) if **word == *"<<") {
             merge(value(item, faults), line, &mut entries, faults);
             continue;
         }
         let value = value(item, faults);
-        match key_text(key.node) {
+        match key_text(&key.node) {
             Some(key) => entries.put(Entry { key, line, value }),
             None => faults.add(line, "a key that is nothing"),
         }
@@ -113,13 +112,13 @@ fn merge(from: Value, line: usize, entries: &mut Entries, faults: &mut Faults) {
 #[derive(Default)]
 struct Entries {
     all: Vec<Entry>,
-    places: HashMap<String, usize>,
+    places: HashMap<Rc<str>, usize>,
 }
 
 impl Entries {
     fn put(&mut self, entry: Entry) {
         let next = self.all.len();
-        let place = *self.places.entry(entry.key.clone()).or_insert(next);
+        let place = *self.places.entry(Rc::clone(&entry.key)).or_insert(next);
         match self.all.get_mut(place) {
             Some(known) => *known = entry,
             None => self.all.push(entry),
@@ -127,16 +126,16 @@ impl Entries {
     }
 }
 
-fn key_text(node: Node) -> Option<String> {
+fn key_text(node: &Node) -> Option<Rc<str>> {
     match node {
-        Node::Text(text) => Some(text),
-        Node::Plain(word) => match kind_of(&word) {
+        Node::Text(text) => Some(Rc::clone(text)),
+        Node::Plain(word) => match kind_of(word) {
             Kind::Null => None,
-            Kind::Truth(truth) => Some(truth.to_string()),
-            Kind::Whole(number) if !is_float(&word) => Some(number.to_string()),
-            Kind::Whole(number) => Some(float_text(number as f32)),
-            Kind::Number(number) => Some(float_text(number as f32)),
-            _ => Some(word),
+            Kind::Truth(truth) => Some(truth.to_string().into()),
+            Kind::Whole(number) if !is_float(word) => Some(number.to_string().into()),
+            Kind::Whole(number) => Some(float_text(number as f32).into()),
+            Kind::Number(number) => Some(float_text(number as f32).into()),
+            _ => Some(Rc::clone(word)),
         },
         _ => None,
     }
@@ -171,8 +170,8 @@ fn float_text(number: f32) -> String {
 }
 
 /// What a word without quotes is.
-fn kind_of(word: &str) -> Kind {
-    match word {
+fn kind_of(word: &Rc<str>) -> Kind {
+    match &**word {
         "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             return Kind::Truth(true);
@@ -192,21 +191,25 @@ fn kind_of(word: &str) -> Kind {
     }
     let is_number = word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
     if !is_number {
-        return Kind::Text(word.to_owned());
+        return Kind::Text(Rc::clone(word));
     }
     let digits = word.replace('_', "");
     if let Some(whole) = whole_of(&digits) {
         return Kind::Whole(whole);
     }
     // Only numbers that begin with a digit or a sign may have underscores.
-    let digits = if word.starts_with('.') { word } else { &digits };
+    let digits = if word.starts_with('.') {
+        &**word
+    } else {
+        &digits
+    };
     let number = Some(digits).filter(|digits| has_float_form(digits));
     let number = number.and_then(|digits| digits.parse::<f64>().ok());
     match number {
         // JSON writes greater ones with an exponent, which makes them none.
         Some(number) if number.fract() == 0.0 && number.abs() < 1e18 => Kind::Whole(number as i64),
         Some(number) if number.is_finite() => Kind::Number(number),
-        _ => Kind::Text(word.to_owned()),
+        _ => Kind::Text(Rc::clone(word)),
     }
 }
 
@@ -249,7 +252,7 @@ fn has_float_form(text: &str) -> bool {
 
 /// Whether readers of YAML differ about a word without quotes, or take it for no text: those of
 /// version 1.1 and 1.2, in Python and in Go.
-fn has_readings(word: &str) -> bool {
+fn has_readings(word: &Rc<str>) -> bool {
     if !matches!(kind_of(word), Kind::Text(_)) {
         return true;
     }
@@ -271,7 +274,7 @@ impl Value {
     /// A text that every reader takes for the same; what is wrong with it becomes a fault, where
     /// `what` says what was to be there.
     pub fn sure_text(&self, what: &str, faults: &mut Faults) -> Option<&str> {
-        let is_odd = self.plain.as_deref().is_some_and(has_readings);
+        let is_odd = self.plain.as_ref().is_some_and(has_readings);
         match self.text().filter(|_| !is_odd) {
             Some(text) => Some(text),
             None if is_odd && !matches!(self.kind, Kind::Null) => {
@@ -294,7 +297,7 @@ impl Value {
 
     /// The value of a mapping's key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        let found = self.entries().iter().find(|entry| entry.key == key)?;
+        let found = self.entries().iter().find(|entry| *entry.key == *key)?;
         Some(&found.value)
     }
 

@@ -1,5 +1,6 @@
 //! A directory held open: everything in it is reached by descriptor, each file opened and read once.
 
+mod bounded;
 mod links;
 mod own;
 mod trust;
@@ -21,11 +22,12 @@ use rustix::io::{self, read};
 use crate::error::{Error, Kind, Result};
 use crate::text::quoted;
 
-pub use own::{make_all, write_all};
+pub use bounded::{Beginning, beginning, read_file};
+pub use own::{is_gone, make_all, write_all};
 pub use trust::Owned;
 
 /// Files larger than this are refused: sysfs shows a page at most, definitions are a few lines.
-const LARGEST_FILE: usize = 1 << 20;
+pub const LARGEST_FILE: usize = 1 << 20;
 
 /// Nearly every file read here is shorter than this.
 const USUAL_FILE: usize = 1024;
@@ -273,11 +275,11 @@ fn whole_of<T>(file: &OwnedFd, take: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
             return Ok(take(part));
         }
         content.extend_from_slice(part);
-        if part.len() < USUAL_FILE {
-            return Ok(take(&content));
-        }
         if content.len() > LARGEST_FILE {
             return Err(io::Errno::FBIG);
+        }
+        if part.len() < USUAL_FILE {
+            return Ok(take(&content));
         }
     }
 }
@@ -287,7 +289,11 @@ fn without_newline(bytes: &[u8]) -> &[u8] {
 }
 
 fn refused(what: &str, path: impl Into<PathBuf>, error: io::Errno) -> Error {
-    Error::system(what, path, Errno::from_raw(error.raw_os_error()))
+    let refused = Error::system(what, path, Errno::from_raw(error.raw_os_error()));
+    match error {
+        io::Errno::FBIG => refused.hint("files of more than 1 MiB are not read here"),
+        _ => refused,
+    }
 }
 
 #[cfg(test)]
@@ -316,8 +322,11 @@ mod tests {
             fs::write(root.path().join("f"), vec![b'x'; size]).unwrap();
             assert_eq!(dir.read_bytes("f").unwrap().len(), size);
         }
-        fs::write(root.path().join("f"), vec![b'x'; 3 * LARGEST_FILE]).unwrap();
-        assert_eq!(dir.read_bytes("f").unwrap_err().errno(), Some(Errno::EFBIG));
+        for (size, is_read) in [(0, true), (1, false), (2 * LARGEST_FILE, false)] {
+            fs::write(root.path().join("f"), vec![b'x'; LARGEST_FILE + size]).unwrap();
+            let errno = dir.read_bytes("f").err().map(|error| error.errno());
+            assert_eq!(errno, (!is_read).then_some(Some(Errno::EFBIG)));
+        }
     }
 
     #[test]

@@ -1,19 +1,26 @@
 //! Folders of this program's own, and the files in them: nobody else may put anything there.
 
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use log::debug;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::unistd::{UnlinkatFlags, unlinkat, write};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::signal::kill;
+use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
+use nix::unistd::{Pid, UnlinkatFlags, unlinkat, write};
 use rustix::fs::{CWD, OFlags};
 
 use super::{Dir, Owned};
 use crate::error::{Error, Kind, Result, errno_of, if_present};
+
+/// In seconds: what is put into such a folder is a line or two.
+const LONGEST_WRITE: u64 = 60;
 
 /// What is put into such a folder everybody may read.
 const READABLE: u32 = 0o644;
@@ -119,6 +126,30 @@ impl Dir {
         put
     }
 
+    /// Takes away what those left that [`Dir::put`] something here and were killed before it was whole.
+    pub fn sweep(&mut self) {
+        for entry in self.entries_unsaid().unwrap_or_default() {
+            let name = entry.name.to_str().filter(|name| name.starts_with('.'));
+            let writer = name.and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+            if writer.is_some_and(is_gone) && self.is_old(&entry.name) {
+                debug!("sweep {}", self.join(&entry.name).display());
+                // Another sweeper may be faster.
+                let _ = unlinkat(&self, entry.name.as_os_str(), UnlinkatFlags::NoRemoveDir);
+            }
+        }
+    }
+
+    /// Whether it was written long ago. The number of a writer in another container may be nobody's
+    /// here, and it may be at work.
+    fn is_old(&self, name: &OsStr) -> bool {
+        let Ok(stat) = fstatat(self, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+            return false;
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let written = u64::try_from(stat.st_mtime).unwrap_or_default();
+        now.is_ok_and(|now| now.as_secs().saturating_sub(written) > LONGEST_WRITE)
+    }
+
     /// Takes away a name in this directory, whatever it stands for, unless that is a directory.
     ///
     /// # Errors
@@ -128,11 +159,17 @@ impl Dir {
     }
 }
 
+/// Whether no process has this number.
+pub fn is_gone(pid: i32) -> bool {
+    pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::time::Duration;
 
     fn set_mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -174,5 +211,26 @@ mod tests {
         assert!(meta.is_file() && meta.permissions().mode() & 0o777 == 0o644);
         assert_eq!(fs::read_to_string(root.path().join("x")).unwrap(), "new");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+    }
+    #[test]
+    fn only_what_nobody_writes_any_more_is_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(LONGEST_WRITE + 10);
+        let own = std::process::id();
+        let put = |name: &str, time: SystemTime| {
+            let file = fs::File::create(root.path().join(name)).unwrap();
+            file.set_modified(time).unwrap();
+        };
+        put(".a.unfinished.2147483646", long_ago);
+        put(".new.2147483646", SystemTime::now());
+        put(&format!(".alive.{own}"), long_ago);
+        for name in ["x.2147483646", ".x", ".x.-1", ".x.0", ".x.swp", "y.lock"] {
+            put(name, long_ago);
+        }
+        let count = || fs::read_dir(root.path()).unwrap().count();
+        assert_eq!(count(), 9);
+        Dir::open_own(root.path()).unwrap().sweep();
+        assert_eq!(count(), 8);
+        assert!(!root.path().join(".a.unfinished.2147483646").exists());
     }
 }

@@ -17,7 +17,7 @@ pub fn cpu_virtualization(facts: &Facts<'_>) -> Vec<Finding> {
         return vec![Finding::ok("KVM is there").seen(kvm, "present")];
     }
     let path = host.cpu_info();
-    let text = match facts.look.text(&path) {
+    let text = match facts.look.first_lines(&path) {
         Ok(Some(text)) => text,
         Ok(None) => {
             return vec![
@@ -119,7 +119,7 @@ fn off(facts: &Facts<'_>, message: String) -> Finding {
     let words: Vec<&str> = line.split_whitespace().collect();
     let cpu = facts
         .look
-        .text(&host.cpu_info())
+        .first_lines(&host.cpu_info())
         .ok()
         .flatten()
         .unwrap_or_default();

@@ -1,6 +1,7 @@
-//! Whether the user for whom sudo runs the program may name another root: what it reads there as root
+//! The user for whom sudo runs the program, and whether he may name another root: what it reads there as root
 //! would be that user's word, and what it writes there would be root's.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -16,14 +17,19 @@ const USER: &str = "SUDO_UID";
 /// The line of root's that allows it.
 const ALLOWED: (&str, &str) = ("roots", "allow");
 
+/// The user for whom sudo runs the program as root, by his number, if he is another.
+pub(super) fn other_user() -> Option<OsString> {
+    let user = std::env::var_os(USER).filter(|user| !user.is_empty() && user != "0");
+    user.filter(|_| geteuid().is_root())
+}
+
 /// Refuses another root that `by` names where sudo runs the program as root for another user, unless
 /// root's file `settings` allows it.
 ///
 /// # Errors
 /// [`Kind::NotPermitted`].
 pub(super) fn check(by: &str, settings: &Path) -> Result<()> {
-    let user = std::env::var_os(USER).filter(|user| !user.is_empty() && user != "0");
-    let Some(user) = user.filter(|_| geteuid().is_root()) else {
+    let Some(user) = other_user() else {
         return Ok(());
     };
     if allows(settings)? {

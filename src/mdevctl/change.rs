@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::args::{DefineArgs, ModifyArgs, StartArgs, StartParentArgs, StopArgs, UndefineArgs};
 use super::list::told_by_script;
+use crate::dir::LARGEST_FILE;
 use crate::error::{Error, Kind, Result};
+use crate::host::{Named, read_named};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
 use crate::ops::{
     self, Action, AttrEdit, Context, ModifyRequest, Report, RestoreRequest, Selector, StartRequest,
@@ -181,6 +183,10 @@ fn modify_live(
                 args.uuid, device.type_id, defined.type_id
             )));
         }
+        let attrs = wanted.attrs.clone();
+        context
+            .store
+            .refuse_long(&Definition { attrs, ..defined })?;
     }
     ops::modify_live(context, &wanted)
 }
@@ -424,25 +430,40 @@ fn unknown<'a>(what: &str, name: &str, mut known: impl Iterator<Item = &'a str>)
 /// A file that describes a device.
 struct File {
     path: PathBuf,
-    bytes: Vec<u8>,
+    named: Named,
 }
 
+/// In MiB: no definition is read that is longer.
+const LONGEST_FILE: usize = LARGEST_FILE >> 20;
+
 fn read_file(path: &Path) -> Result<File> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(File {
-            path: path.to_owned(),
-            bytes,
-        }),
-        Err(error) => Err(refused(&format!("cannot read {}: {error}", path.display()))),
-    }
+    Ok(File {
+        path: path.to_owned(),
+        named: read_named(path, "the description", LONGEST_FILE)?,
+    })
 }
 
 impl File {
     fn describes(&self, parent: ParentId, uuid: Uuid) -> Result<Definition> {
-        let described = understand(parent, uuid, &self.bytes);
+        let described = understand(parent, uuid, &self.named.bytes);
+        let described = described.map_err(|error| match &self.named.unshown {
+            Some(why) => {
+                let at = line(error.message())
+                    .map_or_else(String::new, |line| format!(" in line {line}"));
+                let message = format!("it describes no device{at}, and is not shown: {why}");
+                Error::new(error.kind(), message)
+            }
+            None => error,
+        });
         let mut definition = described.map_err(|error| error.at(&self.path))?;
         // What the file says beside our three keys is the caller's, not the definition's.
         definition.document.clear();
         Ok(definition)
     }
+}
+
+/// The line that a message about JSON names.
+fn line(message: &str) -> Option<usize> {
+    let (_, place) = message.rsplit_once(" at line ")?;
+    place.split(' ').next()?.parse().ok()
 }

@@ -13,7 +13,7 @@ use super::deactivate::{clear_unfinished, take_away_for_good};
 use super::functions::{Spoken, crowd_cautions, free_function, function_of, needs_function};
 use super::place::{ceilings, foresee, rooms};
 use super::tenant::{note_owner, permitted, refuse_uuid};
-use super::wishes::{forget, keep};
+use super::wishes::{forget, keep, refuse_long};
 use super::{Action, Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::interrupt::{Patience, refuse_if_asked};
@@ -62,6 +62,9 @@ pub struct CreateRequest {
 /// Nothing was made, or all that was made was taken back (where even that failed, the error says
 /// so). [`Kind::NoCapacity`] says what is in the way.
 pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> {
+    if let Persistence::Defined(start) = request.persistence {
+        refuse_long(context, request.uuid, start, &request.attrs)?;
+    }
     loop {
         let mut begun = None;
         match attempt(context, request, &mut begun) {
@@ -73,12 +76,8 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
 }
 
 fn is_gone(context: &Context<'_>, begun: Option<Location>) -> bool {
-    begun.is_some_and(|at| {
-        context
-            .store
-            .read(&at)
-            .is_err_and(|error| error.is_absent())
-    })
+    let read = begun.map(|at| context.store.read(&at));
+    matches!(read, Some(Err(error)) if error.is_absent())
 }
 
 /// Creates devices; on the parent of the definition that was `begun`, where there is one.

@@ -60,6 +60,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
         false => record(context, &definition, Action::Define)?,
         true => {
             refuse_defined(context, &Location::of(&definition))?;
+            context.store.refuse_long(&definition)?;
             told(context, &definition, Effect::Planned(Action::Define))
         }
     };

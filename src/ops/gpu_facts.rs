@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Answer, Context, ParentTypes, TypeFilter, TypesRequest, types};
 use crate::declare::{GpuDetails, GpuFacts, TypeMore};
+use crate::dir::read_file;
 use crate::error::{Result, Warnings};
 use crate::host::Host;
 use crate::model::{FrameworkKind, VgpuType};
@@ -49,9 +50,9 @@ pub fn gpu_facts(context: &Context<'_>) -> Result<Answer<Vec<GpuFacts>>> {
 pub fn node_name(host: &Host) -> Option<String> {
     // A host that is only a directory may have no name of its own.
     let own = host.names().into_iter().chain(Host::new("/").names());
-    let names = own.filter_map(|path| std::fs::read_to_string(path).ok());
-    let short = names.filter_map(|text| {
-        let mut lines = text.lines().map(str::trim);
+    let names = own.filter_map(|path| read_file(&path).ok());
+    let short = names.filter_map(|bytes| {
+        let mut lines = str::from_utf8(&bytes).ok()?.lines().map(str::trim);
         let name = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
         Some(name.split('.').next()?.to_owned())
     });

@@ -125,6 +125,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         }
         let attrs = edited(definition.attrs, &request.attrs)?;
         definition.attrs = with_params(attrs, &request.params)?;
+        context.store.refuse_long(&definition)?;
         Ok(definition)
     };
 

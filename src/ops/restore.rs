@@ -1,7 +1,6 @@
 //! `restore`: every device that is wanted at boot, made unless it is there.
 
 use std::collections::BTreeMap;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -16,16 +15,13 @@ use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
 use super::start::{bring_up, offer_of, taken, told};
 use super::sweep::sweep_marks;
-use super::together::at_once;
+use super::together::{Turn, in_turns};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
 use crate::nvidia::Queue;
 use crate::order::Order as _;
 use crate::store::{GpuSettings, Sizes};
-
-/// Between two looks at whether a late parent has come.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long virtual functions that come one by one are waited for, and the types that they list:
 /// udev tells of the first function at once, and of types not at all.
@@ -78,19 +74,21 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         work.jobs.order_by_key(|job| turn(&job.definition));
     }
     let (begin, deadline) = (&Begin::now(), Instant::now() + request.wait);
-    let run = |gpu: &ParentId, work: &Work| {
+    let turn = |one: &mut OneGpu<'_>| {
         if request.dry_run && !request.now {
-            return next_boot(context, gpu, work);
+            return Turn::Done(next_boot(context, one.gpu, one.work));
         }
-        let changes = one_gpu(gpu, work, request.dry_run, deadline, context);
+        let Some(changes) = one.go_on(request.dry_run, deadline, context) else {
+            return Turn::Later;
+        };
         let cautions = match request.dry_run {
             true => Vec::new(),
-            false => keep_results(context, gpu, begin, &changes),
+            false => keep_results(context, one.gpu, begin, &changes),
         };
-        (changes, cautions)
+        Turn::Done((changes, cautions))
     };
-    let gpus: Vec<(&ParentId, &Work)> = by_gpu.iter().collect();
-    let done = at_once(&gpus, |(gpu, work)| run(gpu, work));
+    let gpus = by_gpu.iter().map(|(gpu, work)| OneGpu::new(gpu, work));
+    let done = in_turns(gpus.collect(), turn);
     let (changes, cautions): (Vec<Vec<Change>>, Vec<Warnings>) = done.into_iter().unzip();
     let changes = changes.concat();
     if !request.dry_run {
@@ -168,63 +166,109 @@ fn jobs(definitions: impl Iterator<Item = Definition>) -> Vec<Job> {
         .collect()
 }
 
-fn one_gpu(
-    gpu: &ParentId,
-    work: &Work,
-    dry_run: bool,
-    deadline: Instant,
-    context: &Context<'_>,
-) -> Vec<Change> {
-    let first = first_of_all(gpu, work.settings, dry_run, deadline, context);
-    let functions_by = deadline.max(Instant::now() + ALL_FUNCTIONS);
-    let still_to_come = |error: &Error| {
-        (error.kind() == Kind::NotFound && Instant::now() < deadline)
-            || (matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)
+/// One GPU, and how far its work has come.
+struct OneGpu<'w> {
+    gpu: &'w ParentId,
+    work: &'w Work,
+    /// What its settings came to, once that is known.
+    first: Option<Option<Change>>,
+    /// Until when its functions may be still to come.
+    functions_by: Option<Instant>,
+    /// The definition whose turn it is.
+    current: Option<Definition>,
+    /// Those that are done.
+    devices: Vec<Change>,
+}
+
+impl<'w> OneGpu<'w> {
+    fn new(gpu: &'w ParentId, work: &'w Work) -> OneGpu<'w> {
+        OneGpu {
+            gpu,
+            work,
+            first: None,
+            functions_by: None,
+            current: None,
+            devices: Vec::new(),
+        }
+    }
+
+    /// Does what can be done now; `None` where something is still to come.
+    fn go_on(
+        &mut self,
+        dry_run: bool,
+        deadline: Instant,
+        context: &Context<'_>,
+    ) -> Option<Vec<Change>> {
+        let (gpu, work) = (self.gpu, self.work);
+        if self.first.is_none() {
+            self.first = Some(first_of_all(
+                gpu,
+                work.settings,
+                dry_run,
+                deadline,
+                context,
+            )?);
+        }
+        let functions_by = deadline.max(Instant::now() + ALL_FUNCTIONS);
+        let functions_by = *self.functions_by.get_or_insert(functions_by);
+        let still_to_come = |error: &Error| {
+            (error.kind() == Kind::NotFound && Instant::now() < deadline)
+                || (matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)
+                    && !dry_run
+                    && Instant::now() < functions_by
+                    && context.kernel.functions_are_coming(gpu))
+        };
+        // What was missing may have come between the attempt and the look at what is still to come.
+        let may_have_come = |error: &Error| {
+            matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)
                 && !dry_run
-                && Instant::now() < functions_by
-                && context.kernel.functions_are_coming(gpu))
-    };
-    // What was missing may have come between the attempt and the look at what is still to come.
-    let may_have_come = |error: &Error| {
-        matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)
-            && !dry_run
-            && context
-                .kernel
-                .sriov_gpu(gpu)
-                .is_ok_and(|found| found.is_some())
-    };
-    let jobs = work.jobs.iter();
-    let mut devices: Vec<Change> = jobs
-        .map(|Job { definition, rival }| {
-            let mut definition = definition.clone();
+                && context
+                    .kernel
+                    .sriov_gpu(gpu)
+                    .is_ok_and(|found| found.is_some())
+        };
+        while let Some(Job { definition, rival }) = work.jobs.get(self.devices.len()) {
+            let current = self.current.get_or_insert_with(|| definition.clone());
             let result = match rival {
-                Some(rival) => Err(contested(&definition, rival)),
+                Some(rival) => Err(contested(current, rival)),
                 None => {
-                    let mut attempt = || bring_up(context, &mut definition, at_boot, dry_run);
-                    until(gpu, still_to_come, &mut attempt)
+                    let mut attempt = || bring_up(context, current, at_boot, dry_run);
+                    unless_to_come(gpu, still_to_come, attempt())?
                         .or_else(|error| match may_have_come(&error) {
                             true => attempt(),
                             false => Err(error),
                         })
-                        .map_err(|error| with_reason(context, &definition, error))
-                        .map_err(|error| with_move(context, &definition, error))
+                        .map_err(|error| with_reason(context, current, error))
+                        .map_err(|error| with_move(context, current, error))
                 }
             };
             let brought = result.unwrap_or_else(|error| Effect::Failed(error).into());
-            told(context, definition, brought)
-        })
-        .collect();
-    if dry_run {
-        foresee(context, gpu, work.settings.sizes, &mut devices);
-        let definitions = work.jobs.iter().map(|job| &job.definition);
-        foresee_functions(
-            context,
-            definitions.zip(&mut devices),
-            |definition, error| with_reason(context, definition, error),
-        );
+            let definition = self.current.take().unwrap_or_else(|| definition.clone());
+            self.devices.push(told(context, definition, brought));
+        }
+        Some(self.all(dry_run, context))
     }
-    devices.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
-    first.into_iter().chain(devices).collect()
+
+    /// All that was done, in order.
+    fn all(&mut self, dry_run: bool, context: &Context<'_>) -> Vec<Change> {
+        let mut devices = std::mem::take(&mut self.devices);
+        if dry_run {
+            foresee(context, self.gpu, self.work.settings.sizes, &mut devices);
+            let definitions = self.work.jobs.iter().map(|job| &job.definition);
+            foresee_functions(
+                context,
+                definitions.zip(&mut devices),
+                |definition, error| with_reason(context, definition, error),
+            );
+        }
+        devices.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+        self.first
+            .take()
+            .flatten()
+            .into_iter()
+            .chain(devices)
+            .collect()
+    }
 }
 
 /// A parent that is not there, with where its definitions may have to follow it.
@@ -321,42 +365,42 @@ pub fn at_next_boot(context: &Context<'_>, parent: &Parent) -> Vec<Definition> {
     all
 }
 
-/// What the GPU's settings ask for; `None` where that is nothing, or done.
+/// What the GPU's settings ask for: no change where that is nothing, or done. `None` where the GPU is
+/// still to come.
 fn first_of_all(
     gpu: &ParentId,
     settings: GpuSettings,
     dry_run: bool,
     deadline: Instant,
     context: &Context<'_>,
-) -> Option<Change> {
+) -> Option<Option<Change>> {
     if settings == GpuSettings::default() {
-        return None;
+        return Some(None);
     }
     let not_there = |error: &Error| error.kind() == Kind::NotFound && Instant::now() < deadline;
-    let prepared = until(gpu, not_there, || match dry_run {
+    let prepared = match dry_run {
         true => prepare::plan(context, gpu, settings),
         false => prepare::prepare(context, gpu, settings, deadline),
-    });
-    prepared.unwrap_or_else(|error| {
+    };
+    let prepared = unless_to_come(gpu, not_there, prepared)?;
+    Some(prepared.unwrap_or_else(|error| {
         let error = error.hints(moved_settings_hint(context, gpu));
         Some(prepare::told(gpu, Effect::Failed(error)))
-    })
+    }))
 }
 
-/// Does the work, again and again while what it fails for is still to come.
-fn until<T>(
+/// What came of it; `None` where what it failed for is still to come.
+fn unless_to_come<T>(
     gpu: &ParentId,
     still_to_come: impl Fn(&Error) -> bool,
-    mut work: impl FnMut() -> Result<T>,
-) -> Result<T> {
-    loop {
-        match work() {
-            Err(error) if still_to_come(&error) => {
-                log::debug!("waiting for {gpu}: {error}");
-                thread::sleep(PAUSE);
-            }
-            result => return result,
+    result: Result<T>,
+) -> Option<Result<T>> {
+    match result {
+        Err(error) if still_to_come(&error) => {
+            log::debug!("waiting for {gpu}: {error}");
+            None
         }
+        result => Some(result),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a card is to the vGPU host driver, as its number and what is seen on the host tell.
 
 use super::Context;
+use crate::dir::read_file;
 use crate::host::Host;
 use crate::model::VgpuType;
 use crate::nvidia::{Card, Standing, card, standing_with};
@@ -35,7 +36,7 @@ pub fn unlocked(
 /// Whether the services name an unlock; what cannot be read names none.
 fn unlock_is_wired(host: &Host) -> bool {
     let names_it = |path: std::path::PathBuf| {
-        std::fs::read(path).is_ok_and(|text| String::from_utf8_lossy(&text).contains(MARK))
+        read_file(&path).is_ok_and(|text| String::from_utf8_lossy(&text).contains(MARK))
     };
     SERVICES.into_iter().any(|service| {
         let mut units = host.unit_dirs().into_iter().map(|dir| dir.join(service));

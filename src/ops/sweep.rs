@@ -9,7 +9,9 @@ use crate::model::ParentId;
 
 /// Takes away the marks of devices that were begun and are not there; `concerns` says of which parents.
 /// A mark of a device that is there stays: it says that the device is not complete.
+/// What was being written into the folder goes as well, whosever it was.
 pub fn sweep_marks(context: &Context<'_>, concerns: impl Fn(&ParentId) -> bool) {
+    context.store.sweep_halves();
     for uuid in context.store.unfinished() {
         if let Err(error) = sweep_mark(context, uuid, &concerns) {
             debug!("the mark of {uuid} stays: {error}");

@@ -1,23 +1,46 @@
 //! Definitions written and deleted as the host's scripts are told of it.
 
+use uuid::Uuid;
+
 use super::callouts::around;
 use super::{Action, Context};
-use crate::error::Result;
-use crate::model::Definition;
+use crate::error::{Error, Result};
+use crate::model::{Attr, Definition, StartMode};
 use crate::store::{Location, Lock};
 
 /// Writes a definition, which is new ([`Action::Define`]) or changed ([`Action::Modify`]).
 ///
 /// # Errors
-/// A script refuses; what the disk answered.
+/// It would not be read again; a script refuses; what the disk answered.
 pub fn keep(
     context: &Context<'_>,
     lock: &Lock,
     definition: &Definition,
     action: Action,
 ) -> Result<()> {
+    // Before scripts hear of what cannot be.
+    context.store.refuse_long(definition)?;
     around(context, definition, action, || {
         context.store.write(lock, definition)
+    })
+}
+
+/// Refuses attributes with which a definition would not be read again, wherever it is to be.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage).
+pub fn refuse_long(
+    context: &Context<'_>,
+    uuid: Option<Uuid>,
+    start: StartMode,
+    attrs: &[Attr],
+) -> Result<()> {
+    let any = "any";
+    let mut probe = Definition::new(uuid.unwrap_or_default(), any.parse()?, any.parse()?, start);
+    probe.attrs = attrs.to_vec();
+    context.store.refuse_long(&probe).map_err(|error| {
+        let hints = error.all_hints().into_iter().map(str::to_owned);
+        Error::new(error.kind(), error.message()).hints(hints)
     })
 }
 

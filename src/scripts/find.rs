@@ -52,6 +52,26 @@ pub(super) fn scripts(host: &Host, directories: &[PathBuf], warnings: &mut Warni
     found
 }
 
+/// The first program of that name in PATH; `None` where there is none. Folders that are named from where
+/// the caller is do not count.
+///
+/// # Errors
+/// Others could have written it.
+pub fn program_in_path(name: &str) -> Result<Option<PathBuf>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_program = |program: &PathBuf| {
+        let meta = program.metadata();
+        meta.is_ok_and(|meta| meta.is_file() && meta.mode() & MAY_RUN != 0)
+    };
+    let mut all = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let first = all.find_map(|dir| Some(dir.join(name)).filter(is_program));
+    if let Some(first) = &first {
+        // Whatever the root is that is looked after: these are the machine's that we run on.
+        check(&Host::new("/"), first, name)?;
+    }
+    Ok(first)
+}
+
 fn in_directory(host: &Host, path: &Path, found: &mut Found) -> Result<()> {
     let Some(mut directory) = if_present(Dir::open(path))? else {
         return Ok(());

@@ -27,6 +27,7 @@ use crate::model::{Attr, ParentId, TypeId};
 use ask::{Call, Verdict};
 use find::Found;
 
+pub use find::program_in_path;
 pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, ending, sriov_manage};
 pub use virsh::{Domain, Lifetime, Unread, Virsh};
 

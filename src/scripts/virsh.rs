@@ -1,17 +1,16 @@
 //! libvirt's `virsh`: what its domains are, and a device added to one. No shell, a time limit, and
 //! what it says on standard error in our error.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use uuid::Uuid;
 
+use super::find::program_in_path;
 use super::limit;
 use super::run::{Ended, Output, run};
-use super::trust::check;
 use crate::error::{Error, Kind, Result};
-use crate::host::{Host, STANDARD_INPUT};
+use crate::host::STANDARD_INPUT;
 use crate::model::parse_uuid;
 use crate::text::quoted;
 
@@ -180,19 +179,8 @@ impl Virsh {
     }
 }
 
-/// The first in PATH. Folders that are named from where the caller is do not count.
 fn program() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_program = |program: &PathBuf| {
-        let meta = program.metadata();
-        meta.is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
-    };
-    let mut all = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
-    let first = all.find_map(|dir| Some(dir.join(PROGRAM)).filter(is_program));
-    let first = first.ok_or_else(|| not_run(Errno::ENOENT))?;
-    // Whatever the root is that is looked after: virsh is the machine's that we run on.
-    check(&Host::new("/"), &first, PROGRAM)?;
-    Ok(first)
+    program_in_path(PROGRAM)?.ok_or_else(|| not_run(Errno::ENOENT))
 }
 
 fn not_run(errno: Errno) -> Error {

@@ -17,8 +17,8 @@ mod unfinished;
 
 use std::path::PathBuf;
 
-use crate::dir::Dir;
-use crate::error::{Error, Result, Warnings, if_present};
+use crate::dir::{Dir, LARGEST_FILE};
+use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::{Definition, FrameworkKind, ParentId, uuid_text};
 use names::{parents_in, uuids_in};
@@ -228,10 +228,33 @@ impl<'h> Store<'h> {
     /// # Errors
     /// What the kernel answered; the old definition is then still there.
     pub fn write(&self, _held: &Lock, definition: &Definition) -> Result<()> {
-        let text = format::print(definition);
+        let text = self.text_of(definition)?;
         let shelf = self.shelf(definition.framework);
         let dir = atomic::make_dir(&shelf, definition.parent.as_str()).map_err(told_of_link)?;
         atomic::replace(&dir, &definition.uuid.to_string(), text.as_bytes())
+    }
+
+    /// Refuses a definition that would not be read again: its file would be too long.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming the file that it would be.
+    pub fn refuse_long(&self, definition: &Definition) -> Result<()> {
+        self.text_of(definition).map(|_| ())
+    }
+
+    fn text_of(&self, definition: &Definition) -> Result<String> {
+        let text = format::print(definition);
+        if text.len() <= LARGEST_FILE {
+            return Ok(text);
+        }
+        let message = format!(
+            "the definition of {} would not be read again: it would be {} bytes, and at most {LARGEST_FILE} are read",
+            definition.uuid,
+            text.len()
+        );
+        Err(Error::new(Kind::Usage, message)
+            .at(self.path(&Location::of(definition)))
+            .hint("nothing was changed: give it fewer attributes, or shorter ones"))
     }
 
     /// Deletes a definition, and its parent's directory when nothing is left in it. One that is

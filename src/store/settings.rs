@@ -1,6 +1,6 @@
 //! A GPU's own settings, `/etc/vgpuctl.d/<GPU>/gpu.conf`: lines of the form `key = value`.
 
-use crate::dir::Dir;
+use crate::dir::{Dir, LARGEST_FILE};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::ParentId;
 
@@ -89,6 +89,10 @@ impl Store<'_> {
             lines.push("vfs = enable");
         }
         let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
+        if text.len() > LARGEST_FILE {
+            let message = format!("the settings of {gpu} would be too long to be read again");
+            return Err(Error::new(Kind::Failed, message).at(self.settings_path(gpu)));
+        }
         let dir = atomic::make_dir(&self.shelf(FrameworkKind::Vfio), gpu.as_str())?;
         atomic::replace(&dir, GPU_SETTINGS, text.as_bytes())
             .map_err(|error| error.retold(format!("cannot write the settings of {gpu}")))

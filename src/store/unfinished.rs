@@ -47,6 +47,22 @@ impl Store<'_> {
         }
     }
 
+    /// Takes away what writers left half written that were killed, in all folders of ours in `/run`.
+    pub fn sweep_halves(&self) {
+        let host = self.host;
+        for path in [
+            host.locks(),
+            host.vf_records(),
+            host.type_names(),
+            host.restore_results(),
+        ] {
+            // What is not there or not ours is left alone.
+            if let Ok(mut dir) = Dir::open_own(&path) {
+                dir.sweep();
+            }
+        }
+    }
+
     /// Whether a device of that UUID was begun and not finished: its maker is at it, or has died.
     pub fn is_unfinished(&self, uuid: Uuid) -> bool {
         self.host.unfinished(uuid).symlink_metadata().is_ok()

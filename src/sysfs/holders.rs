@@ -12,7 +12,7 @@ use log::debug;
 use nix::errno::Errno;
 
 use super::opened::{FileIdentity, OpenFiles};
-use crate::dir::{Dir, EntryKind};
+use crate::dir::{Beginning, Dir, EntryKind};
 use crate::error::{Kind, Result, if_present};
 use crate::host::Host;
 use crate::model::{Holder, Nodes};
@@ -172,13 +172,26 @@ fn describe(processes: &Dir, pid: i32) -> Holder {
         .read_text(format!("{pid}/comm"))
         .unwrap_or_else(|_| "?".to_owned());
     let arguments = processes
-        .read_bytes(format!("{pid}/cmdline"))
+        .read_beginning(format!("{pid}/cmdline"), FIRST_ARGUMENTS)
+        .map(whole_arguments)
         .unwrap_or_default();
     Holder {
         pid,
         command,
         vm: vm_name(&arguments),
     }
+}
+
+/// A command line may be as long as its user likes; a VM's name is one of the first arguments.
+const FIRST_ARGUMENTS: usize = 1 << 16;
+
+fn whole_arguments(begin: Beginning) -> Vec<u8> {
+    let mut arguments = begin.bytes;
+    if !begin.is_whole {
+        let end = arguments.iter().rposition(|byte| *byte == 0);
+        arguments.truncate(end.unwrap_or_default());
+    }
+    arguments
 }
 
 /// The VM's name out of QEMU's command line: `-name guest=NAME,...` (libvirt) or `-name NAME,...`

@@ -261,6 +261,27 @@ fn no_journal_is_an_error_that_says_what_to_give_instead() {
 }
 
 #[test]
+fn a_journalctl_that_others_could_have_written_is_not_run() {
+    let folder = with_journal("touch run");
+    let mode = PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), mode).unwrap();
+    let run = run_with_journal(&folder, &[]).expect(6);
+    assert!(
+        run.stderr
+            .starts_with("error: journalctl is not run: the directory"),
+        "{run:?}"
+    );
+    assert!(!folder.path().join("run").exists());
+    // Nor is one in a folder that is named from where the caller is.
+    let mut command = vgpuctl(folder.path(), [] as [&str; 0]);
+    let run = finished(command.env("PATH", ".").output().unwrap()).expect(1);
+    assert!(
+        run.stderr.starts_with("error: journalctl is not there"),
+        "{run:?}"
+    );
+}
+
+#[test]
 fn a_pipe_that_was_not_asked_for_is_not_read_and_that_is_said() {
     let folder = with_journal("true");
     let path = format!("{}:/usr/bin:/bin", folder.path().display());

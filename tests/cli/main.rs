@@ -39,6 +39,7 @@ mod hidden;
 mod hostile_names;
 mod interrupt;
 mod json;
+mod limits;
 mod list;
 mod main_job;
 mod metrics;

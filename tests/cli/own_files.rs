@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use crate::harness::{Run, SimHost, finished};
 use crate::helpers::{P1, as_nobody, definition, put, put_auto, uuid};
@@ -157,11 +158,25 @@ fn marks_that_a_kill_left_are_swept_by_restore() {
     fs::write(mark(1), P1).unwrap();
     fs::write(mark(2), P1).unwrap();
     fs::write(mark(3), "").unwrap();
+    // Half of one, of a writer that is no more, and of one that may be at work.
+    let half = |name: &str, age: u64| {
+        let path = host.path("run/vgpuctl").join(name);
+        let file = fs::File::create(&path).unwrap();
+        let time = SystemTime::now() - Duration::from_secs(age);
+        file.set_modified(time).unwrap();
+        path
+    };
+    let dead = half(&format!(".{}.unfinished.2147483646", uuid(4)), 600);
+    let alive = half(
+        &format!(".{}.unfinished.{}", uuid(4), std::process::id()),
+        600,
+    );
     host.run("restore --dry-run").expect(0);
-    assert!(mark(2).exists() && mark(3).exists());
+    assert!(mark(2).exists() && mark(3).exists() && dead.exists());
     host.run(&format!("restore --parent {}", crate::helpers::P2))
         .expect(0);
     assert!(mark(2).exists() && !mark(3).exists());
+    assert!(alive.exists() && !dead.exists());
     host.run("restore").expect(0);
     assert!((1..=3).all(|n| !mark(n).exists()));
     assert_eq!(host.active(), [uuid(1)]);

@@ -1,5 +1,7 @@
 //! `restore`: what runs at boot.
 
+use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -234,4 +236,35 @@ fn where_no_thread_can_be_started_all_is_done_one_after_the_other() {
     assert_eq!(host.active(), [uuid(1), uuid(2)]);
     let calls = std::fs::read_to_string(log.path()).unwrap();
     assert!(calls.contains("EAGAIN"), "no thread was asked for: {calls}");
+}
+
+#[test]
+fn parents_that_are_still_to_come_keep_no_other_waiting_however_many_they_are() {
+    let host = SimHost::start("two-p4");
+    for n in 0..70 {
+        // Their turn comes before that of those that are there.
+        put_auto(&host, &format!("0000:{n:02x}:00.0"), &uuid(n), "nvidia-63");
+    }
+    put_auto(&host, P2, &uuid(99), "nvidia-63");
+    let mut restore = host.command(["restore", "--wait", "600"]);
+    let mut restore = restore
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let long_after = Instant::now() + Duration::from_secs(60);
+    while host.active() != [uuid(99)] {
+        assert!(
+            Instant::now() < long_after,
+            "it waits for what is not there"
+        );
+        assert_eq!(restore.try_wait().unwrap(), None);
+        thread::yield_now();
+    }
+    let threads = std::fs::read_dir(format!("/proc/{}/task", restore.id()))
+        .unwrap()
+        .count();
+    restore.kill().unwrap();
+    restore.wait().unwrap();
+    assert!(threads <= 32, "{threads} threads");
 }

@@ -9,6 +9,7 @@ mod functions;
 mod garbage;
 mod healthy;
 mod hosts;
+mod large;
 mod options;
 mod proxmox;
 mod reads_only;

@@ -138,7 +138,7 @@ fn desired(
     notes: &mut Vec<String>,
 ) -> Vec<(String, usize)> {
     for entry in item.entries() {
-        if !TYPES.contains(&entry.key.as_str()) && !NODES.contains(&entry.key.as_str()) {
+        if !TYPES.contains(&&*entry.key) && !NODES.contains(&&*entry.key) {
             notes.push(format!(
                 "line {}: {} is not looked at",
                 entry.line,
@@ -164,7 +164,7 @@ fn desired(
             let mut fits = true;
             for entry in selector.entries() {
                 let value = entry.value.sure_text("a label's value", faults);
-                fits &= value.is_none_or(|value| labels.get(entry.key.as_str()) == Some(&value));
+                fits &= value.is_none_or(|value| labels.get(&*entry.key) == Some(&value));
             }
             if fits {
                 here.extend(types);

@@ -109,7 +109,7 @@ fn configs<'f>(document: &'f Value, faults: &mut Faults) -> Vec<Config<'f>> {
     let all: Vec<Config<'f>> = configs
         .map_or(&[][..], Value::entries)
         .iter()
-        .map(|entry| (entry.key.as_str(), &entry.value))
+        .map(|entry| (&*entry.key, &entry.value))
         .collect();
     if all.is_empty() {
         let line = configs.map_or(document.line, |configs| configs.line);
@@ -129,7 +129,7 @@ fn only(value: &Value, place: &str, known: &[&str], faults: &mut Faults) {
         );
     }
     for entry in value.entries() {
-        if known.contains(&entry.key.as_str()) {
+        if known.contains(&&*entry.key) {
             continue;
         }
         let next = match nearest(&entry.key, known.iter().copied()) {
@@ -242,7 +242,7 @@ fn number(text: &str) -> Option<u32> {
 
 fn devices(value: &Value, faults: &mut Faults) -> Devices {
     match &value.kind {
-        Kind::Text(text) if text == "all" => return Devices::All,
+        Kind::Text(text) if **text == *"all" => return Devices::All,
         Kind::List(_) => {}
         _ => {
             let message = format!(
@@ -289,7 +289,7 @@ fn types<'f>(value: &'f Value, faults: &mut Faults) -> Vec<(&'f str, u32)> {
         match entry.value.kind {
             Kind::Whole(count @ 1..) => {
                 let count = u32::try_from(count).unwrap_or(LARGEST).min(LARGEST);
-                types.push((entry.key.as_str(), count));
+                types.push((&*entry.key, count));
             }
             _ => {
                 let message = format!(

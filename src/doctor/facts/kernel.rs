@@ -82,7 +82,7 @@ impl Modules {
     /// # Errors
     /// The list is there and cannot be read.
     pub fn read(look: Look<'_>, release: Option<&Release>) -> Result<Modules> {
-        let text = look.text(&look.host.loaded_modules())?;
+        let text = look.long_text(&look.host.loaded_modules())?;
         let built_in = release.and_then(|release| {
             let dir = look.host.modules_on_disk(&release.text);
             look.text(&dir.join("modules.builtin")).ok().flatten()

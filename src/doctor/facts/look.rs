@@ -3,12 +3,20 @@
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use crate::dir::Dir;
-use crate::error::{Result, if_present};
+use nix::errno::Errno;
+
+use crate::dir::{Beginning, Dir};
+use crate::error::{Error, Result, if_present};
 use crate::host::Host;
 
 /// Links that lead in a circle end here, as in the kernel.
 const MOST_LINKS: usize = 40;
+
+/// What tells of one processor is far shorter.
+const FIRST_LINES: usize = 1 << 16;
+
+/// Longer lists of the kernel's, such as of what a process has in its memory, are none.
+const LONGEST_LIST: usize = 16 << 20;
 
 /// Reads below one root. An absolute link there leads to a file of that host, not of ours.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +39,42 @@ impl Look<'_> {
         };
         match if_present(Dir::open(dir))? {
             Some(dir) => if_present(dir.read_bytes(name)),
+            None => Ok(None),
+        }
+    }
+
+    /// The lines at a file's beginning, for what stands there; `None` where it is not there. A host of
+    /// several hundred processors tells as much of each as of the first.
+    pub fn first_lines(&self, path: &Path) -> Result<Option<String>> {
+        let begin = self.beginning(path, FIRST_LINES)?;
+        Ok(begin.map(|begin| {
+            let text = String::from_utf8_lossy(&begin.bytes);
+            match text.rsplit_once('\n') {
+                Some((lines, _)) if !begin.is_whole => lines.to_owned(),
+                _ => text.into_owned(),
+            }
+        }))
+    }
+
+    /// The text of a file of the kernel's that may be long; `None` where it is not there.
+    pub fn long_text(&self, path: &Path) -> Result<Option<String>> {
+        let begin = self.beginning(path, LONGEST_LIST)?;
+        begin
+            .map(|begin| match begin.is_whole {
+                true => Ok(String::from_utf8_lossy(&begin.bytes).into_owned()),
+                false => Err(Error::system("cannot read", path, Errno::EFBIG)
+                    .hint("lists of more than 16 MiB are not read here")),
+            })
+            .transpose()
+    }
+
+    fn beginning(&self, path: &Path, most: usize) -> Result<Option<Beginning>> {
+        let real = self.real(path);
+        let (Some(dir), Some(name)) = (real.parent(), real.file_name()) else {
+            return Ok(None);
+        };
+        match if_present(Dir::open(dir))? {
+            Some(dir) => if_present(dir.read_beginning(name, most)),
             None => Ok(None),
         }
     }

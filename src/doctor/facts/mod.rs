@@ -169,7 +169,7 @@ impl<'h> Facts<'h> {
 
     /// The processor says that it is one of a virtual machine.
     pub fn is_virtual_machine(&self) -> bool {
-        let text = self.look.text(&self.look.host.cpu_info());
+        let text = self.look.first_lines(&self.look.host.cpu_info());
         let text = text.ok().flatten().unwrap_or_default();
         let flags = text.lines().find(|line| line.starts_with("flags"));
         flags.is_some_and(|line| line.split_whitespace().any(|flag| flag == "hypervisor"))

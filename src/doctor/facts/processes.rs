@@ -33,7 +33,7 @@ impl Processes {
             let pid = text.parse().ok()?;
             (name(&text)?.trim_end() == MANAGER).then(|| Process {
                 pid,
-                maps: look.text(&top.join(&text).join("maps")).ok().flatten(),
+                maps: look.long_text(&top.join(&text).join("maps")).ok().flatten(),
             })
         });
         Processes {

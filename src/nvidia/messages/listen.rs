@@ -74,6 +74,12 @@ struct Sightings {
 }
 
 impl Sightings {
+    /// Whether one more in this line tells something: of one without end, the first ones are enough.
+    fn wants(&self, line: u64) -> bool {
+        let oldest = self.last.front().filter(|_| self.last.len() == KEPT);
+        oldest.is_none_or(|oldest| oldest.line != line)
+    }
+
     fn keep(&mut self, sighting: Sighting) {
         if self.first.len() < KEPT {
             return self.first.push(sighting);
@@ -209,11 +215,14 @@ impl Listener {
                 spot,
                 self.message,
                 |pattern, begin| {
+                    let kept = sightings.entry(pattern).or_default();
+                    if !kept.wants(line) {
+                        return;
+                    }
                     let quote = match IS_TOLD[pattern] {
                         true => quote(recent, begin, end),
                         false => String::new(),
                     };
-                    let kept = sightings.entry(pattern).or_default();
                     kept.keep(Sighting { line, quote });
                 },
             );
@@ -231,15 +240,22 @@ fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
         if heard.first > end || is_before {
             continue;
         }
-        let whole = String::from_utf8_lossy(&heard.bytes);
-        let text = without_controls(&whole);
-        let text = text.trim();
-        lines.push(match text.len() > LONGEST_QUOTE {
-            true => cut(heard, &whole, begin),
-            false => text.to_owned(),
-        });
+        lines.push(short(heard).unwrap_or_else(|| cut(heard, begin)));
     }
     lines.join("\n")
+}
+
+/// All of a line, unless that is too long to be quoted.
+fn short(heard: &Heard) -> Option<String> {
+    let bytes = heard.bytes.trim_ascii();
+    // What is left out may be most of it, but is not looked through for that.
+    if bytes.len() > 2 * LONGEST_QUOTE {
+        return None;
+    }
+    let whole = String::from_utf8_lossy(bytes);
+    let text = without_controls(&whole);
+    let text = text.trim();
+    (text.len() <= LONGEST_QUOTE).then(|| text.to_owned())
 }
 
 fn without_controls(text: &str) -> Cow<'_, str> {
@@ -250,18 +266,21 @@ fn without_controls(text: &str) -> Cow<'_, str> {
 }
 
 /// The part of a long line around the byte of that number.
-fn cut(heard: &Heard, whole: &str, begin: u64) -> String {
+fn cut(heard: &Heard, begin: u64) -> String {
     let index = begin.saturating_sub(heard.first) as usize;
     let place = heard.places.get(index).map_or(0, |place| *place as usize);
-    let mut from = place.saturating_sub(LONGEST_QUOTE / 3).min(whole.len());
-    while !whole.is_char_boundary(from) {
+    let is_within = |byte: &u8| byte & 0xc0 == 0x80;
+    let mut from = place
+        .saturating_sub(LONGEST_QUOTE / 3)
+        .min(heard.bytes.len());
+    while from > 0 && heard.bytes.get(from).is_some_and(is_within) {
         from -= 1;
     }
-    let text: String = whole[from..]
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_QUOTE)
-        .collect();
+    let rest = &heard.bytes[from..];
+    // A character is 4 bytes long at most.
+    let part = String::from_utf8_lossy(&rest[..rest.len().min(4 * LONGEST_QUOTE)]);
+    let text = part.chars().filter(|c| !c.is_control());
+    let text: String = text.take(LONGEST_QUOTE).collect();
     let before = if from > 0 { "..." } else { "" };
     format!("{before}{}...", text.trim())
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forks::forking;
 use crate::nvidia::messages::Listener;
 use crate::ops::{Answer, Context};
+use crate::scripts::program_in_path;
 
 /// How long each of the two readings may take. A full journal takes seconds.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -33,6 +35,8 @@ const READINGS: [&[&str]; 2] = [
 pub(super) fn explain(context: &Context<'_>) -> Result<Answer<Vec<Explanation>>> {
     let mut listener = Listener::new();
     let mut failures = Vec::new();
+    let program =
+        program_in_path(PROGRAM)?.ok_or_else(|| unstartable(&ErrorKind::NotFound.into()))?;
     for reading in READINGS {
         let mut arguments: Vec<OsString> =
             ["-q", "--no-pager", "-o", "short"].map(Into::into).into();
@@ -43,7 +47,7 @@ pub(super) fn explain(context: &Context<'_>) -> Result<Answer<Vec<Explanation>>>
             option.push(root);
             arguments.push(option);
         }
-        failures.extend(listen(PROGRAM, &arguments, LIMIT, &mut listener)?);
+        failures.extend(listen(&program, &arguments, LIMIT, &mut listener)?);
         listener.end();
     }
     if listener.lines() == 0
@@ -65,7 +69,7 @@ pub(super) fn explain(context: &Context<'_>) -> Result<Answer<Vec<Explanation>>>
 /// # Errors
 /// It cannot be run at all.
 fn listen(
-    program: &str,
+    program: &Path,
     arguments: &[OsString],
     limit: Duration,
     listener: &mut Listener,
@@ -77,7 +81,7 @@ fn listen(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    let mut child = forking(|| command.spawn()).map_err(|error| unstartable(program, &error))?;
+    let mut child = forking(|| command.spawn()).map_err(|error| unstartable(&error))?;
     let deadline = Instant::now() + limit;
     let outcome = match child.stdout.take() {
         Some(pipe) => hear(pipe, deadline, listener),
@@ -87,7 +91,7 @@ fn listen(
         end(&mut child);
     }
     let status = child.wait();
-    let what = format!("{program} {}", words(arguments));
+    let what = format!("{PROGRAM} {}", words(arguments));
     Ok(match (outcome, status) {
         (Err(errno), _) => Some(Error::new(
             Kind::Failed,
@@ -117,10 +121,10 @@ fn words(arguments: &[OsString]) -> String {
     words.join(" ")
 }
 
-fn unstartable(program: &str, error: &std::io::Error) -> Error {
+fn unstartable(error: &std::io::Error) -> Error {
     let what = match error.kind() {
-        ErrorKind::NotFound => format!("{program} is not there, so the journal cannot be read"),
-        _ => format!("cannot run {program}: {error}"),
+        ErrorKind::NotFound => format!("{PROGRAM} is not there, so the journal cannot be read"),
+        _ => format!("cannot run {PROGRAM}: {error}"),
     };
     Error::new(Kind::Failed, what)
         .hint("give a log instead: vgpuctl explain FILE, or dmesg | vgpuctl explain -")
@@ -161,7 +165,7 @@ mod tests {
     fn shell(script: &str, limit: Duration) -> (Result<Option<Error>>, Listener) {
         let mut listener = Listener::new();
         let arguments = ["-c".into(), script.into()];
-        let ended = listen("/bin/sh", &arguments, limit, &mut listener);
+        let ended = listen(Path::new("/bin/sh"), &arguments, limit, &mut listener);
         listener.end();
         (ended, listener)
     }
@@ -191,7 +195,8 @@ mod tests {
                 .to_string()
                 .contains("exit status: 4")
         );
-        let absent = listen("/nonexistent/journalctl", &[], LIMIT, &mut Listener::new());
+        let absent = Path::new("/nonexistent/journalctl");
+        let absent = listen(absent, &[], LIMIT, &mut Listener::new());
         let error = absent.unwrap_err();
         assert!(error.to_string().contains("is not there"), "{error}");
         assert_eq!(error.kind(), Kind::Failed);

@@ -3,7 +3,6 @@
 mod journal;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
@@ -12,11 +11,15 @@ use nix::errno::Errno;
 
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result};
+use crate::host::open_named;
 use crate::nvidia::messages::{Finding, Known, Listener, all_known, known};
 use crate::order::Order as _;
 
 /// How much of a log is read at a time.
 const PORTION: usize = 1 << 16;
+
+/// The most that is read of a log, in GiB: what goes on has no end.
+const MOST: u64 = 1;
 
 /// What to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,12 +70,20 @@ pub fn explain(
     request: &ExplainRequest,
 ) -> Result<Answer<Vec<Explanation>>> {
     match request {
-        ExplainRequest::Named(name) => match File::open(name) {
-            Ok(file) => heard(file, Path::new(name)),
+        ExplainRequest::Named(name) => match open_named(Path::new(name)) {
+            Ok(named) => {
+                let answer = heard(named.file, Path::new(name), MOST << 30)?;
+                Ok(match named.unshown {
+                    Some(why) => without_lines(answer, &why),
+                    None => answer,
+                })
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => topic(name).map(one),
             Err(error) => Err(unreadable(&error, Path::new(name))),
         },
-        ExplainRequest::StandardInput => heard(io::stdin().lock(), Path::new("standard input")),
+        ExplainRequest::StandardInput => {
+            heard(io::stdin().lock(), Path::new("standard input"), MOST << 30)
+        }
         ExplainRequest::Journal => journal::explain(context),
         ExplainRequest::Everything => {
             let mut all: Vec<Explanation> = all_known().map(Explanation::from).collect();
@@ -99,14 +110,38 @@ fn unreadable(error: &io::Error, path: &Path) -> Error {
     Error::system("cannot read the log", path, errno)
 }
 
-/// Explains a log of any length.
-fn heard(mut log: impl Read, path: &Path) -> Result<Answer<Vec<Explanation>>> {
+/// The answer without the log's text.
+fn without_lines(mut answer: Answer<Vec<Explanation>>, why: &str) -> Answer<Vec<Explanation>> {
+    let told = answer.value.iter_mut().map(|one| one.evidence.take());
+    if told.flatten().count() > 0 {
+        let note = format!("the log's lines are not shown: {why}");
+        answer.notes.push(note);
+    }
+    answer
+}
+
+/// Explains a log, of which at most so many bytes are read.
+fn heard(mut log: impl Read, path: &Path, most: u64) -> Result<Answer<Vec<Explanation>>> {
     let mut listener = Listener::new();
     let mut portion = vec![0; PORTION];
+    let mut read = 0;
     loop {
         match log.read(&mut portion) {
             Ok(0) => break,
-            Ok(count) => listener.hear(&portion[..count]),
+            Ok(_) if read >= most => {
+                let mut answer = told(listener, "the log");
+                let message = format!("only the first {MOST} GiB of the log was read");
+                answer.warnings.push(
+                    Error::new(Kind::Failed, message).at(path).hint(
+                        "give the part that matters: tail -n 100000 FILE | vgpuctl explain -",
+                    ),
+                );
+                return Ok(answer);
+            }
+            Ok(count) => {
+                listener.hear(&portion[..count]);
+                read += count as u64;
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(unreadable(&error, path)),
         }
@@ -152,4 +187,21 @@ fn topic(name: &OsString) -> Result<&'static Known> {
     known(&wanted)
         .or_else(|| known(&format!("code-{wanted}")))
         .ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_without_end_is_read_as_far_as_the_limit_and_that_is_told() {
+        let line = b"one two three\n".repeat(PORTION);
+        let endless = || line.chain(io::repeat(b'x'));
+        let most = 20 * PORTION as u64;
+        let answer = heard(endless(), Path::new("f"), most).unwrap();
+        assert_eq!(answer.warnings.len(), 1);
+        assert_eq!(answer.warnings[0].path(), Some(Path::new("f")));
+        let whole = heard(endless().take(most), Path::new("f"), most).unwrap();
+        assert_eq!(whole.warnings, []);
+    }
 }

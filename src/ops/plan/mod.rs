@@ -165,12 +165,26 @@ pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>
         is_partial: world.is_partial && speaks_of_all(&request.declaration),
         ..draft.plan(&held)
     };
+    refuse_long(context, &plan)?;
     let notes = foreign_notes(&world, &request.declaration);
     Ok(Answer {
         value: plan,
         warnings: world.warnings,
         notes,
     })
+}
+
+/// Refuses definitions that would not be read again, before any step is taken.
+fn refuse_long(context: &Context<'_>, plan: &Plan) -> Result<()> {
+    let steps = plan.items.iter().flat_map(|item| &item.steps);
+    for step in steps {
+        match step {
+            Step::Define(new) => context.store.refuse_long(new)?,
+            Step::Rewrite(both) => context.store.refuse_long(&both.1)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What no device on one of a group's GPUs can have is a mistake in the file.

@@ -10,6 +10,7 @@ use super::observe::World;
 use crate::declare::{
     Amount, Declaration, GpuChoice, GpuName, Group, MachineId, MemberKey, Members,
 };
+use crate::dir::read_file;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::model::{Device, ParentId, TypeId, VgpuType};
@@ -98,16 +99,11 @@ fn machine_id(host: &Host) -> Result<MachineId> {
     let path = host.machine_id();
     let what = "the UUIDs of members without one of their own come from the host's machine id";
     let hint = "systemd-machine-id-setup makes one; or give each member its uuid";
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            let errno = crate::error::errno_of(&error);
-            let message = format!("{what}, which cannot be read");
-            return Err(Error::system(message, path, errno)
-                .with_kind(Kind::Failed)
-                .hint(hint));
-        }
-    };
+    let bytes = read_file(&path).map_err(|error| {
+        let message = format!("{what}, which cannot be read");
+        error.retold(message).with_kind(Kind::Failed).hint(hint)
+    })?;
+    let text = String::from_utf8_lossy(&bytes);
     if text.trim() == "uninitialized" {
         let message = format!("{what}, which is not set yet");
         return Err(Error::new(Kind::Failed, message).at(path).hint(hint));
