@@ -10,8 +10,7 @@ use super::{Evidence, Facts, Finding, functions, running};
 use crate::error::{Error, Kind};
 use crate::model::{Definition, FrameworkKind, Parent, ParentId, StartMode};
 use crate::ops::{
-    Change, Context, RestoreRequest, active_on, boot_cautions, moved_hint, restore, rivals,
-    set_cautions,
+    Change, Context, Moves, RestoreRequest, active_on, boot_cautions, restore, rivals, set_cautions,
 };
 use crate::store::Location;
 
@@ -109,7 +108,8 @@ fn no_parent(
     let mut gpus = facts.gpus.iter().flatten();
     let gpu = gpus.find(|gpu| gpu.address == id.as_str());
     let (why, advice) = why_not(facts, framework, gpu);
-    let moved = definitions.iter().find_map(|one| moved_hint(context, one));
+    let moves = Moves::default();
+    let moved = definitions.iter().find_map(|one| moves.hint(context, one));
     let message = match definitions.len() {
         1 => format!("1 definition is for {id}, which {why}"),
         count => format!("{count} definitions are for {id}, which {why}"),

@@ -72,7 +72,7 @@ pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
 pub use modify::{AttrEdit, FunctionWish, ModifyRequest, TypeWish, modify};
-pub use moved::{moved_hint, moved_settings_hint};
+pub use moved::{Moves, moved_settings_hint};
 pub use next_boot::is_switched_by_another;
 pub use params::{holds_params, other_params, with_params};
 pub use pick_type::{TypeWants, pick_type};

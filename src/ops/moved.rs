@@ -1,6 +1,7 @@
 //! Cards that are at another address since hardware was changed, and how their definitions follow.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use super::Context;
 use super::choose::with_type;
@@ -8,19 +9,34 @@ use super::home::switched_off;
 use crate::model::{Definition, Parent, ParentId, TypeId};
 use crate::store::GpuSettings;
 
-/// What to type where a definition's parent is gone and another one offers what it had; nothing where
-/// it is there, or nothing like it is. The file that is edited has all definitions, so that all cards
-/// that are gone are told of together.
-pub fn moved_hint(context: &Context<'_>, definition: &Definition) -> Option<String> {
-    if !is_gone(context, &definition.parent) {
-        return None;
+/// Which cards are gone, and which have come: looked for when it is first asked, once for all
+/// definitions of a command.
+#[derive(Default)]
+pub struct Moves(OnceLock<Vec<(ParentId, Successor)>>);
+
+impl Moves {
+    /// What to type where a definition's parent is gone and another one offers what it had; nothing
+    /// where it is there, or nothing like it is. The file that is edited has all definitions, so that
+    /// all cards that are gone are told of together.
+    pub fn hint(&self, context: &Context<'_>, definition: &Definition) -> Option<String> {
+        if !is_gone(context, &definition.parent) {
+            return None;
+        }
+        let all = self.0.get_or_init(|| successions(context));
+        hint(context, definition, all)
     }
-    let all = successions(context);
+}
+
+fn hint(
+    context: &Context<'_>,
+    definition: &Definition,
+    all: &[(ParentId, Successor)],
+) -> Option<String> {
     if all.iter().all(|(old, _)| *old != definition.parent) {
         return None;
     }
     let (mut steps, mut edits, mut gpus) = (Vec::new(), Vec::new(), Vec::new());
-    for (old, new) in &all {
+    for (old, new) in all {
         let edit = format!("s/{}/{}/", pattern(new, old), new.gpu);
         if !edits.contains(&edit) {
             steps.extend(settings_steps(context, old, new));

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::cautions::AtBoot;
 use super::functions::{Spoken, crowded, is_gone, not_of, seat_at_boot};
 use super::home::switched_off;
+use super::moved::Moves;
 use super::moved::moved_settings_hint;
 use super::prepare;
 use super::restore::{Job, Work, contested, with_move};
@@ -20,13 +21,18 @@ use crate::order::Order as _;
 use crate::store::{FunctionsAtBoot, GpuSettings};
 
 /// What becomes of a GPU and its devices, in order, and what cannot be told of that.
-pub fn next_boot(context: &Context<'_>, gpu: &ParentId, work: &Work) -> (Vec<Change>, Warnings) {
+pub fn next_boot(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    work: &Work,
+    moves: &Moves,
+) -> (Vec<Change>, Warnings) {
     let first = first_of_all(context, gpu, work.settings);
     // What is known to fail for its own reasons takes no room.
     let found: Vec<Result<Place>> = work
         .jobs
         .iter()
-        .map(|job| place(context, gpu, work.settings, job))
+        .map(|job| place(context, gpu, work.settings, job, moves))
         .collect();
     let of_gpu = found
         .iter()
@@ -120,7 +126,13 @@ struct Place {
     is_to_come: bool,
 }
 
-fn place(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings, job: &Job) -> Result<Place> {
+fn place(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    settings: GpuSettings,
+    job: &Job,
+    moves: &Moves,
+) -> Result<Place> {
     let definition = &job.definition;
     if let Some(rival) = &job.rival {
         return Err(contested(definition, rival));
@@ -144,7 +156,7 @@ fn place(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings, job: &Job
                 _ if is_gone => context.kernel.parent(&definition.parent, &mut Vec::new())?,
                 Some(gpu) if comes_back(&gpu) => return Ok(to_come(context, &gpu, definition)),
                 Some(gpu) => return Err(functions_off(&gpu)),
-                None => return Err(with_move(context, definition, error)),
+                None => return Err(with_move(context, moves, definition, error)),
             }
         }
     };

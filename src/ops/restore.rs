@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::capacity::{active_on, left_out, left_out_hint, no_room_for, types_of};
 use super::functions::{foresee_functions, named};
 use super::limits::bounds;
-use super::moved::{moved_hint, moved_settings_hint};
+use super::moved::{Moves, moved_settings_hint};
 use super::next_boot::next_boot;
 use super::prepare;
 use super::results::{Begin, concerns, drop_results, keep_results};
@@ -74,11 +74,12 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         work.jobs.order_by_key(|job| turn(&job.definition));
     }
     let (begin, deadline) = (&Begin::now(), Instant::now() + request.wait);
+    let moves = &Moves::default();
     let turn = |one: &mut OneGpu<'_>| {
         if request.dry_run && !request.now {
-            return Turn::Done(next_boot(context, one.gpu, one.work));
+            return Turn::Done(next_boot(context, one.gpu, one.work, moves));
         }
-        let Some(changes) = one.go_on(request.dry_run, deadline, context) else {
+        let Some(changes) = one.go_on(request.dry_run, deadline, context, moves) else {
             return Turn::Later;
         };
         let cautions = match request.dry_run {
@@ -198,6 +199,7 @@ impl<'w> OneGpu<'w> {
         dry_run: bool,
         deadline: Instant,
         context: &Context<'_>,
+        moves: &Moves,
     ) -> Option<Vec<Change>> {
         let (gpu, work) = (self.gpu, self.work);
         if self.first.is_none() {
@@ -239,7 +241,7 @@ impl<'w> OneGpu<'w> {
                             false => Err(error),
                         })
                         .map_err(|error| with_reason(context, current, error))
-                        .map_err(|error| with_move(context, current, error))
+                        .map_err(|error| with_move(context, moves, current, error))
                 }
             };
             let brought = result.unwrap_or_else(|error| Effect::Failed(error).into());
@@ -272,9 +274,14 @@ impl<'w> OneGpu<'w> {
 }
 
 /// A parent that is not there, with where its definitions may have to follow it.
-pub fn with_move(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
+pub fn with_move(
+    context: &Context<'_>,
+    moves: &Moves,
+    definition: &Definition,
+    error: Error,
+) -> Error {
     match error.kind() {
-        Kind::NotFound => error.hints(moved_hint(context, definition)),
+        Kind::NotFound => error.hints(moves.hint(context, definition)),
         _ => error,
     }
 }

@@ -297,7 +297,9 @@ mod tests {
         // Another's file comes after the look, and one after that where ours has just been put.
         for old in [None, Some("# HELP vgpuctl_x old")] {
             let _ = fs::remove_file(&path);
-            old.map(|old| fs::write(&path, old).unwrap());
+            if let Some(old) = old {
+                fs::write(&path, old).unwrap();
+            }
             let place = begin(&path);
             fs::write(&path, "another's").unwrap();
             let error = place.put(OWN).map_err(|error| place.given_up(error));

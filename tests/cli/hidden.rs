@@ -2,17 +2,16 @@
 //! tells of them shows them, in every form of its answer.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use insta::assert_snapshot;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::harness::{HeldOpen, Run, SimHost, finished};
 use crate::helpers::{put, uuid};
 use crate::script;
+use crate::watch::Watch;
 
 /// It turns the screen red, clears it by C1, turns letters around, breaks a line, and shows nothing.
 const HOSTILE: &str = "\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}";
@@ -330,33 +329,13 @@ fn a_watch_shows_what_is_hidden() {
     let host = host();
     host.run(&format!("start {}", uuid(2))).expect(0);
     for (form, ready) in [("", "  ready  "), ("--json", "\"ready\"")] {
-        let mut child = Command::new("env")
-            .arg("--default-signal=INT,TERM")
-            .arg(env!("CARGO_BIN_EXE_vgpuctl"))
-            .args(["watch", "--initial"])
-            .args(form.split_whitespace())
-            .env("VGPUCTL_ROOT", host.root())
-            .env("TZ", "UTC")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut watch = Watch::spawn(&host, &format!("watch --initial {form}"));
         let mut text = String::new();
         while !text.lines().last().unwrap_or_default().contains(ready) {
-            assert_ne!(stdout.read_line(&mut text).unwrap(), 0, "{text}");
+            text += &watch.line();
         }
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
-        stdout.read_to_string(&mut text).unwrap();
-        let mut stderr = String::new();
-        child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut stderr)
-            .unwrap();
-        child.wait().unwrap();
+        watch.send(Signal::SIGTERM);
+        let (_, stderr) = watch.end();
         let run = Run {
             status: 0,
             stdout: text,

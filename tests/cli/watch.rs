@@ -18,7 +18,7 @@ use crate::helpers::{P1, P2, definition, put, put_auto, uuid};
 use crate::terminal::{self, PATIENCE, readable};
 
 /// A `vgpuctl watch` that runs beside the test.
-struct Watch {
+pub struct Watch {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
 }
@@ -36,7 +36,7 @@ impl Watch {
 
     /// As a terminal starts it, however the tests were started: background jobs have signals
     /// ignored, which their children inherit.
-    fn spawn(host: &SimHost, line: &str) -> Watch {
+    pub fn spawn(host: &SimHost, line: &str) -> Watch {
         let mut child = Command::new("env")
             .arg("--default-signal=INT,TERM")
             .arg(env!("CARGO_BIN_EXE_vgpuctl"))
@@ -53,7 +53,7 @@ impl Watch {
     }
 
     #[track_caller]
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let stdout = self.stdout.as_mut().unwrap();
         if stdout.buffer().is_empty() {
             assert!(readable(stdout.get_ref()), "nothing is told");
@@ -96,13 +96,13 @@ impl Watch {
         document[subject].clone()
     }
 
-    fn send(&self, signal: Signal) {
+    pub fn send(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, signal).unwrap();
     }
 
     /// Its exit status, and what it said beside the answer.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         let mut said = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
