@@ -239,6 +239,12 @@ fn an_answer_that_makes_no_sense_is_told_and_a_service_of_anothers_not_asked() {
             "is no result",
         ),
     ];
+    // One that ends without having heard what is asked.
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(listener.accept().unwrap()));
+        let run = ask(&host, ALICE, "list").expect(1);
+        assert!(run.stderr.contains("ended without an answer"), "{run:?}");
+    });
     for (answer, why) in answers {
         std::thread::scope(|scope| {
             scope.spawn(|| {
