@@ -1,6 +1,6 @@
 //! Files that other programs read at any time: always whole, and readable for everybody.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
@@ -30,7 +30,16 @@ pub fn publish(path: &Path, content: &[u8]) -> Result<()> {
     };
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     let mut dir = Dir::open(folder.unwrap_or(Path::new(".")))?;
-    if let Ok(there) = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+    publish_in(&mut dir, name, content)
+}
+
+/// As [`publish`], in a directory that is open.
+///
+/// # Errors
+/// As there.
+pub fn publish_in(dir: &mut Dir, name: &OsStr, content: &[u8]) -> Result<()> {
+    let path = &dir.join(name);
+    if let Ok(there) = fstatat(&*dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
         && SFlag::from_bits_truncate(there.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG
     {
         return Err(no_file(path));
@@ -38,13 +47,13 @@ pub fn publish(path: &Path, content: &[u8]) -> Result<()> {
     let mut prefix = OsString::from(".");
     prefix.push(name);
     prefix.push(".");
-    sweep(&mut dir, &prefix);
+    sweep(dir, &prefix);
     let mut beside = prefix;
     beside.push(id().to_string());
     let written =
-        fill(&dir, &beside, content).and_then(|()| renameat(&dir, beside.as_os_str(), &dir, name));
+        fill(dir, &beside, content).and_then(|()| renameat(&*dir, beside.as_os_str(), &*dir, name));
     if let Err(errno) = written {
-        let _ = unlink(&dir, &beside);
+        let _ = unlink(dir, &beside);
         return Err(Error::system("cannot write", path, errno));
     }
     debug!("write {}: {} bytes", path.display(), content.len());
