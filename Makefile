@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .PHONY: help setup build check test mdevctl-reference promtool bench demo picture msrv deny workflows \
-	packages deb rpm package-test ansible-lint fleet-test vm-test install uninstall fuzz fuzz-short faults held clean
+	packages deb rpm package-test ansible-lint fleet-test vm-test install uninstall fuzz fuzz-short faults held hostile clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -309,6 +309,17 @@ faults: setup ## fail every call of every verb once, with each of six errors; `m
 held: setup ## empty 16 GPUs of 64 vGPUs 100 times, with close_range(2) and without; `make test` does it 3 times
 	$(CARGO) build --examples --locked
 	VGPUCTL_STRESS=all $(CARGO) test --locked --test cli -- --show-output claims::
+
+# With fewer checks than this, some were lost.
+HOSTILE_LEAST := 600
+hostile: export PROMTOOL := $(PROMTOOL)
+hostile: setup promtool ## an attacker's visit with harmless input: a line a group, and how many checks held
+	$(CARGO) build --examples --locked
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	$(CARGO) test --locked --test cli -- hostile:: --nocapture 2>&1 | tee "$$log" || status=$$?; \
+	awk -v least=$(HOSTILE_LEAST) 'match($$0, /hostile: .* checks, /) { sub(/.*hostile: .*: /, ""); c += $$1; h += $$3; n += $$5 } \
+		END { printf "hostile: %d checks, %d held, %d of them new\n", c, h, n; exit !(c == h && c >= least) }' "$$log" || status=1; \
+	exit $$status
 
 # systemd looks a bare name up in these; anywhere else the units must spell the path.
 BARE_NAME_WORKS := $(filter $(BINDIR),/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin)

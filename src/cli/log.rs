@@ -3,6 +3,7 @@
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::output::to_stderr;
+use crate::text::on_one_line;
 
 struct ToStderr;
 
@@ -12,9 +13,10 @@ impl Log for ToStderr {
     }
 
     fn log(&self, record: &Record<'_>) {
+        let line = on_one_line(record.args().to_string());
         match record.level() {
-            Level::Error | Level::Warn => to_stderr(&format!("warning: {}", record.args())),
-            _ => to_stderr(&record.args().to_string()),
+            Level::Error | Level::Warn => to_stderr(&format!("warning: {line}")),
+            _ => to_stderr(&line),
         }
     }
 

@@ -12,7 +12,7 @@ use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::signal::kill;
-use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
+use nix::sys::stat::{Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Pid, UnlinkatFlags, unlinkat, write};
 use rustix::fs::{CWD, OFlags};
 
@@ -59,11 +59,16 @@ impl Dir {
     /// What the kernel answered; [`Kind::NotPermitted`] where it is another user's, or others may
     /// write to it: what is in it says nothing then. A link is not followed.
     pub fn open_own(path: &Path) -> Result<Dir> {
-        let dir = Dir::open_from(CWD, path, path.to_owned(), OFlags::NOFOLLOW)?;
-        let stat = fstat(&dir)
+        Dir::open_from(CWD, path, path.to_owned(), OFlags::NOFOLLOW)?.if_own()
+    }
+
+    /// This directory, where nobody else may write to it.
+    fn if_own(self) -> Result<Dir> {
+        let path = self.path();
+        let stat = fstat(&self)
             .map_err(|errno| Error::system("cannot look at the directory", path, errno))?;
         match Owned::from(&stat).fault() {
-            None => Ok(dir),
+            None => Ok(self),
             Some(fault) => Err(Error::new(
                 Kind::NotPermitted,
                 format!("what vgpuctl keeps here cannot be relied on: the directory {fault}"),
@@ -87,6 +92,23 @@ impl Dir {
         make_all(path)
             .map_err(|error| Error::system("cannot make the directory", path, errno_of(&error)))?;
         Dir::open_own(path)
+    }
+
+    /// As [`Dir::make_own`], of a folder in one that is our own: what that one's name leads to meanwhile
+    /// makes no difference.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn make_own_below(parent: &Path, path: &Path) -> Result<Dir> {
+        let parent = Dir::make_own(parent)?;
+        let name = Path::new(path.file_name().unwrap_or_default());
+        if let Some(dir) = if_present(parent.open_real_dir(name))? {
+            return dir.if_own();
+        }
+        match mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
+            Ok(()) | Err(Errno::EEXIST) => parent.open_real_dir(name)?.if_own(),
+            Err(errno) => Err(Error::system("cannot make the directory", path, errno)),
+        }
     }
 
     /// Makes a file in this directory that is not there yet, of that mode whatever the umask is.

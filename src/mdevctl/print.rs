@@ -61,7 +61,8 @@ impl Log for Warnings {
     }
 
     fn log(&self, record: &Record<'_>) {
-        to_stderr(&format!("Warning: {}", record.args()));
+        let line = on_one_line(record.args().to_string());
+        to_stderr(&format!("Warning: {line}"));
     }
 
     fn flush(&self) {}

@@ -85,8 +85,9 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
         None => target.only_definition(context)?.clone(),
     };
     let is_defined = target.defined.contains(&at);
-    let definition = match is_defined.then(|| if_present(context.store.read(&at))) {
-        Some(Ok(definition)) => definition,
+    let definition = match is_defined.then(|| context.store.read(&at)) {
+        Some(Ok(definition)) => Some(definition),
+        // Also where it is a link that leads nowhere.
         Some(Err(error)) => {
             warnings.push(error);
             None

@@ -109,7 +109,11 @@ pub fn asides<'a>(
             "warning: {more} more warnings; all of them: --json"
         )),
     }
-    told.extend(notes.iter().map(|note| format!("note: {note}")));
+    told.extend(
+        notes
+            .iter()
+            .map(|note| format!("note: {}", on_one_line(note))),
+    );
     told
 }
 
@@ -222,7 +226,11 @@ fn place(change: &Change) -> Option<String> {
         None => gpu.to_string(),
     };
     Some(match (&change.type_id, &change.type_name) {
-        (Some(id), Some(name)) => format!("{id} ({}) on {parent}", short_name(name)),
+        (Some(id), Some(name)) => {
+            // A driver may call its types anything.
+            let name = on_one_line(short_name(name));
+            format!("{id} ({name}) on {parent}")
+        }
         (Some(id), None) => format!("{id} on {parent}"),
         (None, _) => format!("on {parent}"),
     })

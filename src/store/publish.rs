@@ -24,13 +24,24 @@ const MODE: Mode = Mode::from_bits_truncate(0o644);
 /// # Errors
 /// What the kernel answered; [`Kind::Usage`] where something else than a file is there.
 pub fn publish(path: &Path, content: &[u8]) -> Result<()> {
-    let mut place = Place::of(path)?;
+    publish_at(Place::of(path)?, content)
+}
+
+/// As [`publish`], in a directory that is open, which is `path`'s.
+///
+/// # Errors
+/// As there.
+pub fn publish_in(dir: Dir, path: &Path, content: &[u8]) -> Result<()> {
+    publish_at(Place::within(dir, path)?, content)
+}
+
+fn publish_at(mut place: Place<'_>, content: &[u8]) -> Result<()> {
     if place.stat(place.name).is_some_and(|there| !is_file(&there)) {
-        return Err(no_file(path));
+        return Err(no_file(place.path));
     }
     place.fill(content)?;
     renameat(&place.dir, place.beside.as_os_str(), &place.dir, place.name)
-        .map_err(|errno| place.given_up(Error::system("cannot write", path, errno)))
+        .map_err(|errno| place.given_up(place.failed(errno)))
 }
 
 /// As [`publish`], of a file that nobody else keeps there: where there is one, it is empty or begins as
@@ -66,9 +77,12 @@ struct Place<'p> {
 
 impl<'p> Place<'p> {
     fn of(path: &'p Path) -> Result<Place<'p>> {
-        let name = path.file_name().ok_or_else(|| no_file(path))?;
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        let dir = Dir::open(folder.unwrap_or(Path::new(".")))?;
+        Place::within(Dir::open(folder.unwrap_or(Path::new(".")))?, path)
+    }
+
+    fn within(dir: Dir, path: &'p Path) -> Result<Place<'p>> {
+        let name = path.file_name().ok_or_else(|| no_file(path))?;
         let mut beside = prefix(name);
         beside.push(id().to_string());
         Ok(Place {

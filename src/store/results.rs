@@ -4,13 +4,11 @@
 //! the parents that it covered, and the one that ends last stands. It lives in `/run`: before the
 //! first restore after a boot there is nothing.
 
-use std::fs;
-use std::io::ErrorKind;
-
 use log::debug;
+use nix::errno::Errno;
 use serde_json::{Value, json};
 
-use super::publish::publish;
+use super::publish::publish_in;
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
@@ -49,11 +47,13 @@ impl<'h> RestoreResults<'h> {
     /// # Errors
     /// What the kernel answered, with the path.
     pub fn write(&self, parent: &ParentId, result: &RestoreResult) -> Result<()> {
-        let dir = self.host.restore_results();
+        let path = self.host.restore_results();
         let what = format!("cannot note for the metrics what the restore of {parent} came to");
-        Dir::make_own(&dir).map_err(|error| match error.errno() {
-            Some(_) => error.retold(&what),
-            None => error,
+        let dir = Dir::make_own_below(&self.host.locks(), &path).map_err(|error| {
+            match error.errno() {
+                Some(_) => error.retold(&what),
+                None => error,
+            }
         })?;
         let document = json!({
             "version": 1,
@@ -65,17 +65,17 @@ impl<'h> RestoreResults<'h> {
             "failed": result.failed,
         });
         let text = format!("{document}\n");
-        publish(&dir.join(parent.as_str()), text.as_bytes()).map_err(|error| error.retold(what))
+        let file = path.join(parent.as_str());
+        publish_in(dir, &file, text.as_bytes()).map_err(|error| error.retold(what))
     }
 
     /// Drops a parent's result: it has nothing to restore any more.
     pub fn forget(&self, parent: &ParentId) {
-        let path = self.host.restore_results().join(parent.as_str());
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                debug!("cannot remove {}: {error}", path.display());
-            }
-            _ => {}
+        let dir = self.host.restore_results();
+        match Dir::open_own(&dir).map(|dir| dir.unlink(parent.as_str())) {
+            Ok(Ok(()) | Err(Errno::ENOENT)) => {}
+            Err(error) if error.is_absent() => {}
+            other => debug!("cannot remove {}/{parent}: {other:?}", dir.display()),
         }
     }
 
@@ -139,6 +139,7 @@ fn parse(bytes: &[u8]) -> Option<RestoreResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn result(failed: u64) -> RestoreResult {
         RestoreResult {

@@ -24,6 +24,7 @@ use crate::model::{
 };
 use crate::nvidia::messages;
 use crate::order::Order as _;
+use crate::text::shortened;
 
 /// How long a removal may take before it counts as blocked. An idle device goes in milliseconds,
 /// NVIDIA's driver may wait a few seconds for its plugin to leave.
@@ -306,7 +307,8 @@ impl Framework for Mdev<'_> {
 
     fn write_attr(&self, device: &Device, attr: &Attr) -> Result<()> {
         let dir = Dir::open(self.host.mdev_devices().join(device.uuid.to_string()))?;
-        let what = format!("cannot set {attr} on {}", device.uuid);
+        let set = shortened(&attr.to_string());
+        let what = format!("cannot set {set} on {}", device.uuid);
         attr::write_beneath(&dir, &attr.name, &attr.value, &what)
     }
 

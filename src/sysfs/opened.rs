@@ -1,14 +1,14 @@
 //! What a process has open, whatever its links in /proc say: they show the name by which a file was
 //! opened, and names can be chosen.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use log::debug;
-use nix::fcntl::readlinkat;
+use nix::fcntl::{OFlag, readlinkat};
 use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, statx};
 
 use crate::dir::Dir;
@@ -79,10 +79,16 @@ impl FileIdentity {
     }
 }
 
+/// The line of a file's fdinfo that says how it was opened, in octal digits (proc(5)).
+const FLAGS_LINE: &str = "flags:";
+
 /// What one process has open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OpenFiles {
-    files: HashSet<FileIdentity>,
+    /// Its directory of open files.
+    links: Dir,
+    /// By which of its descriptors.
+    files: HashMap<FileIdentity, Vec<OsString>>,
     /// The names in sysfs of the devices that it got through their groups.
     devices: HashSet<String>,
     /// Whether it got a device through its group on a kernel that does not say which.
@@ -96,10 +102,16 @@ impl OpenFiles {
     /// What the kernel answered, with the path.
     pub fn of(processes: &Dir, pid: i32) -> Result<OpenFiles> {
         let mut links = processes.open_dir(format!("{pid}/fd"))?;
-        let mut all = OpenFiles::default();
-        for entry in links.entries_unsaid()? {
+        let entries = links.entries_unsaid()?;
+        let mut all = OpenFiles {
+            links,
+            files: HashMap::new(),
+            devices: HashSet::new(),
+            has_some_device: false,
+        };
+        for entry in entries {
             // A file that has just been closed is no longer there.
-            let Ok(target) = readlinkat(&links, entry.name.as_os_str()) else {
+            let Ok(target) = readlinkat(&all.links, entry.name.as_os_str()) else {
                 continue;
             };
             let target = target.as_bytes();
@@ -108,9 +120,10 @@ impl OpenFiles {
                     Some(device) => drop(all.devices.insert(device)),
                     None => all.has_some_device = true,
                 }
-            } else if !NAMELESS.iter().any(|kind| target.starts_with(kind)) {
-                all.files
-                    .extend(FileIdentity::at(&links, Path::new(&entry.name)));
+            } else if !NAMELESS.iter().any(|kind| target.starts_with(kind))
+                && let Ok(file) = FileIdentity::at(&all.links, Path::new(&entry.name))
+            {
+                all.files.entry(file).or_default().push(entry.name);
             }
         }
         Ok(all)
@@ -118,12 +131,24 @@ impl OpenFiles {
 
     /// Whether it has this file open.
     pub fn has(&self, file: FileIdentity) -> bool {
-        self.files.contains(&file)
+        let descriptors = self.files.get(&file);
+        descriptors.is_some_and(|all| all.iter().any(|fd| !self.only_names_it(fd)))
     }
 
     /// Whether it has any of these open.
     pub fn has_any(&self, files: &HashSet<FileIdentity>) -> bool {
-        !self.files.is_disjoint(files)
+        files.iter().any(|file| self.has(*file))
+    }
+
+    /// Whether a descriptor only says where a file is (O_PATH): its driver knows nothing of it, and
+    /// anybody can have one of a file that he may not open.
+    fn only_names_it(&self, fd: &OsStr) -> bool {
+        let info = self.links.read_text(Path::new("../fdinfo").join(fd));
+        let flags = info.ok().and_then(|text| {
+            let flags = text.lines().find_map(|line| line.strip_prefix(FLAGS_LINE));
+            i32::from_str_radix(flags?.trim(), 8).ok()
+        });
+        flags.is_some_and(|flags| OFlag::from_bits_retain(flags).contains(OFlag::O_PATH))
     }
 
     /// Whether the kernel says that it has this device open, by the device's name in sysfs.

@@ -102,6 +102,16 @@ fn show_tells_what_there_is_beside_the_unusable_definition() {
 }
 
 #[test]
+fn show_names_a_definition_that_is_a_link_to_nowhere() {
+    let (host, path) = host_with(b"");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("nowhere", &path).unwrap();
+    let run = host.run(&format!("show {}", uuid(2))).expect(7);
+    assert!(run.stderr.contains(path.to_str().unwrap()), "{run:?}");
+    assert!(run.stderr.contains("hint: mend the link"), "{run:?}");
+}
+
+#[test]
 fn a_directory_in_the_place_of_a_definition_is_named_and_hides_nothing() {
     let (host, path) = host_with(b"");
     std::fs::remove_file(&path).unwrap();

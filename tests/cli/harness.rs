@@ -280,6 +280,21 @@ impl HeldOpen {
         Self::held_by(command, &first, node, "")
     }
 
+    /// A process of a user without rights that has the file by a descriptor which only names it.
+    pub fn name_only(path: &Path) -> HeldOpen {
+        use nix::fcntl::{OFlag, open};
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let named = open(path, flags, nix::sys::stat::Mode::empty()).unwrap();
+        let child = Command::new("sleep")
+            .arg("1000")
+            .stdin(Stdio::from(named))
+            .uid(65534)
+            .gid(65534)
+            .spawn()
+            .unwrap();
+        HeldOpen(child)
+    }
+
     fn open_by(shell: &Path, path: &Path, command_line: &str) -> HeldOpen {
         Self::held_by(Command::new(shell), "", path, command_line)
     }

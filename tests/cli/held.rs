@@ -137,6 +137,17 @@ fn a_process_that_only_has_a_nodes_name_open_is_no_holder() {
 }
 
 #[test]
+fn a_process_that_only_names_a_node_is_no_holder() {
+    for kind in ["vfio_group", "vfio_device"] {
+        let (host, node) = host_and_node(kind);
+        let held = HeldOpen::name_only(&node);
+        let shown = std::fs::read_link(format!("/proc/{}/fd/0", held.pid())).unwrap();
+        assert_eq!(shown, node);
+        host.run(&format!("remove {}", uuid(1))).expect(0);
+    }
+}
+
+#[test]
 fn a_holder_is_found_whatever_name_it_opened_the_node_by() {
     for kind in ["vfio_group", "vfio_device"] {
         let (host, node) = host_and_node(kind);

@@ -36,6 +36,7 @@ mod harness;
 mod held;
 mod helpers;
 mod hidden;
+mod hostile;
 mod hostile_names;
 mod interrupt;
 mod json;

@@ -165,3 +165,27 @@ fn what_is_not_run_here_is_listed_with_what_runs_it() {
         .collect();
     assert!(unused.is_empty(), "not in any page: {unused:?}");
 }
+
+/// Whoever reads what is promised can look at the test.
+#[test]
+fn the_tests_that_the_page_of_promises_names_are_there() {
+    let page = std::fs::read_to_string(top().join("docs/security.md")).unwrap();
+    let frame = std::fs::read_to_string(top().join("tests/cli/hostile/frame.rs")).unwrap();
+    let (mut files, mut groups) = (0, BTreeSet::new());
+    for code in page.split('`').skip(1).step_by(2) {
+        if code.starts_with("tests/") {
+            assert!(top().join(code).exists(), "there is no {code}");
+            files += 1;
+        }
+        if let Some(group) = code.strip_prefix("hostile: ") {
+            assert!(
+                frame.contains(&format!("(\"{group}\", ")),
+                "no group {group}"
+            );
+            groups.insert(group);
+        }
+    }
+    let all = frame.lines().filter(|line| line.starts_with("    (\""));
+    assert!(files > 10);
+    assert_eq!(groups.len(), all.count(), "each group is on the page");
+}

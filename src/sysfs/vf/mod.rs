@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, vf_uuid,
 };
+use crate::text::shortened;
 use functions::{Bus, Function, Place, current_type, warn_once};
 use listing::{number_of, type_id};
 use records::{Record, Records};
@@ -341,7 +342,8 @@ impl Framework for Vf<'_> {
     }
 
     fn write_attr(&self, device: &Device, attr: &Attr) -> Result<()> {
-        let what = format!("cannot set {attr} on {}", device.name());
+        let set = shortened(&attr.to_string());
+        let what = format!("cannot set {set} on {}", device.name());
         refuse_other_attributes(&attr.name, &what)?;
         let dir = self.dir(seat_of(device))?;
         attr::write_beneath(&dir, &attr.name, &attr.value, &what)

@@ -4,7 +4,6 @@
 //! only while the function holds the type that it names.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use log::debug;
@@ -52,7 +51,7 @@ impl<'h> Records<'h> {
     /// What the kernel answered, with the path.
     pub fn write(&self, vf: &ParentId, record: &Record) -> Result<()> {
         let value = json!({ "uuid": record.uuid.to_string(), "type": record.type_id.as_str() });
-        write(&self.host.vf_records(), vf.as_str(), &value)
+        write(self.host, &self.host.vf_records(), vf.as_str(), &value)
     }
 
     /// The functions of which something is written.
@@ -78,9 +77,10 @@ impl<'h> Records<'h> {
 
     /// Takes back what was noted. A record that stays says nothing once the function is empty.
     pub fn forget(&self, vf: &ParentId) {
-        let path = self.host.vf_records().join(vf.as_str());
-        if let Err(error) = fs::remove_file(&path) {
-            debug!("cannot remove {}: {error}", path.display());
+        let dir = self.host.vf_records();
+        let gone = Dir::open_own(&dir).map(|dir| dir.unlink(vf.as_str()));
+        if !matches!(gone, Ok(Ok(()))) {
+            debug!("cannot remove {}/{vf}: {gone:?}", dir.display());
         }
     }
 
@@ -118,7 +118,8 @@ impl<'h> Records<'h> {
             .into_iter()
             .map(|(id, name)| (id.to_string(), Value::String(name)))
             .collect();
-        if let Err(error) = write(&self.host.type_names(), gpu.as_str(), &Value::Object(all)) {
+        let dir = self.host.type_names();
+        if let Err(error) = write(self.host, &dir, gpu.as_str(), &Value::Object(all)) {
             debug!("types' names are not remembered: {error}");
         }
     }
@@ -129,9 +130,9 @@ fn read(dir: &Path, name: &str, warnings: &mut Warnings) -> Option<Map<String, V
     serde_json::from_slice(&or_warn(bytes, warnings)?).ok()
 }
 
-fn write(dir: &Path, name: &str, value: &Value) -> Result<()> {
+fn write(host: &Host, dir: &Path, name: &str, value: &Value) -> Result<()> {
     let failed = |errno| Error::system("cannot note what is done", dir.join(name), errno);
-    let own = Dir::make_own(dir).map_err(|error| match error.errno() {
+    let own = Dir::make_own_below(&host.locks(), dir).map_err(|error| match error.errno() {
         Some(errno) => failed(errno),
         None => error,
     })?;
@@ -141,6 +142,7 @@ fn write(dir: &Path, name: &str, value: &Value) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn names_that_cannot_be_read_are_told_and_not_written_over() {
