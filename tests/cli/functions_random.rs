@@ -153,8 +153,13 @@ impl Scene {
                 self.count(run.0, "stop", "");
             }
             (6, Some(_)) => {
-                let run = self.run(&format!("start {uuid}"), &[0, 4]);
-                self.count(run.0, "start", "start without room");
+                // What runs as another type, since its definition was modified, has to be stopped first.
+                let (statuses, refused): (&[i32], _) = match self.runs_as_another(&uuid) {
+                    true => (&[1], "start of another type"),
+                    false => (&[0, 4], "start without room"),
+                };
+                let run = self.run(&format!("start {uuid}"), statuses);
+                self.count(run.0, "start", refused);
             }
             (_, Some(_)) => {
                 let change = match (dice.below(3), auto < MOST_AT_BOOT) {
@@ -244,6 +249,14 @@ impl Scene {
     fn devices(&self) -> Vec<Value> {
         let answer = self.host.run("list --json").expect(0).json();
         answer["devices"].as_array().unwrap().clone()
+    }
+
+    fn runs_as_another(&self, uuid: &str) -> bool {
+        let answer = self.host.run(&format!("show {uuid} --json")).expect(0);
+        let device = answer.json()["device"].clone();
+        let definition = std::fs::read_to_string(device["definition"].as_str().unwrap()).unwrap();
+        let defined: Value = serde_json::from_str(&definition).unwrap();
+        device["active"] == true && device["type"] != defined["mdev_type"]
     }
 
     fn unnamed_function(&self, dice: &mut Dice) -> String {
