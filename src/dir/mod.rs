@@ -24,7 +24,7 @@ use crate::text::quoted;
 
 pub use bounded::{Beginning, beginning, read_file};
 pub use own::{is_gone, make_all, write_all};
-pub use trust::Owned;
+pub use trust::{Owned, is_file};
 
 /// Files larger than this are refused: sysfs shows a page at most, definitions are a few lines.
 pub const LARGEST_FILE: usize = 1 << 20;

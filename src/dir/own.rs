@@ -16,7 +16,7 @@ use nix::sys::stat::{Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Pid, UnlinkatFlags, unlinkat, write};
 use rustix::fs::{CWD, OFlags};
 
-use super::{Dir, Owned};
+use super::{Dir, Owned, is_file, refused, whole_of};
 use crate::error::{Error, Kind, Result, errno_of, if_present};
 
 /// In seconds: what is put into such a folder is a line or two.
@@ -92,6 +92,37 @@ impl Dir {
         make_all(path)
             .map_err(|error| Error::system("cannot make the directory", path, errno_of(&error)))?;
         Dir::open_own(path)
+    }
+
+    /// The text of a file in this directory, which is one of our own; `None` where it is not there.
+    /// `what` is what it says, for messages.
+    ///
+    /// # Errors
+    /// What the kernel answered; [`Kind::NotPermitted`] where the file is another user's, others may
+    /// write to it, or it is no regular one: what is in it says nothing then. A link is not followed.
+    pub fn read_own(&self, name: &OsStr, what: &str) -> Result<Option<String>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW;
+        let Some(file) = if_present(self.open_file(name, flags))? else {
+            return Ok(None);
+        };
+        let path = self.join(name);
+        let stat =
+            fstat(&file).map_err(|errno| Error::system("cannot look at it", &path, errno))?;
+        let fault = match is_file(&stat) {
+            true => Owned::from(&stat).fault(),
+            false => Some("is no regular file".to_owned()),
+        };
+        if let Some(fault) = fault {
+            let message = format!("{what} cannot be relied on: the file {fault}");
+            return Err(Error::new(Kind::NotPermitted, message).at(path).hint(
+                "give it to root and take the others' right to write: chown root, chmod go-w",
+            ));
+        }
+        let text = whole_of(&file, |bytes| {
+            self.as_text(name.as_ref(), bytes).map(str::to_owned)
+        });
+        text.map_err(|error| refused("cannot read", path, error))?
+            .map(Some)
     }
 
     /// As [`Dir::make_own`], of a folder in one that is our own: what that one's name leads to meanwhile
@@ -234,6 +265,7 @@ mod tests {
         assert_eq!(fs::read_to_string(root.path().join("x")).unwrap(), "new");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
     }
+
     #[test]
     fn only_what_nobody_writes_any_more_is_swept() {
         let root = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use nix::sys::stat::FileStat;
+use nix::sys::stat::{FileStat, SFlag};
 use nix::unistd::geteuid;
 
 const GROUP_MAY_WRITE: u32 = 0o020;
@@ -55,6 +55,11 @@ impl From<&FileStat> for Owned {
             mode: stat.st_mode,
         }
     }
+}
+
+/// Whether it is a regular file.
+pub fn is_file(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
 }
 
 #[cfg(test)]

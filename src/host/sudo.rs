@@ -4,11 +4,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
-use nix::sys::stat::fstat;
 use nix::unistd::geteuid;
 
-use crate::dir::{Dir, Owned};
+use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, if_present};
 
 /// How sudo tells for whom it runs a program.
@@ -58,19 +56,8 @@ fn allows(settings: &Path) -> Result<bool> {
     let Some(dir) = if_present(Dir::open_own(folder))? else {
         return Ok(false);
     };
-    let Some(file) = if_present(dir.open_file(name, OFlag::O_RDONLY | OFlag::O_NOFOLLOW))? else {
-        return Ok(false);
-    };
-    let stat = fstat(&file).map_err(|errno| Error::system("cannot look at it", settings, errno))?;
-    if let Some(fault) = Owned::from(&stat).fault() {
-        let message =
-            format!("what may be done through sudo cannot be relied on: the file {fault}");
-        let hint = "give it to root and take the others' right to write: chown root, chmod go-w";
-        let error = Error::new(Kind::NotPermitted, message);
-        return Err(error.at(settings).hint(hint));
-    }
-    let text = dir.read_text(name)?;
-    Ok(text.lines().any(is_permission))
+    let text = dir.read_own(name, "what may be done through sudo")?;
+    Ok(text.is_some_and(|text| text.lines().any(is_permission)))
 }
 
 fn is_permission(line: &str) -> bool {

@@ -6,12 +6,11 @@ use std::path::Path;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
 
-use crate::dir::{Dir, make_all, write_all};
-use crate::error::errno_of;
-use crate::error::{Error, Result, if_present};
+use crate::dir::{Dir, is_file, make_all, write_all};
+use crate::error::{Error, Result, errno_of, if_present};
 
 /// The name of a file that is being written. One is enough for a directory, since writers hold its
 /// lock; it is hidden, so that nobody takes it for a definition, and the next writer takes it over.
@@ -92,9 +91,7 @@ fn refused(what: &str, path: &Path, errno: Errno) -> Error {
 fn write_beside(dir: &Dir, name: &str, content: &[u8]) -> nix::Result<()> {
     sweep(dir);
     let old = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok();
-    let old = old.filter(|old| {
-        SFlag::from_bits_truncate(old.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
-    });
+    let old = old.filter(is_file);
     let file = dir.create_file(UNFINISHED, old.map_or(USUAL_MODE, |_| UNREADABLE))?;
     if let Some(old) = old {
         keep_owner(&file, &old)?;

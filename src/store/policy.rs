@@ -1,12 +1,9 @@
 //! What root allows to other users: read only where nobody else could have written it.
 
-use nix::fcntl::OFlag;
-use nix::sys::stat::{SFlag, fstat};
-
 use super::Store;
 use crate::declare::{Policy, Source};
-use crate::dir::{Dir, Owned};
-use crate::error::{Error, Kind, Result, if_present};
+use crate::dir::Dir;
+use crate::error::{Result, if_present};
 
 impl Store<'_> {
     /// The policy; `None` where there is no file, so that nothing is allowed.
@@ -27,26 +24,12 @@ impl Store<'_> {
         let (Some(dir), Some(name)) = (folder, path.file_name()) else {
             return Ok(None);
         };
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let Some(file) = if_present(dir.open_file(name, flags))? else {
+        let Some(text) = dir.read_own(name, "what users may do")? else {
             return Ok(None);
         };
-        let stat =
-            fstat(&file).map_err(|errno| Error::system("cannot look at it", &path, errno))?;
-        let is_file = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
-        let fault = match is_file == SFlag::S_IFREG {
-            true => Owned::from(&stat).fault(),
-            false => Some("is no regular file".to_owned()),
-        };
-        if let Some(fault) = fault {
-            let message = format!("what users may do cannot be relied on: the file {fault}");
-            let hint =
-                "give it to root and take the others' right to write: chown root, chmod go-w";
-            return Err(Error::new(Kind::NotPermitted, message).at(path).hint(hint));
-        }
         let source = Source {
             name: path.display().to_string(),
-            text: dir.read_text(name)?,
+            text,
         };
         Policy::parse(&source).map(Some)
     }
@@ -55,6 +38,7 @@ impl Store<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
     use crate::host::Host;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};

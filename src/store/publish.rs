@@ -9,11 +9,11 @@ use std::process::id;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use rustix::fs::{RenameFlags, renameat_with};
 
-use crate::dir::{Dir, beginning as beginning_of, is_gone, write_all};
+use crate::dir::{Dir, beginning as beginning_of, is_file, is_gone, write_all};
 use crate::error::{Error, Kind, Result, errno_of};
 
 const MODE: Mode = Mode::from_bits_truncate(0o644);
@@ -213,10 +213,6 @@ fn prefix(name: &OsStr) -> OsString {
     prefix.push(name);
     prefix.push(".");
     prefix
-}
-
-fn is_file(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
 }
 
 fn fill(dir: &Dir, name: &OsString, content: &[u8]) -> nix::Result<()> {

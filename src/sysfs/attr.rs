@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::unistd::write;
 
-use crate::dir::Dir;
+use crate::dir::{Dir, is_file};
 use crate::error::{Error, Kind, Result};
 use crate::model::AttrName;
 use crate::nvidia::params;
@@ -46,8 +46,7 @@ pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> 
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
     let file = openat(from, last, flags, Mode::empty()).map_err(failed)?;
-    let kind = fstat(&file).map_err(failed)?.st_mode & SFlag::S_IFMT.bits();
-    if SFlag::from_bits_truncate(kind) != SFlag::S_IFREG {
+    if !is_file(&fstat(&file).map_err(failed)?) {
         return Err(no_attribute(device, name, what, "it is no regular file"));
     }
     let line = (name.as_str() == params::ATTRIBUTE).then(|| params::line(value));
