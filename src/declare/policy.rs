@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Source;
-use super::read::refuse_long;
+use super::read::toml;
 use super::table::{Reader, Value, get};
 use crate::error::Result;
 use crate::model::ParentId;
@@ -67,19 +67,7 @@ impl Policy {
     /// # Errors
     /// All that is wrong with the file, each with its line.
     pub fn parse(source: &Source) -> Result<Policy> {
-        refuse_long(source)?;
-        let mut reader = Reader::of(&source.text);
-        let (table, errors) = DeTable::parse_recoverable(&source.text);
-        for error in &errors {
-            reader.fault(error.span().unwrap_or(0..0), error.message());
-        }
-        let blocks = match errors.is_empty() {
-            true => blocks(&mut reader, table.get_ref()),
-            // What a broken file means can only be guessed.
-            false => Vec::new(),
-        };
-        reader.faults.settle(&source.name)?;
-        Ok(Policy(blocks))
+        toml(source, blocks).map(|(blocks, _)| Policy(blocks))
     }
 
     /// Its blocks, in the order of the file.

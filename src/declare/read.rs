@@ -33,22 +33,31 @@ pub struct Reading {
 /// # Errors
 /// All that is wrong with the file, each with its line.
 pub fn parse(source: &Source) -> Result<Reading> {
+    let (declaration, notes) = toml(source, declaration)?;
+    Ok(Reading { declaration, notes })
+}
+
+/// What `read` makes of the top table of a TOML file, and what is to be told of it.
+///
+/// # Errors
+/// All that is wrong with the file, each with its line.
+pub fn toml<'t, T: Default>(
+    source: &'t Source,
+    read: impl FnOnce(&mut Reader<'t>, &DeTable<'t>) -> T,
+) -> Result<(T, Vec<String>)> {
     refuse_long(source)?;
     let mut reader = Reader::of(&source.text);
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     for error in &errors {
         reader.fault(error.span().unwrap_or(0..0), error.message());
     }
-    let declaration = match errors.is_empty() {
-        true => declaration(&mut reader, table.get_ref()),
+    let made = match errors.is_empty() {
+        true => read(&mut reader, table.get_ref()),
         // What a broken file means can only be guessed.
-        false => Declaration::default(),
+        false => T::default(),
     };
     reader.faults.settle(&source.name)?;
-    Ok(Reading {
-        declaration,
-        notes: reader.notes,
-    })
+    Ok((made, reader.notes))
 }
 
 /// Refuses a file that is too long to be one.
