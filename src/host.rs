@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::error::{Error, Kind, Result, errno_of};
 use crate::model::ParentId;
 
-pub use named::{Named, NamedFile, open_named, read_bounded, read_named};
+pub use named::{Named, NamedFile, groups_of, open_named, read_bounded, read_named};
 
 /// The licence daemon's settings inside a Linux guest (NVIDIA's licensing guide).
 pub const GUEST_LICENCE_SETTINGS: &str = "/etc/nvidia/gridd.conf";

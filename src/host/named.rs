@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use log::debug;
+use nix::errno::Errno;
 use nix::unistd::{
     Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups, setfsgid, setfsuid, setgroups,
 };
@@ -39,19 +40,16 @@ pub struct Named {
 /// # Errors
 /// What the kernel answered.
 pub fn open_named(path: &Path) -> io::Result<NamedFile> {
+    let shown = |file| NamedFile {
+        file,
+        unshown: None,
+    };
     let Some(user) = other_user() else {
-        let file = File::open(path)?;
-        return Ok(NamedFile {
-            file,
-            unshown: None,
-        });
+        return File::open(path).map(shown);
     };
     let number = user.to_str().and_then(|user| user.parse().ok());
     if let Some(file) = number.and_then(|number| open_as(Uid::from_raw(number), path)) {
-        return Ok(NamedFile {
-            file,
-            unshown: None,
-        });
+        return Ok(shown(file));
     }
     let user = crate::text::shortened(&user.to_string_lossy());
     Ok(NamedFile {
@@ -98,8 +96,7 @@ pub fn read_bounded(from: impl io::Read, name: &Path, what: &str, most: usize) -
 /// Opens a file with the rights of a user; `None` where he may not, or they cannot be taken on.
 fn open_as(user: Uid, path: &Path) -> Option<File> {
     let known = User::from_uid(user).ok().flatten()?;
-    let name = CString::new(known.name).ok()?;
-    let groups = getgrouplist(&name, known.gid).ok()?;
+    let groups = groups_of(&known).ok()?;
     let _ours_again = Rights::take_on(user, known.gid, &groups)?;
     match File::open(path) {
         Ok(file) => Some(file),
@@ -108,6 +105,15 @@ fn open_as(user: Uid, path: &Path) -> Option<File> {
             None
         }
     }
+}
+
+/// The groups that this system has a user in, his own among them.
+///
+/// # Errors
+/// What the system answered.
+pub fn groups_of(user: &User) -> nix::Result<Vec<Gid>> {
+    let name = CString::new(user.name.as_str()).map_err(|_| Errno::EINVAL)?;
+    getgrouplist(&name, user.gid)
 }
 
 /// Another user's rights at files, until it is dropped.

@@ -1,12 +1,11 @@
 //! Who asks: what this system knows of the user whom the kernel names.
 
-use std::ffi::CString;
-
 use nix::errno::Errno;
-use nix::unistd::{Group, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::declare::{Account, NOBODY, Policy, Quota, Who};
 use crate::error::{Error, Kind, Result};
+use crate::host::groups_of;
 
 /// A user who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +40,13 @@ impl Caller {
         }
         let known = User::from_uid(Uid::from_raw(user)).map_err(unknown)?;
         let groups = match &known {
-            Some(known) => groups(known)?,
+            Some(known) => groups_of(known).map_err(unknown)?,
             None => Vec::new(),
         };
         Ok(Caller {
             user,
             name: known.map(|known| known.name),
-            groups,
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
         })
     }
 
@@ -85,12 +84,6 @@ impl Caller {
         }
         Ok(quotas)
     }
-}
-
-fn groups(user: &User) -> Result<Vec<u32>> {
-    let name = CString::new(user.name.as_str()).map_err(|_| unknown(Errno::EINVAL))?;
-    let groups = getgrouplist(&name, user.gid).map_err(unknown)?;
-    Ok(groups.into_iter().map(|group| group.as_raw()).collect())
 }
 
 fn unknown(errno: Errno) -> Error {
