@@ -48,6 +48,18 @@ pub struct SimHost {
     root: TempDir,
 }
 
+/// Has a command look at this root, without the caller's settings and input.
+pub fn below<'c>(command: &'c mut Command, root: &Path) -> &'c mut Command {
+    command
+        .env("VGPUCTL_ROOT", root)
+        .env_remove("NO_COLOR")
+        // The tests may be run by sudo.
+        .env_remove("SUDO_UID")
+        // cargo sets it for tests, and the loader then looks beside the binary.
+        .env_remove("LD_LIBRARY_PATH")
+        .stdin(Stdio::null())
+}
+
 impl SimHost {
     /// Starts the host that `examples/hosts/<name>.toml` describes.
     #[track_caller]
@@ -201,15 +213,7 @@ impl SimHost {
     /// The command, not yet started, without the caller's settings.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
-        command
-            .args(args)
-            .env("VGPUCTL_ROOT", self.root())
-            .env_remove("NO_COLOR")
-            // The tests may be run by sudo.
-            .env_remove("SUDO_UID")
-            // cargo sets it for tests, and the loader then looks beside the binary.
-            .env_remove("LD_LIBRARY_PATH")
-            .stdin(Stdio::null());
+        below(command.args(args), self.root());
         command
     }
 
@@ -223,14 +227,8 @@ impl SimHost {
         command
             .args(options)
             .args(["--", env!("CARGO_BIN_EXE_vgpuctl")])
-            .args(args)
-            .env("VGPUCTL_ROOT", self.root())
-            .env_remove("NO_COLOR")
-            // The tests may be run by sudo.
-            .env_remove("SUDO_UID")
-            // cargo sets it for tests, and the loader then looks beside the binary.
-            .env_remove("LD_LIBRARY_PATH")
-            .stdin(Stdio::null());
+            .args(args);
+        below(&mut command, self.root());
         command
     }
 

@@ -8,12 +8,12 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::harness::{Run, SimHost};
+use crate::harness::{Run, SimHost, below};
 use crate::helpers::{P1, P2, put, put_auto, uuid};
 
 /// Far more than any command here takes on the slowest machine; who waits for ever is found by it.
@@ -60,14 +60,7 @@ pub fn status_of(mut command: Command) -> i32 {
 /// The program below a root, by its own name.
 pub fn vgpuctl<S: AsRef<OsStr>>(root: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vgpuctl"));
-    command
-        .args(args)
-        .env("VGPUCTL_ROOT", root)
-        .env("MDEVCTL_ENV_ROOT", root)
-        .env_remove("NO_COLOR")
-        .env_remove("SUDO_UID")
-        .env_remove("LD_LIBRARY_PATH")
-        .stdin(Stdio::null());
+    below(command.args(args), root).env("MDEVCTL_ENV_ROOT", root);
     command
 }
 
@@ -327,12 +320,7 @@ pub fn by_shell(root: &Path, script: &str, name: &str, line: &str) -> Command {
     let script = script.replace("exec \"$@\"", "exec -a \"$0\" \"$@\"");
     command
         .args(["-c", &script, name, binary])
-        .args(words(line))
-        .env("VGPUCTL_ROOT", root)
-        .env("MDEVCTL_ENV_ROOT", root)
-        .env_remove("NO_COLOR")
-        .env_remove("SUDO_UID")
-        .env_remove("LD_LIBRARY_PATH")
-        .stdin(Stdio::null());
+        .args(words(line));
+    below(&mut command, root).env("MDEVCTL_ENV_ROOT", root);
     command
 }
