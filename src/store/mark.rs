@@ -1,4 +1,5 @@
-//! What `apply` notes in a definition: whose member it is. mdevctl and libvirt leave it alone.
+//! What `apply` notes in a definition: whose member it is. libvirt leaves it alone; the original
+//! mdevctl keeps it too, unless its `modify` writes the definition anew.
 
 use serde_json::{Value, json};
 
