@@ -12,8 +12,8 @@ use nix::mount::{MntFlags, umount2};
 use crate::fs::{Side, SimFs};
 use crate::shared::Shared;
 
-/// Enough that slow creates on 64 GPUs at once hold up no reader.
-const THREADS: usize = 72;
+/// Of each side. What has to wait gets a thread of its own, so a few serve all readers.
+const THREADS: usize = 8;
 
 /// A prepared ROOT.
 #[derive(Debug, Clone)]

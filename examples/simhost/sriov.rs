@@ -156,7 +156,7 @@ impl Host {
 
     /// The framebuffer sizes of all vGPUs on a GPU, its VFs included.
     pub fn weights_on(&self, gpu: &str) -> Vec<u32> {
-        let on_it = |id: &str| self.parent(id).is_ok_and(|p| p.gpu() == gpu);
+        let on_it = |id: &str| self.spec_of(id).is_ok_and(|p| p.gpu() == gpu);
         let devices = self.devices.values().filter(|d| on_it(&d.parent));
         let set = self.vendor_vfs.iter().filter(|(id, _)| on_it(id));
         let set = set.filter_map(|(_, vf)| vf.current.as_ref());

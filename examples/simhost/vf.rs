@@ -124,8 +124,8 @@ impl Host {
 
     fn creatable(&self, vf: &str) -> Result<String, Errno> {
         let mut lines = String::from("ID    : vGPU Name\n");
-        for spec in self.parent(vf)?.types {
-            if let (Some(number), Some(name)) = (type_number(&spec), &spec.name)
+        for spec in &self.spec_of(vf)?.types {
+            if let (Some(number), Some(name)) = (type_number(spec), &spec.name)
                 && self.available(vf, &spec.id)? > 0
             {
                 lines.push_str(&format!("{number:<5} : {name}\n"));

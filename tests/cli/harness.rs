@@ -120,6 +120,8 @@ impl SimHost {
             .arg(file)
             .arg(root.path())
             .arg("--die-with-parent")
+            // Otherwise glibc clears 16 MiB for the buffer of each of its threads.
+            .env("MALLOC_MMAP_THRESHOLD_", "1048576")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
