@@ -18,7 +18,6 @@ mod define;
 #[path = "../shared/delegate.rs"]
 mod delegate;
 mod delegation;
-mod delegation_hostile;
 #[path = "../shared/dice.rs"]
 mod dice;
 mod empty_hosts;

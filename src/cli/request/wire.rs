@@ -88,6 +88,16 @@ impl Wish {
     /// # Errors
     /// [`Kind::Usage`], saying what is wrong with it.
     pub fn parse(line: &[u8]) -> Result<Wish> {
+        // serde would also take the values alone, in an array.
+        if line
+            .trim_ascii_start()
+            .first()
+            .is_some_and(|first| *first != b'{')
+        {
+            return Err(usage(
+                "the request is not understood: it is not a JSON object".to_owned(),
+            ));
+        }
         let request: Request = serde_json::from_slice(line).map_err(|error| {
             let fault = shortened(&error.to_string());
             usage(format!("the request is not understood: {fault}"))

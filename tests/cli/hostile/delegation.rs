@@ -1,30 +1,35 @@
-//! What users may send to the service, whoever wrote it.
+//! What users may send to the service that they ask for vGPUs.
 
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use super::frame::{Group, Known, New, is_plain_log, sound};
+use super::scene::{Sight, active, sight};
+use super::texts;
 use crate::delegate::{Service, allow};
-use crate::delegation::{ALICE, ask, create, host};
+use crate::delegation::{ALICE, BOB, ask, block, create, host};
 use crate::harness::{SimHost, finished};
-use crate::helpers::{P1, uuid};
+use crate::helpers::{P1, P2, put, uuid};
 
 /// A host whose root may ask for two, so that the test itself can.
 fn open_host() -> (SimHost, Service) {
     let (host, service) = host();
-    allow(
-        &host,
-        "[[allow]]\nuser = 0\ntypes = [\"P4-1Q\"]\ndevices = 2\n",
-    );
+    allow(&host, &block(0, &["P4-1Q"], 2, ""));
     (host, service)
 }
 
-/// Sends bytes and returns what is answered.
-#[track_caller]
-fn send(service: &Service, bytes: &[u8]) -> Value {
+/// What must not change where a request is refused.
+fn state(host: &SimHost) -> (Sight, Vec<String>) {
+    (sight(&host.path("etc")), active(host))
+}
+
+/// Sends bytes and returns the whole answer.
+fn send(service: &Service, bytes: &[u8]) -> String {
     let mut stream = service.connect();
     // Whoever is refused early has no more to send.
     let _ = stream.write_all(bytes);
@@ -32,96 +37,173 @@ fn send(service: &Service, bytes: &[u8]) -> Value {
     heard(stream)
 }
 
-#[track_caller]
-fn heard(mut stream: UnixStream) -> Value {
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
-    assert!(read.is_ok() || !answer.is_empty(), "{read:?}");
-    assert_eq!(answer.matches('\n').count(), 1, "{answer:?}");
-    serde_json::from_str(&answer).unwrap()
+fn heard(mut stream: UnixStream) -> String {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[track_caller]
-fn is_refused(answer: &Value, why: &str) {
-    assert_eq!(answer["version"], 1);
-    assert_eq!(answer["error"]["code"], "usage", "{answer}");
-    let message = answer["error"]["message"].as_str().unwrap();
-    assert!(message.contains(why), "{message}");
-    assert!(message.len() < 400, "{message}");
+/// What holds of every refusal: one short line of JSON, with the code and some of the words.
+fn refuses(answer: &str, code: &str, why: &str) -> bool {
+    let Ok(value) = serde_json::from_str::<Value>(answer) else {
+        return false;
+    };
+    let message = value["error"]["message"].as_str().unwrap_or_default();
+    value["version"] == 1
+        && value["error"]["code"] == code
+        && message.contains(why)
+        && message.len() < 400
+        && answer.matches('\n').count() == 1
 }
 
 #[test]
 fn what_is_no_request_is_refused_and_does_nothing() {
+    let mut group = Group::part("delegation");
     let (host, service) = open_host();
-    let one = create(&host, 0, "--type P4-1Q");
+    create(&host, 0, "--type P4-1Q");
+    let before = state(&host);
     let long = "x".repeat(4000);
-    for (line, why) in [
-        ("", "ends before its line does"),
-        ("{", "ends before its line does"),
+    let early = "ends before its line does";
+    let garbage = "is not understood";
+    let more = "followed by something else";
+    let key = "unknown field";
+    let deep = format!("{}\n", "[".repeat(4000));
+    let list = r#"{"version":1,"verb":"list"#;
+    let lines: [(&str, Vec<u8>, &str); 40] = [
+        ("nothing", vec![], early),
+        ("a brace", b"{".into(), early),
+        ("no end of its line", format!("{list}\"}}").into(), early),
+        ("half a line", list.into(), early),
+        ("an empty line", b"\n".into(), garbage),
+        ("spaces", b"   \n".into(), garbage),
+        ("null", b"null\n".into(), garbage),
+        ("a number", b"17\n".into(), garbage),
+        ("a string", b"\"list\"\n".into(), garbage),
+        ("an array", b"[]\n".into(), garbage),
+        ("an array of keys", b"[1,\"list\"]\n".into(), garbage),
+        ("no keys", b"{}\n".into(), "missing field"),
         (
-            r#"{"version":1,"verb":"list"}"#,
-            "ends before its line does",
+            "no version",
+            b"{\"verb\":\"list\"}\n".into(),
+            "missing field",
         ),
-        ("\n", "is not understood"),
-        ("null\n", "is not understood"),
-        ("[]\n", "is not understood"),
-        ("{}\n", "missing field"),
-        ("\0\0\0\n", "is not understood"),
-        ("GET / HTTP/1.1\r\n\r\n", "followed by something else"),
+        ("no verb", b"{\"version\":1}\n".into(), "missing field"),
+        ("NUL", b"\0\0\0\n".into(), garbage),
+        ("no UTF-8", b"\xff\xfe\n".into(), garbage),
+        ("UTF-16", b"{\0\"\0v\0\n\0".into(), more),
         (
-            "{\"version\":1,\"verb\":\"list\"}\n\n",
-            "followed by something else",
+            "a mark of the byte order",
+            format!("\u{feff}{list}\"}}\n").into(),
+            garbage,
+        ),
+        ("HTTP", b"GET / HTTP/1.1\r\n\r\n".into(), more),
+        (
+            "an empty second line",
+            format!("{list}\"}}\n\n").into(),
+            more,
         ),
         (
-            "{\"version\":1,\"verb\":\"list\"}\n{\"version\":1,\"verb\":\"list\"}\n",
-            "followed by",
-        ),
-        ("{\"version\":1,\"verb\":\"undefine\"}\n", "unknown variant"),
-        (
-            "{\"version\":1,\"verb\":\"list\",\"root\":\"/tmp\"}\n",
-            "unknown field",
+            "a second request",
+            format!("{list}\"}}\n{list}\"}}\n").into(),
+            more,
         ),
         (
-            "{\"version\":1,\"verb\":\"list\",\"user\":0}\n",
-            "unknown field",
+            "two requests in a line",
+            format!("{list}\"}}{list}\"}}\n").into(),
+            garbage,
         ),
-        ("{\"version\":9,\"verb\":\"list\"}\n", "version 9"),
         (
-            &format!("{{\"version\":1,\"verb\":\"{long}\"}}\n"),
+            "a key twice",
+            format!("{list}\",\"verb\":\"list\"}}\n").into(),
+            "duplicate field",
+        ),
+        ("a comment", format!("{list}\"}} // x\n").into(), garbage),
+        (
+            "the verb undefine",
+            b"{\"version\":1,\"verb\":\"undefine\"}\n".into(),
             "unknown variant",
         ),
         (
-            &format!("{{\"version\":1,\"{long}\":1}}\n"),
-            "unknown field",
+            "the verb modify",
+            b"{\"version\":1,\"verb\":\"modify\"}\n".into(),
+            "unknown variant",
         ),
-        (&format!("{}\n", "[".repeat(4000)), "is not understood"),
-        (&format!("{long}{long}\n"), "longer than 4096 bytes"),
-    ] {
-        is_refused(&send(&service, line.as_bytes()), why);
+        (
+            "a verb in capitals",
+            b"{\"version\":1,\"verb\":\"LIST\"}\n".into(),
+            "unknown variant",
+        ),
+        (
+            "a long verb",
+            format!("{{\"version\":1,\"verb\":\"{long}\"}}\n").into(),
+            "unknown variant",
+        ),
+        (
+            "a root",
+            format!("{list}\",\"root\":\"/tmp\"}}\n").into(),
+            key,
+        ),
+        ("a user", format!("{list}\",\"user\":0}}\n").into(), key),
+        ("an owner", format!("{list}\",\"owner\":0}}\n").into(), key),
+        (
+            "attributes",
+            format!("{list}\",\"attrs\":[]}}\n").into(),
+            key,
+        ),
+        ("force", format!("{list}\",\"force\":true}}\n").into(), key),
+        (
+            "a long key",
+            format!("{{\"version\":1,\"{long}\":1}}\n").into(),
+            key,
+        ),
+        (
+            "another version",
+            b"{\"version\":9,\"verb\":\"list\"}\n".into(),
+            "version 9",
+        ),
+        (
+            "a version below 0",
+            b"{\"version\":-1,\"verb\":\"list\"}\n".into(),
+            garbage,
+        ),
+        (
+            "a version in words",
+            b"{\"version\":\"1\",\"verb\":\"list\"}\n".into(),
+            garbage,
+        ),
+        ("arrays in arrays", deep.into(), garbage),
+        (
+            "a line that is too long",
+            format!("{long}{long}\n").into(),
+            "longer than 4096 bytes",
+        ),
+        ("a MiB", vec![b'a'; 1 << 20], "longer than 4096 bytes"),
+    ];
+    let sent = lines.len();
+    for (what, bytes, why) in lines {
+        let answer = send(&service, &bytes);
+        let holds = [
+            ("it is refused in a line", refuses(&answer, "usage", why)),
+            ("nothing changed", state(&host) == before),
+        ];
+        group.check(New, what, &answer, &holds);
     }
-    is_refused(&send(&service, &[0xff, 0xfe, b'\n']), "is not understood");
-    is_refused(
-        &send(&service, &vec![b'a'; 1 << 20]),
-        "longer than 4096 bytes",
-    );
-    assert_eq!(host.active(), [one]);
-    // In the log each is one line, with nothing in it that a terminal obeys.
     let log = service.log();
-    assert_eq!(log.lines().count(), 22, "{log}");
-    assert!(
-        log.lines()
-            .skip(1)
-            .all(|line| line.starts_with("user 0 (root): a request: refused (usage): ")),
-        "{log}"
-    );
+    let told = |line: &str| line.starts_with("user 0 (root): a request: refused (usage): ");
+    let holds = [
+        ("a plain line each", is_plain_log(&log, 1 + sent)),
+        ("it says who", log.lines().skip(1).all(told)),
+    ];
+    group.check(New, "the log of them all", &log, &holds);
+    group.end();
 }
 
 #[test]
 fn words_that_lead_elsewhere_or_hide_something_are_no_names() {
+    let mut group = Group::part("delegation");
     let (host, service) = open_host();
-    let before = host.run("list --json").stdout;
-    let mut sent = 0;
-    for bad in [
+    let before = state(&host);
+    let words = [
         "..",
         "../..",
         "/",
@@ -144,117 +226,178 @@ fn words_that_lead_elsewhere_or_hide_something_are_no_names() {
         "-",
         "%n%s",
         "\u{fffd}",
-    ] {
-        for key in ["type", "parent", "uuid"] {
-            let mut request = json!({
-                "version": 1, "verb": "create", "type": "P4-1Q", "parent": P1,
-            });
-            request[key] = json!(bad);
+        texts::HIDDEN,
+    ];
+    let mut sent = 0;
+    for bad in words {
+        for key in ["type", "parent", "uuid", "removed"] {
+            let mut request = match key {
+                "removed" => json!({ "version": 1, "verb": "remove" }),
+                _ => json!({ "version": 1, "verb": "create", "type": "P4-1Q", "parent": P1 }),
+            };
+            let named = if key == "removed" { "uuid" } else { key };
+            request[named] = json!(bad);
             let answer = send(&service, format!("{request}\n").as_bytes());
-            let code = answer["error"]["code"].as_str().unwrap_or("none");
             // A name that is only unknown is not found.
-            assert!(
-                ["usage", "not-found"].contains(&code),
-                "{key} {bad:?}: {answer}"
-            );
+            let unknown = ["type", "parent"].contains(&key) && refuses(&answer, "not-found", "");
+            let holds = [
+                (
+                    "it is refused in a line",
+                    unknown || refuses(&answer, "usage", ""),
+                ),
+                ("nothing changed", state(&host) == before),
+            ];
+            group.check(New, format!("{key} {bad:?}"), &answer, &holds);
             sent += 1;
         }
-        let request = json!({ "version": 1, "verb": "remove", "uuid": bad });
-        is_refused(&send(&service, format!("{request}\n").as_bytes()), "");
-        sent += 1;
     }
-    assert_eq!(host.run("list --json").stdout, before);
     let log = service.log();
-    assert_eq!(log.lines().count(), sent, "{log}");
-    let is_plain =
-        |c: char| c == '\n' || !c.is_control() && !"\u{202e}\u{2028}\u{200b}".contains(c);
-    assert!(log.chars().all(is_plain), "{log:?}");
+    let holds = [("a plain line each", is_plain_log(&log, sent))];
+    group.check(New, "the log of the names", &log, &holds);
+    group.end();
 }
 
 #[test]
-fn who_says_half_of_it_and_waits_is_not_waited_for() {
+fn who_says_little_or_goes_is_not_waited_for() {
+    let mut group = Group::part("delegation");
     let (host, service) = open_host();
-    let mut silent = service.connect();
+    let silent = service.connect();
     let mut half = service.connect();
     half.write_all(b"{\"version\":1,").unwrap();
-    // Others are served meanwhile.
-    create(&host, 0, "--type P4-1Q");
-    is_refused(&heard(half), "did not come within");
-    let mut answer = String::new();
-    silent.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("did not come within"), "{answer}");
-}
-
-#[test]
-fn who_is_gone_before_the_answer_has_it_done_all_the_same() {
-    let (host, service) = open_host();
+    let answer = ask(&host, 0, "create --type P4-1Q");
+    let holds = [("it is served", answer.status == 0)];
+    group.check(New, "a request beside silent ones", &answer, &holds);
+    for (what, stream) in [("half of a request", half), ("no word", silent)] {
+        let answer = heard(stream);
+        let holds = [(
+            "it is ended",
+            refuses(&answer, "usage", "did not come within"),
+        )];
+        group.check(New, what, &answer, &holds);
+    }
     let asked = uuid(1);
-    let request = json!({
-        "version": 1, "verb": "create", "type": "P4-1Q", "parent": P1, "uuid": asked,
-    });
+    let request =
+        json!({ "version": 1, "verb": "create", "type": "P4-1Q", "parent": P1, "uuid": asked });
     let mut stream = service.connect();
     stream.write_all(format!("{request}\n").as_bytes()).unwrap();
     drop(stream);
     let log = service.log();
-    assert!(log.contains(&format!("created {asked}")), "{log}");
-    assert_eq!(host.active(), [asked.as_str()]);
-    host.run(&format!("request remove {asked}")).expect(0);
-}
-
-#[test]
-fn it_serves_connections_only() {
-    let host = SimHost::start("two-p4");
-    for input in [Stdio::null(), Stdio::piped()] {
-        let output = host.command(["serve-request"]).stdin(input).output();
-        let run = finished(output.unwrap()).expect(2);
-        assert!(
-            run.stderr.contains("is no connection of a user's"),
-            "{run:?}"
+    let holds = [
+        ("it is done", active(&host).contains(&asked)),
+        ("the log says so", log.contains(&format!("created {asked}"))),
+    ];
+    group.check(New, "gone before the answer", &log, &holds);
+    for input in ["/dev/null", "/dev/zero", "/proc/self/status"] {
+        let mut command = host.command(["serve-request"]);
+        let run = finished(
+            command
+                .stdin(fs::File::open(input).unwrap())
+                .output()
+                .unwrap(),
         );
-        assert_eq!(run.stdout, "");
+        let holds = [
+            ("it is refused", run.status == 2 && sound(&run)),
+            (
+                "it says why",
+                run.stderr.contains("is no connection of a user's"),
+            ),
+        ];
+        group.check(New, format!("served from {input}"), &run, &holds);
     }
-    assert!(!host.run("--help").stdout.contains("serve-request"));
+    let piped = host
+        .command(["serve-request"])
+        .stdin(Stdio::piped())
+        .output();
+    let run = finished(piped.unwrap());
+    let holds = [("it is refused", run.status == 2 && sound(&run))];
+    group.check(New, "served from a pipe", &run, &holds);
+    let help = host.run("--help");
+    let holds = [("it is not told", !help.stdout.contains("serve-request"))];
+    group.check(New, "the help", &help, &holds);
+    group.end();
 }
 
+/// What is not the user's own is what is not there, whoever's it is, and is not touched.
 #[test]
-fn an_answer_that_makes_no_sense_is_told_and_a_service_of_anothers_not_asked() {
-    let host = SimHost::start("two-p4");
-    let path = host.path("run/vgpuctl-delegate.socket");
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    std::fs::set_permissions(&path, mode).unwrap();
-    let answers = [
-        ("", "ended without an answer"),
-        ("\n", "is not understood"),
-        ("{}\n", "is not understood"),
-        ("{\"version\":2}\n", "it is of version 2"),
-        ("{\"version\":1}\n", "it says nothing"),
+fn what_is_anothers_cannot_be_touched_or_told_from_what_is_absent() {
+    let mut group = Group::part("delegation");
+    let (host, _service) = host();
+    let alices = create(&host, ALICE, "--type nvidia-63");
+    let owned = |n: u8, owner: &str| {
+        let text =
+            format!(r#"{{"mdev_type":"nvidia-63","start":"manual","vgpuctl-owner":{owner}}}"#);
+        put(&host, P2, &uuid(n), text);
+        uuid(n)
+    };
+    let transient = uuid(2);
+    let line = format!("create -t P4-1Q -p {P1} -u {transient} --transient");
+    host.run(&line).expect(0);
+    put(&host, P2, &uuid(4), "garbage");
+    fs::create_dir(host.path("etc/mdevctl.d").join(P2).join(uuid(5))).unwrap();
+    let group_of_a_file = format!(
+        r#"{{"mdev_type":"nvidia-63","start":"manual","vgpuctl-owner":{BOB},"vgpuctl":{{"group":"g","member":"1"}}}}"#
+    );
+    put(&host, P2, &uuid(7), group_of_a_file);
+    let others = [
+        ("another user's", alices),
+        ("a transient one", transient),
+        ("root's definition", owned(3, "0")),
+        ("one that is not understood", uuid(4)),
+        ("a folder", uuid(5)),
+        ("one that a file declares", uuid(7)),
+        ("one whose owner is a text", owned(8, &format!("\"{BOB}\""))),
+        ("one whose owner is a list", owned(10, &format!("[{BOB}]"))),
         (
-            "{\"version\":1,\"error\":{\"code\":\"x\",\"message\":\"a\\u001b[2Jb\"}}\n",
-            r"a\u{1b}[2Jb",
+            "one whose owner is a fraction",
+            owned(11, &format!("{BOB}.5")),
         ),
+        ("one whose owner is below 0", owned(12, &format!("-{BOB}"))),
+        ("one whose owner is true", owned(13, "true")),
+        ("one whose owner is null", owned(14, "null")),
         (
-            "{\"version\":1,\"changes\":[{\"result\":\"x\"}]}\n",
-            "is no result",
+            "one whose owner wraps to the user",
+            owned(15, &(u64::from(BOB) + (1 << 32)).to_string()),
         ),
     ];
-    // One that ends without having heard what is asked.
-    std::thread::scope(|scope| {
-        scope.spawn(|| drop(listener.accept().unwrap()));
-        let run = ask(&host, ALICE, "list").expect(1);
-        assert!(run.stderr.contains("ended without an answer"), "{run:?}");
-    });
-    for (answer, why) in answers {
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut asked = String::new();
-                stream.read_to_string(&mut asked).unwrap();
-                stream.write_all(answer.as_bytes()).unwrap();
-            });
-            let run = ask(&host, ALICE, "list").expect(1);
-            assert!(run.stderr.contains(why), "{answer}: {run:?}");
-        });
+    let before = state(&host);
+    let absent = uuid(99);
+    for verb in ["start", "stop", "remove"] {
+        for form in ["", " --json"] {
+            let told = |uuid: &str| {
+                let run = ask(&host, BOB, &format!("{verb} {uuid}{form}"));
+                (run.status, (run.stdout + &run.stderr).replace(uuid, "UUID"))
+            };
+            let wanted = told(&absent);
+            for (what, other) in &others {
+                let came = told(other);
+                let holds = [
+                    ("it is not found", came.0 == 3),
+                    ("the answer is that of an absent one", came == wanted),
+                    ("nothing changed", state(&host) == before),
+                ];
+                let age = if ["another user's", "a transient one"].contains(what) {
+                    Known
+                } else {
+                    New
+                };
+                group.check(age, format!("{verb}{form}: {what}"), &came, &holds);
+            }
+        }
     }
+    for (what, other) in &others {
+        let run = ask(
+            &host,
+            BOB,
+            &format!("create --type P4-1Q --parent {P1} --uuid {other}"),
+        );
+        let holds = [
+            ("it is refused", run.status != 0 && sound(&run)),
+            ("nothing changed", state(&host) == before),
+        ];
+        group.check(New, format!("create over {what}"), &run, &holds);
+    }
+    let list = ask(&host, BOB, "list");
+    let holds = [("nothing is his", list.status == 0 && list.stdout.is_empty())];
+    group.check(Known, "list", &list, &holds);
+    group.end();
 }

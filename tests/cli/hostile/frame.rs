@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use crate::harness::Run;
 
 /// The groups, and in how many parts each is made.
-const GROUPS: [(&str, usize); 14] = [
+const GROUPS: [(&str, usize); 15] = [
     ("paths", 5),
     ("links in /run", 4),
     ("modes", 3),
@@ -22,6 +22,7 @@ const GROUPS: [(&str, usize); 14] = [
     ("races", 2),
     ("metrics", 2),
     ("holders", 3),
+    ("delegation", 6),
 ];
 
 /// Whether another test makes the check too.
@@ -140,6 +141,16 @@ pub fn hides(run: &Run) -> bool {
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
     run.stdout.chars().chain(run.stderr.chars()).any(hidden)
+}
+
+/// One line in the log for each request, in which a terminal finds nothing to obey.
+pub fn is_plain_log(log: &str, lines: usize) -> bool {
+    let run = Run {
+        status: 0,
+        stdout: log.to_owned(),
+        stderr: String::new(),
+    };
+    log.lines().count() == lines && !hides(&run)
 }
 
 /// Whether an error is told as errors are: one line, then hints, in at most so many bytes.

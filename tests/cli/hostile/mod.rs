@@ -9,6 +9,7 @@ mod scene;
 mod texts;
 
 mod callouts;
+mod delegation;
 mod documents;
 mod environment;
 mod hammer;
@@ -19,6 +20,7 @@ mod limits;
 mod metrics;
 mod modes;
 mod paths;
+mod policy;
 mod races;
 mod run_links;
 mod terminal;

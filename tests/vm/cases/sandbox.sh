@@ -1,14 +1,15 @@
 # shellcheck shell=bash source=tests/vm/module.sh
 # expect: 90 seconds a stage
 # What the units may do at boot: devices of both frameworks come back with callout scripts, sriov-manage and nvidia-smi
-# at work inside the sandbox; these cannot do what none of them needs; and a drop-in, as docs/security.md has it, gives a
-# script more.
+# at work inside the sandbox; these cannot do what none of them needs; a user gets a vGPU of his own through the socket;
+# and a drop-in, as docs/security.md has it, gives a script more.
 . /src/tests/vm/module.sh
 
 pf=$(gpu 1)
 seen=/run/seen
 # as_run NAME: what a program was run with.
 as_run() { grep -m 1 "^$1 " $seen || fail "$1 did not run under a unit"; }
+as_alice() { runuser -u alice -- vgpuctl request "$@"; }
 # told: what the units said in this boot.
 told() {
     journalctl --sync
@@ -30,7 +31,7 @@ stage_1() {
     local unit exposure
     install_vgpuctl
     say "--- exposure"
-    for unit in vgpuctl-restore vgpuctl-restore@mtty vgpuctl-metrics; do
+    for unit in vgpuctl-restore vgpuctl-restore@mtty vgpuctl-metrics vgpuctl-delegate@1; do
         exposure=$(systemd-analyze security "$unit.service" --no-pager | sed -n 's/.*Overall exposure level.*: \([0-9.]*\) .*/\1/p')
         say "$unit.service: $exposure"
         [[ $exposure =~ ^(3\.[0-5]|[0-2]\.[0-9])$ ]] || fail "$unit.service: more than 3.5"
@@ -100,6 +101,35 @@ stage_2() {
     # What is in /run/vgpuctl outlives the units.
     [[ -d /run/vgpuctl ]] || fail "/run/vgpuctl is gone"
     expect_equal "stop and start by hand" "0 0" "$(status_of vgpuctl stop "$(uuid 1)") $(status_of vgpuctl start "$(uuid 1)")"
+
+    say "--- a user's own vGPU"
+    groupadd --system vgpu-users
+    useradd --groups vgpu-users alice
+    mkdir /etc/vgpuctl /etc/systemd/system/vgpuctl-delegate@.service.d
+    printf '[[allow]]\ngroup = "vgpu-users"\ntypes = ["mtty-1"]\ndevices = 1\n' >/etc/vgpuctl/policy.toml
+    printf '[Service]\nReadWritePaths=%s\n' $seen >/etc/systemd/system/vgpuctl-delegate@.service.d/callouts.conf
+    sed -i '/^callout /d' $seen
+    systemctl daemon-reload
+    systemctl start vgpuctl-delegate.socket
+    expect_equal "one" 0 "$(status_of as_alice create --type mtty-1)"
+    own=$(head -n 1 /tmp/output)
+    device_is "$own" mtty mtty-1
+    expect_equal "its definition" "644 root $(id -u alice)" \
+        "$(stat -c '%a %U' "/etc/mdevctl.d/mtty/$own") $(jq '."vgpuctl-owner"' "/etc/mdevctl.d/mtty/$own")"
+    expect_equal "callout" "callout CapBnd=0000000000280006 NoNewPrivs=1 Seccomp=2: definitions sysfs" "$(as_run callout)"
+    expect_equal "a second one" 6 "$(status_of as_alice create --type mtty-1)"
+    expect_equal "another type" 6 "$(status_of as_alice create --type mtty-2)"
+    expect_equal "root's" 3 "$(status_of as_alice remove "$(uuid 1)")"
+    expect_equal "stop" 0 "$(status_of as_alice stop "$own")"
+    expect_equal "active after stop" 1 "$(status_of active "$own")"
+    expect_equal "start" 0 "$(status_of as_alice start "$own")"
+    device_is "$own" mtty mtty-1
+    expect_equal "remove" 0 "$(status_of as_alice remove "$own")"
+    [[ ! -e /etc/mdevctl.d/mtty/$own ]] || fail "its definition is still there"
+    journalctl --sync
+    journalctl -b -o cat --no-pager -q -u 'vgpuctl-delegate@*' | sed 's/^/  | /' >&3
+    expect_equal "requests in the log" 7 "$(journalctl -b -o cat --no-pager -q -u 'vgpuctl-delegate@*' | grep -c '^user .* (alice): ')"
+    all_there
 
     say "--- more, by a drop-in"
     for name in vgpuctl-restore vgpuctl-restore@; do
