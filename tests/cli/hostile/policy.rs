@@ -15,6 +15,9 @@ use crate::delegation::{ALICE, ask, block, create, host};
 use crate::harness::SimHost;
 use crate::helpers::uuid;
 
+/// How a policy comes not to count: what is wrong, and what makes it so.
+type Way<'a> = (&'a str, Box<dyn Fn() + 'a>);
+
 #[test]
 fn a_policy_that_others_could_have_written_or_that_has_a_slip_allows_nothing() {
     let mut group = Group::part("delegation");
@@ -56,7 +59,7 @@ fn a_policy_that_others_could_have_written_or_that_has_a_slip_allows_nothing() {
         ("half a file", good[..good.len() / 2].to_owned()),
         ("a MiB and more", "#\n".repeat(600_000) + &good),
     ];
-    let mut ways: Vec<(&str, Box<dyn Fn()>)> = Vec::new();
+    let mut ways: Vec<Way> = Vec::new();
     for (what, text) in slips {
         let policy = policy.clone();
         ways.push((what, Box::new(move || fs::write(&policy, &text).unwrap())));
