@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .PHONY: help setup build check test mdevctl-reference promtool bench demo picture msrv deny workflows \
-	packages deb rpm package-test ansible-lint fleet-test vm-test install uninstall fuzz fuzz-short faults held hostile clean
+	packages deb rpm package-test ansible-lint fleet-test vm-test install uninstall fuzz fuzz-short faults crash held hostile clean
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -305,6 +305,10 @@ fuzz-short: setup ## the same for 10 seconds each, keeping nothing but what ends
 faults: setup ## fail every call of every verb once, with each of six errors; `make test` takes one of 23 of them
 	$(CARGO) build --examples --locked
 	VGPUCTL_FAULTS=all $(CARGO) test --locked --test cli -- --show-output faults::
+
+crash: setup ## kill every verb before each of its system calls; `make test` does it before those that change something
+	$(CARGO) build --examples --locked
+	VGPUCTL_CRASH=all $(CARGO) test --locked --test cli -- --show-output killed
 
 held: setup ## empty 16 GPUs of 64 vGPUs 100 times, with close_range(2) and without; `make test` does it 3 times
 	$(CARGO) build --examples --locked

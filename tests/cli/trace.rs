@@ -42,6 +42,49 @@ impl Follow {
 
 /// The calls of an undisturbed run.
 pub fn calls(host: &SimHost, line: &str, follow: Follow) -> BTreeSet<Point> {
+    traced(host, line, follow).into_keys().collect()
+}
+
+/// Calls that leave everything outside the program as it was, unless a file is opened to be written: a kill
+/// before any of a row of them comes to the same as before the next call that changes something.
+const LOOKS: [&str; 27] = [
+    "access",
+    "close",
+    "dup",
+    "dup2",
+    "faccessat",
+    "faccessat2",
+    "fcntl",
+    "fstat",
+    "fstatfs",
+    "getcwd",
+    "getdents64",
+    "getegid",
+    "geteuid",
+    "getpid",
+    "getrandom",
+    "getuid",
+    "ioctl",
+    "lseek",
+    "lstat",
+    "newfstatat",
+    "open",
+    "openat",
+    "openat2",
+    "poll",
+    "read",
+    "readlinkat",
+    "statx",
+];
+
+fn changes_something(name: &str, arguments: &str) -> bool {
+    let opens = ["O_CREAT", "O_TRUNC", "O_WRONLY", "O_RDWR", "O_TMPFILE"];
+    !LOOKS.contains(&name)
+        || name.starts_with("open") && opens.iter().any(|flag| arguments.contains(flag))
+}
+
+/// The calls of an undisturbed run, and whether each may change something outside.
+pub fn traced(host: &SimHost, line: &str, follow: Follow) -> BTreeMap<Point, bool> {
     let trace = host.path("usr/trace");
     let options = [follow.option(), "-qq", "-o", trace.to_str().unwrap()];
     let run = finished(
@@ -57,7 +100,7 @@ pub fn calls(host: &SimHost, line: &str, follow: Follow) -> BTreeSet<Point> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     // A child's end may or may not interrupt its parent's waiting, which then counts once more.
     let mut again: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut points = BTreeSet::new();
+    let mut points = BTreeMap::new();
     let mut started = false;
     // A later thread's call of such a number would be the loader's in the first.
     let mut loaded: BTreeMap<&str, usize> = BTreeMap::new();
@@ -87,18 +130,19 @@ pub fn calls(host: &SimHost, line: &str, follow: Follow) -> BTreeSet<Point> {
             *again.entry((pid, name)).or_default() += 1;
         }
         if started && !WAITS.contains(&name) && !MEMORY.contains(&name) {
-            points.insert((pid, name, count));
+            points.insert((pid, name, count), changes_something(name, arguments));
         }
     }
-    points
-        .into_iter()
-        .filter(|(pid, name, count)| {
-            let more = again.get(&(*pid, *name)).copied().unwrap_or_default();
-            let loader = loaded.get(name).copied().unwrap_or_default();
-            *count > loader && *count <= counts[&(*pid, *name)] - more
-        })
-        .map(|(_, name, count)| (name.to_owned(), count))
-        .collect()
+    let mut all: BTreeMap<Point, bool> = BTreeMap::new();
+    let kept = points.into_iter().filter(|((pid, name, count), _)| {
+        let more = again.get(&(*pid, *name)).copied().unwrap_or_default();
+        let loader = loaded.get(name).copied().unwrap_or_default();
+        *count > loader && *count <= counts[&(*pid, *name)] - more
+    });
+    for ((_, name, count), changes) in kept {
+        *all.entry((name.to_owned(), count)).or_default() |= changes;
+    }
+    all
 }
 
 /// `remove` looks through all processes: a machine's real ones come and go, and so would the calls.

@@ -4,7 +4,8 @@
 //! strace counts the calls of an undisturbed run, then kills one run before each of them. It counts
 //! each name for itself, so a point is a name and a number: the third `openat`. The calls before
 //! the first one that names the host's root are the dynamic loader's and the runtime's; nothing can
-//! have changed before them, and they are left out.
+//! have changed before them, and they are left out. Of those that only look, a sample is taken unless
+//! VGPUCTL_CRASH is "all" (`make crash`).
 
 pub mod points;
 mod scene;
