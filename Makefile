@@ -105,8 +105,8 @@ build: ## build vgpuctl
 	$(CARGO) build --release --locked
 
 check: ## formatting and lints
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 mdevctl-reference: setup ## install the real mdevctl, in the user's cache, to compare with
 	@[[ -x "$(MDEVCTL_REFERENCE)" ]] || { \
@@ -130,8 +130,8 @@ test: export PROMTOOL := $(PROMTOOL)
 test: setup check mdevctl-reference promtool ## everything that runs without a virtual machine; the last line says how many tests ran
 	$(CARGO) build --examples --locked
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
-	echo '$(CARGO) test --locked --no-fail-fast -- --show-output'; \
-	$(CARGO) test --locked --no-fail-fast -- --show-output 2>&1 | tee "$$log" || status=$$?; \
+	echo '$(CARGO) test --workspace --locked --no-fail-fast -- --show-output'; \
+	$(CARGO) test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee "$$log" || status=$$?; \
 	awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($$i ~ /^passed/) p += $$(i - 1); if ($$i ~ /^failed/) f += $$(i - 1) } } \
 		END { printf "%d passed, %d failed\n", p, f }' "$$log"; \
 	exit $$status
@@ -177,7 +177,7 @@ msrv: setup ## whether Rust of Cargo.toml's rust-version is enough
 		(set -x; rustup run $(RUST_PROMISED) cargo check --locked --all-targets --target-dir $(CARGO_TARGET_DIR)/msrv); \
 	else \
 		echo 'make: to build with it: rustup toolchain install --profile minimal $(RUST_PROMISED); now only what the standard library had is looked at'; \
-		(set -x; $(CARGO) clippy --all-targets --locked -- -D clippy::incompatible_msrv); \
+		(set -x; $(CARGO) clippy --workspace --all-targets --locked -- -D clippy::incompatible_msrv); \
 	fi
 
 # Advisories need a database from the network.

@@ -4,8 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use vgpu_explain::{Listener, all_known};
 use vgpuctl::declare::{Format, Source, import};
-use vgpuctl::nvidia::messages::Listener;
 
 /// What a file of [`LARGEST`] bytes may cost, the file itself not counted.
 const MOST: usize = 32 << 20;
@@ -303,9 +303,8 @@ fn hearing(log: &[u8]) -> (usize, usize) {
 fn a_log_in_one_line_costs_no_more_than_in_many() {
     // What all logs share is made once.
     hearing(b"x");
-    let messages = include_str!("explain/messages.txt").lines();
-    let messages = messages.filter_map(|line| Some(line.split_once(" | ")?.1));
-    let messages: Vec<&str> = messages.collect();
+    let examples = all_known().flat_map(|known| &known.examples);
+    let messages: Vec<&str> = examples.flat_map(|text| text.lines()).collect();
     for (name, lines) in [
         ("failures", messages),
         (

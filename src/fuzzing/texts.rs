@@ -6,11 +6,11 @@ use uuid::Uuid;
 use crate::model::{
     Attr, Definition, Document, FrameworkKind, ParentId, TypeId, VgpuType, vf_uuid,
 };
-use crate::nvidia::messages::{Finding, Listener};
 use crate::nvidia::params::{ParamEdit, Params};
 use crate::nvidia::{TypeDetails, TypeName, parse_size, size};
 use crate::scripts::answer;
 use crate::store::{Location, format, settings};
+use vgpu_explain::{Finding, Listener};
 
 /// Definitions of both shelves, and a GPU's settings: what is written says what was read.
 pub fn definitions(input: &[u8]) {
@@ -132,8 +132,8 @@ pub fn logs(input: &[u8]) {
     assert_eq!(whole, pieces, "in pieces of {size} bytes");
     for finding in &whole {
         let evidence = Some(finding.evidence.as_str());
-        assert!(!finding.known.cause_in(evidence).is_empty());
-        assert!(!finding.known.next_in(evidence).is_empty());
+        assert!(!finding.known.cause("vgpuctl", evidence).is_empty());
+        assert!(!finding.known.next("vgpuctl", evidence).is_empty());
     }
 }
 

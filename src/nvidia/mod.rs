@@ -3,7 +3,6 @@
 mod card_table;
 mod cards;
 mod details;
-pub mod messages;
 mod mig;
 mod name;
 pub mod params;

@@ -13,12 +13,12 @@ pub fn explained(explanations: &[Explanation]) -> String {
 fn paragraph(explanation: &Explanation) -> String {
     let known = explanation.known;
     let evidence = explanation.evidence.as_deref();
-    let mut text = format!("{}: {}\n", known.code, known.cause_in(evidence));
+    let mut text = format!("{}: {}\n", known.code, known.cause("vgpuctl", evidence));
     for line in evidence.iter().flat_map(|quoted| quoted.lines()) {
         // Writing to a String does not fail.
         let _ = writeln!(text, "> {line}");
     }
-    let _ = writeln!(text, "next: {}", known.next_in(evidence));
+    let _ = writeln!(text, "next: {}", known.next("vgpuctl", evidence));
     if explanation.evidence.is_none() {
         let _ = writeln!(text, "source: {}", known.source);
     }
@@ -31,11 +31,8 @@ pub fn topics(explanations: &[Explanation]) -> String {
     let width = names.max().unwrap_or(0);
     let mut text = String::new();
     for Explanation { known, .. } in explanations {
-        let begin = known
-            .cause
-            .split([':', ';', '.', ','])
-            .next()
-            .unwrap_or_default();
+        let cause = known.cause("vgpuctl", None);
+        let begin = cause.split([':', ';', '.', ',']).next().unwrap_or_default();
         let _ = writeln!(text, "{:<width$}  {begin}", known.code);
     }
     text

@@ -192,9 +192,9 @@ fn explanation(explanation: &Explanation) -> Value {
     let evidence = explanation.evidence.as_deref();
     json!({
         "code": explanation.known.code,
-        "cause": explanation.known.cause_in(evidence),
+        "cause": explanation.known.cause("vgpuctl", evidence),
         "evidence": evidence,
-        "next": explanation.known.next_in(evidence),
+        "next": explanation.known.next("vgpuctl", evidence),
     })
 }
 

@@ -22,7 +22,6 @@ use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
 };
-use crate::nvidia::messages;
 use crate::order::Order as _;
 use crate::text::shortened;
 
@@ -413,7 +412,7 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
         Some(Errno::ENOENT | Errno::ENODEV) => error
             .with_kind(Kind::NotFound)
             .hint(format!("see what is there: vgpuctl types --parent {parent}")),
-        Some(Errno::EIO) => error.hints(messages::hints("create-refused")),
+        Some(Errno::EIO) => error.hints(vgpu_explain::hints("create-refused", "vgpuctl")),
         Some(Errno::ETIMEDOUT) => error
             .hint("the driver waited for its daemon in vain; for NVIDIA: systemctl status nvidia-vgpu-mgr")
             .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
@@ -446,7 +445,7 @@ fn explain_remove(error: Error) -> Error {
     match error.errno() {
         Some(Errno::EPERM | Errno::EBUSY) => error
             .with_kind(Kind::InUse)
-            .hints(messages::hints("remove-in-use")),
+            .hints(vgpu_explain::hints("remove-in-use", "vgpuctl")),
         Some(Errno::EAGAIN) => error.hint("another removal of the same device is under way"),
         Some(Errno::ENOENT | Errno::ENODEV) => error.hint("somebody else has removed it"),
         _ => error,

@@ -1,4 +1,4 @@
-//! `explain`: where logs come from, and what is printed. What is recognised: `tests/explain.rs`.
+//! `explain`: where logs come from, and what is printed. What is recognised: `crates/vgpu-explain/tests`.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -13,9 +13,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{Explanation, PORTION, told};
 use crate::error::{Error, Kind, Result};
 use crate::forks::forking;
-use crate::nvidia::messages::Listener;
 use crate::ops::{Answer, Context};
 use crate::scripts::program_in_path;
+use vgpu_explain::Listener;
 
 /// How long each of the two readings may take. A full journal takes seconds.
 const LIMIT: Duration = Duration::from_secs(60);

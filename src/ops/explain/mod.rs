@@ -8,11 +8,11 @@ use std::path::Path;
 
 use log::debug;
 use nix::errno::Errno;
+use vgpu_explain::{Finding, Known, Listener, all_known, known};
 
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result};
 use crate::host::open_named;
-use crate::nvidia::messages::{Finding, Known, Listener, all_known, known};
 use crate::order::Order as _;
 
 /// How much of a log is read at a time.
@@ -87,7 +87,7 @@ pub fn explain(
         ExplainRequest::Journal => journal::explain(context),
         ExplainRequest::Everything => {
             let mut all: Vec<Explanation> = all_known().map(Explanation::from).collect();
-            all.order_by_key(|explanation| explanation.known.code);
+            all.order_by_key(|explanation| explanation.known.code.as_str());
             Ok(answer(all))
         }
     }
@@ -178,7 +178,7 @@ fn topic(name: &OsString) -> Result<&'static Known> {
             format!("there is neither a file nor a topic {text:?}"),
         );
         let near = all_known().filter(|known| !wanted.is_empty() && known.code.contains(&wanted));
-        let near: Vec<&str> = near.map(|known| known.code).collect();
+        let near: Vec<&str> = near.map(|known| known.code.as_str()).collect();
         if !near.is_empty() {
             error = error.hint(format!("did you mean: {}", near.join(", ")));
         }

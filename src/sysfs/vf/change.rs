@@ -11,7 +11,6 @@ use super::listing::{number_of, type_id};
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result};
 use crate::model::TypeId;
-use crate::nvidia::messages;
 use crate::sysfs::attr;
 
 /// After a VM ends, NVIDIA's plugin takes about 5 s to leave; until then the answer is EBUSY.
@@ -103,7 +102,7 @@ fn explain_set(error: Error, vf: &Dir) -> Error {
         Some(Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
             "NVIDIA's plugin of the VM before has not left: see journalctl -u nvidia-vgpu-mgr",
         ),
-        Some(Errno::EIO) => error.hints(messages::hints("vf-type-refused")),
+        Some(Errno::EIO) => error.hints(vgpu_explain::hints("vf-type-refused", "vgpuctl")),
         _ => error,
     }
 }

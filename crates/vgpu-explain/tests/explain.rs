@@ -1,16 +1,16 @@
-//! The messages that `explain` must know, each as it stands in a log, and logs with nothing in them.
+//! The examples of `data/`, each as it stands in a log, and logs with nothing in them.
 //!
-//! `explain/messages.txt` has the messages, `explain/noise` what stands around them in the logs of
-//! working hosts, `explain/harmless` whole logs in which nothing is wrong.
+//! `logs/noise` has what stands around them in the logs of working hosts, `logs/harmless` whole logs in
+//! which nothing is wrong.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use vgpuctl::nvidia::messages::{Finding, Listener};
+use vgpu_explain::{Finding, Listener, all_known};
 
 fn data(below: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/explain")
+        .join("tests/logs")
         .join(below)
 }
 
@@ -25,15 +25,13 @@ fn files(below: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Code and text of each message.
-fn messages() -> Vec<(String, String)> {
-    let text = read(&data("messages.txt"));
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let split = |line: &str| {
-        let (code, message) = line.split_once(" | ").unwrap_or_else(|| panic!("{line}"));
-        (code.trim().to_owned(), message.replace("\\n", "\n"))
-    };
-    lines.map(split).collect()
+/// Code and text of each example.
+fn messages() -> Vec<(&'static str, &'static str)> {
+    let examples = all_known().flat_map(|known| {
+        let examples = known.examples.iter();
+        examples.map(|example| (known.code.as_str(), example.as_str()))
+    });
+    examples.collect()
 }
 
 fn explain(text: &str) -> Vec<Finding> {
@@ -43,7 +41,10 @@ fn explain(text: &str) -> Vec<Finding> {
 }
 
 fn codes(findings: &[Finding]) -> Vec<&str> {
-    findings.iter().map(|finding| finding.known.code).collect()
+    findings
+        .iter()
+        .map(|finding| finding.known.code.as_str())
+        .collect()
 }
 
 /// The message between 15 ordinary lines, which differ from one message to the next.
@@ -64,7 +65,7 @@ fn every_message_is_explained_within_ordinary_noise() {
     for (nth, (code, message)) in messages.iter().enumerate() {
         let found = explain(&within_noise(message, nth));
         let told = codes(&found);
-        if told.first() != Some(&code.as_str()) || told.len() > 2 {
+        if told.first() != Some(code) || told.len() > 2 {
             writeln!(wrong, "{code}: {told:?}: {message}").unwrap();
             continue;
         }
@@ -171,12 +172,12 @@ fn the_branch_that_a_card_needs_is_said_with_its_number() {
         let (known, evidence) = (found[0].known, Some(line.as_str()));
         assert!(
             known
-                .cause_in(evidence)
+                .cause("vgpu", evidence)
                 .contains(&format!("serves it is {branch}."))
         );
         assert!(
             known
-                .next_in(evidence)
+                .next("vgpu", evidence)
                 .contains(&format!("branch {branch} "))
         );
     }
@@ -226,8 +227,8 @@ fn every_message_is_explained_however_it_was_pasted() {
     let mut wrong = String::new();
     for (code, message) in messages() {
         for (name, change) in &changes {
-            let found = explain(&change(&message));
-            if codes(&found).first() != Some(&code.as_str()) {
+            let found = explain(&change(message));
+            if codes(&found).first() != Some(&code) {
                 writeln!(wrong, "{name}: {code}: {:?}: {message}", codes(&found)).unwrap();
             }
         }

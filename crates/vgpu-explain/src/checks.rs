@@ -1,14 +1,56 @@
 //! What lines must say besides their words: numbers compared.
 
-use super::judge::Sighting;
+use serde::Deserialize;
 
-/// The first of them tells it.
-pub(super) fn first(told: Vec<Sighting>) -> Option<Sighting> {
-    told.into_iter().next()
+use crate::judge::Sighting;
+
+/// Picks the line that tells a failure out of all lines that show its patterns, in their order.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The first of them.
+    #[default]
+    First,
+    /// One that names no module, or one of those that vGPUs need.
+    ModuleOfOurs,
+    /// The size that came is larger than the one expected.
+    GotMoreThanExpected,
+    /// The size that came is smaller than the one expected.
+    GotLessThanExpected,
+    /// The guest's driver is of a version that the host's does not serve.
+    GuestDoesNotFit,
+}
+
+impl Check {
+    pub fn pick(self, told: Vec<Sighting>) -> Option<Sighting> {
+        match self {
+            Check::First => told.into_iter().next(),
+            Check::ModuleOfOurs => module_of_ours(told),
+            Check::GotMoreThanExpected => got_more_than_expected(told),
+            Check::GotLessThanExpected => got_less_than_expected(told),
+            Check::GuestDoesNotFit => guest_does_not_fit(told),
+        }
+    }
+}
+
+/// What of the quoted lines a text is filled in with.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fill {
+    /// See [`legacy_branch`].
+    LegacyBranch,
+}
+
+impl Fill {
+    pub fn value(self, quote: &str) -> Option<String> {
+        match self {
+            Fill::LegacyBranch => legacy_branch(quote),
+        }
+    }
 }
 
 /// A line that names a module must name one of those that vGPUs need.
-pub(super) fn module_of_ours(told: Vec<Sighting>) -> Option<Sighting> {
+fn module_of_ours(told: Vec<Sighting>) -> Option<Sighting> {
     const OURS: [&str; 5] = ["nvidia", "kvmgt", "vfio", "mdev", "i915"];
     told.into_iter().find(|told| {
         let text = told.quote.to_ascii_lowercase();
@@ -17,7 +59,7 @@ pub(super) fn module_of_ours(told: Vec<Sighting>) -> Option<Sighting> {
 }
 
 /// The branch that a GPU needs, where a driver says so: 580 in "the NVIDIA 580.xx Legacy drivers".
-pub(super) fn legacy_branch(quote: &str) -> Option<String> {
+fn legacy_branch(quote: &str) -> Option<String> {
     let text = quote.to_ascii_lowercase();
     let (_, said) = text.split_once("supported")?;
     let (before, _) = said.split_once("legacy")?;
@@ -44,24 +86,15 @@ fn number(text: &str) -> Option<u64> {
     digits.find(|word| !word.is_empty())?.parse().ok()
 }
 
-pub(super) fn got_more_than_expected(told: Vec<Sighting>) -> Option<Sighting> {
+fn got_more_than_expected(told: Vec<Sighting>) -> Option<Sighting> {
     told.into_iter()
         .find(|told| sizes(told).is_some_and(|(was, expected)| was > expected))
 }
 
-pub(super) fn got_less_than_expected(told: Vec<Sighting>) -> Option<Sighting> {
+fn got_less_than_expected(told: Vec<Sighting>) -> Option<Sighting> {
     told.into_iter()
         .find(|told| sizes(told).is_some_and(|(was, expected)| was < expected))
 }
-
-/// What nvidia-vgpu-mgr logs of the versions at a VM's start, for [`guest_does_not_fit`].
-pub(super) const VERSIONS: &[&str] = &[
-    "vGPU Manager Information",
-    "Guest NVIDIA Driver Information",
-    "Driver Version:",
-    "vGPU supported range:",
-    "vGPU version: 0x",
-];
 
 /// Whose version the next lines give.
 #[derive(Clone, Copy)]
@@ -81,7 +114,7 @@ fn branch(major: u64) -> usize {
 
 /// Reads the versions in their order: the guest's must lie in the range that the host gives, and
 /// where it gives none, not be of a newer branch than the host's.
-pub(super) fn guest_does_not_fit(told: Vec<Sighting>) -> Option<Sighting> {
+fn guest_does_not_fit(told: Vec<Sighting>) -> Option<Sighting> {
     let mut side = None;
     let (mut host, mut range) = (None, None);
     for line in told {

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::automaton::{Automaton, WordId};
-use super::text::Plain;
+use crate::automaton::{Automaton, WordId};
+use crate::text::Plain;
 
 /// How many bytes `*` stands for at most, and `**`: longer paths than the one, whole audit records are
 /// rare.
@@ -53,7 +53,7 @@ pub struct Patterns {
 
 impl Patterns {
     /// Reads the patterns; their numbers are their places in `texts`.
-    pub fn of(texts: &[&'static str]) -> Patterns {
+    pub fn of(texts: &[&str]) -> Patterns {
         let mut words: Vec<Vec<u8>> = Vec::new();
         let mut ids: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut parts: Vec<Vec<Part>> = Vec::new();

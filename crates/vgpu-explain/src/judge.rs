@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::pattern::PatternId;
-use super::{Finding, Known, Voice, all_known};
-use crate::order::Order as _;
+use crate::pattern::PatternId;
+use crate::{Finding, Known, When, all_known};
 
 /// How far a line that excuses another may be from it.
 const NEIGHBOURHOOD: u64 = 12;
@@ -20,14 +19,14 @@ pub struct Sighting {
 
 impl Known {
     /// All its patterns, in the order in which [`findings`] expects their sightings.
-    pub(super) fn patterns(&self) -> impl Iterator<Item = &&'static str> {
-        let lists = [self.told_by, self.needs, self.unless, self.excused];
-        lists.into_iter().flatten()
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        let lists = [&self.patterns, &self.needs, &self.unless, &self.excused_by];
+        lists.into_iter().flatten().map(String::as_str)
     }
 
     /// How many of them, the first ones, tell the failure.
     pub(super) fn patterns_that_tell(&self) -> usize {
-        self.told_by.len()
+        self.patterns.len()
     }
 
     fn follows_from(&self, code: &str) -> bool {
@@ -35,7 +34,7 @@ impl Known {
             .iter()
             .any(|pattern| match pattern.strip_suffix('*') {
                 Some(begin) => code.starts_with(begin),
-                None => *pattern == code,
+                None => pattern == code,
             })
     }
 }
@@ -51,17 +50,17 @@ pub fn findings(mut sightings: BTreeMap<PatternId, Vec<Sighting>>) -> Vec<Findin
     let mut recognised: Vec<Recognised> = Vec::new();
     let mut next = 0;
     for known in all_known() {
-        let mut take = |patterns: &[&str]| -> Vec<Sighting> {
+        let mut take = |patterns: &[String]| -> Vec<Sighting> {
             let taken = next..next + patterns.len();
             next = taken.end;
             let taken = sightings.range_mut(taken);
             taken.flat_map(|(_, seen)| std::mem::take(seen)).collect()
         };
         let (told, needs, unless, excused) = (
-            take(known.told_by),
-            take(known.needs),
-            take(known.unless),
-            take(known.excused),
+            take(&known.patterns),
+            take(&known.needs),
+            take(&known.unless),
+            take(&known.excused_by),
         );
         if told.is_empty() || (needs.is_empty() && !known.needs.is_empty()) || !unless.is_empty() {
             continue;
@@ -72,8 +71,8 @@ pub fn findings(mut sightings: BTreeMap<PatternId, Vec<Sighting>>) -> Vec<Findin
                 .any(|excuse| excuse.line.abs_diff(told.line) <= NEIGHBOURHOOD)
         };
         let mut told: Vec<Sighting> = told.into_iter().filter(|told| !is_excused(told)).collect();
-        told.order_by_key(|told| told.line);
-        let first = (known.check)(told);
+        told.sort_by_key(|told| told.line);
+        let first = known.check.pick(told);
         recognised.extend(first.map(|told| Recognised {
             line: told.line,
             finding: Finding {
@@ -87,7 +86,10 @@ pub fn findings(mut sightings: BTreeMap<PatternId, Vec<Sighting>>) -> Vec<Findin
 
 /// Leaves out what says nothing new, and puts roots before what follows from them.
 fn in_order(recognised: Vec<Recognised>) -> Vec<Finding> {
-    let codes: Vec<&str> = recognised.iter().map(|r| r.finding.known.code).collect();
+    let codes: Vec<&str> = recognised
+        .iter()
+        .map(|r| r.finding.known.code.as_str())
+        .collect();
     let has_root = |known: &Known| {
         let is_other = |code: &&&str| **code != known.code;
         codes
@@ -97,20 +99,20 @@ fn in_order(recognised: Vec<Recognised>) -> Vec<Finding> {
     };
     let mut waiting: Vec<Recognised> = recognised
         .into_iter()
-        .filter(|r| match r.finding.known.voice {
-            Voice::Always => true,
-            Voice::Alone => !has_root(r.finding.known),
-            Voice::Asked => false,
+        .filter(|r| match r.finding.known.when {
+            When::Always => true,
+            When::Alone => !has_root(r.finding.known),
+            When::Asked => false,
         })
         .collect();
-    waiting.order_by_key(|r| r.line);
+    waiting.sort_by_key(|r| r.line);
     let mut told: Vec<Finding> = Vec::new();
     while !waiting.is_empty() {
         let is_free = |index: &usize| {
             let known = waiting[*index].finding.known;
             !waiting.iter().any(|other| {
                 other.finding.known.code != known.code
-                    && known.follows_from(other.finding.known.code)
+                    && known.follows_from(&other.finding.known.code)
             })
         };
         // Where each of several follows from another, the first line decides.

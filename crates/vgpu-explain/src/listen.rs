@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
 
-use super::automaton::State;
-use super::judge::{self, Sighting};
-use super::pattern::{PatternId, Patterns, Progress, Spot};
-use super::text::{Plain, goes_on};
-use super::{Finding, all_known};
+use crate::automaton::State;
+use crate::judge::{self, Sighting};
+use crate::pattern::{PatternId, Patterns, Progress, Spot};
+use crate::text::{Plain, goes_on};
+use crate::{Finding, all_known};
 
 /// A line longer than this is heard in several pieces.
 const LONGEST_PIECE: usize = 8 << 10;
@@ -37,7 +37,7 @@ static IS_TOLD: LazyLock<Vec<bool>> = LazyLock::new(|| {
 
 fn texts() -> Vec<&'static str> {
     let patterns = all_known().flat_map(|known| known.patterns());
-    patterns.copied().collect()
+    patterns.collect()
 }
 
 /// A piece of the log that was heard already.
