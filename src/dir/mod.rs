@@ -16,7 +16,7 @@ use std::sync::Arc;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, fstat, openat};
 use rustix::io::{self, read};
 
 use crate::error::{Error, Kind, Result};
@@ -134,6 +134,12 @@ impl Dir {
             let entry = match entry {
                 // The next turn asks again.
                 Err(io::Errno::INTR) => continue,
+                // The kernel's answer where it was removed meanwhile: it is empty.
+                Err(io::Errno::NOENT)
+                    if fstat(&self.handle).is_ok_and(|stat| stat.st_nlink == 0) =>
+                {
+                    break;
+                }
                 Err(error) => return Err(refused("cannot list the directory", &self.path, error)),
                 Ok(entry) => entry,
             };
@@ -300,6 +306,16 @@ fn refused(what: &str, path: impl Into<PathBuf>, error: io::Errno) -> Error {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn what_was_removed_after_it_was_opened_is_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("folder");
+        fs::create_dir(&path).unwrap();
+        let mut dir = Dir::open(&path).unwrap();
+        fs::remove_dir(&path).unwrap();
+        assert!(dir.entries().unwrap().is_empty());
+    }
 
     #[test]
     fn text_loses_exactly_one_newline_and_absence_is_told_from_garbage() {
