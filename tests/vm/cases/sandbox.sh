@@ -116,7 +116,7 @@ stage_2() {
     device_is "$own" mtty mtty-1
     expect_equal "its definition" "644 root $(id -u alice)" \
         "$(stat -c '%a %U' "/etc/mdevctl.d/mtty/$own") $(jq '."vgpuctl-owner"' "/etc/mdevctl.d/mtty/$own")"
-    expect_equal "callout" "callout CapBnd=0000000000280006 NoNewPrivs=1 Seccomp=2: definitions sysfs" "$(as_run callout)"
+    expect_equal "callout" "callout CapBnd=0000000000280006 NoNewPrivs=1 Seccomp=2: definitions sysfs run" "$(as_run callout)"
     expect_equal "a second one" 6 "$(status_of as_alice create --type mtty-1)"
     expect_equal "another type" 6 "$(status_of as_alice create --type mtty-2)"
     expect_equal "root's" 3 "$(status_of as_alice remove "$(uuid 1)")"
