@@ -287,16 +287,21 @@ fn who_says_little_or_goes_is_not_waited_for() {
         ("the log says so", log.contains(&format!("created {asked}"))),
     ];
     group.check(New, "gone before the answer", &log, &holds);
-    for input in ["/dev/null", "/dev/zero", "/proc/self/status"] {
-        let mut command = host.command(["serve-request"]);
-        let run = finished(
-            command
-                .stdin(fs::File::open(input).unwrap())
-                .output()
-                .unwrap(),
-        );
+    let removed = ask(&host, 0, &format!("remove {asked}"));
+    let holds = [("it is the user's", removed.status == 0)];
+    group.check(New, "its removal afterwards", &removed, &holds);
+    let file = |path: &str| Stdio::from(fs::File::open(path).unwrap());
+    for (input, stdin) in [
+        ("/dev/null", file("/dev/null")),
+        ("/dev/zero", file("/dev/zero")),
+        ("/proc/self/status", file("/proc/self/status")),
+        ("a pipe", Stdio::piped()),
+    ] {
+        let output = host.command(["serve-request"]).stdin(stdin).output();
+        let run = finished(output.unwrap());
         let holds = [
             ("it is refused", run.status == 2 && sound(&run)),
+            ("it answers nothing", run.stdout.is_empty()),
             (
                 "it says why",
                 run.stderr.contains("is no connection of a user's"),
@@ -304,13 +309,6 @@ fn who_says_little_or_goes_is_not_waited_for() {
         ];
         group.check(New, format!("served from {input}"), &run, &holds);
     }
-    let piped = host
-        .command(["serve-request"])
-        .stdin(Stdio::piped())
-        .output();
-    let run = finished(piped.unwrap());
-    let holds = [("it is refused", run.status == 2 && sound(&run))];
-    group.check(New, "served from a pipe", &run, &holds);
     let help = host.run("--help");
     let holds = [("it is not told", !help.stdout.contains("serve-request"))];
     group.check(New, "the help", &help, &holds);

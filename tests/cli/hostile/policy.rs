@@ -195,7 +195,7 @@ fn an_answer_of_anothers_is_not_taken_and_nothing_in_it_is_obeyed() {
         (
             "no result",
             "{\"version\":1,\"changes\":[{\"result\":\"x\"}]}\n".to_owned(),
-            "",
+            "is no result",
         ),
         ("hidden words in an error", format!("{hidden}\n"), r"\u{1b}"),
         ("hidden words in a change", format!("{names}\n"), ""),
@@ -210,6 +210,19 @@ fn an_answer_of_anothers_is_not_taken_and_nothing_in_it_is_obeyed() {
             "is not understood",
         ),
     ];
+    // One that ends without having heard what is asked.
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(listener.accept().unwrap()));
+        let run = ask(&host, ALICE, "list");
+        let holds = [
+            ("it is no success", run.status == 1 && sound(&run)),
+            (
+                "it says why",
+                run.stderr.contains("ended without an answer"),
+            ),
+        ];
+        group.check(New, "list: not heard", &run, &holds);
+    });
     for (what, answer, why) in &answers {
         for verb in [
             "list".to_owned(),
@@ -239,7 +252,7 @@ fn an_answer_of_anothers_is_not_taken_and_nothing_in_it_is_obeyed() {
             });
         }
     }
-    // Nobody else's socket is asked.
+    // Where nobody serves.
     let closed = |what: &str, group: &mut Group| {
         let run = ask(&host, ALICE, "list");
         let holds = [("it is refused", run.status != 0 && sound(&run))];
