@@ -306,7 +306,7 @@ faults: setup ## fail every call of every verb once, with each of six errors; `m
 	$(CARGO) build --examples --locked
 	VGPUCTL_FAULTS=all $(CARGO) test --locked --test cli -- --show-output faults::
 
-crash: setup ## kill every verb before each of its system calls; `make test` does it before those that change something
+crash: setup ## kill verbs before each of their system calls; `make test` does so before those that change something, and a sample of the rest
 	$(CARGO) build --examples --locked
 	VGPUCTL_CRASH=all $(CARGO) test --locked --test cli -- --show-output killed
 

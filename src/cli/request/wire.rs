@@ -88,20 +88,17 @@ impl Wish {
     /// # Errors
     /// [`Kind::Usage`], saying what is wrong with it.
     pub fn parse(line: &[u8]) -> Result<Wish> {
+        let not_understood = |fault: &str| usage(format!("the request is not understood: {fault}"));
         // serde would also take the values alone, in an array.
         if line
             .trim_ascii_start()
             .first()
             .is_some_and(|first| *first != b'{')
         {
-            return Err(usage(
-                "the request is not understood: it is not a JSON object".to_owned(),
-            ));
+            return Err(not_understood("it is not a JSON object"));
         }
-        let request: Request = serde_json::from_slice(line).map_err(|error| {
-            let fault = shortened(&error.to_string());
-            usage(format!("the request is not understood: {fault}"))
-        })?;
+        let request: Request = serde_json::from_slice(line)
+            .map_err(|error| not_understood(&shortened(&error.to_string())))?;
         if request.version != VERSION {
             let message = format!("version {} of requests is not known here", request.version);
             return Err(usage(message));
