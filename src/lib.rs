@@ -3,7 +3,7 @@
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
 //! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`],
-//! [`order`], [`forks`], [`interrupt`], [`error`].
+//! [`order`], [`memo`], [`forks`], [`interrupt`], [`error`].
 //! [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
@@ -27,6 +27,7 @@ pub mod host;
 pub mod interrupt;
 #[cfg(not(fuzzing))]
 pub mod mdevctl;
+pub mod memo;
 pub mod model;
 pub mod notify;
 pub mod nvidia;

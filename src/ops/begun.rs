@@ -46,7 +46,12 @@ pub fn refuse_defined(
             .find(|offer| offer.parent.home() == &at.parent)
             .filter(|_| request.persistence != Persistence::Transient)
             .map(|offer| blueprint(context, request, offer, &offer.parent, uuid))
-            .is_some_and(|wanted| same_wish(context, at, &wanted).is_some());
+            .is_some_and(|wanted| {
+                context
+                    .store
+                    .read(at)
+                    .is_ok_and(|found| says(&found, &wanted))
+            });
         if !same {
             return Err(Error::new(
                 Kind::Failed,
@@ -73,27 +78,24 @@ fn what_to_do_instead(context: &Context<'_>, at: &Location) -> Vec<String> {
     }
 }
 
-/// The definition that is there, where it says what is wanted. Where any function will do, it may name
-/// one already.
-fn same_wish(context: &Context<'_>, at: &Location, wanted: &Definition) -> Option<Definition> {
-    let found = context.store.read(at).ok()?;
-    let is_same = found.type_id == wanted.type_id
+/// Whether a definition says what is wanted. Where any function will do, it may name one already.
+fn says(found: &Definition, wanted: &Definition) -> bool {
+    found.type_id == wanted.type_id
         && (wanted.vf.is_none() || found.vf == wanted.vf)
         && found.start == wanted.start
         && found.attrs == wanted.attrs
-        && is_same_owner(&found, wanted);
-    is_same.then_some(found)
+        && is_same_owner(found, wanted)
 }
 
 /// Under the lock: this very definition, where it is there. Somebody else may have defined or made
 /// this UUID since the first look.
 pub fn begun_before(context: &Context<'_>, wanted: &Definition) -> Result<Option<Definition>> {
     let at = Location::of(wanted);
-    let there = if_present(context.store.read(&at).map(|_| ()))?;
+    let there = if_present(context.store.read(&at))?;
     let active = context.kernel.device(wanted.uuid)?;
-    match (there, active, same_wish(context, &at, wanted)) {
-        (None, None, _) => Ok(None),
-        (Some(()), None, Some(found)) => Ok(Some(found)),
+    match (there, active) {
+        (None, None) => Ok(None),
+        (Some(found), None) if says(&found, wanted) => Ok(Some(found)),
         _ => Err(Error::new(
             Kind::Failed,
             format!("somebody else has just made {}", wanted.uuid),

@@ -1,5 +1,7 @@
 //! What is known beforehand of what will not work: at the next boot, or in the card's real memory.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::Context;
@@ -11,7 +13,7 @@ use super::standing::unlocked;
 use crate::error::{Error, Kind, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{
-    Card, Held, Queue, framebuffer_needed, has_other_size, hold_line, holdings, size,
+    Card, Held, Queue, framebuffer_needed, has_other_size, hold_line, holdings, size, standing,
 };
 use crate::order::Order as _;
 use crate::store::Sizes;
@@ -109,10 +111,11 @@ fn foresee_boot(
         true => parent,
         false => parent.whole(),
     };
-    let types = types(context, &parent);
+    let starting = boot_set(context, &parent, planned);
+    let types = types_of_these(context, &parent, &starting);
     let mut room = AtBoot::of(context, &parent);
     let mut cautions = Vec::new();
-    for Ahead { uuid, type_id, .. } in boot_set(context, &parent, planned) {
+    for Ahead { uuid, type_id, .. } in starting {
         // One whose type is not there fails for that reason, and takes no room.
         let Some(wanted) = find(&types, &type_id) else {
             continue;
@@ -249,6 +252,14 @@ fn types(context: &Context<'_>, parent: &Parent) -> Vec<VgpuType> {
         .unwrap_or_default()
 }
 
+/// The types that these are of, as far as the parent has them.
+fn types_of_these(context: &Context<'_>, parent: &Parent, these: &[Ahead]) -> Vec<VgpuType> {
+    let framework = context.kernel.serving(parent);
+    let ids: BTreeSet<&TypeId> = these.iter().map(|ahead| &ahead.type_id).collect();
+    let read = |id: &TypeId| framework.vgpu_type(&parent.id, id, &mut Vec::new()).ok();
+    ids.into_iter().filter_map(read).collect()
+}
+
 fn find<'t>(types: &'t [VgpuType], id: &TypeId) -> Option<&'t VgpuType> {
     types.iter().find(|vgpu_type| vgpu_type.id == *id)
 }
@@ -256,8 +267,10 @@ fn find<'t>(types: &'t [VgpuType], id: &TypeId) -> Option<&'t VgpuType> {
 /// The card behind a parent, where it is known and its types are another card's.
 fn unlocked_card(context: &Context<'_>, parent: &Parent) -> Option<&'static Card> {
     let framework = context.kernel.serving(parent);
-    let pci = framework.pci(&parent.id, &mut Vec::new())?;
-    unlocked(context, pci.numbers()?, &types(context, parent))
+    let numbers = framework.pci(&parent.id, &mut Vec::new())?.numbers()?;
+    // Only of one that may be unlocked its types have to be known.
+    standing(numbers.0, numbers.1)?.unlock()?;
+    unlocked(context, numbers, &types(context, parent))
 }
 
 /// `needing` is who needs the memory, with the verb.

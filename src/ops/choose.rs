@@ -34,12 +34,16 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
         return Ok(fitting);
     }
     let mut all = Vec::new();
-    for (parent, types) in context.kernel.types_of_all(parents, &mut warnings) {
-        match types {
-            Ok(types) => all.extend(types.into_iter().map(|vgpu_type| Offer {
-                parent: parent.clone(),
-                vgpu_type,
-            })),
+    for parent in parents {
+        let framework = context.kernel.serving(&parent);
+        match framework.type_names(&parent.id, &mut warnings) {
+            Ok(names) => {
+                let types = names.into_iter();
+                all.extend(types.map(|(id, name)| Offer {
+                    parent: parent.clone(),
+                    vgpu_type: VgpuType::unlisted(id, name, None),
+                }));
+            }
             Err(error) if only.is_some() => return Err(no_types(error, &parent.id)),
             Err(error) => warnings.push(error),
         }
@@ -49,7 +53,10 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
         .partition(|offer| offer.vgpu_type.answers_to(text));
     match distinct(&fitting).as_slice() {
         [] => Err(unknown_type(context, text, only, &others).with_unread(&warnings)),
-        [_] => Ok(fitting),
+        [_] => {
+            let whole = |named: &Offer| offer_on(context, &named.parent, &named.vgpu_type.id);
+            Ok(fitting.iter().filter_map(whole).collect())
+        }
         several => Err(Error::new(
             Kind::Usage,
             format!("{} stands for several types", quoted(text)),
@@ -60,15 +67,17 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
 
 /// Those of the parents that have the type of that id.
 pub fn with_type(context: &Context<'_>, id: &TypeId, parents: &[Parent]) -> Vec<Offer> {
-    let offer = |parent: &Parent| {
-        let framework = context.kernel.serving(parent);
-        let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new()).ok()?;
-        Some(Offer {
-            parent: parent.clone(),
-            vgpu_type,
-        })
-    };
+    let offer = |parent: &Parent| offer_on(context, parent, id);
     parents.iter().filter_map(offer).collect()
+}
+
+fn offer_on(context: &Context<'_>, parent: &Parent, id: &TypeId) -> Option<Offer> {
+    let framework = context.kernel.serving(parent);
+    let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new()).ok()?;
+    Some(Offer {
+        parent: parent.clone(),
+        vgpu_type,
+    })
 }
 
 /// As [`offers`], where the parent need not be there: a type on an absent parent is taken at its

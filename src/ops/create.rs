@@ -92,8 +92,9 @@ fn attempt(
     if let (Some(uuid), false) = (request.uuid, request.dry_run) {
         clear_unfinished(context, uuid)?;
     }
-    let offers = offers(context, &request.type_name, request.parent.as_ref())?;
-    let mut offers = permitted(context, request, offers)?;
+    let seen = &context.snapshot();
+    let offers = offers(seen, &request.type_name, request.parent.as_ref())?;
+    let mut offers = permitted(seen, request, offers)?;
     if let Some(uuid) = request.uuid {
         if request.count != 1 {
             return Err(Error::new(
@@ -101,15 +102,15 @@ fn attempt(
                 "one UUID cannot serve several devices: leave out --uuid or --count",
             ));
         }
-        refuse_active(context, uuid)?;
-        *begun = refuse_defined(context, request, &offers, uuid)?;
+        refuse_active(seen, uuid)?;
+        *begun = refuse_defined(seen, request, &offers, uuid)?;
         if let Some(begun) = begun {
             offers.retain(|offer| *offer.parent.home() == begun.parent);
         }
     }
     let spoken = match asks_for_function(request, &offers) {
         true => Spoken::default(),
-        false => Spoken::on(context, offers.iter().map(|offer| &offer.parent)),
+        false => Spoken::on(seen, offers.iter().map(|offer| &offer.parent)),
     };
     // Of places that are alike the first is taken: what a definition names had better not be it.
     let claim = |offer: &Offer| spoken.claim(&offer.parent.id, request.uuid);
@@ -117,22 +118,22 @@ fn attempt(
     let all: Vec<&Offer> = offers.iter().collect();
     let foreseen = foresee(
         &all,
-        rooms(context, &all, &spoken, request.uuid)?,
-        ceilings(context, &all, &spoken, request.count),
+        rooms(seen, &all, &spoken, request.uuid)?,
+        ceilings(seen, &all, &spoken, request.count),
         request.placement,
         request.count,
     );
     if foreseen.len() < request.count {
-        return Err(nothing_free(context, &offers, &spoken, request.count));
+        return Err(nothing_free(seen, &offers, &spoken, request.count));
     }
     if request.dry_run {
-        return plan(context, request, &offers, foreseen, &spoken);
+        return plan(seen, request, &offers, foreseen, &spoken);
     }
     let patience = Patience::begin();
     let mut made: Vec<Made> = Vec::new();
-    for _ in 0..request.count {
+    for expected in foreseen {
         let uuid = request.uuid.unwrap_or_else(Uuid::new_v4);
-        let one = create_one(context, request, &offers, &spoken, uuid);
+        let one = create_one(context, request, &offers, expected, &spoken, uuid);
         // Whoever hears of the signal takes it that nothing was made, also after the last one.
         if let Err(error) = one.and_then(|one| {
             made.push(one);
@@ -143,7 +144,7 @@ fn attempt(
         }
     }
     let mut report = Report::of(made.into_iter().map(|one| one.change).collect());
-    report.cautions = cautions(context, request, &offers, &report.changes);
+    report.cautions = cautions(&context.snapshot(), request, &offers, &report.changes);
     Ok(report)
 }
 
@@ -221,25 +222,27 @@ pub fn blueprint(
     definition
 }
 
-/// Makes one device on the parent that is still the one to choose when looked at under its lock.
-/// Whoever else makes devices only makes the others fuller meanwhile, so that the choice is right
-/// however many do so at once.
+/// Makes one device on the offer that is expected to be the one to choose, or on another where it is not
+/// any more when looked at under its lock. Whoever else makes devices only makes the others fuller
+/// meanwhile, so that the choice is right however many do so at once.
 fn create_one(
     context: &Context<'_>,
     request: &CreateRequest,
     offers: &[Offer],
+    expected: &Offer,
     spoken: &Spoken,
     uuid: Uuid,
 ) -> Result<Made> {
     let mut left: Vec<&Offer> = offers.iter().collect();
     let mut choices = CHOICES;
     let mut refusal = None;
-    let look = |left: &[&Offer]| rooms(context, left, spoken, Some(uuid));
-    while let Some(at) = choose(&look(&left)?, request.placement) {
+    let mut chosen = left.iter().position(|offer| std::ptr::eq(*offer, expected));
+    while let Some(at) = chosen {
         let offer = left[at];
         let lock = context.store.lock(offer.parent.home())?;
-        let rooms = look(&left)?;
-        let is_still_right = choices == 0 || choose(&rooms, request.placement) == Some(at);
+        let mut rooms = rooms(&context.snapshot(), &left, spoken, Some(uuid))?;
+        chosen = choose(&rooms, request.placement);
+        let is_still_right = choices == 0 || chosen == Some(at);
         if !is_still_right || !rooms[at].fits() {
             choices = choices.saturating_sub(1);
             continue;
@@ -253,11 +256,13 @@ fn create_one(
             Err(error) if error.kind() == Kind::NoCapacity => {
                 refusal = Some(error);
                 left.remove(at);
+                rooms.remove(at);
+                chosen = choose(&rooms, request.placement);
             }
             Err(error) => return Err(error),
         }
     }
-    let nothing = nothing_free(context, offers, spoken, 1);
+    let nothing = nothing_free(&context.snapshot(), offers, spoken, 1);
     Err(match refusal {
         // The kernel's own answer is worth more than our guess, and both have hints.
         Some(error) => error.hints(nothing.all_hints().into_iter().map(str::to_owned)),

@@ -81,6 +81,7 @@ impl Framebuffer {
 /// # Errors
 /// Parents, devices or the PCI bus cannot be listed at all.
 pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<Gpu>>> {
+    let context = &context.snapshot();
     let (mut warnings, mut notes) = (Vec::new(), Vec::new());
     let mut parents = context.kernel.parents(&mut warnings)?;
     if parents.is_empty() {

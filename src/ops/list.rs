@@ -1,6 +1,6 @@
 //! `list`: active and defined devices in one table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -109,12 +109,20 @@ impl Listed {
 /// # Errors
 /// Devices or definitions cannot be listed at all. One that cannot be read is a warning.
 pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<Listed>>> {
-    let mut warnings = Vec::new();
-    let devices = context.kernel.devices(&mut warnings)?;
+    let (context, mut warnings) = (&context.snapshot(), Vec::new());
     let scope = request.parent.as_ref().map(|name| Scope::of(context, name));
     let definitions = match &scope {
         Some(scope) => scope.definitions(context, &mut warnings)?,
         None => context.store.all(&mut warnings)?,
+    };
+    let devices = match request.which {
+        Which::All | Which::Active => context.kernel.devices(&mut warnings)?,
+        // What is only active is not asked for.
+        Which::Defined => {
+            let defined: HashSet<Uuid> = definitions.iter().map(|one| one.uuid).collect();
+            let is_defined = |uuid: &Uuid| defined.contains(uuid);
+            context.kernel.devices_among(&is_defined, &mut warnings)?
+        }
     };
     let mut all = merge(devices, definitions);
     if !warnings.is_empty() {

@@ -120,6 +120,18 @@ impl<'h> Context<'h> {
         }
     }
 
+    /// One reading of this host, which begins now: what is asked of it is read once. Deciding
+    /// reads this; what changes the host looks again, under the lock.
+    pub fn snapshot(&self) -> Context<'h> {
+        Context {
+            kernel: self.kernel.snapshot(),
+            store: self.store.snapshot(),
+            scripts: Scripts::of(self.host).with_limit(scripts::limit()),
+            tenant: self.tenant.clone(),
+            ..*self
+        }
+    }
+
     /// As [`Context::of`], without what mdevctl knows nothing of.
     pub fn of_mediated_devices(host: &'h Host) -> Context<'h> {
         Context {

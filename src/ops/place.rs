@@ -7,7 +7,7 @@ use super::choose::Offer;
 use super::functions::{Spoken, needs_function};
 use super::limits::ceiling;
 use crate::error::{Kind, Result};
-use crate::model::{Parent, ParentId};
+use crate::model::{Device, Parent, ParentId};
 use crate::nvidia::{Placement, Room, Share, choose};
 
 /// What each of the offers has left, as the kernel says now. Functions that are kept for others than
@@ -28,10 +28,15 @@ pub fn rooms(
         [_] => Vec::new(),
         _ => context.kernel.devices(&mut unrelated)?,
     };
-    let gpus: Vec<ParentId> = devices
-        .iter()
-        .map(|device| context.kernel.gpu_of(&device.parent))
-        .collect();
+    let gpu_of = |device: &Device| {
+        let is_its = |parent: &Parent| device.parent == parent.id || device.parent == *parent.gpu();
+        let mut parents = offers.iter().map(|offer| &offer.parent);
+        match parents.find(|parent| is_its(parent)) {
+            Some(parent) => parent.gpu().clone(),
+            None => context.kernel.gpu_of(&device.parent),
+        }
+    };
+    let gpus: Vec<ParentId> = devices.iter().map(gpu_of).collect();
     let on_gpu = |parent: &Parent| {
         let here = devices.iter().zip(&gpus);
         here.filter(|(_, gpu)| *gpu == parent.gpu())

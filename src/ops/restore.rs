@@ -46,6 +46,13 @@ pub struct RestoreRequest {
 /// # Errors
 /// The definitions cannot be listed at all. A bad definition is a warning.
 pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
+    match request.dry_run && !request.now {
+        true => restore_all(&context.snapshot(), request),
+        false => restore_all(context, request),
+    }
+}
+
+fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
     let mut warnings = Vec::new();
     // The functions of one GPU share its memory, so their devices come one after the other.
     let mut by_gpu: BTreeMap<ParentId, Work> = BTreeMap::new();
@@ -79,7 +86,11 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         if request.dry_run && !request.now {
             return Turn::Done(next_boot(context, one.gpu, one.work, moves));
         }
-        let Some(changes) = one.go_on(request.dry_run, deadline, context, moves) else {
+        let went_on = match request.dry_run {
+            true => one.go_on(true, deadline, &context.snapshot(), moves),
+            false => one.go_on(false, deadline, context, moves),
+        };
+        let Some(changes) = went_on else {
             return Turn::Later;
         };
         let cautions = match request.dry_run {

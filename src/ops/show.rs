@@ -78,6 +78,7 @@ pub struct Running {
 /// # Errors
 /// It is neither active nor defined; more of the UUID, or a parent, is needed to tell which.
 pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown>> {
+    let context = &context.snapshot();
     let target = find(context, &request.selector)?;
     let mut warnings = target.doubts.clone();
     let at = match &target.device {

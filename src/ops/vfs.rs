@@ -63,7 +63,7 @@ pub struct VfState {
 /// # Errors
 /// The GPU that was named is none of them; GPUs cannot be listed at all.
 pub fn vfs(context: &Context<'_>, request: &VfsRequest) -> Result<Answer<Vec<GpuVfs>>> {
-    let mut warnings = Vec::new();
+    let (context, mut warnings) = (&context.snapshot(), Vec::new());
     let gpus = match &request.gpu {
         Some(gpu) => vec![the_gpu(context, gpu)?],
         None => context.kernel.sriov_gpus(&mut warnings)?,

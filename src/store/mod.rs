@@ -15,11 +15,13 @@ mod results;
 pub(crate) mod settings;
 mod unfinished;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use crate::dir::{Dir, LARGEST_FILE};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
+use crate::memo::Memo;
 use crate::model::{Definition, FrameworkKind, ParentId, uuid_text};
 use names::{parents_in, uuids_in};
 use nix::errno::Errno;
@@ -39,27 +41,39 @@ pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
 pub const GPU_SETTINGS: &str = "gpu.conf";
 
 /// The definitions of one host.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Store<'h> {
     host: &'h Host,
     frameworks: &'static [FrameworkKind],
+    places: Memo<Option<ParentId>, (Result<Vec<Location>>, Warnings)>,
+    definitions: Memo<Location, Result<Definition>>,
+    settings: Memo<ParentId, Result<GpuSettings>>,
 }
 
 impl<'h> Store<'h> {
     /// The store of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Store<'h> {
-        Store {
-            host,
-            frameworks: &[FrameworkKind::Mdev, FrameworkKind::Vfio],
-        }
+        Store::with(host, &[FrameworkKind::Mdev, FrameworkKind::Vfio], false)
     }
 
     /// Only the definitions of mediated devices, which are all that mdevctl knows.
     pub fn of_mediated_devices(host: &'h Host) -> Store<'h> {
+        Store::with(host, &[FrameworkKind::Mdev], false)
+    }
+
+    fn with(host: &'h Host, frameworks: &'static [FrameworkKind], is_snapshot: bool) -> Store<'h> {
         Store {
             host,
-            frameworks: &[FrameworkKind::Mdev],
+            frameworks,
+            places: Memo::new(is_snapshot),
+            definitions: Memo::new(is_snapshot),
+            settings: Memo::new(is_snapshot),
         }
+    }
+
+    /// One reading of these definitions, which begins now: each is read once.
+    pub fn snapshot(&self) -> Store<'h> {
+        Store::with(self.host, self.frameworks, true)
     }
 
     /// The directory of all definitions for a framework, there or not.
@@ -107,9 +121,18 @@ impl<'h> Store<'h> {
     /// # Errors
     /// The directory is there and cannot be listed.
     pub fn index(&self, warnings: &mut Warnings) -> Result<Vec<Location>> {
-        let mut places = Vec::new();
-        self.walk(None, warnings, |_, at, _| places.push(at))?;
-        Ok(places)
+        self.places(None, warnings)
+    }
+
+    /// As [`Store::index`], of one parent where one is named.
+    fn places(&self, only: Option<&ParentId>, warnings: &mut Warnings) -> Result<Vec<Location>> {
+        let (places, unread) = self.places.get(&only.cloned(), || {
+            let (mut places, mut unread) = (Vec::new(), Vec::new());
+            let walked = self.walk(only, &mut unread, |_, at, _| places.push(at));
+            (walked.map(|()| places), unread)
+        });
+        warnings.extend(unread);
+        places
     }
 
     /// Every definition that can be read, sorted by parent, then UUID; each other is a warning.
@@ -134,14 +157,29 @@ impl<'h> Store<'h> {
         warnings: &mut Warnings,
     ) -> Result<Vec<Definition>> {
         let mut definitions = Vec::new();
-        self.walk(only, warnings, |dir, at, warnings| {
-            let uuid = at.uuid;
-            match read_one(dir, at) {
-                Ok(definition) => definitions.push(definition),
-                // Somebody has just removed it, unless it is a link that leads nowhere.
-                Err(error) if error.is_absent() && !is_link(dir, &uuid_text(uuid)) => {}
-                Err(error) => warnings.push(error),
+        let mut add =
+            |read: Result<Definition>, is_link: &dyn Fn() -> bool, unread: &mut Warnings| {
+                match read {
+                    Ok(definition) => definitions.push(definition),
+                    // Somebody has just removed it, unless it is a link that leads nowhere.
+                    Err(error) if error.is_absent() && !is_link() => {}
+                    Err(error) => unread.push(error),
+                }
+            };
+        if let Some((places, unread)) = self.places.known(&only.cloned()) {
+            warnings.extend(unread);
+            let places = places?;
+            for (at, read) in places.iter().zip(self.read_each(&places)) {
+                let name = uuid_text(at.uuid);
+                let is_link = || self.open_parent(at).is_ok_and(|dir| is_link(&dir, &name));
+                add(read, &is_link, warnings);
             }
+            return Ok(definitions);
+        }
+        self.walk(only, warnings, |dir, at, warnings| {
+            let name = uuid_text(at.uuid);
+            let read = self.definitions.get(&at, || read_one(dir, at.clone()));
+            add(read, &|| is_link(dir, &name), warnings);
         })?;
         Ok(definitions)
     }
@@ -198,7 +236,8 @@ impl<'h> Store<'h> {
     /// # Errors
     /// It is absent ([`Error::is_absent`]), or cannot be understood; the path is named.
     pub fn read(&self, at: &Location) -> Result<Definition> {
-        read_one(&self.open_parent(at)?, at.clone())
+        let read = || read_one(&self.open_parent(at)?, at.clone());
+        self.definitions.get(at, read)
     }
 
     /// As [`Store::read`], of each of these, in their order. The directory of a parent is opened once
@@ -208,10 +247,15 @@ impl<'h> Store<'h> {
             |a: &Location, b: &Location| (a.framework, &a.parent) == (b.framework, &b.parent);
         let mut all = Vec::with_capacity(places.len());
         for of_parent in places.chunk_by(are_neighbours) {
-            let dir = self.open_parent(&of_parent[0]);
-            all.extend(of_parent.iter().map(|at| match &dir {
-                Ok(dir) => read_one(dir, at.clone()),
-                Err(error) => Err(error.clone()),
+            let dir = OnceCell::new();
+            all.extend(of_parent.iter().map(|at| {
+                self.definitions.get(at, || {
+                    let dir = dir.get_or_init(|| self.open_parent(at));
+                    match dir {
+                        Ok(dir) => read_one(dir, at.clone()),
+                        Err(error) => Err(error.clone()),
+                    }
+                })
             }));
         }
         all

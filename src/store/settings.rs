@@ -66,7 +66,9 @@ impl Store<'_> {
     /// # Errors
     /// The file is there and cannot be read or understood, with its line.
     pub fn settings_of(&self, gpu: &ParentId) -> Result<GpuSettings> {
-        parse(&self.settings_text(gpu)?).map_err(|error| error.at(self.settings_path(gpu)))
+        let read =
+            || parse(&self.settings_text(gpu)?).map_err(|error| error.at(self.settings_path(gpu)));
+        self.settings.get(gpu, read)
     }
 
     /// Whether boot is to switch this GPU's functions on, from now on. The file's other lines stay.

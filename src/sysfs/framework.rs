@@ -57,6 +57,19 @@ pub trait Framework: Sync + Observed {
         warnings: &mut Warnings,
     ) -> Result<VgpuType>;
 
+    /// What a parent's types are called, in natural order, and nothing else of them.
+    ///
+    /// # Errors
+    /// As [`Framework::types`].
+    fn type_names(
+        &self,
+        parent: &ParentId,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<(TypeId, Option<Arc<str>>)>> {
+        let types = self.types(parent, warnings)?.into_iter();
+        Ok(types.map(|known| (known.id, known.name)).collect())
+    }
+
     /// The types that a parent lists, where those of another one have just been read.
     ///
     /// # Errors
@@ -115,6 +128,20 @@ pub trait Framework: Sync + Observed {
     /// # Errors
     /// The list itself could not be read. A single odd device becomes a warning.
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>>;
+
+    /// As [`Framework::devices`], without those whose UUIDs are not `wanted`.
+    ///
+    /// # Errors
+    /// As there.
+    fn devices_among(
+        &self,
+        wanted: &dyn Fn(&Uuid) -> bool,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<Device>> {
+        let mut devices = self.devices(warnings)?;
+        devices.retain(|device| wanted(&device.uuid));
+        Ok(devices)
+    }
 
     /// The active device of that UUID; not one that is somebody else's on a virtual function, which
     /// has none.

@@ -91,7 +91,10 @@ impl<'h> Mdev<'h> {
             if !error.is_absent() {
                 return Err(error);
             }
-            if if_present(devices.read_link(uuid.to_string()))?.is_none() {
+            let link = devices.join(uuid.to_string());
+            let is_gone = error.path() == Some(&link)
+                || if_present(devices.read_link(uuid.to_string()))?.is_none();
+            if is_gone {
                 return Ok(None);
             }
             if begin.elapsed() > patience {
@@ -161,6 +164,21 @@ impl Framework for Mdev<'_> {
         Ok(found.into_iter().map(read).collect())
     }
 
+    fn type_names(
+        &self,
+        parent: &ParentId,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<(TypeId, Option<Arc<str>>)>> {
+        let mut dir = self.types_dir(parent)?;
+        let found = types_in(&mut dir, KnownTypes::of(&[]), warnings)?;
+        let mut files = TypeFiles::of(&dir);
+        let named = found.into_iter().map(|Found { id, .. }| {
+            let name = files.of_type(&id).name(warnings);
+            (id, name)
+        });
+        Ok(named.collect())
+    }
+
     fn vgpu_type(
         &self,
         parent: &ParentId,
@@ -196,12 +214,23 @@ impl Framework for Mdev<'_> {
     }
 
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
+        self.devices_among(&|_| true, warnings)
+    }
+
+    fn devices_among(
+        &self,
+        wanted: &dyn Fn(&Uuid) -> bool,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<Device>> {
         let Some(mut dir) = if_present(Dir::open(self.host.mdev_devices()))? else {
             return Ok(Vec::new());
         };
         let mut devices = Vec::new();
         for entry in dir.entries()? {
             let uuid = entry.name.to_str().and_then(|name| parse_uuid(name).ok());
+            if uuid.is_some_and(|uuid| !wanted(&uuid)) {
+                continue;
+            }
             match uuid.map(|uuid| Self::read_settled(&dir, uuid, LISTING_PATIENCE)) {
                 Some(Ok(device)) => devices.extend(device),
                 Some(Err(error)) => warnings.push(error),

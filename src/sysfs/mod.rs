@@ -17,6 +17,7 @@ mod nodes;
 mod observed;
 mod opened;
 mod pci;
+mod snapshot;
 mod sriov;
 mod type_files;
 pub(crate) mod vf;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
+use crate::memo::Memo;
 use crate::model::{
     Definition, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
@@ -41,12 +43,15 @@ pub use framework::{Beside, Framework};
 pub use holders::Holders;
 pub use observed::Observed;
 pub use pci::PciIdentity;
+use snapshot::Snapshot;
 pub use sriov::SriovGpu;
 
 /// All frameworks of one host.
 pub struct Kernel<'h> {
     host: &'h Host,
     frameworks: Vec<Box<dyn Framework + 'h>>,
+    gpus: Memo<ParentId, ParentId>,
+    sriov: Memo<ParentId, Result<Option<SriovGpu>>>,
 }
 
 impl<'h> Kernel<'h> {
@@ -57,18 +62,43 @@ impl<'h> Kernel<'h> {
 
     /// The kernel of `host`. Nothing is read yet.
     pub fn of(host: &'h Host) -> Kernel<'h> {
+        Kernel::with(
+            host,
+            vec![Box::new(mdev::Mdev::of(host)), Box::new(vf::Vf::of(host))],
+            false,
+        )
+    }
+
+    fn with(
+        host: &'h Host,
+        frameworks: Vec<Box<dyn Framework + 'h>>,
+        is_snapshot: bool,
+    ) -> Kernel<'h> {
         Kernel {
             host,
-            frameworks: vec![Box::new(mdev::Mdev::of(host)), Box::new(vf::Vf::of(host))],
+            frameworks,
+            gpus: Memo::new(is_snapshot),
+            sriov: Memo::new(is_snapshot),
         }
+    }
+
+    /// One reading of this host, which begins now: what is asked of it is read once. What decides
+    /// reads this; what changes the host asks the kernel anew.
+    pub fn snapshot(&self) -> Kernel<'h> {
+        let host = self.host;
+        let read_once = |kind: FrameworkKind| -> Box<dyn Framework + 'h> {
+            match kind {
+                FrameworkKind::Mdev => Box::new(Snapshot::of(mdev::Mdev::of(host))),
+                FrameworkKind::Vfio => Box::new(Snapshot::of(vf::Vf::read_once(host))),
+            }
+        };
+        let kinds = self.frameworks.iter().map(|framework| framework.kind());
+        Kernel::with(host, kinds.map(read_once).collect(), true)
     }
 
     /// Only its mediated devices, which are all that mdevctl knows.
     pub fn of_mediated_devices(host: &'h Host) -> Kernel<'h> {
-        Kernel {
-            host,
-            frameworks: vec![Box::new(mdev::Mdev::of(host))],
-        }
+        Kernel::with(host, vec![Box::new(mdev::Mdev::of(host))], false)
     }
 
     fn framework(&self, kind: FrameworkKind) -> &dyn Framework {
@@ -206,7 +236,7 @@ impl<'h> Kernel<'h> {
     /// # Errors
     /// What is there cannot be read.
     pub fn sriov_gpu(&self, gpu: &ParentId) -> Result<Option<SriovGpu>> {
-        sriov::gpu(self.host, gpu)
+        self.sriov.get(gpu, || sriov::gpu(self.host, gpu))
     }
 
     /// The PCI functions in a GPU's slot beside the GPU and these functions of it.
@@ -344,9 +374,11 @@ impl<'h> Kernel<'h> {
 
     /// The GPU that a virtual function is one of; anything else is its own.
     pub fn gpu_of(&self, id: &ParentId) -> ParentId {
-        let link = Dir::open(self.host.pci_devices())
-            .and_then(|devices| devices.link_name_of(format!("{id}/physfn")));
-        link.unwrap_or_else(|_| id.clone())
+        self.gpus.get(id, || {
+            let link = Dir::open(self.host.pci_devices())
+                .and_then(|devices| devices.link_name_of(format!("{id}/physfn")));
+            link.unwrap_or_else(|_| id.clone())
+        })
     }
 
     /// The active devices of all frameworks, sorted by UUID.
@@ -357,6 +389,23 @@ impl<'h> Kernel<'h> {
         let mut all = Vec::new();
         for framework in &self.frameworks {
             all.extend(framework.devices(warnings)?);
+        }
+        all.order_by_key(|device| device.uuid);
+        Ok(all)
+    }
+
+    /// As [`Kernel::devices`], without those whose UUIDs are not `wanted`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn devices_among(
+        &self,
+        wanted: &dyn Fn(&Uuid) -> bool,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<Device>> {
+        let mut all = Vec::new();
+        for framework in &self.frameworks {
+            all.extend(framework.devices_among(wanted, warnings)?);
         }
         all.order_by_key(|device| device.uuid);
         Ok(all)

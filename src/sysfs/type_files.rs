@@ -86,6 +86,11 @@ impl<'d> TypeFiles<'d> {
         }
     }
 
+    /// The name of the type.
+    pub fn name(&mut self, warnings: &mut Warnings) -> Option<Arc<str>> {
+        self.optional("name", None, warnings)
+    }
+
     fn set_file(&mut self, file: &str) {
         self.path.truncate(self.folder);
         self.path.push_str(file);

@@ -64,6 +64,7 @@ mod plan_mixed;
 mod plan_random;
 mod plan_unreadable;
 mod proxmox;
+mod reads;
 mod remove;
 mod restore;
 mod rivals;

@@ -117,7 +117,7 @@ pub struct DeviceCount {
 
 /// All numbers. This never fails: what cannot be read is counted.
 pub fn metrics(context: &Context<'_>, _request: &MetricsRequest) -> Answer<Metrics> {
-    let mut tally = Tally::default();
+    let (context, mut tally) = (&context.snapshot(), Tally::default());
     let parents = tally.look(Area::Parents, |warnings| context.kernel.parents(warnings));
     let parents = parents.value.unwrap_or_default();
     let homes = Homes::of(&parents);

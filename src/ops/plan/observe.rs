@@ -123,6 +123,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
         parent: None,
         filter: TypeFilter::default(),
     };
+    let context = &context.snapshot();
     let answer = types(context, &request)?;
     let mut warnings = answer.warnings;
     let devices = context.kernel.devices(&mut warnings)?;

@@ -61,7 +61,7 @@ pub struct Stop<'a> {
 /// All that is listened to.
 pub struct Ears<'c> {
     host: &'c Host,
-    store: Store<'c>,
+    store: &'c Store<'c>,
     notify: Notify<Place>,
     uevents: Option<Uevents>,
     /// What cannot be listened to; taken by who tells it.
@@ -76,7 +76,7 @@ impl<'c> Ears<'c> {
     pub fn open(context: &'c Context<'_>) -> Result<Ears<'c>> {
         Ok(Ears {
             host: context.host,
-            store: context.store,
+            store: &context.store,
             notify: Notify::new()?,
             uevents: Uevents::of(context.host)?,
             warnings: Vec::new(),

@@ -16,12 +16,13 @@ use super::{Claim, Framework, PciIdentity, attr, nodes, pci};
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
+use crate::memo::Memo;
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, vf_uuid,
 };
 use crate::text::shortened;
 use functions::{Bus, Function, Place, current_type, warn_once};
-use listing::{number_of, type_id};
+use listing::{Listed, number_of, type_id};
 use records::{Record, Records};
 
 /// The attributes beneath a VF's directory that describe a vGPU. The others there reset the
@@ -36,11 +37,41 @@ const ATTRIBUTES: [&str; 4] = [
 /// Virtual functions of one host that take a type.
 pub struct Vf<'h> {
     host: &'h Host,
+    all: Memo<(), (Result<Vec<Function>>, Warnings)>,
+    listed: Memo<ParentId, Result<Option<Vec<Listed>>>>,
 }
 
 impl<'h> Vf<'h> {
     pub fn of(host: &'h Host) -> Vf<'h> {
-        Vf { host }
+        Vf::with(host, false)
+    }
+
+    /// The same, where each function is read once.
+    pub fn read_once(host: &'h Host) -> Vf<'h> {
+        Vf::with(host, true)
+    }
+
+    fn with(host: &'h Host, is_read_once: bool) -> Vf<'h> {
+        Vf {
+            host,
+            all: Memo::new(is_read_once),
+            listed: Memo::new(is_read_once),
+        }
+    }
+
+    /// As [`functions::all`].
+    fn all(&self, warnings: &mut Warnings) -> Result<Vec<Function>> {
+        let (all, unread) = self.all.get(&(), || {
+            let mut unread = Vec::new();
+            (functions::all(self.host, &mut unread), unread)
+        });
+        warnings.extend(unread);
+        all
+    }
+
+    /// As [`Bus::listed_on`].
+    fn listed_on(&self, bus: &Bus, place: &Place) -> Result<Option<Vec<Listed>>> {
+        self.listed.get(&place.vf, || bus.listed_on(place))
     }
 
     /// The host that these are of.
@@ -92,7 +123,7 @@ impl Framework for Vf<'_> {
     }
 
     fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>> {
-        let all = functions::all(self.host, warnings)?.into_iter();
+        let all = self.all(warnings)?.into_iter();
         let mut gpus: Vec<ParentId> = all.map(|function| function.gpu).collect();
         gpus.dedup();
         Ok(gpus.into_iter().map(whole).collect())
@@ -122,7 +153,7 @@ impl Framework for Vf<'_> {
         let places = bus.places_on(parent)?;
         let mut offered = listing::Offered::default();
         for place in &places {
-            match bus.listed_on(place) {
+            match self.listed_on(&bus, place) {
                 Ok(listed) => listed.into_iter().for_each(|listed| offered.add(listed)),
                 Err(error) => warn_once(warnings, error),
             }
@@ -153,7 +184,7 @@ impl Framework for Vf<'_> {
         let gpu = places.first().map_or(parent, |place| &place.gpu);
         let (mut listing, mut is_odd) = (0, false);
         for place in &places {
-            match bus.listed_on(place) {
+            match self.listed_on(&bus, place) {
                 Ok(listed) => {
                     let mut listed = listed.iter().flatten();
                     listing += u32::from(listed.any(|one| one.number == number));
@@ -194,7 +225,7 @@ impl Framework for Vf<'_> {
             if skip(&place.vf) {
                 continue;
             }
-            let listed = or_warn(bus.listed_on(&place), warnings).flatten();
+            let listed = or_warn(self.listed_on(&bus, &place), warnings).flatten();
             let takes_it = listed.is_some_and(|all| all.iter().any(|one| one.number == number));
             open.extend(takes_it.then_some(place.vf));
         }
@@ -234,7 +265,7 @@ impl Framework for Vf<'_> {
     }
 
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
-        let functions = functions::all(self.host, warnings)?.into_iter();
+        let functions = self.all(warnings)?.into_iter();
         let taken = functions.filter(|function| function.current != 0);
         Ok(taken
             .map(|function| self.device_on(function, warnings))
@@ -243,9 +274,13 @@ impl Framework for Vf<'_> {
 
     /// Only where one of ours is noted it can be.
     fn device(&self, uuid: Uuid) -> Result<Option<Device>> {
-        let (records, bus) = (self.records(), if_present(self.bus())?);
         let (mut found, mut doubts) = (Vec::new(), Vec::new());
-        for (vf, record) in records.of_uuid(uuid, &mut doubts) {
+        let noted = self.records().of_uuid(uuid, &mut doubts);
+        let bus = match noted.is_empty() {
+            true => None,
+            false => if_present(self.bus())?,
+        };
+        for (vf, record) in noted {
             match bus.as_ref().map(|bus| noted_on(bus, vf, record)) {
                 Some(Ok(device)) => found.extend(device),
                 Some(Err(error)) => doubts.push(error),
@@ -293,7 +328,7 @@ impl Framework for Vf<'_> {
         }
         let (mut odd, mut refusal, mut free) = (Vec::new(), None, 0);
         for place in &places {
-            match bus.listed_on(place) {
+            match self.listed_on(&bus, place) {
                 Ok(Some(listed)) => {
                     free += 1;
                     if listed.iter().all(|one| one.number != number) {
