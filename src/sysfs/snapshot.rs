@@ -59,9 +59,13 @@ impl<F: Framework> Snapshot<F> {
     }
 }
 
-/// The answer, with what could not be read added to the caller's.
+/// The answer, with what could not be read added to the caller's, unless another answer did.
 fn told<T>((answer, unread): Read<T>, warnings: &mut Warnings) -> T {
-    warnings.extend(unread);
+    for error in unread {
+        if !warnings.contains(&error) {
+            warnings.push(error);
+        }
+    }
     answer
 }
 

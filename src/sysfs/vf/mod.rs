@@ -65,7 +65,9 @@ impl<'h> Vf<'h> {
             let mut unread = Vec::new();
             (functions::all(self.host, &mut unread), unread)
         });
-        warnings.extend(unread);
+        unread
+            .into_iter()
+            .for_each(|error| warn_once(warnings, error));
         all
     }
 
