@@ -175,31 +175,9 @@ pub fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Opti
     }
     let near = words
         .into_iter()
-        .map(|word| (distance(&text, &plain(word)), word));
+        .map(|word| (strsim::osa_distance(&text, &plain(word)), word));
     let (changes, word) = near.min_by_key(|(changes, _)| *changes)?;
     (changes <= word.len().max(text.len()) / 3).then_some(word)
-}
-
-/// How many letters have to be put in, taken out, changed, or changed places with their neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for (at, letter) in a.iter().enumerate() {
-        let (row, mut next) = (&rows[at], vec![at + 1]);
-        for (column, other) in b.iter().enumerate() {
-            let changed = row[column] + usize::from(letter != other);
-            let mut least = changed.min(row[column + 1] + 1).min(next[column] + 1);
-            if at > 0 && column > 0 && *letter == b[column - 1] && a[at - 1] == *other {
-                least = least.min(rows[at - 1][column - 1] + 1);
-            }
-            next.push(least);
-        }
-        rows.push(next);
-    }
-    rows.last()
-        .and_then(|row| row.last())
-        .copied()
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -102,10 +102,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    // As long as the process lives: to take it apart costs more than to parse with it.
-    let command = Box::leak(Box::new(Cli::command()));
+    let mut command = Cli::command();
     let mut matches = command.try_get_matches_from_mut(arguments)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(command))
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// What the exit status means of a command line that cannot be parsed.

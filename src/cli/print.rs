@@ -57,10 +57,7 @@ pub fn end(result: Result<Reply>, form: Form, scale: Scale) -> ExitCode {
     if let Err(error) = printed {
         return failed(&error, form, scale);
     }
-    let status = reply.status();
-    // The process ends here, and the kernel takes its memory back at once.
-    std::mem::forget(reply);
-    ExitCode::from(status)
+    ExitCode::from(reply.status())
 }
 
 /// Ends a command that has given its answer already.

@@ -38,8 +38,6 @@ pub fn list(context: &Context<'_>, args: &ListArgs) -> Result<String> {
         (true, lines) => in_json(format!("{:#}", as_json(lines))),
         (false, lines) => as_text(lines, args.verbose),
     };
-    // The process ends with this answer, and the kernel takes its memory back at once.
-    std::mem::forget(lines);
     Ok(answer)
 }
 

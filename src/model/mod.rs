@@ -1,6 +1,5 @@
 //! What things are: names that cannot be wrong, parents, types, devices, definitions. No I/O.
 
-mod document;
 mod names;
 
 use std::fmt;
@@ -14,7 +13,6 @@ use crate::error::{Error, Kind, Result};
 use crate::nvidia::{TypeDetails, TypeName};
 use crate::text::quoted;
 
-pub use document::Document;
 pub use names::{
     AttrName, ParentId, TypeId, check_proxmox_slot, parse_uuid, proxmox_uuid, uuid_text, vf_uuid,
 };
@@ -314,6 +312,9 @@ impl fmt::Display for Holder {
         }
     }
 }
+
+/// The JSON object in a definition's file, in the order of its keys: those of other programs survive.
+pub type Document = serde_json::Map<String, serde_json::Value>;
 
 /// A device that the user wants, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,12 @@ use crate::model::{Attr, Definition, Document, FrameworkKind, ParentId, StartMod
 use crate::text::shortened;
 
 use super::Location;
-use super::keys::{ATTRS, Keys, START, TYPE, VF};
+/// The keys of a definition that mean something to this program.
+const TYPE: &str = "mdev_type";
+const START: &str = "start";
+const ATTRS: &str = "attrs";
+/// The address of a virtual function; only in definitions for those.
+const VF: &str = "vf";
 
 /// Understands the text of a definition of a mediated device.
 ///
@@ -33,13 +38,13 @@ pub fn parse_at(at: Location, bytes: &[u8]) -> Result<Definition> {
         return Err(bad("it is empty"));
     }
     let text = str::from_utf8(bytes).map_err(|_| no_document(bytes))?;
-    let keys: Keys = serde_json::from_str(text).map_err(|_| no_document(bytes))?;
-    let type_id = match keys.mdev_type {
+    let document: Document = serde_json::from_str(text).map_err(|_| no_document(bytes))?;
+    let type_id = match document.get(TYPE) {
         Some(Value::String(id)) => id.parse().map_err(inside)?,
         Some(_) => return Err(bad("\"mdev_type\" is not a string")),
         None => return Err(bad("\"mdev_type\" is missing")),
     };
-    let start = match keys.start {
+    let start = match document.get(START) {
         None => return Err(bad("\"start\" is missing")),
         Some(Value::String(word)) if word == "auto" => StartMode::Auto,
         Some(Value::String(word)) if word == "manual" => StartMode::Manual,
@@ -50,21 +55,21 @@ pub fn parse_at(at: Location, bytes: &[u8]) -> Result<Definition> {
             )));
         }
     };
-    let attrs = match keys.attrs {
+    let attrs = match document.get(ATTRS) {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(list)) => list.iter().map(parse_attr).collect::<Result<_>>()?,
         Some(_) => return Err(bad("\"attrs\" is not a list")),
     };
-    let vf = match (at.framework, keys.vf) {
+    let vf = match (at.framework, document.get(VF)) {
         (FrameworkKind::Mdev, _) | (FrameworkKind::Vfio, None | Some(Value::Null)) => None,
-        (FrameworkKind::Vfio, Some(Value::String(vf))) => Some(function(&vf, &at.parent)?),
+        (FrameworkKind::Vfio, Some(Value::String(vf))) => Some(function(vf, &at.parent)?),
         (FrameworkKind::Vfio, Some(_)) => return Err(bad("\"vf\" is not a string")),
     };
     Ok(Definition {
         framework: at.framework,
         vf,
         attrs,
-        document: Document::of(text),
+        document,
         ..Definition::new(at.uuid, at.parent, type_id, start)
     })
 }
@@ -136,15 +141,15 @@ pub fn as_read(definition: &Definition) -> Definition {
 
 fn document_of(definition: &Definition) -> Document {
     let mut document = definition.document.clone();
-    document.insert(TYPE, json!(definition.type_id.as_str()));
-    document.insert(START, json!(definition.start.as_str()));
-    document.insert(ATTRS, attrs(&definition.attrs));
+    document.insert(TYPE.to_owned(), json!(definition.type_id.as_str()));
+    document.insert(START.to_owned(), json!(definition.start.as_str()));
+    document.insert(ATTRS.to_owned(), attrs(&definition.attrs));
     match &definition.vf {
-        Some(vf) => document.insert(VF, json!(vf.as_str())),
+        Some(vf) => document.insert(VF.to_owned(), json!(vf.as_str())),
         // Of a mediated device the key is another program's.
-        None if definition.framework == FrameworkKind::Vfio => document.remove(VF),
-        None => {}
-    }
+        None if definition.framework == FrameworkKind::Vfio => document.shift_remove(VF),
+        None => None,
+    };
     document
 }
 
@@ -186,6 +191,24 @@ mod tests {
         assert_eq!(definition.attrs.len(), 3);
         assert_eq!(definition.attrs[1].to_string(), "assign_adapter=6");
         assert_eq!(print(&definition), text);
+    }
+
+    #[test]
+    fn of_a_key_that_is_there_twice_the_last_counts_and_a_new_one_comes_last() {
+        let text = r#"{"a":1,"mdev_type":"a-1","start":"auto","mdev_type":"a-2","a":2}"#;
+        let printed: Value = serde_json::from_str(&print(&read(text).unwrap())).unwrap();
+        assert_eq!(
+            printed.to_string(),
+            r#"{"a":2,"mdev_type":"a-2","start":"auto","attrs":[]}"#
+        );
+        let more: Vec<String> = (0..100_000).map(|n| format!("\"{n}\":{n}")).collect();
+        let text = format!(
+            r#"{{"7":0,{},"mdev_type":"a-1","start":"auto"}}"#,
+            more.join(",")
+        );
+        let document = read(&text).unwrap().document;
+        assert_eq!(document.get("7"), Some(&Value::from(7)));
+        assert_eq!(document.len(), 100_002);
     }
 
     #[test]

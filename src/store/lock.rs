@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
+use rustix::fs::{FlockOperation, flock};
 
 use crate::dir::Dir;
 use crate::error::{Error, Kind, Result};
@@ -23,17 +24,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A lock that is held until it is dropped. What is done under it is one [`Step`]: a signal that
 /// ends the program waits until it is given back.
 #[derive(Debug)]
-pub struct Lock(Option<Flock<OwnedFd>>, #[allow(dead_code)] Step);
+pub struct Lock(OwnedFd, #[allow(dead_code)] Step);
 
 impl Drop for Lock {
-    /// A lock that cannot be given back goes with this process, and is no reason to panic, as
-    /// dropping a `Flock` would.
+    /// A lock that cannot be given back goes with this process.
     fn drop(&mut self) {
-        if let Some(lock) = self.0.take()
-            && let Err((lock, errno)) = lock.unlock()
-        {
+        if let Err(errno) = flock(&self.0, FlockOperation::Unlock) {
             debug!("cannot unlock: {errno}");
-            std::mem::forget(lock);
         }
     }
 }
@@ -49,17 +46,17 @@ impl Lock {
             Some(errno) => failed(errno),
             None => error,
         })?;
-        let mut file = open(&dir, path).map_err(failed)?;
+        let file = open(&dir, path).map_err(failed)?;
         let begin = Instant::now();
         let mut told = false;
         loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
                     debug!("lock {}", path.display());
-                    return Ok(Lock(Some(lock), Step::begin()));
+                    return Ok(Lock(file, Step::begin()));
                 }
-                Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
-                Err((_, errno)) => return Err(failed(errno)),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(failed(Errno::from_raw(errno.raw_os_error()))),
             }
             interrupt::refuse_if_asked("waiting for another vgpuctl")
                 .map_err(|error| error.at(path))?;

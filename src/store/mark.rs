@@ -40,7 +40,7 @@ impl Mark {
     /// Notes it in a definition.
     pub fn note_in(&self, definition: &mut Definition) {
         let noted = json!({ "group": self.group, "member": self.member });
-        definition.document.insert(KEY, noted);
+        definition.document.insert(KEY.to_owned(), noted);
     }
 }
 

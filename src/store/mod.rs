@@ -2,7 +2,6 @@
 
 mod atomic;
 pub(crate) mod format;
-mod keys;
 mod location;
 mod lock;
 mod mark;

@@ -23,7 +23,9 @@ impl Owner {
 
     /// Notes it in a definition.
     pub fn note_in(self, definition: &mut Definition) {
-        definition.document.insert(KEY, Value::from(self.0));
+        definition
+            .document
+            .insert(KEY.to_owned(), Value::from(self.0));
     }
 }
 

@@ -245,7 +245,7 @@ fn definition_for(
         Some(old) => {
             let mut moved = fresh;
             moved.document = old.document.clone();
-            moved.document.remove("vf");
+            moved.document.shift_remove("vf");
             moved.attrs.clone_from(&old.attrs);
             moved
         }
