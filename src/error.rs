@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+pub use crate::advice::{Advice, Hint};
+
 /// What went wrong, in the terms a caller can act on; each has one exit status and one JSON code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -84,7 +86,7 @@ struct Inner {
     path: Option<PathBuf>,
     errno: Option<Errno>,
     clean_up: Option<Error>,
-    hints: Vec<String>,
+    hints: Vec<Hint>,
     others: Vec<Error>,
 }
 
@@ -143,15 +145,20 @@ impl Error {
     }
 
     /// Adds a next step for the user.
-    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Error {
         self.0.hints.push(hint.into());
         self
     }
 
     /// Adds several next steps.
-    pub fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Error {
-        self.0.hints.extend(hints);
+    pub fn hints(mut self, hints: impl IntoIterator<Item: Into<Hint>>) -> Error {
+        self.0.hints.extend(hints.into_iter().map(Into::into));
         self
+    }
+
+    /// Adds the next steps of another failure.
+    pub fn hints_of(self, other: &Error) -> Error {
+        self.hints(other.all_hints().into_iter().cloned())
     }
 
     /// Adds what could not be read on the way: what was not found may be in there.
@@ -216,14 +223,9 @@ impl Error {
     }
 
     /// Next steps, those of a failed clean-up last.
-    pub fn all_hints(&self) -> Vec<&str> {
+    pub fn all_hints(&self) -> Vec<&Hint> {
         let later = self.clean_up().map(Error::all_hints).unwrap_or_default();
-        self.0
-            .hints
-            .iter()
-            .map(String::as_str)
-            .chain(later)
-            .collect()
+        self.0.hints.iter().chain(later).collect()
     }
 
     /// The thing is not there: ENOENT, or ENODEV of a device that left while it was being read.
@@ -304,7 +306,10 @@ mod tests {
             error.to_string(),
             "cannot write a=1; and taking it back failed: cannot remove it"
         );
-        assert_eq!(error.all_hints(), ["first", "second"]);
+        assert_eq!(
+            error.all_hints(),
+            [&Hint::from("first"), &Hint::from("second")]
+        );
         assert_eq!(error.kind(), Kind::NoCapacity);
     }
 

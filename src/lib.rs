@@ -3,7 +3,7 @@
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
 //! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`],
-//! [`order`], [`memo`], [`forks`], [`interrupt`], [`error`].
+//! [`order`], [`memo`], [`advice`], [`hints`], [`forks`], [`interrupt`], [`error`].
 //! [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
@@ -12,6 +12,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod advice;
 pub mod attach;
 #[cfg(not(fuzzing))]
 pub mod cli;
@@ -23,6 +24,7 @@ pub mod forks;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hints;
 pub mod host;
 pub mod interrupt;
 #[cfg(not(fuzzing))]

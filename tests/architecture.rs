@@ -22,6 +22,8 @@ const FLOORS: [&[&str]; 4] = [
         "notify",
         "order",
         "memo",
+        "advice",
+        "hints",
         "forks",
         "interrupt",
         "error",

@@ -413,7 +413,7 @@ fn the_whole_group_is_ended_at_the_limit_even_where_it_ignores_sigterm() {
         text.contains("did not end within 3s and was killed: waiting"),
         "{text}"
     );
-    assert!(error.all_hints()[0].contains("VGPUCTL_SCRIPT_TIMEOUT"));
+    assert!(vgpuctl::hints::hints(&error)[0].contains("VGPUCTL_SCRIPT_TIMEOUT"));
     let pids = fs::read_to_string(pids).unwrap();
     assert_eq!(pids.split_whitespace().count(), 2);
     for pid in pids.split_whitespace() {

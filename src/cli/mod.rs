@@ -144,9 +144,9 @@ pub fn command() -> clap::Command {
 /// A message for clap, which adds which argument it is about.
 fn for_clap(error: &Error) -> String {
     let mut text = error.to_string();
-    for hint in error.all_hints() {
+    for hint in crate::hints::hints(error) {
         text += "; ";
-        text += hint;
+        text += &hint;
     }
     text
 }

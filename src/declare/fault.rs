@@ -28,9 +28,9 @@ impl Faults {
     /// One more: why this cannot be, with what to do about it.
     pub fn add_error(&mut self, line: usize, error: &Error) {
         let mut message = error.to_string();
-        for hint in error.all_hints() {
+        for hint in crate::hints::hints(error) {
             message += "; ";
-            message += hint;
+            message += &hint;
         }
         self.add(line, message);
     }

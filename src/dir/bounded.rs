@@ -82,7 +82,10 @@ mod tests {
         for error in [read_file(&path), read_file(Path::new("/dev/zero"))] {
             let error = error.unwrap_err();
             assert!(error.to_string().contains("(EFBIG)"), "{error}");
-            assert!(error.all_hints()[0].contains("1 MiB"), "{error:?}");
+            assert!(
+                crate::hints::hints(&error)[0].contains("1 MiB"),
+                "{error:?}"
+            );
         }
     }
 }

@@ -71,7 +71,7 @@ impl Dir {
             None => Ok(self),
             Some(fault) => Err(Error::new(
                 Kind::NotPermitted,
-                format!("what vgpuctl keeps here cannot be relied on: the directory {fault}"),
+                format!("what is kept here cannot be relied on: the directory {fault}"),
             )
             .at(path)
             .hint(format!(

@@ -245,7 +245,7 @@ pub fn listed(names: &[String]) -> String {
 const SET: &str = "what starts at boot, in order of the UUIDs";
 
 fn with_hints(finding: Finding, error: &Error) -> Finding {
-    let hints = error.all_hints().into_iter();
+    let hints = crate::hints::hints(error).into_iter();
     hints.fold(finding, |finding, hint| finding.advise(hint))
 }
 

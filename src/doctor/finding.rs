@@ -105,7 +105,7 @@ impl Finding {
             let cause = error.errno().map(describe);
             finding = finding.seen(path, cause.unwrap_or_else(|| "unreadable".to_owned()));
         }
-        let hints = error.all_hints().into_iter().map(str::to_owned);
+        let hints = crate::hints::hints(error).into_iter();
         finding.then(hints.map(Step::Do))
     }
 

@@ -45,9 +45,9 @@ fn said(error: &clap::Error) -> String {
 /// The whole of an error on one line, since callers show it as it is.
 fn told(error: &Error) -> String {
     let mut line = error.to_string();
-    for hint in error.all_hints() {
+    for hint in crate::hints::hints(error) {
         line += " (";
-        line += hint;
+        line += &hint;
         line += ")";
     }
     on_one_line(line).into_owned()

@@ -130,7 +130,9 @@ mod tests {
         for bad in ["", "X", "AB", "Q ", "workstation"] {
             let error = bad.parse::<Series>().unwrap_err();
             assert_eq!(error.kind(), Kind::Usage);
-            assert!(error.all_hints()[0].contains("Q (professional workstation), gaming"));
+            assert!(
+                crate::hints::hints(&error)[0].contains("Q (professional workstation), gaming")
+            );
         }
     }
 

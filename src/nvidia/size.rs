@@ -89,7 +89,10 @@ mod tests {
         ] {
             let error = parse_size(bad).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{bad:?}");
-            assert!(error.all_hints()[0].contains("2G, 2GiB, 2048M"), "{bad:?}");
+            assert!(
+                crate::hints::hints(&error)[0].contains("2G, 2GiB, 2048M"),
+                "{bad:?}"
+            );
         }
     }
 }

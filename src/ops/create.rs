@@ -265,7 +265,7 @@ fn create_one(
     let nothing = nothing_free(&context.snapshot(), offers, spoken, 1);
     Err(match refusal {
         // The kernel's own answer is worth more than our guess, and both have hints.
-        Some(error) => error.hints(nothing.all_hints().into_iter().map(str::to_owned)),
+        Some(error) => error.hints_of(&nothing),
         None => nothing,
     })
 }

@@ -4,6 +4,7 @@ use super::choose::no_types;
 use super::standing::standing_of;
 use super::{Answer, Context};
 use crate::error::{Result, Warnings};
+use crate::hints::in_words;
 use crate::model::{Device, FrameworkKind, Parent, ParentId, VgpuType};
 use crate::nvidia::{self, Card, NVIDIA, Share, Standing, hold_line, holdings, size};
 use crate::order::Order as _;
@@ -85,7 +86,8 @@ pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<
     let (mut warnings, mut notes) = (Vec::new(), Vec::new());
     let mut parents = context.kernel.parents(&mut warnings)?;
     if parents.is_empty() {
-        notes.extend(context.kernel.why_no_parents());
+        let why = context.kernel.why_no_parents();
+        notes.extend(why.iter().flat_map(in_words));
     }
     let devices = context.kernel.devices(&mut warnings)?;
     let cards = Cards::open();

@@ -378,7 +378,7 @@ mod tests {
     fn an_index_that_is_not_there_is_refused_and_the_range_said() {
         let error = edited(attrs(&["a=1"]), &[AttrEdit::Delete(1)]).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
-        assert!(error.all_hints()[0].contains("0 to 0"), "{error}");
+        assert!(crate::hints::hints(&error)[0].contains("0 to 0"), "{error}");
         assert!(edited(Vec::new(), &[AttrEdit::Delete(0)]).is_err());
     }
 }

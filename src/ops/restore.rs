@@ -300,14 +300,12 @@ pub fn with_move(
 /// A lack of room, with what is in the way in its message.
 fn with_reason(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
     if let Some(taken) = taken(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
-        let hints = taken.all_hints().into_iter().map(str::to_owned);
-        return error.retold(taken.message()).hints(hints);
+        return error.retold(taken.message()).hints_of(&taken);
     }
     match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         Some(offer) => {
             let reason = left_out(context, &offer);
-            let hints = reason.all_hints().into_iter().map(str::to_owned);
-            error.retold(reason.message()).hints(hints)
+            error.retold(reason.message()).hints_of(&reason)
         }
         None => error,
     }

@@ -249,12 +249,12 @@ fn with_what_is_in_the_way(context: &Context<'_>, definition: &Definition, error
     if let Some(taken) = taken(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         return error
             .hints(std::iter::once(taken.message().to_owned()))
-            .hints(taken.all_hints().into_iter().map(str::to_owned));
+            .hints_of(&taken);
     }
     match offer_of(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         Some(offer) => {
             let nothing = nothing_free_on(context, &offer);
-            error.hints(nothing.all_hints().into_iter().map(str::to_owned))
+            error.hints_of(&nothing)
         }
         None => error,
     }

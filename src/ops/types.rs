@@ -4,6 +4,7 @@ use super::choose::{empty_list_hint, no_types};
 use super::group::by_gpu;
 use super::{Answer, Context};
 use crate::error::Result;
+use crate::hints::in_words;
 use crate::model::{Parent, ParentId, VgpuType};
 use crate::nvidia::{Series, size};
 
@@ -111,7 +112,8 @@ pub fn types_of_parents(
         None => context.kernel.parents(&mut warnings)?,
     };
     if parents.is_empty() {
-        notes.extend(context.kernel.why_no_parents());
+        let why = context.kernel.why_no_parents();
+        notes.extend(why.iter().flat_map(in_words));
     }
     let mut all = Vec::new();
     for (parent, types) in context.kernel.types_of_all(parents, &mut warnings) {

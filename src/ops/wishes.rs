@@ -38,10 +38,10 @@ pub fn refuse_long(
     let any = "any";
     let mut probe = Definition::new(uuid.unwrap_or_default(), any.parse()?, any.parse()?, start);
     probe.attrs = attrs.to_vec();
-    context.store.refuse_long(&probe).map_err(|error| {
-        let hints = error.all_hints().into_iter().map(str::to_owned);
-        Error::new(error.kind(), error.message()).hints(hints)
-    })
+    context
+        .store
+        .refuse_long(&probe)
+        .map_err(|error| Error::new(error.kind(), error.message()).hints_of(&error))
 }
 
 /// Deletes a definition. Scripts are told only of one that can be read.

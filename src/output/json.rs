@@ -65,7 +65,7 @@ pub(super) fn error(error: &Error) -> Value {
         "message": error.to_string(),
         "path": error.path().map(|path| path.to_string_lossy()),
         "cause": error.errno().map(describe),
-        "hints": error.all_hints(),
+        "hints": crate::hints::hints(error),
     });
     if !error.others().is_empty() {
         let others = error.others().iter().map(Error::to_string);

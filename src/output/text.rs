@@ -137,7 +137,7 @@ pub fn problem(severity: &str, error: &Error) -> Vec<String> {
 }
 
 fn hints(error: &Error) -> Vec<String> {
-    let hints = error.all_hints().into_iter();
+    let hints = crate::hints::hints(error).into_iter();
     let mut told = Vec::new();
     push_new(
         &mut told,

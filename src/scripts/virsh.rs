@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::find::program_in_path;
 use super::limit;
 use super::run::{Ended, Output, run};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::host::STANDARD_INPUT;
 use crate::model::parse_uuid;
 use crate::text::quoted;
@@ -185,10 +185,9 @@ fn program() -> Result<PathBuf> {
 
 fn not_run(errno: Errno) -> Error {
     match errno {
-        Errno::ENOENT => Error::new(Kind::Failed, "there is no virsh in PATH").hint(
-            "install it (Debian: libvirt-clients), or paste the XML with what your libvirt has: \
-             vgpuctl attach UUID --format libvirt",
-        ),
+        Errno::ENOENT => {
+            Error::new(Kind::Failed, "there is no virsh in PATH").hint(Advice::PasteXml)
+        }
         errno => Error::system("cannot run", PROGRAM, errno),
     }
 }

@@ -58,14 +58,14 @@ impl Lock {
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(failed(Errno::from_raw(errno.raw_os_error()))),
             }
-            interrupt::refuse_if_asked("waiting for another vgpuctl")
+            interrupt::refuse_if_asked("waiting for another process")
                 .map_err(|error| error.at(path))?;
             let waited = begin.elapsed();
             if waited > PATIENCE {
                 return Err(Error::new(
                     Kind::Failed,
                     format!(
-                        "another vgpuctl has held the lock for {} s",
+                        "another process has held the lock for {} s",
                         waited.as_secs()
                     ),
                 )
@@ -77,7 +77,7 @@ impl Lock {
             }
             if waited > SILENCE && !told {
                 warn!(
-                    "waiting for another vgpuctl, which holds {}",
+                    "waiting for another process, which holds {}",
                     path.display()
                 );
                 told = true;

@@ -18,7 +18,7 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use crate::dir::{Dir, LARGEST_FILE};
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Advice, Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::memo::Memo;
 use crate::model::{Definition, FrameworkKind, ParentId, uuid_text};
@@ -356,22 +356,17 @@ fn told_of_link(error: Error) -> Error {
 
 fn read_one(dir: &Dir, at: Location) -> Result<Definition> {
     let name = uuid_text(at.uuid);
-    let delete = || format!("delete it with: vgpuctl undefine {name}");
     let bytes = dir.read_bytes(&name).map_err(|error| {
         let error = told_of_dir(error.retold("cannot read the definition"));
         match error.is_absent() && is_link(dir, &name) {
-            true => error.hint(format!(
-                "mend the link, which leads nowhere, or {}",
-                delete()
-            )),
+            true => error.hint(Advice::MendLink(at.uuid)),
             false => error,
         }
     })?;
     log::debug!("read {}: {} bytes", dir.join(&name).display(), bytes.len());
-    format::parse_at(at, &bytes).map_err(|error| {
-        let error = error.at(dir.join(&name));
-        error.hint(format!("mend the file, or {}", delete()))
-    })
+    let uuid = at.uuid;
+    format::parse_at(at, &bytes)
+        .map_err(|error| error.at(dir.join(&name)).hint(Advice::MendFile(uuid)))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::publish::publish_in;
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Advice, Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
 
@@ -117,7 +117,7 @@ impl<'h> RestoreResults<'h> {
             let path = dir.join(parent.as_str());
             Error::new(Kind::Failed, "this is no result of a restore")
                 .at(path)
-                .hint("the next restore writes it anew: vgpuctl restore")
+                .hint(Advice::RestoreAgain)
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Claim, Observed, PciIdentity};
-use crate::error::{Result, Warnings};
+use crate::error::{Hint, Result, Warnings};
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
@@ -204,5 +204,5 @@ pub trait Framework: Sync + Observed {
     fn driver(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<String>;
 
     /// Why a host may have no parents in this framework, and what to do about it.
-    fn why_no_parents(&self) -> Option<String>;
+    fn why_no_parents(&self) -> Option<Hint>;
 }

@@ -17,7 +17,7 @@ use super::blocking::{self, Outcome};
 use super::type_files::{KnownTypes, TypeFiles};
 use super::{Beside, Claim, Framework, PciIdentity, attr, claim, nodes, pci};
 use crate::dir::{Dir, EntryKind};
-use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
+use crate::error::{Advice, Error, Hint, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
@@ -350,21 +350,12 @@ impl Framework for Mdev<'_> {
         or_warn(dir.link_name("driver"), warnings)
     }
 
-    fn why_no_parents(&self) -> Option<String> {
+    fn why_no_parents(&self) -> Option<Hint> {
         let path = self.host.mdev_parents();
         Some(match Dir::open(&path) {
-            Ok(_) => format!(
-                "{} is empty: the kernel has mediated devices, but no driver offers any (is the \
-                 vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?); see what \
-                 is wrong: vgpuctl doctor",
-                path.display()
-            ),
-            Err(error) if error.is_absent() => format!(
-                "{} is absent: no driver that offers mediated devices is loaded (for NVIDIA, the \
-                 vGPU host driver; for Intel GVT-g, kvmgt); see what is wrong: vgpuctl doctor",
-                path.display()
-            ),
-            Err(error) => error.to_string(),
+            Ok(_) => Advice::NoParents(path).into(),
+            Err(error) if error.is_absent() => Advice::NoMediatedDevices(path).into(),
+            Err(error) => error.to_string().into(),
         })
     }
 }
@@ -423,7 +414,7 @@ fn parent_of(parents: &Dir, id: ParentId) -> Parent {
 
 fn no_type(parent: &ParentId, id: &TypeId) -> Error {
     Error::new(Kind::NotFound, format!("{parent} has no type {id}"))
-        .hint(format!("see: vgpuctl types --parent {parent}"))
+        .hint(Advice::SeeTypes(parent.clone()))
 }
 
 /// What the kernel means by refusing `create` (errnos observed; EIO is NVIDIA's driver refusing).
@@ -437,11 +428,11 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
             .hint(format!("{parent}, or the GPU that it is of, has as many instances as it can hold")),
         Some(Errno::EEXIST) => error
             .hint("a device of this UUID is active already, maybe on another parent, or is still being removed")
-            .hint("see: vgpuctl list --active"),
+            .hint(Advice::SeeActive),
         Some(Errno::ENOENT | Errno::ENODEV) => error
             .with_kind(Kind::NotFound)
-            .hint(format!("see what is there: vgpuctl types --parent {parent}")),
-        Some(Errno::EIO) => error.hints(vgpu_explain::hints("create-refused", "vgpuctl")),
+            .hint(Advice::SeeTypes(parent.clone())),
+        Some(Errno::EIO) => error.hint(Advice::Known("create-refused")),
         Some(Errno::ETIMEDOUT) => error
             .hint("the driver waited for its daemon in vain; for NVIDIA: systemctl status nvidia-vgpu-mgr")
             .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
@@ -474,7 +465,7 @@ fn explain_remove(error: Error) -> Error {
     match error.errno() {
         Some(Errno::EPERM | Errno::EBUSY) => error
             .with_kind(Kind::InUse)
-            .hints(vgpu_explain::hints("remove-in-use", "vgpuctl")),
+            .hint(Advice::Known("remove-in-use")),
         Some(Errno::EAGAIN) => error.hint("another removal of the same device is under way"),
         Some(Errno::ENOENT | Errno::ENODEV) => error.hint("somebody else has removed it"),
         _ => error,

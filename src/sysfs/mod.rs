@@ -27,7 +27,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present};
+use crate::error::{Advice, Error, Hint, Kind, Result, Warnings, if_present};
 use crate::host::Host;
 use crate::memo::Memo;
 use crate::model::{
@@ -173,11 +173,9 @@ impl<'h> Kernel<'h> {
             Some(parent) => Ok(parent),
             None => Err(match self.parent(id, &mut Vec::new()) {
                 Err(error) => error,
-                Ok(_) => no_parent(id).hint(format!(
-                    "it is there, but not in the framework {} that the definition is for, as after an \
-                     upgrade of the kernel or the driver: vgpuctl undefine {}, then define it anew",
-                    definition.framework.as_str(),
-                    definition.uuid
+                Ok(_) => no_parent(id).hint(Advice::OtherFramework(
+                    definition.uuid,
+                    definition.framework,
                 )),
             }),
         }
@@ -340,11 +338,11 @@ impl<'h> Kernel<'h> {
     }
 
     /// What to do where a name is that of a GPU whose virtual functions are off.
-    fn switched_off(&self, id: &ParentId) -> Option<String> {
+    fn switched_off(&self, id: &ParentId) -> Option<Advice> {
         let gpu = self.sriov_gpu(id).ok()??;
-        gpu.functions.is_empty().then(|| {
-            format!("its virtual functions are off; to switch them on: vgpuctl vfs enable {id}")
-        })
+        gpu.functions
+            .is_empty()
+            .then(|| Advice::FunctionsOff(id.clone()))
     }
 
     /// Whether devices that stand under this name share the parent's GPU.
@@ -473,7 +471,7 @@ impl<'h> Kernel<'h> {
     }
 
     /// Why the host may have no parents at all: one sentence for each framework.
-    pub fn why_no_parents(&self) -> Vec<String> {
+    pub fn why_no_parents(&self) -> Vec<Hint> {
         self.frameworks
             .iter()
             .filter_map(|framework| framework.why_no_parents())

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::observed::{Now, Observed};
 use super::{Beside, Claim, Framework, PciIdentity};
-use crate::error::{Result, Warnings};
+use crate::error::{Hint, Result, Warnings};
 use crate::memo::Memo;
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, TypeId, VgpuType,
@@ -258,7 +258,7 @@ impl<F: Framework> Framework for Snapshot<F> {
         told(self.driver.get(parent, read), warnings)
     }
 
-    fn why_no_parents(&self) -> Option<String> {
+    fn why_no_parents(&self) -> Option<Hint> {
         self.live.why_no_parents()
     }
 }

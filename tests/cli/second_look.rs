@@ -33,7 +33,7 @@ fn until_it_waits(host: &SimHost, line: &str) -> Child {
     BufReader::new(child.stderr.as_mut().unwrap())
         .read_line(&mut said)
         .unwrap();
-    assert!(said.contains("waiting for another vgpuctl"), "{said}");
+    assert!(said.contains("waiting for another process"), "{said}");
     child
 }
 

@@ -194,7 +194,7 @@ pub fn with_way_in(
                 if let Effect::Failed(error) = &mut change.effect
                     && is_refused(error.kind())
                 {
-                    *error = error.clone().hint(&hint);
+                    *error = error.clone().hint(hint.as_str());
                 }
             }
             Ok(Reply::Changed(report))

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::functions::{CURRENT, current_type};
 use super::listing::{number_of, type_id};
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Advice, Error, Kind, Result};
 use crate::model::TypeId;
 use crate::sysfs::attr;
 
@@ -61,7 +61,7 @@ pub fn clear(vf: &Dir, believed: &TypeId, what: &str) -> Result<()> {
                 ),
             )
             .at(vf.join(CURRENT))
-            .hint("somebody else has used it since; see: vgpuctl list"));
+            .hint(Advice::UsedSince));
         }
     }
     match write_patiently(vf, 0, what) {
@@ -102,7 +102,7 @@ fn explain_set(error: Error, vf: &Dir) -> Error {
         Some(Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
             "NVIDIA's plugin of the VM before has not left: see journalctl -u nvidia-vgpu-mgr",
         ),
-        Some(Errno::EIO) => error.hints(vgpu_explain::hints("vf-type-refused", "vgpuctl")),
+        Some(Errno::EIO) => error.hint(Advice::Known("vf-type-refused")),
         _ => error,
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Claim, Framework, PciIdentity, attr, nodes, pci};
 use crate::dir::Dir;
-use crate::error::{Error, Kind, Result, Warnings, if_present, or_warn};
+use crate::error::{Advice, Error, Hint, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::memo::Memo;
 use crate::model::{
@@ -395,10 +395,10 @@ impl Framework for Vf<'_> {
         or_warn(dir.link_name("driver"), warnings)
     }
 
-    fn why_no_parents(&self) -> Option<String> {
+    fn why_no_parents(&self) -> Option<Hint> {
         let mut bound = Dir::open(self.host.nvidia_driver()).ok()?;
         let entries = bound.entries().ok()?;
-        let off: Vec<String> = entries
+        let off: Vec<ParentId> = entries
             .iter()
             .filter_map(|entry| entry.name.to_str())
             .filter(|name| {
@@ -410,14 +410,9 @@ impl Framework for Vf<'_> {
                 let (most, now) = (number("sriov_totalvfs"), number("sriov_numvfs"));
                 now == "0" && !most.is_empty() && most != "0"
             })
-            .map(str::to_owned)
+            .filter_map(|name| name.parse().ok())
             .collect();
-        let first = off.first()?;
-        Some(format!(
-            "{} can have virtual functions and has none: if its vGPUs are to live on them: \
-             vgpuctl vfs enable {first}",
-            off.join(", ")
-        ))
+        (!off.is_empty()).then(|| Advice::WithoutFunctions(off).into())
     }
 }
 
@@ -455,7 +450,7 @@ impl Vf<'_> {
             if is_empty {
                 records.forget(vf);
             }
-            return Err(error.hint("see what the virtual functions hold: vgpuctl vfs"));
+            return Err(error.hint(Advice::SeeFunctions));
         }
         Ok(Device {
             uuid,
@@ -485,7 +480,7 @@ fn noted_on(bus: &Bus, vf: ParentId, record: Record) -> Result<Option<Device>> {
 
 fn no_type(parent: &ParentId, id: &TypeId) -> Error {
     Error::new(Kind::NotFound, format!("{parent} offers no type {id} now"))
-        .hint(format!("see: vgpuctl types --parent {parent}"))
+        .hint(Advice::SeeTypes(parent.clone()))
 }
 
 fn two_of(one: &Device, other: &Device) -> Error {
@@ -497,9 +492,7 @@ fn two_of(one: &Device, other: &Device) -> Error {
             one.uuid
         ),
     )
-    .hint(format!(
-        "name one by its virtual function, such as: vgpuctl stop {first}"
-    ))
+    .hint(Advice::NameByFunction(first.clone()))
 }
 
 /// The function's address; a mediated device is never asked for here.
