@@ -53,10 +53,7 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
         .partition(|offer| offer.vgpu_type.answers_to(text));
     match distinct(&fitting).as_slice() {
         [] => Err(unknown_type(context, text, only, &others).with_unread(&warnings)),
-        [_] => {
-            let whole = |named: &Offer| offer_on(context, &named.parent, &named.vgpu_type.id);
-            Ok(fitting.iter().filter_map(whole).collect())
-        }
+        [_] => whole(context, fitting),
         several => Err(Error::new(
             Kind::Usage,
             format!("{} stands for several types", quoted(text)),
@@ -69,6 +66,25 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
 pub fn with_type(context: &Context<'_>, id: &TypeId, parents: &[Parent]) -> Vec<Offer> {
     let offer = |parent: &Parent| offer_on(context, parent, id);
     parents.iter().filter_map(offer).collect()
+}
+
+/// The offers whose types can be read whole; never none.
+///
+/// # Errors
+/// None can.
+fn whole(context: &Context<'_>, named: Vec<Offer>) -> Result<Vec<Offer>> {
+    let (mut whole, mut failure) = (Vec::new(), None);
+    for Offer { parent, vgpu_type } in named {
+        let framework = context.kernel.serving(&parent);
+        match framework.vgpu_type(&parent.id, &vgpu_type.id, &mut Vec::new()) {
+            Ok(vgpu_type) => whole.push(Offer { parent, vgpu_type }),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match failure.filter(|_| whole.is_empty()) {
+        Some(failure) => Err(failure),
+        None => Ok(whole),
+    }
 }
 
 fn offer_on(context: &Context<'_>, parent: &Parent, id: &TypeId) -> Option<Offer> {
