@@ -1,5 +1,6 @@
 //! `watch`: what changes, as it changes, from whoever changes it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -21,6 +22,8 @@ use crate::terminal::{self, PATIENCE, readable};
 pub struct Watch {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
+    /// Free instances as they were told last, by parent and type.
+    free: BTreeMap<(String, String), u64>,
 }
 
 impl Watch {
@@ -49,7 +52,15 @@ impl Watch {
             .spawn()
             .unwrap();
         let stdout = child.stdout.take().map(BufReader::new);
-        Watch { child, stdout }
+        Watch::of(child, stdout)
+    }
+
+    fn of(child: Child, stdout: Option<BufReader<ChildStdout>>) -> Watch {
+        Watch {
+            child,
+            stdout,
+            free: BTreeMap::new(),
+        }
     }
 
     #[track_caller]
@@ -68,7 +79,25 @@ impl Watch {
         let line = self.line();
         let document: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(document["version"], 1);
+        if document["subject"] == "types" {
+            let parent = document["types"]["parent"].as_str().unwrap();
+            for one in document["types"]["types"].as_array().unwrap() {
+                let of = (parent.to_owned(), one["id"].as_str().unwrap().to_owned());
+                self.free
+                    .extend(one["available"].as_u64().map(|free| (of, free)));
+            }
+        }
         document
+    }
+
+    /// Reads on until so many instances of a type are told to be free. A look that falls into a change
+    /// tells it in two events, of which one may come before the device's.
+    #[track_caller]
+    fn until_free(&mut self, parent: &str, id: &str, free: u64) {
+        let of = (parent.to_owned(), id.to_owned());
+        while self.free.get(&of) != Some(&free) {
+            self.until("types", "changed");
+        }
     }
 
     /// The next event of that kind; others may come before it.
@@ -123,11 +152,6 @@ fn node(host: &SimHost, device: &str, field: &str) -> PathBuf {
     shown["device"][field].as_str().unwrap().into()
 }
 
-fn free(types: &Value, id: &str) -> Option<u64> {
-    let all = types["types"]["types"].as_array().unwrap();
-    all.iter().find(|one| one["id"] == id)?["available"].as_u64()
-}
-
 #[test]
 fn a_device_and_its_definition_come_and_go() {
     let host = SimHost::start("two-p4");
@@ -143,17 +167,15 @@ fn a_device_and_its_definition_come_and_go() {
     assert_eq!(created["uuid"], uuid(1).as_str());
     assert_eq!(created["parent"], P1);
     assert_eq!(created["type_name"], "GRID P4-1Q");
-    let types = watch.until("types", "changed");
-    assert_eq!(types["types"]["parent"], P1);
-    assert_eq!(free(&types, "nvidia-63"), Some(7));
-    assert_eq!(free(&types, "nvidia-64"), Some(0));
+    watch.until_free(P1, "nvidia-63", 7);
+    watch.until_free(P1, "nvidia-64", 0);
 
     host.run(&format!("modify {} --manual", uuid(1))).expect(0);
     assert_eq!(watch.next("definition", "changed")["start"], "manual");
     host.run(&format!("stop {}", uuid(1))).expect(0);
     let removed = watch.until("device", "removed");
     assert_eq!(removed["device"], created);
-    assert_eq!(free(&watch.until("types", "changed"), "nvidia-63"), Some(8));
+    watch.until_free(P1, "nvidia-63", 8);
     host.run(&format!("undefine {}", uuid(1))).expect(0);
     assert_eq!(watch.next("definition", "undefined")["parent"], P1);
 }
@@ -559,7 +581,7 @@ fn without_root_it_says_whom_it_cannot_see() {
         .spawn();
     let mut child = child.unwrap();
     let stdout = child.stdout.take().map(BufReader::new);
-    let mut watch = Watch { child, stdout };
+    let mut watch = Watch::of(child, stdout);
     assert_eq!(watch.next("watch", "ready")["sees_all_processes"], false);
     host.run(&format!("remove {}", uuid(1))).expect(0);
     watch.until("device", "removed");
@@ -578,7 +600,7 @@ fn where_nothing_happens_nothing_is_done() {
         .unwrap();
     let mut trace = child.stderr.take().unwrap();
     let stdout = child.stdout.take().map(BufReader::new);
-    let mut watch = Watch { child, stdout };
+    let mut watch = Watch::of(child, stdout);
     let mut asleep = |mut after: bool| {
         let begin = Instant::now();
         let mut text = String::new();
@@ -633,10 +655,7 @@ fn a_table_on_a_terminal_is_kept_up_to_date() {
         .stdout(slave)
         .stderr(Stdio::piped())
         .spawn();
-    let mut watch = Watch {
-        child: child.unwrap(),
-        stdout: None,
-    };
+    let mut watch = Watch::of(child.unwrap(), None);
     screen.until(|frame| frame.contains("2 parents, 0 devices") && frame.contains("P4-1Q 8"));
     host.run(&format!("create -t P4-2Q -p {P1} -u {}", uuid(1)))
         .expect(0);
