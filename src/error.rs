@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 pub use crate::advice::{Advice, Hint};
+use crate::nvidia::Invalid;
 
 /// What went wrong, in the terms a caller can act on; each has one exit status and one JSON code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,6 +261,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Error {
+        Error::new(Kind::Usage, invalid.to_string()).hints(invalid.hint())
+    }
+}
+
 /// The kernel's answer behind a standard library's error.
 pub fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
@@ -293,6 +300,19 @@ mod tests {
             error.to_string(),
             "cannot create nvidia-63: /sys/x/create: Input/output error (EIO)"
         );
+    }
+
+    #[test]
+    fn a_text_that_is_not_understood_is_a_wrong_use_with_what_is_taken() {
+        for (invalid, hints) in [
+            (crate::nvidia::parse_size("2GB").unwrap_err(), 1),
+            (Invalid::ParamTwice("a".to_owned()), 0),
+        ] {
+            let message = invalid.to_string();
+            let error = Error::from(invalid);
+            assert_eq!((error.kind(), error.message()), (Kind::Usage, &*message));
+            assert_eq!(error.all_hints().len(), hints);
+        }
     }
 
     #[test]

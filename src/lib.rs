@@ -2,8 +2,8 @@
 //!
 //! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
 //! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
-//! [`scripts`] -> [`model`], [`nvidia`], [`declare`], [`host`], [`dir`], [`text`], [`notify`],
-//! [`order`], [`memo`], [`advice`], [`hints`], [`forks`], [`interrupt`], [`error`].
+//! [`scripts`] -> [`model`], [`nvidia`], [`capacity`], [`declare`], [`host`], [`dir`], [`text`],
+//! [`notify`], [`order`], [`memo`], [`advice`], [`hints`], [`forks`], [`interrupt`], [`error`].
 //! [`cli`] and [`mdevctl`] do not know each other.
 
 #![deny(missing_docs, unsafe_code)]
@@ -14,6 +14,7 @@
 
 pub mod advice;
 pub mod attach;
+pub mod capacity;
 #[cfg(not(fuzzing))]
 pub mod cli;
 pub mod declare;
@@ -32,7 +33,6 @@ pub mod mdevctl;
 pub mod memo;
 pub mod model;
 pub mod notify;
-pub mod nvidia;
 pub mod ops;
 pub mod order;
 #[cfg(not(fuzzing))]
@@ -41,3 +41,5 @@ pub mod scripts;
 pub mod store;
 pub mod sysfs;
 pub mod text;
+
+pub use nvidia_vgpu as nvidia;

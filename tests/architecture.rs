@@ -14,7 +14,9 @@ const FLOORS: [&[&str]; 4] = [
     &["sysfs", "store", "scripts"],
     &[
         "model",
+        // The crate nvidia-vgpu.
         "nvidia",
+        "capacity",
         "declare",
         "host",
         "dir",

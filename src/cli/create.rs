@@ -9,9 +9,9 @@ use super::complete::Live;
 use super::for_clap;
 use super::params::ParamArgs;
 use super::type_choice::TypeChoice;
+use crate::capacity::Placement;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, ParentId, StartMode, parse_uuid, proxmox_uuid};
-use crate::nvidia::Placement;
 use crate::ops::{self, Context, CreateRequest, Persistence};
 use crate::output::Reply;
 

@@ -5,6 +5,7 @@ use clap::Args;
 use super::for_clap;
 use crate::error::{Error, Kind, Result};
 use crate::model::Attr;
+use crate::nvidia::Invalid;
 use crate::nvidia::params::{ATTRIBUTE, ParamEdit, doubts, refuse_doubles};
 use crate::ops::{Report, holds_params, with_params};
 
@@ -81,9 +82,10 @@ fn refuse_conflict<'a>(
 }
 
 fn setting(text: &str) -> std::result::Result<ParamEdit, String> {
-    text.parse().map_err(|error| for_clap(&error))
+    text.parse()
+        .map_err(|error: Invalid| for_clap(&error.into()))
 }
 
 fn removal(text: &str) -> std::result::Result<ParamEdit, String> {
-    ParamEdit::remove(text).map_err(|error| for_clap(&error))
+    ParamEdit::remove(text).map_err(|error: Invalid| for_clap(&error.into()))
 }

@@ -6,7 +6,7 @@ use super::complete::Live;
 use super::for_clap;
 use crate::error::Result;
 use crate::model::ParentId;
-use crate::nvidia::{Series, parse_size};
+use crate::nvidia::{Invalid, Series, parse_size};
 use crate::ops::{Context, TypeWants, pick_type};
 
 // One type: by its name, or as the only one that fits.
@@ -46,10 +46,11 @@ impl TypeChoice {
 
 /// For clap: a framebuffer size, in MiB.
 pub fn size(text: &str) -> std::result::Result<u64, String> {
-    parse_size(text).map_err(|error| for_clap(&error))
+    parse_size(text).map_err(|error: Invalid| for_clap(&error.into()))
 }
 
 /// For clap: a series of types.
 pub fn series(text: &str) -> std::result::Result<Series, String> {
-    text.parse().map_err(|error| for_clap(&error))
+    text.parse()
+        .map_err(|error: Invalid| for_clap(&error.into()))
 }

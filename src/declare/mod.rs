@@ -15,8 +15,8 @@ mod write;
 mod yaml;
 mod yaml_value;
 
+use crate::capacity::Placement;
 use crate::model::{Attr, ParentId, StartMode, TypeId};
-use crate::nvidia::Placement;
 
 pub use fault::Source;
 pub use identity::{GroupName, MachineId, Member, MemberKey};

@@ -8,8 +8,8 @@ use super::read_members::members;
 use super::read_parts::{attrs, gpus};
 use super::table::{Reader, get};
 use super::{Group, GroupName};
+use crate::capacity::Placement;
 use crate::model::StartMode;
-use crate::nvidia::Placement;
 
 const KEYS: [&str; 12] = [
     "name",

@@ -141,9 +141,9 @@ fn params<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<ParamEdit> {
                 continue;
             }
         };
-        match format!("{name}={text}").parse() {
+        match format!("{name}={text}").parse::<ParamEdit>() {
             Ok(edit) => edits.push(edit),
-            Err(error) => reader.faults.add_error(at, &error),
+            Err(error) => reader.faults.add_error(at, &error.into()),
         }
     }
     reader.notes.extend(doubts(&edits));

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
+use crate::capacity::Placement;
 use crate::model::{Attr, StartMode};
-use crate::nvidia::Placement;
 use crate::nvidia::params::{ATTRIBUTE, Param, ParamEdit, Params};
 use crate::text::{is_hidden, on_one_line};
 

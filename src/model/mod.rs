@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
-use crate::nvidia::{TypeDetails, TypeName};
+use crate::nvidia::{MigType, Share, TypeDetails, TypeName};
 use crate::text::quoted;
 
 pub use names::{
@@ -213,6 +213,16 @@ impl VgpuType {
     pub fn framebuffer_mib(&self) -> Option<u64> {
         let described = self.details().map(|details| details.framebuffer_mib);
         described.or_else(|| self.name_parts().map(|name| name.framebuffer_mib))
+    }
+
+    /// What its size means to the others on a GPU.
+    pub fn share(&self) -> Share {
+        Share::of(self.name_parts().as_ref(), self.framebuffer_mib())
+    }
+
+    /// The GPU instance that each of its vGPUs has, of a MIG-backed type.
+    pub fn mig(&self) -> Option<MigType> {
+        MigType::of(&self.name_parts()?, self.details().as_ref())
     }
 
     /// Whether a user who writes `text` may mean this type: its id, full name or short name.

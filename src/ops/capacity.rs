@@ -7,9 +7,9 @@ use super::choose::{Offer, with_type};
 use super::functions::{Spoken, kept, kept_line, needs_function};
 use super::limits::{Ceiling, bounds, ceiling};
 use super::place::{by_gpu, room_on_gpu};
+use crate::capacity::{Held, clashes, has_other_size, holdings, too_full_of_several, why_no_room};
 use crate::error::{Error, Kind};
 use crate::model::{Definition, Device, Parent, ParentId, Seat, VgpuType};
-use crate::nvidia::{Held, clashes, has_other_size, holdings, too_full_of_several, why_no_room};
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
 /// says what is in the way on each parent, and which other parent has room. `spoken` are the functions

@@ -10,11 +10,10 @@ use super::functions::named;
 use super::limits::Limits;
 use super::restore::at_next_boot;
 use super::standing::unlocked;
+use crate::capacity::{Held, Queue, framebuffer_needed, has_other_size, hold_line, holdings};
 use crate::error::{Error, Kind, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
-use crate::nvidia::{
-    Card, Held, Queue, framebuffer_needed, has_other_size, hold_line, holdings, size, standing,
-};
+use crate::nvidia::{Card, size, standing};
 use crate::order::Order as _;
 use crate::store::Sizes;
 

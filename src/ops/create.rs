@@ -15,10 +15,10 @@ use super::place::{ceilings, foresee, rooms};
 use super::tenant::{note_owner, permitted, refuse_uuid};
 use super::wishes::{forget, keep, refuse_long};
 use super::{Action, Change, Context, Effect, Report};
+use crate::capacity::{Placement, choose};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::interrupt::{Patience, refuse_if_asked};
 use crate::model::{Attr, Definition, FrameworkKind, Parent, ParentId, StartMode};
-use crate::nvidia::{Placement, choose};
 use crate::order::Order as _;
 use crate::store::{Location, Lock};
 

@@ -3,10 +3,11 @@
 use super::choose::no_types;
 use super::standing::standing_of;
 use super::{Answer, Context};
+use crate::capacity::{hold_line, holdings};
 use crate::error::{Result, Warnings};
 use crate::hints::in_words;
 use crate::model::{Device, FrameworkKind, Parent, ParentId, VgpuType};
-use crate::nvidia::{self, Card, NVIDIA, Share, Standing, hold_line, holdings, size};
+use crate::nvidia::{self, Card, NVIDIA, Share, Standing, size};
 use crate::order::Order as _;
 use crate::sysfs::{Cards, Controller, PciIdentity};
 
@@ -277,7 +278,7 @@ fn framebuffer(
         Some(card) => Some(memory_of(card, by_types.filter(|_| !is_unlocked(standing)))),
         None => by_types,
     };
-    let shares_all = active.iter().all(|one| Share::of(one) != Share::Instance);
+    let shares_all = active.iter().all(|one| one.share() != Share::Instance);
     let is_beyond = total.is_some_and(|total| promised > total);
     Some(Framebuffer {
         is_overcommitted: is_beyond && shares_all && is_unlocked(standing),

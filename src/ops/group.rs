@@ -1,8 +1,9 @@
 //! Parents that are virtual functions of one GPU, put together as that GPU.
 
 use super::types::ParentTypes;
+use crate::capacity::{holdings, instances_left};
 use crate::model::{Device, VgpuType};
-use crate::nvidia::{Share, holdings, instances_left};
+use crate::nvidia::Share;
 use crate::order::Order as _;
 
 /// Puts the types of a GPU's functions together. What is free on the GPU is what its functions can
@@ -44,7 +45,7 @@ impl ParentTypes {
             .iter()
             .filter(|d| self.functions.contains(&d.parent))
             .collect();
-        let is_cut = |one: &VgpuType| Share::of(one) == Share::Instance;
+        let is_cut = |one: &VgpuType| one.share() == Share::Instance;
         let known = match self.types.iter().any(is_cut) {
             true => self.types.clone(),
             false => Vec::new(),

@@ -6,11 +6,9 @@ use super::capacity::{active_on, types_of};
 use super::choose::Offer;
 use super::functions::Spoken;
 use super::standing::standing_of;
+use crate::capacity::{Bounds, Held, framebuffer_needed, hold_line, holdings, instances_left};
 use crate::model::{FrameworkKind, Parent, ParentId, VgpuType};
-use crate::nvidia::{
-    Bounds, Held, Share, Standing, card, framebuffer_needed, hold_line, holdings, instances_left,
-    size,
-};
+use crate::nvidia::{Share, Standing, card, size};
 use crate::store::Sizes;
 
 /// Bounds from above, as far as they are known: no more than so many functions, and than the card's
@@ -52,7 +50,7 @@ impl Limits {
 
     /// How many of a type fit on the GPU while it holds nothing else.
     pub fn most(&self, vgpu_type: &VgpuType) -> Option<u32> {
-        let fit = match Share::of(vgpu_type) {
+        let fit = match vgpu_type.share() {
             Share::Instance => instances_left(&[], vgpu_type, self.memory_mib),
             Share::Size(mib) => self
                 .memory_mib
@@ -65,7 +63,7 @@ impl Limits {
 
     /// Nothing, where one more of a type beside these is surely too much.
     pub fn beside(&self, held: &[Held<'_>], vgpu_type: &VgpuType) -> Option<u32> {
-        let is_too_much = match Share::of(vgpu_type) {
+        let is_too_much = match vgpu_type.share() {
             Share::Instance => instances_left(held, vgpu_type, self.memory_mib) == Some(0),
             _ => {
                 let own = vgpu_type.framebuffer_mib().unwrap_or_default();
@@ -94,7 +92,7 @@ pub struct Ceiling {
 /// alone; `None` where it is not known, as on a card that is unlocked, whose types are another card's.
 pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<Ceiling> {
     let (parent, vgpu_type) = (&offer.parent, &offer.vgpu_type);
-    let is_instance_on_function = parent.gpu.is_some() && Share::of(vgpu_type) == Share::Instance;
+    let is_instance_on_function = parent.gpu.is_some() && vgpu_type.share() == Share::Instance;
     if vgpu_type.available.is_some() && !is_instance_on_function {
         return None;
     }
@@ -136,7 +134,7 @@ pub fn ceiling(context: &Context<'_>, offer: &Offer, spoken: &Spoken) -> Option<
             ),
         },
     });
-    let size_of_all = match Share::of(vgpu_type) {
+    let size_of_all = match vgpu_type.share() {
         Share::Size(mib) => Some(mib),
         Share::Instance | Share::Unknown => None,
     };

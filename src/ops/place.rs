@@ -6,9 +6,10 @@ use super::Context;
 use super::choose::Offer;
 use super::functions::{Spoken, needs_function};
 use super::limits::ceiling;
+use crate::capacity::{Placement, Room, choose};
 use crate::error::{Kind, Result};
 use crate::model::{Device, Parent, ParentId};
-use crate::nvidia::{Placement, Room, Share, choose};
+use crate::nvidia::Share;
 
 /// What each of the offers has left, as the kernel says now. Functions that are kept for others than
 /// `own` have nothing.
@@ -58,7 +59,7 @@ pub fn rooms(
         };
         let taken = on_gpu(&offer.parent);
         let alike = taken.iter().filter(|device| device.type_id == *id);
-        let alike = match Share::of(&offer.vgpu_type) {
+        let alike = match offer.vgpu_type.share() {
             Share::Instance => alike.count(),
             Share::Size(_) | Share::Unknown => taken.len(),
         };

@@ -17,9 +17,9 @@ use super::start::{bring_up, offer_of, taken, told};
 use super::sweep::sweep_marks;
 use super::together::{Turn, in_turns};
 use super::{Change, Context, Effect, Report};
+use crate::capacity::Queue;
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
-use crate::nvidia::Queue;
 use crate::order::Order as _;
 use crate::store::{GpuSettings, Sizes};
 

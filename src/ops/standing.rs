@@ -18,7 +18,9 @@ pub fn standing_of(
     numbers: (u16, u16),
     offered: &[VgpuType],
 ) -> Option<Standing> {
-    standing_with(numbers, offered, || unlock_is_wired(context.host))
+    standing_with(numbers, offered.iter().map(VgpuType::name_parts), || {
+        unlock_is_wired(context.host)
+    })
 }
 
 /// The card, where it is known and its types are another card's.

@@ -121,7 +121,7 @@ fn gpu(gpu: &Gpu) -> Value {
         "model": gpu.known.map(|card| card.name),
         "chip": gpu.known.map(|card| card.chip),
         "memory_mib": gpu.known.map(Card::memory_mib),
-        "memory_sizes_mib": gpu.known.map(|card| card.memory_sizes_mib),
+        "memory_sizes_mib": gpu.known.map(|card| &card.memory_sizes_mib),
         "vgpu": gpu.standing.map(Standing::code),
         "unlocks_as": gpu.standing.and_then(Standing::unlock).map(|unlock| unlock.as_card),
         "driver": gpu.driver,

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 use uuid::Uuid;
+use vgpuctl::capacity::Placement;
 use vgpuctl::declare::{
     Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted, parse, write,
 };
 use vgpuctl::model::{Attr, StartMode, TypeId, proxmox_uuid};
-use vgpuctl::nvidia::Placement;
 
 use super::{source, told, without_lines};
 

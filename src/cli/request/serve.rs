@@ -11,10 +11,10 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::caller::Caller;
 use super::wire::{LONGEST, Wish, one_line};
+use crate::capacity::Placement;
 use crate::error::{Error, Kind, Result, errno_of};
 use crate::host::Host;
 use crate::model::{ParentId, StartMode};
-use crate::nvidia::Placement;
 use crate::ops::{
     self, Answer, Change, Context, CreateRequest, Effect, Persistence, RemoveRequest, Report,
     Selector, StartRequest, StopRequest, Tenant, UuidGiven,

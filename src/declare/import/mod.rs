@@ -16,9 +16,9 @@ pub use proxmox_slots::{VmDevice, vm_devices};
 
 use super::read::{Reading, refuse_long};
 use super::{Amount, GpuChoice, GpuFacts, GpuName, Group, GroupName, Members, Source, Unlisted};
+use crate::capacity::Placement;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ParentId, StartMode, TypeId};
-use crate::nvidia::Placement;
 
 /// More are not told: a file that is odd throughout is of another kind.
 const MOST_NOTES: usize = 100;

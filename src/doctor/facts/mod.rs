@@ -10,7 +10,7 @@ pub mod units;
 
 use crate::error::Result;
 use crate::host::Host;
-use crate::model::Parent;
+use crate::model::{Parent, VgpuType};
 use crate::nvidia::standing_with;
 use crate::store::Store;
 use crate::sysfs::Kernel;
@@ -187,8 +187,9 @@ fn judge(host: &Host, gpus: &mut [Gpu], is_wired: bool) {
             continue;
         };
         let types = kernel.serving(parent).types(&parent.id, &mut Vec::new());
+        let names = types.iter().flatten().map(VgpuType::name_parts);
         let numbers = (gpu.vendor, gpu.device);
-        gpu.standing = standing_with(numbers, &types.unwrap_or_default(), || is_wired);
+        gpu.standing = standing_with(numbers, names, || is_wired);
     }
 }
 

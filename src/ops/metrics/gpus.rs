@@ -116,8 +116,8 @@ fn gpu_numbers(
 
 /// Under one number, cards of several sizes may be sold.
 fn only_memory(card: &Card) -> Option<u64> {
-    match card.memory_sizes_mib {
-        [only] => Some(*only),
+    match card.memory_sizes_mib[..] {
+        [only] => Some(only),
         _ => None,
     }
 }

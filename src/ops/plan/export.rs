@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use super::observe::{World, is_ours_to_touch, observe};
+use crate::capacity::Placement;
 use crate::declare::{Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
 use crate::error::Result;
 use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
-use crate::nvidia::Placement;
 use crate::ops::{Answer, Context};
 use crate::store::Location;
 

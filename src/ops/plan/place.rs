@@ -1,7 +1,7 @@
 //! Which GPU each new vGPU goes to, so that the whole set fits.
 
 use super::space::{Space, least};
-use crate::nvidia::{Placement, Room, choose};
+use crate::capacity::{Placement, Room, choose};
 use crate::order::Order as _;
 
 /// Members of one group that need a place.

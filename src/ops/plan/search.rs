@@ -3,7 +3,8 @@
 
 use super::place::{Demand, Placed, Rank, in_order, place};
 use super::space::Space;
-use crate::nvidia::{Placement, Share};
+use crate::capacity::Placement;
+use crate::nvidia::Share;
 use crate::order::Order as _;
 
 /// How much work a search may be: vGPUs times GPUs, each time they are placed.
@@ -124,7 +125,7 @@ fn sizes_for(spaces: &[Space<'_>], demands: &[Demand], gpu: usize) -> Vec<Share>
     let here = asked.filter(|(at, _)| *at == gpu);
     let types = &spaces[gpu].gpu().types;
     let mut sizes: Vec<Share> = here
-        .map(|(_, at)| Share::of(&types[*at]))
+        .map(|(_, at)| types[*at].share())
         .filter(|share| *share != Share::Unknown)
         .collect();
     sizes.sort_unstable();

@@ -1,12 +1,13 @@
 //! What a GPU has room for once some of what it holds has gone.
 
 use super::observe::Gpu;
+use crate::capacity::{
+    Bounds, Held, Room, clashes, has_other_size, hold_line, holdings, instances_left,
+    is_cut_as_wanted, too_full, too_full_of_several, why_no_room,
+};
 use crate::error::Error;
 use crate::model::VgpuType;
-use crate::nvidia::{
-    Bounds, Held, Instance, Room, Share, clashes, has_other_size, hold_line, holdings,
-    instances_left, is_cut_as_wanted, too_full, too_full_of_several, why_no_room,
-};
+use crate::nvidia::Share;
 use crate::ops::cautions::memory_caution;
 
 /// A GPU, what stays on it, what leaves it, and what comes.
@@ -32,7 +33,7 @@ impl<'w> Space<'w> {
         let types = gpu.types.iter();
         Space {
             gpu,
-            shares: types.clone().map(Share::of).collect(),
+            shares: types.clone().map(VgpuType::share).collect(),
             most: types.map(|vgpu_type| most(gpu, vgpu_type)).collect(),
             stays: none.clone(),
             leaves: none.clone(),
@@ -229,10 +230,11 @@ impl<'w> Space<'w> {
         let (stays, comes) = (self.stays[at], self.comes[at]);
         let most = self.most[at].map(|most| most.saturating_sub(stays + comes));
         let left = instances_left(&self.holdings(), vgpu_type, self.gpu.memory_mib);
-        let own = Instance::of(vgpu_type);
+        let instance = |one: &VgpuType| one.mig().map(|mig| mig.instance);
+        let own = instance(vgpu_type);
         let alike = |counts: &[u32]| -> u32 {
             let types = self.gpu.types.iter().zip(counts);
-            let alike = types.filter(|(one, _)| Instance::of(one) == own);
+            let alike = types.filter(|(one, _)| instance(one) == own);
             alike.map(|(_, count)| count).sum()
         };
         let is_freed =
@@ -337,7 +339,7 @@ fn most(gpu: &Gpu, vgpu_type: &VgpuType) -> Option<u32> {
     if let Some(details) = vgpu_type.details() {
         return Some(details.max_instances);
     }
-    if Share::of(vgpu_type) == Share::Instance {
+    if vgpu_type.share() == Share::Instance {
         return instances_left(&[], vgpu_type, gpu.memory_mib);
     }
     let (memory, mib) = (gpu.memory_mib?, vgpu_type.framebuffer_mib()?);

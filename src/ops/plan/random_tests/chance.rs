@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::dice::Dice;
 use super::model::{Host, Make};
+use crate::capacity::Placement;
 use crate::declare::{Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
 use crate::model::{Attr, Definition, FrameworkKind, StartMode};
-use crate::nvidia::Placement;
 
 impl Host {
     pub fn random(dice: &mut Dice) -> Host {

@@ -4,24 +4,32 @@
 //! the model, not the size; BAR1 is a window of mostly 256 MiB), and an unlocked driver lists the
 //! types of the card that it takes this one for. So the size comes from a table, by PCI device number.
 
-use super::card_table::{OTHER_CARDS, VGPU_CARDS};
-use super::size;
-use crate::model::VgpuType;
+use serde::{Deserialize, Deserializer};
+
+use crate::{TypeName, data, size};
 
 /// NVIDIA's PCI vendor number.
 pub const NVIDIA: u16 = 0x10de;
 
 /// A card, or one GPU of a board with several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Card {
-    /// PCI device number.
-    pub device: u16,
     /// The chip: "GP102".
     pub chip: &'static str,
     /// The model as people say it: "GTX 1080 Ti".
     pub name: &'static str,
     /// The memory sizes, in MiB, smallest first, that are sold under this device number.
-    pub memory_sizes_mib: &'static [u64],
+    #[serde(rename = "gib", deserialize_with = "gib_as_mib")]
+    pub memory_sizes_mib: Vec<u64>,
+    /// Whether NVIDIA's vGPU host driver supports it as it is.
+    #[serde(default)]
+    vgpu: bool,
+}
+
+fn gib_as_mib<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
+    let gib = Vec::<u64>::deserialize(from)?;
+    Ok(gib.into_iter().map(|gib| gib * 1024).collect())
 }
 
 impl Card {
@@ -45,23 +53,6 @@ impl Card {
             _ => "a",
         };
         format!("{article} {}", self.name)
-    }
-
-    /// The family of chips: "Maxwell 1", "Pascal".
-    pub fn family(&self) -> &'static str {
-        match self.chip.get(..3) {
-            Some("GK1") => "Kepler",
-            Some("GM1") => "Maxwell 1",
-            Some("GM2") => "Maxwell 2",
-            Some("GP1") => "Pascal",
-            Some("GV1") => "Volta",
-            Some("TU1") => "Turing",
-            Some("GA1") => "Ampere",
-            Some("AD1") => "Ada Lovelace",
-            Some("GH1") => "Hopper",
-            Some("GB1" | "GB2") => "Blackwell",
-            _ => "unknown",
-        }
     }
 }
 
@@ -133,10 +124,7 @@ impl Standing {
 
 /// The card of these PCI numbers, where it is known.
 pub fn card(vendor: u16, device: u16) -> Option<&'static Card> {
-    if vendor != NVIDIA {
-        return None;
-    }
-    find(VGPU_CARDS, device).or_else(|| find(OTHER_CARDS, device))
+    (vendor == NVIDIA).then(|| data::card(device))?
 }
 
 /// What a card of these PCI numbers is to the vGPU host driver; `None` for another vendor's.
@@ -144,31 +132,33 @@ pub fn standing(vendor: u16, device: u16) -> Option<Standing> {
     if vendor != NVIDIA {
         return None;
     }
-    Some(match (find(VGPU_CARDS, device), unlocks_as(device)) {
-        (Some(_), _) => Standing::VgpuCard,
-        (None, Some(unlock)) => Standing::Unlockable(unlock),
-        (None, None) => Standing::Neither,
+    let is_vgpu_card = data::card(device).is_some_and(|card| card.vgpu);
+    Some(match unlocks_as(device) {
+        _ if is_vgpu_card => Standing::VgpuCard,
+        Some(unlock) => Standing::Unlockable(unlock),
+        None => Standing::Neither,
     })
 }
 
-/// What a card is whose driver offers these types, whatever the table says: a vGPU card, unless at
-/// least two things speak for an unlock. It is known for a consumer's; its types are those of the card
-/// that an unlocked driver takes it for; an unlock is wired on the host, which is asked only where
-/// that decides.
+/// What a card is whose driver offers types of these names (`None`: not understood), whatever the table
+/// says: a vGPU card, unless at least two things speak for an unlock. It is known for a consumer's; its
+/// types are those of the card that an unlocked driver takes it for; an unlock is wired on the host, which
+/// is asked only where that decides.
 pub fn standing_with(
     (vendor, device): (u16, u16),
-    offered: &[VgpuType],
+    offered: impl IntoIterator<Item = Option<TypeName>>,
     is_wired: impl FnOnce() -> bool,
 ) -> Option<Standing> {
     let by_number = standing(vendor, device)?;
-    if offered.is_empty() {
+    let mut offered = offered.into_iter().peekable();
+    if offered.peek().is_none() {
         return Some(by_number);
     }
     let Some(unlock) = by_number.unlock() else {
         return Some(Standing::VgpuCard);
     };
-    let is_consumers = find(OTHER_CARDS, device).is_some();
-    let is_anothers = offered.iter().any(|one| is_of(unlock.as_card, one));
+    let is_consumers = card(vendor, device).is_some();
+    let is_anothers = offered.flatten().any(|name| is_of(unlock.as_card, &name));
     let is_unlocked = match (is_consumers, is_anothers) {
         (true, true) => true,
         (false, false) => false,
@@ -181,15 +171,14 @@ pub fn standing_with(
 }
 
 /// Whether a type is one of a card's: "GRID P40-1Q" of the "Tesla P40".
-fn is_of(card: &str, vgpu_type: &VgpuType) -> bool {
+fn is_of(card: &str, name: &TypeName) -> bool {
     let model = card.strip_prefix("Tesla ").or(card.strip_prefix("Quadro "));
     let model = model.unwrap_or(card).replace(' ', "");
-    let name = vgpu_type.name_parts();
-    name.is_some_and(|name| name.gpu.replace(' ', "").contains(&model))
+    name.gpu.replace(' ', "").contains(&model)
 }
 
-/// What an unlocked driver takes one of NVIDIA's devices for, vGPU cards among them: ranges of
-/// device numbers, whether or not the card is in the table here.
+/// What an unlocked driver takes one of NVIDIA's devices for, vGPU cards among them: the ranges of device
+/// numbers that vgpu_unlock-rs replaces (its `src/lib.rs`), whether or not the card is in the table here.
 pub fn unlocks_as(device: u16) -> Option<Unlock> {
     use Outlook::{Unstable, Works};
     let (as_card, outlook) = match device {
@@ -204,42 +193,44 @@ pub fn unlocks_as(device: u16) -> Option<Unlock> {
     Some(Unlock { as_card, outlook })
 }
 
-fn find(cards: &'static [Card], device: u16) -> Option<&'static Card> {
-    let at = cards.binary_search_by_key(&device, |card| card.device);
-    at.ok().and_then(|at| cards.get(at))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::tests::all_cards;
+
+    /// The vGPU cards and the others, each with its number.
+    fn both_lists() -> [Vec<(u16, Card)>; 2] {
+        let (vgpu, others) = all_cards().into_iter().partition(|(_, card)| card.vgpu);
+        [vgpu, others]
+    }
 
     #[test]
-    fn the_tables_can_be_searched_and_share_no_number() {
-        for table in [VGPU_CARDS, OTHER_CARDS] {
-            assert!(table.is_sorted_by(|a, b| a.device < b.device));
-            for card in table {
-                assert_ne!(card.family(), "unknown", "{card:?}");
+    fn every_line_of_the_lists_is_in_order_and_makes_sense() {
+        const CHIPS: [&str; 11] = [
+            "GK1", "GM1", "GM2", "GP1", "GV1", "TU1", "GA1", "AD1", "GH1", "GB1", "GB2",
+        ];
+        for list in both_lists() {
+            assert!(list.is_sorted_by(|(a, _), (b, _)| a < b));
+            for (_, card) in list {
+                assert!(CHIPS.contains(&&card.chip[..3]), "{card:?}");
                 assert!(!card.memory_sizes_mib.is_empty(), "{card:?}");
-                let sizes = card.memory_sizes_mib;
+                let sizes = &card.memory_sizes_mib;
                 assert!(sizes.is_sorted_by(|a, b| a < b), "{card:?}");
                 assert!(sizes.iter().all(|mib| mib.is_multiple_of(1024)), "{card:?}");
             }
-        }
-        for card in OTHER_CARDS {
-            assert_eq!(find(VGPU_CARDS, card.device), None);
         }
     }
 
     #[test]
     fn every_card_of_the_table_has_the_unlock_that_its_chip_allows() {
-        for card in OTHER_CARDS {
-            let unlock = unlocks_as(card.device);
-            let unlock = unlock.unwrap_or_else(|| panic!("{card:?}"));
-            let is_model = |model: &&Card| model.name.starts_with(unlock.as_card);
-            let model = VGPU_CARDS.iter().find(is_model).unwrap();
-            assert_eq!(model.family(), card.family(), "{card:?}");
+        let [vgpu, others] = both_lists();
+        for (device, card) in others {
+            let unlock = unlocks_as(device).unwrap_or_else(|| panic!("{card:?}"));
+            let is_model = |(_, model): &&(u16, Card)| model.name.starts_with(unlock.as_card);
+            let (_, model) = vgpu.iter().find(is_model).unwrap();
+            assert_eq!(model.chip[..3], card.chip[..3], "{card:?}");
             let is_unstable = unlock.outlook == Outlook::Unstable;
-            assert_eq!(is_unstable, card.family() == "Ampere", "{card:?}");
+            assert_eq!(is_unstable, card.chip.starts_with("GA1"), "{card:?}");
         }
     }
 
@@ -281,17 +272,6 @@ mod tests {
         );
     }
 
-    fn types(name: &str) -> [VgpuType; 1] {
-        [VgpuType {
-            id: "nvidia-47".parse().unwrap(),
-            name: Some(name.into()),
-            description: None,
-            available: Some(1),
-            at_least: 1,
-            device_api: None,
-        }]
-    }
-
     #[test]
     fn who_offers_types_without_an_unlock_is_a_vgpu_card() {
         for (device, name, is_wired, wanted) in [
@@ -312,17 +292,15 @@ mod tests {
             (0x1b06, "GRID M60-2Q", true, "unlockable"),
             (0x1b06, "GRID GTX P40-6", false, "unlockable"),
         ] {
-            let found = standing_with((NVIDIA, device), &types(name), || is_wired);
+            let found = standing_with((NVIDIA, device), [TypeName::parse(name)], || is_wired);
             let code = found.map(Standing::code);
             assert_eq!(code, Some(wanted), "{device:04x} {name} {is_wired}");
         }
         assert_eq!(
-            standing_with((NVIDIA, 0x1b06), &[], || true)
-                .unwrap()
-                .code(),
+            standing_with((NVIDIA, 0x1b06), [], || true).unwrap().code(),
             "unlockable"
         );
-        assert_eq!(standing_with((0x8086, 0x1b06), &types("x"), || true), None);
+        assert_eq!(standing_with((0x8086, 0x1b06), [None], || true), None);
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! whatever series, and are never more than the type's `max_instance`. Types whose size is not known
 //! have no such rule, nor have MIG-backed ones, which are instances of the GPU.
 
+mod reasons;
+
 use crate::model::VgpuType;
+use crate::nvidia::{self, MigType, Share, size};
 use crate::order::Order as _;
 
-use super::reasons::{Bounds, too_full_of_several, why_no_room};
-use super::{Share, instances_left, size};
+pub use reasons::{Bounds, too_full, too_full_of_several, why_no_room};
 
 /// How many instances of one type are active on a GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub fn hold_line(held: &[Held<'_>]) -> String {
         .iter()
         .map(|h| {
             let name = h.vgpu_type.short_name();
-            match framebuffer(h.vgpu_type) {
+            match h.vgpu_type.framebuffer_mib() {
                 Some(mib) => format!("{} x {name} ({} each)", h.count, size(mib)),
                 None => format!("{} x {name}", h.count),
             }
@@ -52,28 +54,53 @@ pub fn hold_line(held: &[Held<'_>]) -> String {
 
 /// Whether something of another framebuffer size is held, where all have to have the same.
 pub fn has_other_size(held: &[Held<'_>], wanted: &VgpuType) -> bool {
-    let wanted = Share::of(wanted);
+    let wanted = wanted.share();
     held.iter()
-        .any(|held| Share::of(held.vgpu_type).is_other_size(wanted))
+        .any(|held| held.vgpu_type.share().is_other_size(wanted))
 }
 
 /// Whether something is held that does not go with this type: of another size, or MIG-backed where
 /// this type is not, or the other way round.
 pub fn clashes(held: &[Held<'_>], wanted: &VgpuType) -> bool {
-    let wanted = Share::of(wanted);
+    let wanted = wanted.share();
     held.iter()
-        .any(|held| Share::of(held.vgpu_type).clashes(wanted))
-}
-
-pub(super) fn framebuffer(vgpu_type: &VgpuType) -> Option<u64> {
-    vgpu_type.framebuffer_mib()
+        .any(|held| held.vgpu_type.share().clashes(wanted))
 }
 
 /// The framebuffer that all of these need, in MiB; types without a known size count for nothing.
 pub fn framebuffer_needed(held: &[Held<'_>]) -> u64 {
     held.iter()
-        .filter_map(|held| Some(framebuffer(held.vgpu_type)? * u64::try_from(held.count).ok()?))
+        .filter_map(|held| {
+            Some(held.vgpu_type.framebuffer_mib()? * u64::try_from(held.count).ok()?)
+        })
         .sum()
+}
+
+/// How many more of a MIG-backed type fit at most on a GPU that holds these; see [`nvidia::instances_left`].
+/// `None` for other types, too.
+pub fn instances_left(
+    held: &[Held<'_>],
+    wanted: &VgpuType,
+    memory_mib: Option<u64>,
+) -> Option<u32> {
+    nvidia::instances_left(&mig_types(held), &wanted.mig()?, memory_mib)
+}
+
+/// Whether a GPU that offers these is cut into instances as they are wanted; see
+/// [`nvidia::is_cut_as_wanted`].
+pub fn is_cut_as_wanted(held: &[Held<'_>], types: &[VgpuType]) -> bool {
+    let free = |one: &VgpuType| one.available.unwrap_or(one.at_least);
+    let offered = types.iter().filter_map(|one| Some((one.mig()?, free(one))));
+    let offered: Vec<(MigType, u32)> = offered.collect();
+    nvidia::is_cut_as_wanted(&mig_types(held), &offered)
+}
+
+fn mig_types(held: &[Held<'_>]) -> Vec<(MigType, u32)> {
+    let count = |held: &Held<'_>| u32::try_from(held.count).unwrap_or(u32::MAX);
+    let held = held
+        .iter()
+        .map(|held| Some((held.vgpu_type.mig()?, count(held))));
+    held.flatten().collect()
 }
 
 /// Which of several GPUs with room a new vGPU goes to.
@@ -168,8 +195,8 @@ impl<'a> Queue<'a> {
     /// # Errors
     /// Why there is none, as [`why_no_room`] says it.
     pub fn admit(&mut self, wanted: &'a VgpuType, free: Option<u32>) -> Result<(), String> {
-        let share = Share::of(wanted);
-        let shares = |other: &&&VgpuType| match (share, Share::of(other)) {
+        let share = wanted.share();
+        let shares = |other: &&&VgpuType| match (share, other.share()) {
             (Share::Size(_), Share::Size(_)) => true,
             _ => other.id == wanted.id,
         };

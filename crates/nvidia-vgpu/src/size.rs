@@ -1,7 +1,6 @@
 //! Framebuffer sizes, as people write and read them.
 
-use crate::error::{Error, Kind, Result};
-use crate::text::quoted;
+use crate::Invalid;
 
 /// A framebuffer size for people: "512 MiB", "2 GiB", "1.5 GiB".
 pub fn size(mib: u64) -> String {
@@ -15,8 +14,8 @@ pub fn size(mib: u64) -> String {
 /// Understands `2G`, `2GiB`, `2 GiB`, `2048M`, `2048MiB`, in either case, as MiB.
 ///
 /// # Errors
-/// [`Kind::Usage`] for every other form. `2GB` is refused: it may mean a size that no type has.
-pub fn parse_size(text: &str) -> Result<u64> {
+/// [`Invalid::Size`] for every other form. `2GB` is refused: it may mean a size that no type has.
+pub fn parse_size(text: &str) -> Result<u64, Invalid> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
@@ -29,10 +28,7 @@ pub fn parse_size(text: &str) -> Result<u64> {
     let product = number
         .zip(factor)
         .and_then(|(number, factor)| number.checked_mul(factor));
-    product.ok_or_else(|| {
-        Error::new(Kind::Usage, format!("{} is not a size", quoted(text)))
-            .hint("write it as 2G, 2GiB, 2048M or 512M")
-    })
+    product.ok_or_else(|| Invalid::Size(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -88,11 +84,8 @@ mod tests {
             "２G",
         ] {
             let error = parse_size(bad).unwrap_err();
-            assert_eq!(error.kind(), Kind::Usage, "{bad:?}");
-            assert!(
-                crate::hints::hints(&error)[0].contains("2G, 2GiB, 2048M"),
-                "{bad:?}"
-            );
+            assert_eq!(error, Invalid::Size(bad.to_owned()));
+            assert!(error.hint().unwrap().contains("2G, 2GiB, 2048M"), "{bad:?}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The parameters of one vGPU, which NVIDIA's driver keeps as one line of text:
 //! `frame_rate_limiter=0, disable_vnc=1` (NVIDIA's vGPU user guide).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Kind, Result};
-use crate::text::quoted;
+use crate::Invalid;
 
 /// The attribute of a device that holds them.
 pub const ATTRIBUTE: &str = "nvidia/vgpu_params";
@@ -14,7 +14,7 @@ pub const ATTRIBUTE: &str = "nvidia/vgpu_params";
 pub const LONGEST: usize = 1024;
 
 /// Those that NVIDIA documents.
-const KNOWN: [&str; 6] = [
+pub(crate) const KNOWN: [&str; 6] = [
     "frame_rate_limiter",
     "disable_vnc",
     "enable_uvm",
@@ -39,8 +39,8 @@ impl ParamEdit {
     /// Takes out the parameter of that name.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for what cannot be a name.
-    pub fn remove(name: &str) -> Result<ParamEdit> {
+    /// [`Invalid::ParamName`].
+    pub fn remove(name: &str) -> Result<ParamEdit, Invalid> {
         check_name(name)?;
         Ok(ParamEdit::Remove(name.to_owned()))
     }
@@ -54,28 +54,17 @@ impl ParamEdit {
 }
 
 impl FromStr for ParamEdit {
-    type Err = Error;
+    type Err = Invalid;
 
     /// Parses `NAME=VALUE`; `NAME=` takes the parameter out.
-    fn from_str(text: &str) -> Result<ParamEdit> {
-        let (name, value) = text.split_once('=').ok_or_else(|| {
-            let error = Error::new(
-                Kind::Usage,
-                format!("{} is not of the form NAME=VALUE", quoted(text)),
-            );
-            error.hint("write it as: frame_rate_limiter=0")
-        })?;
+    fn from_str(text: &str) -> Result<ParamEdit, Invalid> {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Invalid::Param(text.to_owned()))?;
         check_name(name)?;
         let is_odd = |c: char| c == ',' || c == '=' || c.is_whitespace() || c.is_control();
         if value.contains(is_odd) {
-            return Err(Error::new(
-                Kind::Usage,
-                format!(
-                    "{} cannot be the value of vGPU parameter {name}",
-                    quoted(value)
-                ),
-            )
-            .hint("a value has no spaces, commas or equals signs; give each parameter its own"));
+            return Err(Invalid::ParamValue(name.to_owned(), value.to_owned()));
         }
         Ok(match value {
             "" => ParamEdit::Remove(name.to_owned()),
@@ -84,33 +73,25 @@ impl FromStr for ParamEdit {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+fn check_name(name: &str) -> Result<(), Invalid> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     match name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(fits)
     {
         true => Ok(()),
-        false => Err(Error::new(
-            Kind::Usage,
-            format!("{} cannot be the name of a vGPU parameter", quoted(name)),
-        )
-        .hint(format!("names are such as: {}", KNOWN.join(", ")))),
+        false => Err(Invalid::ParamName(name.to_owned())),
     }
 }
 
 /// Refuses a parameter that is told twice what to be.
 ///
 /// # Errors
-/// [`Kind::Usage`], naming it.
-pub fn refuse_doubles(edits: &[ParamEdit]) -> Result<()> {
-    for (at, edit) in edits.iter().enumerate() {
-        if edits[..at].iter().any(|other| other.name() == edit.name()) {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("vGPU parameter {} is given twice", edit.name()),
-            ));
-        }
+/// [`Invalid::ParamTwice`], with its name.
+pub fn refuse_doubles(edits: &[ParamEdit]) -> Result<(), Invalid> {
+    let mut seen = HashSet::new();
+    match edits.iter().find(|edit| !seen.insert(edit.name())) {
+        Some(twice) => Err(Invalid::ParamTwice(twice.name().to_owned())),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What is unusual about the parameters that are set, a sentence each. They are passed on: drivers
@@ -283,8 +264,7 @@ mod tests {
             "a=b=c", "a/b=1", "é=1", "a=\u{7f}", "-a=1",
         ] {
             let error = bad.parse::<ParamEdit>().unwrap_err();
-            assert_eq!(error.kind(), Kind::Usage, "{bad:?}");
-            assert!(!error.all_hints().is_empty(), "{bad:?}");
+            assert!(error.hint().is_some(), "{bad:?}");
         }
         assert!(ParamEdit::remove("a=1").is_err());
         assert_eq!(
@@ -298,7 +278,7 @@ mod tests {
         assert!(refuse_doubles(&edits(&["a=1", "b=1"])).is_ok());
         for list in [["a=1", "a=1"], ["a=1", "a="], ["a=", "a="]] {
             let error = refuse_doubles(&edits(&list)).unwrap_err();
-            assert!(error.message().contains("parameter a is given twice"));
+            assert!(error.to_string().contains("parameter a is given twice"));
         }
     }
 

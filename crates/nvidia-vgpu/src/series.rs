@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Kind, Result};
+use crate::Invalid;
+use crate::data::{SeriesFacts, TYPES};
 
 /// What a type is made for; the letter that ends its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,15 +31,15 @@ impl Series {
         Series::Gaming,
     ];
 
+    fn facts(self) -> &'static SeriesFacts {
+        // A test asks for all of them.
+        &TYPES.series[self.name()]
+    }
+
     /// The series of a letter, as type names have it.
     pub fn of_letter(letter: char) -> Option<Series> {
-        match letter {
-            'A' => Some(Series::Applications),
-            'B' => Some(Series::Business),
-            'C' => Some(Series::Compute),
-            'Q' => Some(Series::Workstation),
-            _ => None,
-        }
+        let has_letter = |series: &&Series| series.name().chars().eq([letter]);
+        Series::ALL.iter().find(has_letter).copied()
     }
 
     /// The letter, or "gaming" for the series that has none.
@@ -54,60 +55,33 @@ impl Series {
 
     /// What it is made for.
     pub fn purpose(self) -> &'static str {
-        match self {
-            Series::Applications => "virtual applications",
-            Series::Business => "basic PC work",
-            Series::Compute => "compute server",
-            Series::Workstation => "professional workstation",
-            Series::Gaming => "gaming",
-        }
+        &self.facts().purpose
     }
 
-    /// The edition of the licence that a guest needs, by the name in use with GRID drivers. A
-    /// workstation licence serves B types too (NVIDIA's licensing guide).
+    /// The edition of the licence that a guest needs, by the name in use with GRID drivers.
     pub fn licence(self) -> &'static str {
-        match self {
-            Series::Applications => "vApps",
-            Series::Business => "vPC",
-            Series::Compute => "vCS",
-            Series::Workstation => "vDWS",
-            Series::Gaming => "vGaming",
-        }
+        &self.facts().licence
     }
 
     /// What NVIDIA calls or sells that edition as today, where that is another name.
     pub fn licence_today(self) -> Option<&'static str> {
-        match self {
-            Series::Compute => Some("NVIDIA AI Enterprise"),
-            Series::Workstation => Some("vWS"),
-            Series::Applications | Series::Business | Series::Gaming => None,
-        }
+        self.facts().licence_today.as_deref()
     }
 
     /// Whether OpenGL is accelerated; `None` where NVIDIA does not say.
     pub fn opengl(self) -> Option<bool> {
-        match self {
-            Series::Applications | Series::Business | Series::Workstation => Some(true),
-            Series::Compute => Some(false),
-            Series::Gaming => None,
-        }
+        self.facts().opengl
     }
 }
 
 impl FromStr for Series {
-    type Err = Error;
+    type Err = Invalid;
 
     /// Takes the letter in either case, or "gaming".
-    fn from_str(text: &str) -> Result<Series> {
+    fn from_str(text: &str) -> Result<Series, Invalid> {
         let known = |series: &&Series| series.name().eq_ignore_ascii_case(text);
-        Series::ALL.iter().find(known).copied().ok_or_else(|| {
-            let all: Vec<String> = Series::ALL
-                .iter()
-                .map(|series| format!("{series} ({})", series.purpose()))
-                .collect();
-            Error::new(Kind::Usage, format!("{text:?} is no series of types"))
-                .hint(format!("there are: {}", all[..4].join(", ") + ", gaming"))
-        })
+        let found = Series::ALL.iter().find(known).copied();
+        found.ok_or_else(|| Invalid::Series(text.to_owned()))
     }
 }
 
@@ -129,9 +103,11 @@ mod tests {
         }
         for bad in ["", "X", "AB", "Q ", "workstation"] {
             let error = bad.parse::<Series>().unwrap_err();
-            assert_eq!(error.kind(), Kind::Usage);
+            assert_eq!(error, Invalid::Series(bad.to_owned()));
+            let hint = error.hint().unwrap();
             assert!(
-                crate::hints::hints(&error)[0].contains("Q (professional workstation), gaming")
+                hint.contains("Q (professional workstation), gaming"),
+                "{hint}"
             );
         }
     }

@@ -1,8 +1,8 @@
 //! Why a GPU has no room for one more vGPU, in words. A reason is told only where it is known to hold.
 
-use super::placement::{Held, clashes, framebuffer, framebuffer_needed, has_other_size, hold_line};
-use super::{Share, instances_left, size};
+use super::{Held, clashes, framebuffer_needed, has_other_size, hold_line, instances_left};
 use crate::model::VgpuType;
+use crate::nvidia::{Share, size};
 
 /// What surely is the most that a GPU takes, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,7 +31,7 @@ impl Bounds {
         let count: usize = held.iter().map(|held| held.count).sum();
         let most = wanted.details().map(|details| details.max_instances);
         let most = most.and_then(|most| usize::try_from(most).ok());
-        let needed = framebuffer_needed(held) + framebuffer(wanted).unwrap_or_default();
+        let needed = framebuffer_needed(held) + wanted.framebuffer_mib().unwrap_or_default();
         most.is_some_and(|most| count >= most) || self.memory_mib.is_some_and(|all| needed > all)
     }
 }
@@ -41,7 +41,7 @@ impl Bounds {
 pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> String {
     if held.is_empty() {
         let none = "holds nothing, yet its driver offers no instance of this type";
-        return match Share::of(wanted) {
+        return match wanted.share() {
             Share::Instance => format!(
                 "{none}, which needs MIG mode and a GPU instance of its profile (nvidia-smi mig)"
             ),
@@ -54,7 +54,7 @@ pub fn why_no_room(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> Str
 /// The same of one that holds something, without the verb.
 pub fn too_full(held: &[Held<'_>], wanted: &VgpuType, bounds: &Bounds) -> String {
     let held_line = hold_line(held);
-    match Share::of(wanted) {
+    match wanted.share() {
         Share::Size(mib) if has_other_size(held, wanted) => format!(
             "{held_line}; a GPU serves one framebuffer size at a time, and this type needs {}",
             size(mib)

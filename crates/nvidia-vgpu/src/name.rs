@@ -1,6 +1,6 @@
 //! A type's name, taken apart: `GRID P4-2B4`, `NVIDIA A40-48Q`, `GRID A100-1-5CME`, `GRID GTX P40-6`.
 
-use super::Series;
+use crate::Series;
 
 /// What may stand behind the series' letter: 4 for more than one 4K display (B series), the rest for
 /// what a MIG slice has or lacks (media engines, graphics).
@@ -30,7 +30,7 @@ pub struct TypeName {
 impl TypeName {
     /// Takes a name apart; `None` where it has another form, which is never guessed at.
     pub fn parse(name: &str) -> Option<TypeName> {
-        let (gpu, end) = super::short_name(name).rsplit_once('-')?;
+        let (gpu, end) = short_name(name).rsplit_once('-')?;
         let digits = end.bytes().take_while(u8::is_ascii_digit).count();
         let (size, kind) = end.split_at(digits);
         let framebuffer_mib = framebuffer(size)?;
@@ -86,6 +86,15 @@ impl TypeName {
             Series::Gaming => None,
         }
     }
+}
+
+/// A type's name without the product line in front: `GRID P4-1Q` and `NVIDIA A40-1Q` become
+/// `P4-1Q` and `A40-1Q` (NVIDIA dropped "GRID" for newer cards).
+pub fn short_name(name: &str) -> &str {
+    ["GRID ", "NVIDIA "]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
 }
 
 fn is_number(text: &str) -> bool {

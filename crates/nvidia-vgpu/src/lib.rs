@@ -1,0 +1,25 @@
+//! What is known of NVIDIA's vGPUs: the names of types, their series, parameters, cards, MIG instances.
+//!
+//! Data, in `data/`, and pure functions: nothing is asked of the host here.
+
+#![deny(missing_docs, unsafe_code)]
+
+mod cards;
+mod data;
+mod details;
+mod invalid;
+mod mig;
+mod name;
+pub mod params;
+mod series;
+mod size;
+
+pub use cards::{
+    Card, NVIDIA, Outlook, Standing, Unlock, card, standing, standing_with, unlocks_as,
+};
+pub use details::TypeDetails;
+pub use invalid::Invalid;
+pub use mig::{Instance, MigType, Share, instances_left, is_cut_as_wanted};
+pub use name::{TypeName, short_name};
+pub use series::Series;
+pub use size::{parse_size, size};
