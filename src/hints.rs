@@ -26,12 +26,11 @@ pub fn in_words(hint: &Hint) -> Vec<String> {
             format!("its virtual functions are off; to switch them on: {PROGRAM} vfs enable {gpu}")
         }
         Advice::WithoutFunctions(gpus) => {
-            let gpus: Vec<&str> = gpus.iter().map(|gpu| gpu.as_str()).collect();
             format!(
                 "{} can have virtual functions and has none: if its vGPUs are to live on them: \
                  {PROGRAM} vfs enable {}",
                 gpus.join(", "),
-                gpus.first().unwrap_or(&"GPU")
+                gpus.first().map_or("GPU", String::as_str)
             )
         }
         Advice::NoParents(path) => format!(
@@ -48,7 +47,7 @@ pub fn in_words(hint: &Hint) -> Vec<String> {
         Advice::OtherFramework(uuid, framework) => format!(
             "it is there, but not in the framework {} that the definition is for, as after an \
              upgrade of the kernel or the driver: {PROGRAM} undefine {uuid}, then define it anew",
-            framework.as_str()
+            framework
         ),
         Advice::NameByFunction(vf) => {
             format!("name one by its virtual function, such as: {PROGRAM} stop {vf}")

@@ -12,34 +12,24 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
-pub mod advice;
 pub mod attach;
 pub mod capacity;
 #[cfg(not(fuzzing))]
 pub mod cli;
 pub mod declare;
-pub mod dir;
 pub mod doctor;
-pub mod error;
-pub mod forks;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hints;
-pub mod host;
-pub mod interrupt;
 #[cfg(not(fuzzing))]
 pub mod mdevctl;
-pub mod memo;
-pub mod model;
-pub mod notify;
 pub mod ops;
-pub mod order;
 #[cfg(not(fuzzing))]
 pub mod output;
-pub mod scripts;
-pub mod store;
-pub mod sysfs;
 pub mod text;
 
 pub use nvidia_vgpu as nvidia;
+pub use vgpu_host::{
+    advice, dir, error, forks, host, interrupt, memo, model, notify, scripts, store, sysfs,
+};

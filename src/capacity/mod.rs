@@ -8,7 +8,6 @@ mod reasons;
 
 use crate::model::VgpuType;
 use crate::nvidia::{self, MigType, Share, size};
-use crate::order::Order as _;
 
 pub use reasons::{Bounds, too_full, too_full_of_several, why_no_room};
 
@@ -33,7 +32,7 @@ pub fn holdings<'a>(active: impl IntoIterator<Item = &'a VgpuType>) -> Vec<Held<
             }),
         }
     }
-    held.order_by(|a, b| a.vgpu_type.id.cmp(&b.vgpu_type.id));
+    held.sort_by(|a, b| a.vgpu_type.id.cmp(&b.vgpu_type.id));
     held
 }
 

@@ -1,7 +1,6 @@
 //! What is wrong with a file, all of it at once and each with its line.
 
 use crate::error::{Error, Kind};
-use crate::order::Order as _;
 
 /// More are not shown: a file that is wrong throughout is of another kind.
 const MOST_SHOWN: usize = 20;
@@ -51,7 +50,7 @@ impl Faults {
     /// # Errors
     /// Always, unless there are none.
     pub fn settle(mut self, file: &str) -> Result<(), Error> {
-        self.0.order_by_key(|(line, _)| *line);
+        self.0.sort_by_key(|(line, _)| *line);
         let found = self.0.len();
         let told = self.0.into_iter().take(MOST_SHOWN);
         let mut told = told

@@ -9,7 +9,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::unlock_reads::Refusal;
 use super::{Facts, Finding, Severity};
-use crate::order::Order as _;
 use crate::text::{Lines, nearest, quoted, shortened};
 
 /// A key as it stands in a file.
@@ -163,7 +162,7 @@ fn told(
         None => Vec::new(),
     };
     found.extend(judged.taken);
-    found.order_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let is_fine = found.iter().all(|f| f.severity < Severity::Warning);
     let mended = |finding: Finding| match finding.severity {
         Severity::Note => finding,

@@ -6,7 +6,6 @@ use super::args::ListArgs;
 use crate::error::Result;
 use crate::model::{Attr, Definition, Device, StartMode, uuid_text};
 use crate::ops::{Context, subject};
-use crate::order::Order as _;
 use crate::store::{Location, essence};
 use crate::text::in_json;
 
@@ -29,7 +28,7 @@ pub fn list(context: &Context<'_>, args: &ListArgs) -> Result<String> {
                 .as_ref()
                 .is_none_or(|p| *p == line.described.parent)
     });
-    lines.order_by(|a, b| {
+    lines.sort_by(|a, b| {
         let (a, b) = (&a.described, &b.described);
         (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid))
     });
@@ -80,7 +79,7 @@ fn active(context: &Context<'_>, args: &ListArgs) -> Result<Vec<Line>> {
             && args.parent.as_ref().is_none_or(|p| *p == device.parent)
     });
     // Neighbours share their parent's directory of definitions.
-    devices.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+    devices.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     let places: Vec<Location> = devices.iter().map(Location::of_device).collect();
     let persisted = context.store.read_each(&places);
     Ok(devices

@@ -8,7 +8,6 @@ use super::args::TypesArgs;
 use crate::error::Result;
 use crate::model::VgpuType;
 use crate::ops::{self, Context, ParentTypes};
-use crate::order::Order as _;
 use crate::text::{in_json, on_one_line};
 
 /// The types of each parent, as text or JSON.
@@ -23,7 +22,7 @@ pub fn types(context: &Context<'_>, args: &TypesArgs) -> Result<String> {
     }
     for one in &mut parents {
         // mdevctl sorts types as strings.
-        one.types.order_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+        one.types.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     }
     let answer = match args.dumpjson {
         true => in_json(format!("{:#}", as_json(&parents))),

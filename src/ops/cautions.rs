@@ -14,7 +14,6 @@ use crate::capacity::{Held, Queue, framebuffer_needed, has_other_size, hold_line
 use crate::error::{Error, Kind, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{Card, size, standing};
-use crate::order::Order as _;
 use crate::store::Sizes;
 
 /// A device that a dry run would make or define.
@@ -218,7 +217,7 @@ fn boot_set(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Vec<Ah
     set.extend(planned.iter().cloned());
     // Definitions of mediated devices are kept by their parents, which may be virtual functions.
     let is_by_parent = parent.framework == FrameworkKind::Mdev;
-    set.order_by_key(|ahead| {
+    set.sort_by_key(|ahead| {
         let parent = ahead.place.clone().filter(|_| is_by_parent);
         (
             ahead.place.is_none(),

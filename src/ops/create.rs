@@ -19,7 +19,6 @@ use crate::capacity::{Placement, choose};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::interrupt::{Patience, refuse_if_asked};
 use crate::model::{Attr, Definition, FrameworkKind, Parent, ParentId, StartMode};
-use crate::order::Order as _;
 use crate::store::{Location, Lock};
 
 /// Whether a device outlives the next reboot.
@@ -114,7 +113,7 @@ fn attempt(
     };
     // Of places that are alike the first is taken: what a definition names had better not be it.
     let claim = |offer: &Offer| spoken.claim(&offer.parent.id, request.uuid);
-    offers.order_by_key(claim);
+    offers.sort_by_key(claim);
     let all: Vec<&Offer> = offers.iter().collect();
     let foreseen = foresee(
         &all,

@@ -8,7 +8,6 @@ use crate::error::{Result, Warnings};
 use crate::hints::in_words;
 use crate::model::{Device, FrameworkKind, Parent, ParentId, VgpuType};
 use crate::nvidia::{self, Card, NVIDIA, Share, Standing, size};
-use crate::order::Order as _;
 use crate::sysfs::{Cards, Controller, PciIdentity};
 
 /// Which GPUs to tell: all.
@@ -106,7 +105,7 @@ pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<
     others.retain(|other| all.iter().all(|gpu| gpu.id != other.id));
     let others = others.into_iter();
     all.extend(others.map(|other| without_types(context, &cards, other)));
-    all.order_by(|a, b| a.id.cmp(&b.id));
+    all.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(Answer {
         value: all,
         warnings,

@@ -4,7 +4,6 @@ use super::types::ParentTypes;
 use crate::capacity::{holdings, instances_left};
 use crate::model::{Device, VgpuType};
 use crate::nvidia::Share;
-use crate::order::Order as _;
 
 /// Puts the types of a GPU's functions together. What is free on the GPU is what its functions can
 /// still take under the type's most instances, never the sum of each function's one.
@@ -37,7 +36,7 @@ impl ParentTypes {
                 None => self.types.push(vgpu_type),
             }
         }
-        self.types.order_by(|a, b| a.id.cmp(&b.id));
+        self.types.sort_by(|a, b| a.id.cmp(&b.id));
     }
 
     fn bound(&mut self, devices: &[Device]) {

@@ -10,7 +10,6 @@ use super::{Answer, Context};
 use crate::error::{Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, StartMode, TypeId};
 use crate::nvidia::short_name;
-use crate::order::Order as _;
 
 /// Which devices to tell, by their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +158,7 @@ pub fn list(context: &Context<'_>, request: &ListRequest) -> Result<Answer<Vec<L
 /// Puts active devices and definitions of the same device together, by parent and UUID.
 pub fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> {
     let mut all: Vec<Listed> = devices.into_iter().map(Listed::of_device).collect();
-    all.order_by_key(|one| one.uuid);
+    all.sort_by_key(|one| one.uuid);
     let mut only_defined = Vec::new();
     for definition in definitions {
         match active_as(&mut all, &definition) {
@@ -171,7 +170,7 @@ pub fn merge(devices: Vec<Device>, definitions: Vec<Definition>) -> Vec<Listed> 
         }
     }
     all.extend(only_defined);
-    all.order_by(|a, b| (&a.parent, a.vf(), a.uuid).cmp(&(&b.parent, b.vf(), b.uuid)));
+    all.sort_by(|a, b| (&a.parent, a.vf(), a.uuid).cmp(&(&b.parent, b.vf(), b.uuid)));
     all
 }
 

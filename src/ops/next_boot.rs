@@ -16,7 +16,6 @@ use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::host::Host;
 use crate::model::{Definition, FrameworkKind, Parent, ParentId, VgpuType};
-use crate::order::Order as _;
 use crate::store::{FunctionsAtBoot, GpuSettings};
 
 /// What becomes of a GPU and its devices, in order, and what cannot be told of that.
@@ -84,7 +83,7 @@ pub fn next_boot(
         };
         devices.push(told(context, definition, brought));
     }
-    devices.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+    devices.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     let changes = first.into_iter().chain(devices).collect();
     let is_guess = |place: &&Place| place.vgpu_type.framebuffer_mib().is_none() && place.is_to_come;
     let guesses = found.iter().flatten().filter(is_guess).count();

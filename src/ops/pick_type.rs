@@ -7,7 +7,6 @@ use super::types::{ParentTypes, TypeFilter, TypesRequest, types};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ParentId, TypeId, VgpuType};
 use crate::nvidia::{Series, size};
-use crate::order::Order as _;
 
 /// How many types a message names at most.
 const NAMED: usize = 8;
@@ -93,7 +92,7 @@ fn candidates(parents: Vec<ParentTypes>) -> Vec<Candidate> {
             }
         }
     }
-    all.order_by(|a, b| a.vgpu_type.id.cmp(&b.vgpu_type.id));
+    all.sort_by(|a, b| a.vgpu_type.id.cmp(&b.vgpu_type.id));
     all
 }
 

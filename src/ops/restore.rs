@@ -20,7 +20,6 @@ use super::{Change, Context, Effect, Report};
 use crate::capacity::Queue;
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
-use crate::order::Order as _;
 use crate::store::{GpuSettings, Sizes};
 
 /// How long virtual functions that come one by one are waited for, and the types that they list:
@@ -78,7 +77,7 @@ fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         by_gpu.entry(gpu).or_default().jobs.push(job);
     }
     for work in by_gpu.values_mut() {
-        work.jobs.order_by_key(|job| turn(&job.definition));
+        work.jobs.sort_by_key(|job| turn(&job.definition));
     }
     let (begin, deadline) = (&Begin::now(), Instant::now() + request.wait);
     let moves = &Moves::default();
@@ -274,7 +273,7 @@ impl<'w> OneGpu<'w> {
                 |definition, error| with_reason(context, definition, error),
             );
         }
-        devices.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+        devices.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
         self.first
             .take()
             .flatten()
@@ -377,7 +376,7 @@ pub fn at_next_boot(context: &Context<'_>, parent: &Parent) -> Vec<Definition> {
         .map(|job| job.definition)
         .filter(|definition| context.kernel.shares_gpu(parent, &definition.parent))
         .collect();
-    all.order_by_key(turn);
+    all.sort_by_key(turn);
     all
 }
 

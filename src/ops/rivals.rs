@@ -5,7 +5,6 @@ use uuid::Uuid;
 use super::Context;
 use crate::error::{Error, Kind, Warnings};
 use crate::model::{Definition, StartMode};
-use crate::order::Order as _;
 use crate::store::Location;
 
 /// A UUID and where it is to start at boot: first the place that gets it, then those that do not.
@@ -44,7 +43,7 @@ pub fn rivals(definitions: &[Definition]) -> Vec<Rivals> {
     let at_boot = definitions.iter().filter(|d| d.start == StartMode::Auto);
     let mut all: Vec<Location> = at_boot.map(Location::of).collect();
     // Boot's order is kept among those of one UUID.
-    all.order_by_key(|at| at.uuid);
+    all.sort_by_key(|at| at.uuid);
     let several = all.chunk_by(|a, b| a.uuid == b.uuid);
     several
         .filter(|places| places.len() > 1)
@@ -67,7 +66,7 @@ pub fn rival_cautions(context: &Context<'_>, own: &Location) -> Warnings {
         return Vec::new();
     }
     places.push(own.clone());
-    places.order_by(|a, b| (a.framework, &a.parent).cmp(&(b.framework, &b.parent)));
+    places.sort_by(|a, b| (a.framework, &a.parent).cmp(&(b.framework, &b.parent)));
     let uuid = own.uuid;
     vec![Rivals { uuid, places }.told()]
 }

@@ -4,6 +4,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use super::caller::Caller;
 use super::wire::{LONGEST, Wish, one_line};
 use crate::capacity::Placement;
+use crate::declare::{Policy, Source};
 use crate::error::{Error, Kind, Result, errno_of};
 use crate::host::Host;
 use crate::model::{ParentId, StartMode};
@@ -123,7 +125,14 @@ fn answer(mut stream: &UnixStream, line: &str) -> io::Result<()> {
 /// Does what is asked for, if the policy allows it.
 fn fulfil(host: &Host, caller: &Caller, wish: Wish) -> Result<Reply> {
     let context = Context::of(host);
-    let policy = context.store.policy().map_err(|error| {
+    let read = context.store.policy().and_then(|file| {
+        let parse = |(path, text): (PathBuf, String)| {
+            let name = path.display().to_string();
+            Policy::parse(&Source { name, text })
+        };
+        file.map(parse).transpose()
+    });
+    let policy = read.map_err(|error| {
         for line in problem("error", &error) {
             to_stderr(&line);
         }

@@ -13,7 +13,6 @@ use vgpu_explain::{Finding, Known, Listener, all_known, known};
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result};
 use crate::host::open_named;
-use crate::order::Order as _;
 
 /// How much of a log is read at a time.
 const PORTION: usize = 1 << 16;
@@ -87,7 +86,7 @@ pub fn explain(
         ExplainRequest::Journal => journal::explain(context),
         ExplainRequest::Everything => {
             let mut all: Vec<Explanation> = all_known().map(Explanation::from).collect();
-            all.order_by_key(|explanation| explanation.known.code.as_str());
+            all.sort_by_key(|explanation| explanation.known.code.as_str());
             Ok(answer(all))
         }
     }

@@ -8,7 +8,6 @@ use super::observe::{World, is_ours_to_touch};
 use super::resolve::{Need, Seat, Wanted};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode};
 use crate::ops::params::{holds_params, params_in};
-use crate::order::Order as _;
 use crate::store::{Location, Mark};
 
 /// What is there under one UUID.
@@ -85,7 +84,7 @@ impl<'w> Index<'w> {
     /// What is left, sorted by UUID.
     pub fn rest(self) -> Vec<(Uuid, Have<'w>)> {
         let mut rest: Vec<(Uuid, Have<'w>)> = self.0.into_iter().collect();
-        rest.order_by_key(|(uuid, _)| *uuid);
+        rest.sort_by_key(|(uuid, _)| *uuid);
         rest
     }
 
@@ -96,7 +95,7 @@ impl<'w> Index<'w> {
             marks.extend(have.mark().map(|mark| (mark, *uuid)));
         }
         // Of several with one mark, the first one has it, every time.
-        marks.order_by_key(|(_, uuid)| std::cmp::Reverse(*uuid));
+        marks.sort_by_key(|(_, uuid)| std::cmp::Reverse(*uuid));
         marks.into_iter().collect()
     }
 }

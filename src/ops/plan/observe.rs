@@ -13,7 +13,6 @@ use crate::ops::cautions::mixing_hint;
 use crate::ops::gpu_facts::facts_of;
 use crate::ops::standing::unlocked as unlocked_card;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
-use crate::order::Order as _;
 use crate::store::{Location, Sizes};
 use crate::sysfs::Cards;
 
@@ -147,7 +146,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
         let mixes = mixed.contains(one.parent.gpu());
         gpus.push(gpu(context, &cards, one, mixes, &mut warnings));
     }
-    gpus.order_by(|a, b| a.id().cmp(b.id()));
+    gpus.sort_by(|a, b| a.id().cmp(b.id()));
     let mut world = World {
         unreadable,
         unfinished: context.store.unfinished(),
@@ -228,7 +227,7 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
             .type_name(&device.parent, &device.type_id, &mut world.warnings);
         gpu.types
             .push(VgpuType::unlisted(device.type_id.clone(), name, Some(0)));
-        gpu.types.order_by(|a, b| a.id.cmp(&b.id));
+        gpu.types.sort_by(|a, b| a.id.cmp(&b.id));
     }
 }
 

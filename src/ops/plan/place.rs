@@ -2,7 +2,6 @@
 
 use super::space::{Space, least};
 use crate::capacity::{Placement, Room, choose};
-use crate::order::Order as _;
 
 /// Members of one group that need a place.
 pub struct Demand {
@@ -47,7 +46,7 @@ pub type Placed = Vec<(usize, usize)>;
 pub fn place<'w>(spaces: &[Space<'w>], demands: &[Demand]) -> (Placed, Vec<Space<'w>>) {
     let mut order: Vec<&Demand> = demands.iter().collect();
     // Who has less choice goes first.
-    order.order_by_key(|demand| (demand.rank, demand.gpus.len(), demand.group));
+    order.sort_by_key(|demand| (demand.rank, demand.gpus.len(), demand.group));
     in_order(spaces.to_vec(), &order)
 }
 

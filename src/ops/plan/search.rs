@@ -5,7 +5,6 @@ use super::place::{Demand, Placed, Rank, in_order, place};
 use super::space::Space;
 use crate::capacity::Placement;
 use crate::nvidia::Share;
-use crate::order::Order as _;
 
 /// How much work a search may be: vGPUs times GPUs, each time they are placed.
 const EFFORT: usize = 20_000_000;
@@ -60,7 +59,7 @@ fn other_orders<'s, 'w>(
     let packed = packed(demands);
     let mut orders: Vec<Vec<usize>> = Vec::new();
     let mut all: Vec<usize> = (0..demands.len()).collect();
-    all.order_by_key(|at| {
+    all.sort_by_key(|at| {
         (
             demands[*at].rank,
             demands[*at].gpus.len(),
@@ -68,9 +67,9 @@ fn other_orders<'s, 'w>(
         )
     });
     orders.push(all.clone());
-    all.order_by_key(|at| (demands[*at].rank, std::cmp::Reverse(by_size(&demands[*at]))));
+    all.sort_by_key(|at| (demands[*at].rank, std::cmp::Reverse(by_size(&demands[*at]))));
     orders.push(all.clone());
-    all.order_by_key(|at| (demands[*at].rank, by_size(&demands[*at])));
+    all.sort_by_key(|at| (demands[*at].rank, by_size(&demands[*at])));
     orders.push(all);
     orders.into_iter().map(move |order| {
         let order: Vec<&Demand> = order.iter().map(|at| &packed[*at]).collect();

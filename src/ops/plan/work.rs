@@ -19,7 +19,6 @@ use crate::declare::Unlisted;
 use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode};
 use crate::ops::capacity::taken_function_error;
-use crate::order::Order as _;
 
 /// What cannot be changed, by case, and why.
 type Stuck = HashMap<usize, Error>;
@@ -194,7 +193,7 @@ fn parents(
     let is_defined = |at: usize| rank(wanted, &cases[at]) == Rank::Defined;
     let only = |at: usize| wanted[cases[at].group].functions.get(&placed[&at]);
     let mut order: Vec<usize> = placed.keys().copied().collect();
-    order.order_by_key(|at| {
+    order.sort_by_key(|at| {
         let case = &cases[*at];
         (
             is_defined(*at),
@@ -370,7 +369,7 @@ fn demands(
         });
     }
     let mut demands: Vec<Demand> = by_key.into_values().collect();
-    demands.order_by_key(|d| (d.group, d.rank, d.gpus.first().copied()));
+    demands.sort_by_key(|d| (d.group, d.rank, d.gpus.first().copied()));
     demands
 }
 
@@ -429,6 +428,6 @@ fn farewells(
         removal(world, one.uuid, &one.have, policy.reason(), held)
     };
     let mut items: Vec<Item> = unwanted.iter().filter_map(one).collect();
-    items.order_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+    items.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     items
 }

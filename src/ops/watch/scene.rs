@@ -10,7 +10,6 @@ use super::heard::Heard;
 use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, Holder, Nodes, Parent, ParentId, TypeId, VgpuType};
 use crate::ops::Context;
-use crate::order::Order as _;
 use crate::store::Location;
 
 /// How long other changes may be told before who has devices open is looked at.
@@ -155,7 +154,7 @@ impl Scene {
         }
         let deaf = std::mem::take(&mut ears.warnings);
         self.tell_also(Part::Listening, deaf, &mut changes);
-        changes.order_by_key(rank);
+        changes.sort_by_key(rank);
         self.has_begun = true;
         changes
     }

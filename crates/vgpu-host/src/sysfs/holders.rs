@@ -16,7 +16,6 @@ use crate::dir::{Beginning, Dir, EntryKind};
 use crate::error::{Kind, Result, if_present};
 use crate::host::Host;
 use crate::model::{Holder, Nodes};
-use crate::order::Order as _;
 
 /// The node beside the groups that is none: the container.
 const CONTAINER: &str = "vfio";
@@ -83,7 +82,7 @@ pub fn find_each(host: &Host, nodes: &[&Nodes]) -> Result<Vec<Holders>> {
         }
     }
     for (holders, nodes) in all.iter_mut().zip(nodes) {
-        holders.found.order_by_key(|holder| holder.pid);
+        holders.found.sort_by_key(|holder| holder.pid);
         debug!("holders of {}: {:?}", nodes.sysfs.display(), holders.found);
     }
     Ok(all)

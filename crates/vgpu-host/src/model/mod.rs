@@ -10,8 +10,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
-use crate::nvidia::{MigType, Share, TypeDetails, TypeName};
 use crate::text::quoted;
+use nvidia_vgpu::{MigType, Share, TypeDetails, TypeName};
 
 pub use names::{
     AttrName, ParentId, TypeId, check_proxmox_slot, parse_uuid, proxmox_uuid, uuid_text, vf_uuid,
@@ -191,7 +191,7 @@ impl VgpuType {
     /// The name for people: the driver's, without its marketing prefix; else the id.
     pub fn short_name(&self) -> &str {
         match &self.name {
-            Some(name) => crate::nvidia::short_name(name),
+            Some(name) => nvidia_vgpu::short_name(name),
             None => self.id.as_str(),
         }
     }
@@ -205,7 +205,7 @@ impl VgpuType {
     pub fn name_parts(&self) -> Option<TypeName> {
         let name = self.name.as_deref()?;
         let is_nvidias =
-            self.id.as_str().starts_with("nvidia-") || crate::nvidia::short_name(name) != name;
+            self.id.as_str().starts_with("nvidia-") || nvidia_vgpu::short_name(name) != name;
         is_nvidias.then(|| TypeName::parse(name))?
     }
 

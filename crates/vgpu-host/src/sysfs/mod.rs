@@ -20,7 +20,8 @@ mod pci;
 mod snapshot;
 mod sriov;
 mod type_files;
-pub(crate) mod vf;
+#[doc(hidden)]
+pub mod vf;
 
 use std::sync::Arc;
 
@@ -33,7 +34,6 @@ use crate::memo::Memo;
 use crate::model::{
     Definition, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
-use crate::order::Order as _;
 
 pub use card::Cards;
 pub use claim::Claim;
@@ -128,7 +128,7 @@ impl<'h> Kernel<'h> {
         for framework in &self.frameworks {
             all.extend(framework.parents(warnings)?);
         }
-        all.order_by(|a, b| a.id.cmp(&b.id));
+        all.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(all)
     }
 
@@ -175,7 +175,7 @@ impl<'h> Kernel<'h> {
                 Err(error) => error,
                 Ok(_) => no_parent(id).hint(Advice::OtherFramework(
                     definition.uuid,
-                    definition.framework,
+                    definition.framework.as_str(),
                 )),
             }),
         }
@@ -342,7 +342,7 @@ impl<'h> Kernel<'h> {
         let gpu = self.sriov_gpu(id).ok()??;
         gpu.functions
             .is_empty()
-            .then(|| Advice::FunctionsOff(id.clone()))
+            .then(|| Advice::FunctionsOff(id.to_string()))
     }
 
     /// Whether devices that stand under this name share the parent's GPU.
@@ -388,7 +388,7 @@ impl<'h> Kernel<'h> {
         for framework in &self.frameworks {
             all.extend(framework.devices(warnings)?);
         }
-        all.order_by_key(|device| device.uuid);
+        all.sort_by_key(|device| device.uuid);
         Ok(all)
     }
 
@@ -405,7 +405,7 @@ impl<'h> Kernel<'h> {
         for framework in &self.frameworks {
             all.extend(framework.devices_among(wanted, warnings)?);
         }
-        all.order_by_key(|device| device.uuid);
+        all.sort_by_key(|device| device.uuid);
         Ok(all)
     }
 

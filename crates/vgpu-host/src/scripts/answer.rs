@@ -11,7 +11,7 @@ const VERSION: u32 = 2;
 
 /// What a versioned script says that it can do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Capabilities {
+pub struct Capabilities {
     actions: Vec<Action>,
     events: Vec<Event>,
     /// Words in its answer that mean nothing here.
@@ -37,7 +37,7 @@ pub(super) fn question() -> String {
 
 /// Understands a script's capabilities. `None` for every answer of another form, such as that of a
 /// script that knows nothing of the question.
-pub(crate) fn capabilities(output: &[u8]) -> Option<Capabilities> {
+pub fn capabilities(output: &[u8]) -> Option<Capabilities> {
     let answer: Value = serde_json::from_slice(without_end(output)).ok()?;
     let supports = answer.get("supports")?;
     supports.get("version")?.as_u64()?;
@@ -68,7 +68,7 @@ fn words<'a>(supports: &'a Value, key: &str) -> Option<Vec<&'a str>> {
 ///
 /// # Errors
 /// What is wrong with the output; the caller adds which script it is.
-pub(crate) fn attributes(output: &[u8]) -> Result<Option<Vec<Attr>>> {
+pub fn attributes(output: &[u8]) -> Result<Option<Vec<Attr>>> {
     let output = without_end(output);
     if output.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 pub use crate::advice::{Advice, Hint};
-use crate::nvidia::Invalid;
+use nvidia_vgpu::Invalid;
 
 /// What went wrong, in the terms a caller can act on; each has one exit status and one JSON code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_text_that_is_not_understood_is_a_wrong_use_with_what_is_taken() {
         for (invalid, hints) in [
-            (crate::nvidia::parse_size("2GB").unwrap_err(), 1),
+            (nvidia_vgpu::parse_size("2GB").unwrap_err(), 1),
             (Invalid::ParamTwice("a".to_owned()), 0),
         ] {
             let message = invalid.to_string();

@@ -1,11 +1,9 @@
 //! Next steps for the user. What is a command of this program is named here and put into words where
-//! the program talks, which knows what it is called.
+//! the program talks, which knows what it is called. Parents and functions are named as users know them.
 
 use std::path::PathBuf;
 
 use uuid::Uuid;
-
-use crate::model::{FrameworkKind, ParentId};
 
 /// A next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,21 +24,21 @@ pub enum Advice {
     /// See what is active.
     SeeActive,
     /// See what a parent offers.
-    SeeTypes(ParentId),
+    SeeTypes(String),
     /// See what the virtual functions hold.
     SeeFunctions,
     /// A GPU's virtual functions are off.
-    FunctionsOff(ParentId),
+    FunctionsOff(String),
     /// These GPUs can have virtual functions and have none.
-    WithoutFunctions(Vec<ParentId>),
+    WithoutFunctions(Vec<String>),
     /// The kernel lists parents of mediated devices here, and there are none.
     NoParents(PathBuf),
     /// The kernel would list parents of mediated devices here, and does not.
     NoMediatedDevices(PathBuf),
     /// A definition's parent is there, but in another framework than this.
-    OtherFramework(Uuid, FrameworkKind),
+    OtherFramework(Uuid, &'static str),
     /// Two functions have one UUID: name the device by this one.
-    NameByFunction(ParentId),
+    NameByFunction(String),
     /// A definition's file can be mended or deleted.
     MendFile(Uuid),
     /// A definition is a link that leads nowhere.

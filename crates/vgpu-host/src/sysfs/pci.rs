@@ -3,8 +3,7 @@
 use crate::dir::Dir;
 use crate::error::{Result, Warnings, if_present};
 use crate::model::ParentId;
-use crate::nvidia::NVIDIA;
-use crate::order::Order as _;
+use nvidia_vgpu::NVIDIA;
 
 /// Vendor and device number of a PCI device, and what hardware databases look it up by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub fn nvidia_controllers(mut bus: Dir) -> Result<Vec<ParentId>> {
         is_nvidia_controller(&bus, &id).then_some(id)
     });
     let mut ids: Vec<ParentId> = ids.collect();
-    ids.order_by_key(place);
+    ids.sort_by_key(place);
     Ok(ids)
 }
 

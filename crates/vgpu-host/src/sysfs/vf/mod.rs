@@ -5,7 +5,8 @@
 
 mod change;
 mod functions;
-pub(crate) mod listing;
+#[doc(hidden)]
+pub mod listing;
 mod records;
 
 use std::sync::Arc;
@@ -398,7 +399,7 @@ impl Framework for Vf<'_> {
     fn why_no_parents(&self) -> Option<Hint> {
         let mut bound = Dir::open(self.host.nvidia_driver()).ok()?;
         let entries = bound.entries().ok()?;
-        let off: Vec<ParentId> = entries
+        let off: Vec<String> = entries
             .iter()
             .filter_map(|entry| entry.name.to_str())
             .filter(|name| {
@@ -410,7 +411,7 @@ impl Framework for Vf<'_> {
                 let (most, now) = (number("sriov_totalvfs"), number("sriov_numvfs"));
                 now == "0" && !most.is_empty() && most != "0"
             })
-            .filter_map(|name| name.parse().ok())
+            .map(str::to_owned)
             .collect();
         (!off.is_empty()).then(|| Advice::WithoutFunctions(off).into())
     }
@@ -480,7 +481,7 @@ fn noted_on(bus: &Bus, vf: ParentId, record: Record) -> Result<Option<Device>> {
 
 fn no_type(parent: &ParentId, id: &TypeId) -> Error {
     Error::new(Kind::NotFound, format!("{parent} offers no type {id} now"))
-        .hint(Advice::SeeTypes(parent.clone()))
+        .hint(Advice::SeeTypes(parent.to_string()))
 }
 
 fn two_of(one: &Device, other: &Device) -> Error {
@@ -492,7 +493,7 @@ fn two_of(one: &Device, other: &Device) -> Error {
             one.uuid
         ),
     )
-    .hint(Advice::NameByFunction(first.clone()))
+    .hint(Advice::NameByFunction(first.to_string()))
 }
 
 /// The function's address; a mediated device is never asked for here.

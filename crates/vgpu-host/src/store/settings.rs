@@ -7,7 +7,6 @@ use crate::model::ParentId;
 use super::names::parents_in;
 use super::{GPU_SETTINGS, Lock, Store, atomic};
 use crate::model::FrameworkKind;
-use crate::order::Order as _;
 use crate::text::quoted;
 
 /// Whether boot switches a GPU's virtual functions on.
@@ -57,7 +56,7 @@ impl Store<'_> {
                 Err(error) => warnings.push(error),
             }
         }
-        all.order_by(|a, b| a.0.cmp(&b.0));
+        all.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(all)
     }
 
@@ -131,7 +130,7 @@ fn key_of(line: &str) -> Option<&str> {
         .map(|(key, _)| key.trim())
 }
 
-pub(crate) fn parse(text: &str) -> Result<GpuSettings> {
+pub fn parse(text: &str) -> Result<GpuSettings> {
     let mut settings = GpuSettings::default();
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();

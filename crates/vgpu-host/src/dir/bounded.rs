@@ -83,7 +83,7 @@ mod tests {
             let error = error.unwrap_err();
             assert!(error.to_string().contains("(EFBIG)"), "{error}");
             assert!(
-                crate::hints::hints(&error)[0].contains("1 MiB"),
+                format!("{:?}", error.all_hints()).contains("1 MiB"),
                 "{error:?}"
             );
         }

@@ -11,7 +11,7 @@ use nix::unistd::write;
 use crate::dir::{Dir, is_file};
 use crate::error::{Error, Kind, Result};
 use crate::model::AttrName;
-use crate::nvidia::params;
+use nvidia_vgpu::params;
 
 /// Writes `value` to the file `name` below `dir`. `what` says what it is for.
 pub fn write_value(dir: &Dir, name: &str, value: &str, what: &str) -> Result<()> {

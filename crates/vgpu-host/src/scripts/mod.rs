@@ -6,7 +6,8 @@
 //! type", 0 "done", any other refuses. A versioned script says beforehand which actions and events
 //! it serves; the first such script of a type is then the only one that is asked about it.
 
-pub(crate) mod answer;
+#[doc(hidden)]
+pub mod answer;
 mod ask;
 mod find;
 mod run;

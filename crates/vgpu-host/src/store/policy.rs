@@ -1,17 +1,18 @@
 //! What root allows to other users: read only where nobody else could have written it.
 
 use super::Store;
-use crate::declare::{Policy, Source};
+use std::path::PathBuf;
+
 use crate::dir::Dir;
 use crate::error::{Result, if_present};
 
 impl Store<'_> {
-    /// The policy; `None` where there is no file, so that nothing is allowed.
+    /// The policy's file and its text; `None` where there is no file, so that nothing is allowed.
     ///
     /// # Errors
-    /// Others could have written it, or put another in its place ([`Kind::NotPermitted`]); all that is
-    /// wrong with it, each with its line; what the kernel answered.
-    pub fn policy(&self) -> Result<Option<Policy>> {
+    /// Others could have written it, or put another in its place
+    /// ([`NotPermitted`](crate::error::Kind::NotPermitted)); what the kernel answered.
+    pub fn policy(&self) -> Result<Option<(PathBuf, String)>> {
         let (path, way) = self.host.policy();
         let mut folder = None;
         // Once nobody else may change the folders above, the next one stays what it is.
@@ -24,14 +25,8 @@ impl Store<'_> {
         let (Some(dir), Some(name)) = (folder, path.file_name()) else {
             return Ok(None);
         };
-        let Some(text) = dir.read_own(name, "what users may do")? else {
-            return Ok(None);
-        };
-        let source = Source {
-            name: path.display().to_string(),
-            text,
-        };
-        Policy::parse(&source).map(Some)
+        let text = dir.read_own(name, "what users may do")?;
+        Ok(text.map(|text| (path, text)))
     }
 }
 
@@ -64,7 +59,8 @@ mod tests {
         assert_eq!(store.policy(), Ok(None));
         fs::write(&path, TEXT).unwrap();
         set_mode(&path, 0o644);
-        assert_eq!(store.policy().unwrap().unwrap().blocks().len(), 1);
+        let text = TEXT.trim_end().to_owned();
+        assert_eq!(store.policy(), Ok(Some((path.clone(), text))));
         for (place, mode) in [
             (&path, 0o646),
             (&way[2], 0o777),

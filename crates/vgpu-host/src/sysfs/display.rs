@@ -5,7 +5,6 @@ use crate::dir::Dir;
 use crate::error::{Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::ParentId;
-use crate::order::Order as _;
 
 /// PCI's base class of display controllers: VGA (0x0300), 3D (0x0302) and others (0x0380).
 const DISPLAY: u32 = 0x03;
@@ -44,7 +43,7 @@ pub fn controllers(host: &Host, warnings: &mut Warnings) -> Result<Vec<Controlle
             found.extend(controller);
         }
     }
-    found.order_by(|a, b| a.id.cmp(&b.id));
+    found.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(found)
 }
 

@@ -9,7 +9,6 @@ use super::{Framework, Kernel, pci};
 use crate::dir::{Dir, EntryKind};
 use crate::error::{Result, Warnings, if_present};
 use crate::model::{Device, Parent, parse_uuid};
-use crate::order::Order as _;
 
 /// The devices of one moment.
 #[derive(Debug, Default)]
@@ -95,7 +94,7 @@ impl Kernel<'_> {
             all.devices.extend(now.devices);
             all.is_making |= now.is_making;
         }
-        all.devices.order_by_key(|device| device.uuid);
+        all.devices.sort_by_key(|device| device.uuid);
         Ok(all)
     }
 }

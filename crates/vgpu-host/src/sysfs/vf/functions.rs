@@ -5,7 +5,6 @@ use crate::dir::Dir;
 use crate::error::{Error, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::ParentId;
-use crate::order::Order as _;
 use crate::sysfs::pci;
 
 /// Beneath a VF's directory: what can be created on it now, one line a type.
@@ -110,7 +109,7 @@ pub fn all(host: &Host, warnings: &mut Warnings) -> Result<Vec<Function>> {
             Err(error) => warn_once(warnings, error),
         }
     }
-    functions.order_by(|a, b| (&a.gpu, &a.vf).cmp(&(&b.gpu, &b.vf)));
+    functions.sort_by(|a, b| (&a.gpu, &a.vf).cmp(&(&b.gpu, &b.vf)));
     Ok(functions)
 }
 

@@ -1,7 +1,8 @@
 //! What the user wants: definitions on disk, in mdevctl's place and form.
 
 mod atomic;
-pub(crate) mod format;
+#[doc(hidden)]
+pub mod format;
 mod location;
 mod lock;
 mod mark;
@@ -11,7 +12,8 @@ mod places;
 mod policy;
 mod publish;
 mod results;
-pub(crate) mod settings;
+#[doc(hidden)]
+pub mod settings;
 mod unfinished;
 
 use std::cell::OnceCell;

@@ -1,9 +1,10 @@
 //! What `apply` notes in a definition: whose member it is. libvirt leaves it alone; the original
 //! mdevctl keeps it too, unless its `modify` writes the definition anew.
 
+use std::fmt::Display;
+
 use serde_json::{Value, json};
 
-use crate::declare::{GroupName, MemberKey};
 use crate::model::Definition;
 
 /// The key in a definition's document.
@@ -20,7 +21,7 @@ pub struct Mark {
 
 impl Mark {
     /// The mark of a member.
-    pub fn new(group: &GroupName, key: &MemberKey) -> Mark {
+    pub fn new(group: &impl Display, key: &impl Display) -> Mark {
         Mark {
             group: group.to_string(),
             member: key.to_string(),

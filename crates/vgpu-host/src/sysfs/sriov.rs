@@ -6,7 +6,6 @@ use crate::dir::Dir;
 use crate::error::{Result, Warnings, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
-use crate::order::Order as _;
 
 const TOTAL: &str = "sriov_totalvfs";
 const NUMBER: &str = "sriov_numvfs";
@@ -42,7 +41,7 @@ pub fn gpus(host: &Host, warnings: &mut Warnings) -> Result<Vec<SriovGpu>> {
             }
         }
     }
-    gpus.order_by(|a, b| a.gpu.cmp(&b.gpu));
+    gpus.sort_by(|a, b| a.gpu.cmp(&b.gpu));
     Ok(gpus)
 }
 

@@ -22,7 +22,6 @@ use crate::host::Host;
 use crate::model::{
     Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
 };
-use crate::order::Order as _;
 use crate::text::shortened;
 
 /// How long a removal may take before it counts as blocked. An idle device goes in milliseconds,
@@ -398,7 +397,7 @@ fn types_in<'t>(
             ),
         }
     }
-    types.order_by(Found::compare);
+    types.sort_by(Found::compare);
     Ok(types)
 }
 
@@ -414,7 +413,7 @@ fn parent_of(parents: &Dir, id: ParentId) -> Parent {
 
 fn no_type(parent: &ParentId, id: &TypeId) -> Error {
     Error::new(Kind::NotFound, format!("{parent} has no type {id}"))
-        .hint(Advice::SeeTypes(parent.clone()))
+        .hint(Advice::SeeTypes(parent.to_string()))
 }
 
 /// What the kernel means by refusing `create` (errnos observed; EIO is NVIDIA's driver refusing).
@@ -431,7 +430,7 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
             .hint(Advice::SeeActive),
         Some(Errno::ENOENT | Errno::ENODEV) => error
             .with_kind(Kind::NotFound)
-            .hint(Advice::SeeTypes(parent.clone())),
+            .hint(Advice::SeeTypes(parent.to_string())),
         Some(Errno::EIO) => error.hint(Advice::Known("create-refused")),
         Some(Errno::ETIMEDOUT) => error
             .hint("the driver waited for its daemon in vain; for NVIDIA: systemctl status nvidia-vgpu-mgr")
