@@ -3,9 +3,10 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::doctor::{CHECKS, DoctorRequest, examine};
+use crate::doctor::{CHECKS, Facts, examine};
 use crate::error::Result;
 use crate::host::Host;
+use crate::ops::{Context, outlook};
 use crate::output::Reply;
 
 #[derive(Debug, Args)]
@@ -29,7 +30,9 @@ impl DoctorArgs {
         if self.list {
             return Ok(Reply::Checks(CHECKS));
         }
-        let request = DoctorRequest { only: self.checks };
-        examine(host, &request).map(Reply::Doctor)
+        let context = Context::of(host);
+        let outlook = outlook(&context);
+        let facts = Facts::read(&context.kernel, &context.store, outlook, "vgpuctl");
+        Ok(Reply::Doctor(examine(&facts, &self.checks)))
     }
 }

@@ -2,42 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use super::facts::boot::Rule;
 use super::facts::units::{Unit, words};
+use super::remedies::usual;
 use super::{Evidence, Facts, Finding, Severity};
 
-const RULE: &str = "60-vgpuctl.rules";
-const ONCE: &str = "vgpuctl-restore.service";
-const EACH: &str = "vgpuctl-restore@.service";
-const PROGRAM: &str = "vgpuctl";
-const MDEVCTL_RULE: &str = "60-mdevctl.rules";
 const MDEVCTL: &str = "mdevctl";
-
-/// A rule as udev reads it: the first of that name, unless it is a link to nothing.
-fn rule(facts: &Facts<'_>, name: &str) -> Option<PathBuf> {
-    let dirs = facts.look.host.rule_dirs().into_iter();
-    let path = dirs
-        .map(|dir| dir.join(name))
-        .find(|path| facts.look.link(path).is_some() || facts.look.is_there(path))?;
-    let text = facts.look.text(&path).ok().flatten()?;
-    (!text.is_empty()).then_some(path)
-}
 
 /// How bad it is when nothing comes back: that depends on whether anything should.
 fn severity(facts: &Facts<'_>) -> Severity {
-    match facts.auto_definitions {
+    match facts.saved.at_boot() {
         0 => Severity::Note,
         _ => Severity::Problem,
     }
 }
 
-fn finding(severity: Severity, message: impl Into<String>) -> Finding {
-    let mut finding = Finding::note(message);
-    finding.severity = severity;
-    finding
-}
-
 fn to_start(facts: &Facts<'_>) -> String {
-    match facts.auto_definitions {
+    match facts.saved.at_boot() {
         1 => "1 definition is".to_owned(),
         count => format!("{count} definitions are"),
     }
@@ -48,129 +29,100 @@ pub fn boot(facts: &Facts<'_>) -> Vec<Finding> {
     if !facts.is_for_vgpus() {
         return Vec::new();
     }
-    let rule = rule(facts, RULE);
-    let once = Unit::read(facts.look, ONCE);
-    let each = Unit::read(facts.look, EACH);
-    if rule.is_none() && once.file.is_none() && each.file.is_none() {
-        return vec![not_installed(facts)];
+    let boot = &facts.boot;
+    let (units, once) = ([&boot.once, &boot.each], &boot.once.name);
+    if boot.rule.is_none() && units.iter().all(|unit| unit.file.is_none()) {
+        return not_installed(facts).into();
     }
-    let place = |dirs: &[PathBuf], name: &str| dirs.get(3).map(|dir| dir.join(name));
-    let rules = place(&facts.look.host.rule_dirs(), RULE);
-    let mut missing: Vec<Evidence> = Vec::new();
-    let mut lacks = |path: Option<PathBuf>, found: &str| {
-        missing.extend(path.map(|path| Evidence {
-            path,
-            found: found.to_owned(),
-        }));
-    };
-    if rule.is_none() {
-        lacks(rules, "absent, empty or masked");
-    }
-    for unit in [&once, &each] {
-        let dirs = facts.look.host.unit_dirs();
-        match (&unit.file, unit.is_masked) {
-            (None, _) => lacks(place(&dirs, &unit.name), "absent"),
-            (Some(file), true) => lacks(Some(file.clone()), "masked"),
-            (Some(_), false) => {}
-        }
-    }
+    let rule = usual(&facts.host.rule_dirs(), &boot.names.rule);
+    let rule_missing = boot
+        .rule
+        .is_none()
+        .then_some((rule, "absent, empty or masked"));
+    let units_missing = units.iter().filter_map(|unit| match &unit.file {
+        None => Some((usual(&facts.host.unit_dirs(), &unit.name), "absent")),
+        Some(file) => unit.is_masked.then(|| (file.clone(), "masked")),
+    });
+    let missing = rule_missing.into_iter().chain(units_missing);
+    let missing: Vec<Evidence> = missing
+        .map(|(path, found)| Evidence::new(path, found))
+        .collect();
     if !missing.is_empty() {
-        return vec![
-            finding(
-                severity(facts),
-                "what brings devices back at boot is not whole",
-            )
+        let message = "what brings devices back at boot is not whole";
+        return Finding::new(severity(facts), message)
             .seen_all(missing)
             .run("make install")
-            .run(format!("systemctl unmask {ONCE}; systemctl enable {ONCE}")),
-        ];
+            .run(format!("systemctl unmask {once}; systemctl enable {once}"))
+            .into();
     }
-    if once.wanted_by.is_none() {
-        let file = once.file.clone().unwrap_or_default();
-        return vec![
-            finding(
-                severity(facts),
-                format!(
-                    "{ONCE} is not enabled: {} to start at boot",
-                    to_start(facts)
-                ),
-            )
-            .seen(file, "in no target's .wants")
-            .run(format!("systemctl enable {ONCE}")),
-        ];
-    }
-    if let Some(dangling) = without_systemd(facts, rule.as_deref()) {
-        return vec![dangling];
-    }
-    if let Some(unreachable) = [&once, &each]
-        .iter()
-        .find_map(|unit| unreachable(facts, unit))
-    {
-        return vec![unreachable];
-    }
-    vec![
-        Finding::ok(format!(
-            "rule and units are installed and enabled; {} to start",
+    let Some(wanted_by) = &boot.once.wanted_by else {
+        let message = format!(
+            "{once} is not enabled: {} to start at boot",
             to_start(facts)
-        ))
-        .seen(rule.unwrap_or_default(), "present")
-        .seen(once.wanted_by.unwrap_or_default(), "enabled"),
-    ]
+        );
+        return Finding::new(severity(facts), message)
+            .seen(boot.once.place(), "in no target's .wants")
+            .run(format!("systemctl enable {once}"))
+            .into();
+    };
+    let mut lost = units.iter().filter_map(|unit| unreachable(facts, unit));
+    if let Some(lost) = without_systemd(facts).or_else(|| lost.next()) {
+        return lost.into();
+    }
+    let to_start = to_start(facts);
+    Finding::ok(format!(
+        "rule and units are installed and enabled; {to_start} to start"
+    ))
+    .seen(path_of(boot.rule.as_ref()), "present")
+    .seen(wanted_by, "enabled")
+    .into()
+}
+
+fn path_of(rule: Option<&Rule>) -> PathBuf {
+    rule.map(|rule| rule.path.clone()).unwrap_or_default()
 }
 
 fn not_installed(facts: &Facts<'_>) -> Finding {
-    let path = facts
-        .look
-        .host
-        .rule_dirs()
-        .into_iter()
-        .nth(3)
-        .unwrap_or_default()
-        .join(RULE);
-    if facts.auto_definitions == 0 {
-        return Finding::note(
-            "nothing of vgpuctl's runs at boot; nothing is to be brought back yet",
-        )
-        .seen(path, "absent")
-        .run("make install");
+    let path = usual(&facts.host.rule_dirs(), &facts.boot.names.rule);
+    if facts.saved.at_boot() == 0 {
+        let message = format!(
+            "nothing of {}'s runs at boot; nothing is to be brought back yet",
+            facts.program
+        );
+        return Finding::note(message)
+            .seen(path, "absent")
+            .run("make install");
     }
-    let theirs = mdevctl_rule(facts);
-    let is_sound = theirs.iter().all(|found| found.severity == Severity::Ok);
-    if let (Some(other), true) = (rule(facts, MDEVCTL_RULE), is_sound) {
+    let mut theirs = mdevctl_rule(facts).into_iter();
+    let is_sound = theirs.all(|found| found.severity == Severity::Ok);
+    if let (Some(other), true) = (&facts.boot.mdevctl, is_sound) {
         return Finding::note(format!("{} to start at boot, by mdevctl", to_start(facts)))
-            .seen(other, "present")
+            .seen(&other.path, "present")
             .seen(path, "absent");
     }
-    Finding::problem(format!(
+    let message = format!(
         "{} to start at boot, and nothing does that",
         to_start(facts)
-    ))
-    .seen(path, "absent")
-    .run("make install")
-    .run(format!("systemctl enable {ONCE}"))
+    );
+    Finding::problem(message)
+        .seen(path, "absent")
+        .run("make install")
+        .run(format!("systemctl enable {}", facts.boot.names.once))
 }
 
 /// On a host that runs without systemd, udev itself runs the program, out of its own directory.
-fn without_systemd(facts: &Facts<'_>, rule: Option<&Path>) -> Option<Finding> {
-    let look = facts.look;
-    if look.is_there(&look.host.systemd_runs()) || !facts.processes.is_known {
+fn without_systemd(facts: &Facts<'_>) -> Option<Finding> {
+    let (boot, program) = (&facts.boot, facts.program);
+    if boot.has_systemd || boot.is_beside_rules || facts.managers.is_none() {
         return None;
     }
-    let places = look.host.rule_dirs().map(|dir| dir.with_file_name(PROGRAM));
-    if places.iter().any(|path| look.is_there(path)) {
-        return None;
-    }
-    let message = format!("systemd does not run here, and udev does not find {PROGRAM}");
-    let place = places.into_iter().nth(3).unwrap_or_default();
-    Some(
-        finding(severity(facts), message)
-            .seen(
-                rule.unwrap_or(Path::new("")),
-                format!("RUN calls {PROGRAM}"),
-            )
-            .seen(place, "absent, or a link to nothing")
-            .run("make install"),
-    )
+    let message = format!("systemd does not run here, and udev does not find {program}");
+    let places = facts.host.rule_dirs().map(|dir| dir.with_file_name(""));
+    let finding = Finding::new(severity(facts), message)
+        .seen(path_of(boot.rule.as_ref()), format!("RUN calls {program}"))
+        .seen(usual(&places, program), "absent, or a link to nothing")
+        .run("make install");
+    Some(finding)
 }
 
 /// The unit's program is not where systemd looks for it.
@@ -178,140 +130,87 @@ fn unreachable(facts: &Facts<'_>, unit: &Unit) -> Option<Finding> {
     let setting = unit.exec_start.first()?;
     let program = words(&setting.value).into_iter().next()?;
     let places: Vec<PathBuf> = match program.starts_with('/') {
-        true => vec![facts.look.host.named(Path::new(&program))],
+        true => vec![facts.host.named(Path::new(&program))],
         false => facts
-            .look
             .host
             .program_dirs()
             .map(|dir| dir.join(&program))
             .into(),
     };
-    if places.iter().any(|path| facts.look.is_there(path)) {
+    if places.iter().any(|path| unit.finds(path)) {
         return None;
     }
-    let mut finding = finding(
-        severity(facts),
-        format!("{} does not find its program {program}", unit.name),
-    )
-    .seen(&setting.path, format!("ExecStart={}", setting.value));
-    for path in places.into_iter().take(4) {
-        finding = finding.seen(path, "absent");
-    }
-    Some(finding.run("make install"))
+    let message = format!("{} does not find its program {program}", unit.name);
+    let absent = places
+        .into_iter()
+        .take(4)
+        .map(|path| Evidence::new(path, "absent"));
+    let finding = Finding::new(severity(facts), message)
+        .seen_all([setting.as_evidence("ExecStart=")])
+        .seen_all(absent)
+        .run("make install");
+    Some(finding)
 }
 
 /// mdevctl's rule calls a program that exists.
 pub fn mdevctl_rule(facts: &Facts<'_>) -> Vec<Finding> {
-    let Some(path) = rule(facts, MDEVCTL_RULE) else {
+    let Some(rule) = &facts.boot.mdevctl else {
         return Vec::new();
     };
-    let text = facts.look.text(&path).ok().flatten().unwrap_or_default();
-    let Some(called) = called(&text) else {
-        return vec![
-            Finding::unchecked("mdevctl's rule calls mdevctl in a way that is not known")
-                .seen(path, "no path that ends in /mdevctl"),
-        ];
+    let Some(called) = &rule.calls else {
+        let message = "mdevctl's rule calls mdevctl in a way that is not known";
+        return Finding::unchecked(message)
+            .seen(&rule.path, "no path that ends in /mdevctl")
+            .into();
     };
-    let program = facts.look.host.named(Path::new(&called));
-    if facts.look.is_there(&program) {
-        return vec![Finding::ok(format!("mdevctl's rule calls {called}")).seen(path, "present")];
+    if rule.is_found {
+        let message = format!("mdevctl's rule calls {called}");
+        return Finding::ok(message).seen(&rule.path, "present").into();
     }
-    let ours = rule(facts, RULE).is_some();
-    let severity = match (ours, facts.auto_definitions) {
+    let (ours, program) = (facts.boot.rule.is_some(), facts.program);
+    let severity = match (ours, facts.saved.at_boot()) {
         (true, _) => Severity::Note,
         (false, 0) => Severity::Warning,
         (false, _) => Severity::Problem,
     };
-    let dirs = facts.look.host.program_dirs().into_iter();
-    let real = dirs
-        .map(|dir| dir.join(MDEVCTL))
-        .find(|path| facts.look.is_there(path));
-    let message = match ours {
-        true => format!(
-            "mdevctl's rule calls {called}, which is not there; {PROGRAM}'s own does the work"
-        ),
-        false => {
-            format!("mdevctl's rule calls {called}, which is not there: it brings nothing back")
-        }
+    let therefore = match ours {
+        true => format!("; {program}'s own does the work"),
+        false => ": it brings nothing back".to_owned(),
     };
-    let found = finding(severity, message)
-        .seen(path, format!("RUN calls {called}"))
-        .seen(program, "absent");
-    if ours {
-        return vec![found];
-    }
-    vec![match real {
+    let message = format!("mdevctl's rule calls {called}, which is not there{therefore}");
+    let found = Finding::new(severity, message)
+        .seen(&rule.path, format!("RUN calls {called}"))
+        .seen(facts.host.named(Path::new(called)), "absent");
+    let finding = match facts.programs.get(MDEVCTL) {
+        _ if ours => found,
         Some(real) => {
-            let own = facts.look.host.own_name(&real);
+            let own = facts.host.own_name(real);
             let command = format!("ln -s {} {called}", own.display());
             found.seen(real, "present").run(command)
         }
-        None => found.advise("install mdevctl again, or make install of vgpuctl"),
-    }]
+        None => found.advise(format!(
+            "install mdevctl again, or make install of {program}"
+        )),
+    };
+    finding.into()
 }
 
 /// libvirt finds a program named mdevctl, with which it makes devices.
 pub fn mdevctl_name(facts: &Facts<'_>) -> Vec<Finding> {
-    let find = |name: &str| {
-        let dirs = facts.look.host.program_dirs().into_iter();
-        dirs.map(|dir| dir.join(name))
-            .find(|path| facts.look.is_there(path))
-    };
-    let Some(libvirt) = find("libvirtd").or_else(|| find("virtnodedevd")) else {
+    let mut daemons = ["libvirtd", "virtnodedevd"].into_iter();
+    let libvirt = daemons.find_map(|name| facts.programs.get(name));
+    let Some(libvirt) = libvirt.filter(|_| facts.is_for_vgpus()) else {
         return Vec::new();
     };
-    if !facts.is_for_vgpus() {
-        return Vec::new();
+    if let Some(path) = facts.programs.get(MDEVCTL) {
+        return Finding::ok("libvirt finds mdevctl")
+            .seen(path, "present")
+            .into();
     }
-    if let Some(path) = find(MDEVCTL) {
-        return vec![Finding::ok("libvirt finds mdevctl").seen(path, "present")];
-    }
-    let place = facts
-        .look
-        .host
-        .program_dirs()
-        .into_iter()
-        .nth(3)
-        .unwrap_or_default();
-    vec![
-        Finding::warning("libvirt finds no mdevctl, so `virsh nodedev-define` and -start fail")
-            .seen(libvirt, "present")
-            .seen(
-                place.join(MDEVCTL),
-                "absent, as in every other directory of programs",
-            )
-            .run("make install MDEVCTL=yes"),
-    ]
-}
-
-/// The path by which a rule calls mdevctl.
-fn called(rule: &str) -> Option<String> {
-    let lines = rule.lines().map(str::trim_start);
-    let mut words = lines
-        .filter(|line| !line.starts_with('#'))
-        .flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=,{}".contains(c)));
-    words
-        .find(|word| word.starts_with('/') && word.ends_with("/mdevctl"))
-        .map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::called;
-
-    #[test]
-    fn the_path_is_found_in_the_rules_that_distributions_ship() {
-        let debian = "# /x/mdevctl\nACTION==\"change\", ENV{MDEV_STATE}==\"registered\", \
-            TEST==\"/etc/mdevctl.d/$kernel\", RUN+=\"/bin/sh -c '{ /usr/sbin/mdevctl \
-            start-parent-mdevs %k 2>&3 | logger -t mdevctl; } 3>&1'\"\n";
-        assert_eq!(called(debian).as_deref(), Some("/usr/sbin/mdevctl"));
-        assert_eq!(
-            called("RUN+=\"/usr/bin/mdevctl start-parent-mdevs %k\"").as_deref(),
-            Some("/usr/bin/mdevctl")
-        );
-        assert_eq!(
-            called("ACTION==\"change\", TEST==\"/etc/mdevctl.d/$kernel\""),
-            None
-        );
-    }
+    let place = usual(&facts.host.program_dirs(), MDEVCTL);
+    Finding::warning("libvirt finds no mdevctl, so `virsh nodedev-define` and -start fail")
+        .seen(libvirt, "present")
+        .seen(place, "absent, as in every other directory of programs")
+        .run("make install MDEVCTL=yes")
+        .into()
 }

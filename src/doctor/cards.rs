@@ -1,38 +1,31 @@
 //! Which GPUs are there, and what each can be split by.
 
+use super::driver::names;
 use super::facts::kinds::{Way, alternative, title, way};
 use super::facts::pci::{Gpu, Offer};
-use super::{Facts, Finding};
+use super::{Evidence, Facts, Finding};
 
 /// One finding a GPU.
 pub fn cards(facts: &Facts<'_>) -> Vec<Finding> {
-    let gpus = match &facts.gpus {
-        Ok(gpus) => gpus,
-        Err(error) => return vec![Finding::unreadable(error)],
-    };
+    if let Err(error) = &facts.gpus {
+        return Finding::unreadable(error).into();
+    }
     let has_better = !facts.candidates().is_empty() || facts.is_elsewhere();
-    let mut found: Vec<Finding> = gpus
-        .iter()
-        .filter(|gpu| gpu.is_nvidia_card())
-        .map(|card| nvidia(card, has_better))
-        .collect();
-    found.extend(
-        gpus.iter()
-            .filter(|gpu| gpu.physical.is_none())
-            .filter_map(other),
-    );
-    let parents = facts.parents.as_ref().map_or(&[][..], Vec::as_slice);
-    let elsewhere = parents
-        .iter()
-        .filter(|parent| !gpus.iter().any(|gpu| gpu.address == parent.id.as_str()));
+    let cards = facts.gpus().filter(|gpu| gpu.is_nvidia_card());
+    let mut found: Vec<Finding> = cards.map(|card| nvidia(card, has_better)).collect();
+    let whole = facts.gpus().filter(|gpu| gpu.physical.is_none());
+    found.extend(whole.filter_map(other));
+    let elsewhere = facts
+        .parents()
+        .filter(|parent| facts.gpu(&parent.id).is_none());
     let elsewhere: Vec<&str> = elsewhere.map(|parent| parent.id.as_str()).collect();
     if !elsewhere.is_empty() {
         let message = format!("parents that are no GPUs: {}", elsewhere.join(", "));
-        found.push(Finding::ok(message).seen(facts.look.host.mdev_parents(), "present"));
+        found.push(Finding::ok(message).seen(facts.host.mdev_parents(), "present"));
     }
     if found.is_empty() {
-        let path = facts.look.host.pci_devices();
-        found.push(match facts.look.names(&path) {
+        let path = facts.host.pci_devices();
+        found.push(match facts.gpus {
             Ok(None) => Finding::unchecked("there is no list of PCI devices").seen(path, "absent"),
             _ => Finding::note("no GPU that could be split, and no other parent, on this host")
                 .seen(path, "no NVIDIA, AMD or Intel display controller"),
@@ -101,33 +94,28 @@ pub fn gpu_mix(facts: &Facts<'_>) -> Vec<Finding> {
     let mut devices: Vec<u16> = cards.iter().map(|card| card.device).collect();
     devices.sort_unstable();
     devices.dedup();
-    let (served, left): (Vec<&Gpu>, Vec<&Gpu>) = cards
-        .iter()
-        .partition(|card| matches!(card.offer, Offer::Mdev(1..)));
-    match (devices.len(), served.is_empty(), left.is_empty()) {
-        (1, _, _) => vec![Finding::ok("the unlocked GPUs share one device id")],
-        (_, _, true) => vec![Finding::ok("the unlocked GPUs differ, and all offer types")],
+    let (served, left): (Vec<&Gpu>, Vec<&Gpu>) = cards.iter().partition(|card| card.has_types());
+    let finding = match (devices.len(), served.is_empty(), left.is_empty()) {
+        (1, _, _) => Finding::ok("the unlocked GPUs share one device id"),
+        (_, _, true) => Finding::ok("the unlocked GPUs differ, and all offer types"),
         // Then it is not the mix: nothing works.
-        (_, true, _) => vec![Finding::note(
+        (_, true, _) => Finding::note(
             "the unlocked GPUs differ; the unlock is known to work for GPUs of one device id only",
-        )],
+        ),
         _ => {
-            let names: Vec<String> = left
-                .iter()
-                .map(|card| format!("{} at {}", title(card), card.address))
-                .collect();
-            let mut finding = Finding::problem(format!(
+            let message = format!(
                 "several GPUs are unlocked only if they share one device id: no types for {}",
-                names.join(", ")
-            ));
-            for card in &cards {
-                finding = finding.seen(&card.path, format!("device 0x{:04x}", card.device));
-            }
-            vec![
-                finding
-                    .advise("give the other GPUs away whole (vfio-pci), or take them out")
-                    .run("journalctl -b -u nvidia-vgpud"),
-            ]
+                names(&left)
+            );
+            let device = |card: &&Gpu| {
+                let found = format!("device 0x{:04x}", card.device);
+                Evidence::new(&card.path, found)
+            };
+            Finding::problem(message)
+                .seen_all(cards.iter().map(device))
+                .advise("give the other GPUs away whole (vfio-pci), or take them out")
+                .run("journalctl -b -u nvidia-vgpud")
         }
-    }
+    };
+    finding.into()
 }

@@ -1,44 +1,39 @@
 //! Who serves the GPUs, and whether that is the vGPU manager.
 
 use super::facts::kernel::Distro;
-use super::facts::kinds::title;
+use super::facts::kinds::{Generation, title};
 use super::facts::pci::Gpu;
-use super::{Evidence, Facts, Finding, Step, remedies};
+use super::{Evidence, Facts, Finding, Severity, Step, remedies};
 
 /// nouveau in the place of NVIDIA's driver.
 pub fn nouveau(facts: &Facts<'_>) -> Vec<Finding> {
     let cards = facts.candidates();
-    let of = |driver: &str| -> Vec<&Gpu> {
-        let on = cards.iter().copied();
-        on.filter(|card| card.driver.as_deref() == Some(driver))
-            .collect()
-    };
-    let taken = of("nouveau");
     if cards.is_empty() {
         return Vec::new();
     }
+    let is_on = |card: &&Gpu, driver: &str| card.driver.as_deref() == Some(driver);
+    let on = cards.iter().copied();
+    let taken: Vec<&Gpu> = on.filter(|card| is_on(card, "nouveau")).collect();
     if taken.is_empty() {
-        return vec![Finding::ok("nouveau serves no GPU that could be split")];
+        return Finding::ok("nouveau serves no GPU that could be split").into();
     }
-    let message = format!(
-        "nouveau serves {}, so NVIDIA's driver cannot",
-        names(&taken)
-    );
-    let finding = match of("nvidia").is_empty() {
-        true => Finding::problem(message),
-        false => Finding::warning(message),
+    let severity = match cards.iter().any(|card| is_on(card, "nvidia")) {
+        true => Severity::Warning,
+        false => Severity::Problem,
     };
-    let host = facts.look.host;
-    let file = host.own_name(&host.nouveau_blacklist());
-    vec![
-        finding
-            .seen_all(drivers(&taken))
-            .run(format!(
-                "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' > {}",
-                file.display()
-            ))
-            .then(remedies::new_initramfs(facts.distro)),
-    ]
+    let names = names(&taken);
+    let file = facts.host.own_name(&facts.host.nouveau_blacklist());
+    Finding::new(
+        severity,
+        format!("nouveau serves {names}, so NVIDIA's driver cannot"),
+    )
+    .seen_all(drivers(&taken))
+    .run(format!(
+        "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' > {}",
+        file.display()
+    ))
+    .then(remedies::new_initramfs(facts.distro))
+    .into()
 }
 
 /// GPUs and virtual functions that vfio-pci has taken.
@@ -47,9 +42,12 @@ pub fn vfio_pci(facts: &Facts<'_>) -> Vec<Finding> {
     if cards.is_empty() {
         return Vec::new();
     }
-    let is_taken = |gpu: &&Gpu| gpu.driver.as_deref() == Some("vfio-pci");
     let mut found = Vec::new();
-    let taken: Vec<&Gpu> = cards.iter().copied().filter(is_taken).collect();
+    let taken: Vec<&Gpu> = cards
+        .iter()
+        .copied()
+        .filter(|gpu| gpu.is_given_away())
+        .collect();
     if taken.len() == cards.len() {
         found.push(whole(facts, &taken));
     } else if !taken.is_empty() {
@@ -57,8 +55,9 @@ pub fn vfio_pci(facts: &Facts<'_>) -> Vec<Finding> {
         found.push(Finding::note(message).seen_all(drivers(&taken)));
     }
     for card in &cards {
-        let functions: Vec<&Gpu> = facts.functions(card).into_iter().filter(is_taken).collect();
-        if let (Some(first), false) = (functions.first(), is_taken(card)) {
+        let mut functions = facts.functions(card);
+        functions.retain(|function| function.is_given_away());
+        if let (Some(first), false) = (functions.first(), card.is_given_away()) {
             found.push(functions_taken(card, &functions, first));
         }
     }
@@ -74,36 +73,21 @@ fn whole(facts: &Facts<'_>, taken: &[&Gpu]) -> Finding {
         names(taken)
     );
     let mut finding = Finding::problem(message).seen_all(drivers(taken));
-    let line = facts.command_line.clone().unwrap_or_default();
-    if let Some(word) = line
-        .split_whitespace()
-        .find(|word| word.starts_with("vfio-pci.ids="))
-    {
+    let mut words = facts.arguments().into_iter();
+    if let Some(word) = words.find(|word| word.starts_with("vfio-pci.ids=")) {
         return finding
-            .seen(facts.look.host.command_line(), word)
+            .seen(facts.host.command_line(), word)
             .advise(format!(
                 "take `{word}` off the kernel's command line, then reboot"
             ));
     }
-    let mut named = false;
-    for dir in facts.look.host.modprobe_dirs() {
-        for name in facts.look.names_or_none(&dir) {
-            let path = dir.join(name);
-            let text = facts.look.text(&path).ok().flatten().unwrap_or_default();
-            let lines = text.lines().map(str::trim);
-            let mut options = lines.filter(|line| {
-                line.starts_with("options vfio-pci") || line.starts_with("options vfio_pci")
-            });
-            if let Some(option) = options.find(|line| line.contains("ids=")) {
-                let file = facts.look.host.own_name(&path);
-                finding = finding
-                    .seen(path, option)
-                    .advise(format!("take that line out of {}", file.display()));
-                named = true;
-            }
-        }
+    for (path, option) in &facts.vfio_options {
+        let file = facts.host.own_name(path);
+        finding = finding
+            .seen(path, option)
+            .advise(format!("take that line out of {}", file.display()));
     }
-    if named {
+    if !facts.vfio_options.is_empty() {
         return finding.then(remedies::new_initramfs(facts.distro));
     }
     let Some(first) = taken.first() else {
@@ -116,10 +100,9 @@ fn whole(facts: &Facts<'_>, taken: &[&Gpu]) -> Finding {
 
 fn functions_taken(card: &Gpu, functions: &[&Gpu], first: &Gpu) -> Finding {
     Finding::problem(format!(
-        "vfio-pci has taken {} of the virtual functions of {} at {}: they must stay with nvidia",
+        "vfio-pci has taken {} of the virtual functions of {}: they must stay with nvidia",
         functions.len(),
-        title(card),
-        card.address
+        card.who()
     ))
     .seen_all(drivers(functions))
     .advise("give a VM the function with managed='no', and shut VMs down that hold these")
@@ -145,7 +128,7 @@ pub fn driver(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let Some(module) = &driver.module else {
-        return vec![not_loaded(facts)];
+        return not_loaded(facts).into();
     };
     let kind = match module.is_open {
         true => "open kernel module",
@@ -159,32 +142,31 @@ pub fn driver(facts: &Facts<'_>) -> Vec<Finding> {
         ))
         .seen(&module.path, &module.line);
         let finding = install(facts, guest(facts, finding));
-        return vec![match facts.is_virtual_machine() {
+        let finding = match facts.machine.is_virtual() {
             true => finding.advise(
                 "this is a virtual machine: if it only uses a GPU or vGPU, nothing is missing",
             ),
             false => finding,
-        }];
+        };
+        return finding.into();
     }
-    let left: Vec<&Gpu> = facts
-        .candidates()
-        .into_iter()
-        .filter(|card| card.driver.is_none())
-        .collect();
+    let mut left = facts.candidates();
+    left.retain(|card| card.driver.is_none());
     if !left.is_empty() {
-        return vec![unserved(&left, module.is_open).seen(&module.path, &module.line)];
+        let finding = unserved(&left, module.is_open);
+        return finding.seen(&module.path, &module.line).into();
     }
     let manager = driver.manager.as_ref();
     let manager = manager.map_or(String::new(), |(_, version)| {
         format!(", vGPU manager {version}")
     });
-    vec![
-        Finding::ok(format!("{kind} {}{manager}", module.version)).seen(&module.path, &module.line),
-    ]
+    Finding::ok(format!("{kind} {}{manager}", module.version))
+        .seen(&module.path, &module.line)
+        .into()
 }
 
 fn not_loaded(facts: &Facts<'_>) -> Finding {
-    let path = facts.look.host.nvidia_version();
+    let path = facts.host.nvidia_version();
     if !facts.has_manager() {
         let finding = Finding::problem("NVIDIA's driver is not installed").seen(path, "absent");
         return install(facts, guest(facts, finding));
@@ -215,15 +197,14 @@ fn install(facts: &Facts<'_>, finding: Finding) -> Finding {
 }
 
 fn unserved(left: &[&Gpu], is_open: bool) -> Finding {
-    use super::facts::kinds::Generation;
     let finding = Finding::problem(format!(
         "NVIDIA's driver is loaded, but does not serve {}",
         names(left)
     ))
-    .seen_all(left.iter().map(|gpu| Evidence {
-        path: gpu.path.join("driver"),
-        found: "absent".to_owned(),
-    }));
+    .seen_all(
+        left.iter()
+            .map(|gpu| Evidence::new(gpu.path.join("driver"), "absent")),
+    );
     let is_too_old =
         |gpu: &&Gpu| Generation::of(gpu.device).is_some_and(|known| known < Generation::Turing);
     match is_open && left.iter().any(is_too_old) {
@@ -237,7 +218,6 @@ fn unserved(left: &[&Gpu], is_open: bool) -> Finding {
 
 /// The firmware that NVIDIA's driver loads into newer GPUs is there, in the module's version.
 pub fn firmware(facts: &Facts<'_>) -> Vec<Finding> {
-    use super::facts::kinds::Generation;
     let Some(module) = &facts.driver.module else {
         return Vec::new();
     };
@@ -248,40 +228,31 @@ pub fn firmware(facts: &Facts<'_>) -> Vec<Finding> {
     let Some(card) = cards.iter().copied().find(needs) else {
         return Vec::new();
     };
-    let dir = facts.look.host.nvidia_firmware(&module.version);
-    let names = facts.look.names_or_none(&dir);
-    let found: Vec<String> = names
-        .into_iter()
-        .filter(|name| name.starts_with("gsp_"))
-        .collect();
-    if !found.is_empty() {
-        let message = format!("firmware of {} is there", module.version);
-        return vec![Finding::ok(message).seen(dir, found.join(" "))];
+    let dir = facts.host.nvidia_firmware(&module.version);
+    let (version, firmware) = (&module.version, &facts.driver.firmware);
+    if !firmware.is_empty() {
+        let message = format!("firmware of {version} is there");
+        return Finding::ok(message).seen(dir, firmware.join(" ")).into();
     }
-    vec![
-        Finding::warning(format!(
-            "no firmware of {} for {}, which may not start without",
-            module.version,
-            title(card)
-        ))
+    let card = title(card);
+    let message = format!("no firmware of {version} for {card}, which may not start without");
+    Finding::warning(message)
         .seen(dir, "no gsp_*.bin")
         .run("dmesg | grep -i gsp")
-        .advise("install the driver again, or copy firmware/gsp_*.bin out of its .run file there"),
-    ]
+        .advise("install the driver again, or copy firmware/gsp_*.bin out of its .run file there")
+        .into()
 }
 
-fn names(gpus: &[&Gpu]) -> String {
-    let names: Vec<String> = gpus
-        .iter()
-        .map(|gpu| format!("{} at {}", title(gpu), gpu.address))
-        .collect();
+/// The GPUs, with their places.
+pub fn names(gpus: &[&Gpu]) -> String {
+    let names: Vec<String> = gpus.iter().map(|gpu| gpu.who()).collect();
     names.join(", ")
 }
 
 fn drivers(gpus: &[&Gpu]) -> Vec<Evidence> {
-    let seen = gpus.iter().map(|gpu| Evidence {
-        path: gpu.path.join("driver"),
-        found: gpu.driver.clone().unwrap_or_default(),
-    });
+    let driver = |gpu: &&Gpu| gpu.driver.clone().unwrap_or_default();
+    let seen = gpus
+        .iter()
+        .map(|gpu| Evidence::new(gpu.path.join("driver"), driver(gpu)));
     seen.collect()
 }

@@ -41,6 +41,16 @@ pub struct Evidence {
     pub found: String,
 }
 
+impl Evidence {
+    /// Something that stood at a path.
+    pub fn new(path: impl Into<PathBuf>, found: impl Into<String>) -> Evidence {
+        Evidence {
+            path: path.into(),
+            found: found.into(),
+        }
+    }
+}
+
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -63,8 +73,15 @@ pub struct Finding {
     pub steps: Vec<Step>,
 }
 
+impl From<Finding> for Vec<Finding> {
+    fn from(only: Finding) -> Vec<Finding> {
+        vec![only]
+    }
+}
+
 impl Finding {
-    fn new(severity: Severity, message: impl Into<String>) -> Finding {
+    /// Something found, and how bad it is.
+    pub fn new(severity: Severity, message: impl Into<String>) -> Finding {
         Finding {
             severity,
             message: message.into(),
@@ -100,26 +117,28 @@ impl Finding {
 
     /// Could not be read.
     pub fn unreadable(error: &Error) -> Finding {
-        let mut finding = Finding::unchecked(error.message());
-        if let Some(path) = error.path() {
-            let cause = error.errno().map(describe);
-            finding = finding.seen(path, cause.unwrap_or_else(|| "unreadable".to_owned()));
-        }
-        let hints = crate::hints::hints(error).into_iter();
-        finding.then(hints.map(Step::Do))
+        Finding::of_error(Severity::Unchecked, error, "unreadable")
+    }
+
+    /// What an error says; `otherwise` stands for what the kernel has not said.
+    pub fn of_error(severity: Severity, error: &Error, otherwise: &str) -> Finding {
+        let cause = error.errno().map(describe);
+        let cause = cause.unwrap_or_else(|| otherwise.to_owned());
+        let seen = error.path().map(|path| Evidence::new(path, cause));
+        Finding::new(severity, error.message())
+            .seen_all(seen)
+            .hints(error)
     }
 
     /// Trouble that comes from other checks' problems.
     pub fn waiting(causes: &[&str]) -> Finding {
-        Finding::unchecked(format!("settle {} first", causes.join(" and ")))
+        let causes: Vec<String> = causes.iter().map(|id| format!("{id:?}")).collect();
+        Finding::unchecked(format!("skipped: fix {} first", causes.join(" and ")))
     }
 
     /// Adds where it was seen.
     pub fn seen(mut self, path: impl Into<PathBuf>, found: impl Into<String>) -> Finding {
-        self.evidence.push(Evidence {
-            path: path.into(),
-            found: found.into(),
-        });
+        self.evidence.push(Evidence::new(path, found));
         self
     }
 
@@ -139,6 +158,11 @@ impl Finding {
     pub fn advise(mut self, advice: impl Into<String>) -> Finding {
         self.steps.push(Step::Do(advice.into()));
         self
+    }
+
+    /// Adds an error's hints.
+    pub fn hints(self, error: &Error) -> Finding {
+        self.then(crate::hints::hints(error).into_iter().map(Step::Do))
     }
 
     /// Adds several steps.

@@ -1,7 +1,7 @@
 //! The processor and the IOMMU.
 
 use super::facts::kernel::Distro;
-use super::facts::kinds::{Generation, title};
+use super::facts::kinds::Generation;
 use super::facts::pci::Gpu;
 use super::{Facts, Finding, remedies};
 
@@ -10,58 +10,49 @@ pub fn cpu_virtualization(facts: &Facts<'_>) -> Vec<Finding> {
     if !facts.is_for_vgpus() {
         return Vec::new();
     }
-    let host = facts.look.host;
-    let nodes = host.devices();
-    let kvm = nodes.join("kvm");
-    if facts.look.is_there(&kvm) {
-        return vec![Finding::ok("KVM is there").seen(kvm, "present")];
+    let machine = &facts.machine;
+    let (kvm, path) = (facts.host.devices().join("kvm"), facts.host.cpu_info());
+    if machine.has_kvm {
+        return Finding::ok("KVM is there").seen(kvm, "present").into();
     }
-    let path = host.cpu_info();
-    let text = match facts.look.first_lines(&path) {
-        Ok(Some(text)) => text,
+    match &machine.cpu {
+        Ok(Some(_)) => {}
         Ok(None) => {
-            return vec![
-                Finding::unchecked("nothing tells what the CPU can do").seen(path, "absent"),
-            ];
+            let finding = Finding::unchecked("nothing tells what the CPU can do");
+            return finding.seen(path, "absent").into();
         }
-        Err(error) => return vec![Finding::unreadable(&error)],
+        Err(error) => return Finding::unreadable(error).into(),
+    }
+    let Some(flags) = machine.flags() else {
+        return Finding::unchecked("this CPU does not say in flags whether it can virtualize")
+            .seen(path, "no line of flags")
+            .seen(kvm, "absent")
+            .into();
     };
-    let flags = text.lines().find(|line| line.starts_with("flags"));
-    let has =
-        |wanted: &str| flags.is_some_and(|line| line.split_whitespace().any(|flag| flag == wanted));
-    let is_intel = text.contains("GenuineIntel");
-    match [("vmx", "kvm_intel"), ("svm", "kvm_amd")]
-        .iter()
-        .find(|(flag, _)| has(flag))
-    {
-        Some((flag, module)) if facts.look.is_there(&nodes) => vec![
+    let mut known = [("vmx", "kvm_intel"), ("svm", "kvm_amd")].into_iter();
+    let finding = match known.find(|(flag, _)| flags.contains(flag)) {
+        Some((flag, module)) if machine.has_nodes => {
             Finding::problem("the CPU can virtualize, but KVM is not loaded")
                 .seen(path, format!("flags have {flag}"))
                 .seen(kvm, "absent")
                 .run(format!("modprobe {module}"))
-                .advise("where that fails, VT-x or AMD-V is off in the BIOS: dmesg | grep kvm"),
-        ],
+                .advise("where that fails, VT-x or AMD-V is off in the BIOS: dmesg | grep kvm")
+        }
         Some((flag, _)) => {
-            vec![Finding::ok("the CPU can virtualize").seen(path, format!("flags have {flag}"))]
+            Finding::ok("the CPU can virtualize").seen(path, format!("flags have {flag}"))
         }
-        None if flags.is_none() => vec![
-            Finding::unchecked("this CPU does not say in flags whether it can virtualize")
-                .seen(path, "no line of flags")
-                .seen(kvm, "absent"),
-        ],
-        None => {
-            let finding = Finding::problem("the CPU offers no virtualization, so no VM can run")
-                .seen(path, "flags have neither vmx nor svm")
-                .seen(kvm, "absent");
-            vec![match has("hypervisor") {
-                true => finding.advise(
-                    "this is a virtual machine itself: allow nested virtualization on its host",
-                ),
-                false if is_intel => finding.advise("turn VT-x on in the BIOS"),
-                false => finding.advise("turn AMD-V (SVM) on in the BIOS"),
-            }]
-        }
-    }
+        None => Finding::problem("the CPU offers no virtualization, so no VM can run")
+            .seen(path, "flags have neither vmx nor svm")
+            .seen(kvm, "absent")
+            .advise(match machine.is_made_by("GenuineIntel") {
+                _ if machine.is_virtual() => {
+                    "this is a virtual machine itself: allow nested virtualization on its host"
+                }
+                true => "turn VT-x on in the BIOS",
+                false => "turn AMD-V (SVM) on in the BIOS",
+            }),
+    };
+    finding.into()
 }
 
 /// Whether the IOMMU is on where a card needs it.
@@ -72,76 +63,54 @@ pub fn iommu(facts: &Facts<'_>) -> Vec<Finding> {
     }
     let needs = |card: &&Gpu| Generation::of(card.device) >= Some(Generation::Ampere);
     let needing = cards.iter().copied().find(needs);
-    let host = facts.look.host;
+    let (host, groups) = (facts.host, facts.machine.iommu_groups);
     let is_proxmox = facts.distro == Distro::Proxmox;
-    let units = match facts.look.names(&host.iommus()) {
-        Ok(Some(units)) => units,
-        Ok(None) if is_proxmox => Vec::new(),
+    let units = match &facts.machine.iommus {
+        Ok(Some(units)) => units.as_slice(),
+        Ok(None) if is_proxmox => &[],
         Ok(None) => {
-            return vec![
-                Finding::unchecked("nothing tells of IOMMUs").seen(host.iommus(), "absent"),
-            ];
+            let finding = Finding::unchecked("nothing tells of IOMMUs");
+            return finding.seen(host.iommus(), "absent").into();
         }
-        Err(error) => return vec![Finding::unreadable(&error)],
+        Err(error) => return Finding::unreadable(error).into(),
     };
-    let groups = facts.look.names_or_none(&host.iommu_groups());
-    match (needing, units.is_empty() || groups.is_empty()) {
-        (_, false) => vec![
-            Finding::ok("the IOMMU is on")
-                .seen(host.iommus(), units.join(" "))
-                .seen(host.iommu_groups(), format!("{} groups", groups.len())),
-        ],
-        (None, true) if is_proxmox && units.is_empty() => vec![off(
+    let finding = match (needing, units.is_empty() || groups == 0) {
+        (_, false) => Finding::ok("the IOMMU is on")
+            .seen(host.iommus(), units.join(" "))
+            .seen(host.iommu_groups(), format!("{groups} groups")),
+        (None, true) if is_proxmox && units.is_empty() => off(
             facts,
             "the IOMMU is off: the cards do without, but Proxmox VE starts no VM with a vGPU then \
-             (\"cannot prepare PCI pass-through, IOMMU not present\")"
-                .to_owned(),
-        )],
-        (None, true) => vec![
-            Finding::ok("the IOMMU is off, which cards before Ampere do not mind")
-                .seen(host.iommus(), "empty"),
-        ],
-        (Some(card), true) => vec![off(
-            facts,
-            format!(
-                "the IOMMU is off, and {} at {} makes vGPUs by SR-IOV only, which needs it",
-                title(card),
-                card.address
-            ),
-        )],
-    }
+             (\"cannot prepare PCI pass-through, IOMMU not present\")",
+        ),
+        (None, true) => Finding::ok("the IOMMU is off, which cards before Ampere do not mind")
+            .seen(host.iommus(), "empty"),
+        (Some(card), true) => {
+            let who = card.who();
+            let why = format!("{who} makes vGPUs by SR-IOV only, which needs it");
+            off(facts, &format!("the IOMMU is off, and {why}"))
+        }
+    };
+    finding.into()
 }
 
-fn off(facts: &Facts<'_>, message: String) -> Finding {
-    let host = facts.look.host;
-    let mut finding = Finding::problem(message).seen(host.iommus(), "empty");
-    let line = facts.command_line.clone().unwrap_or_default();
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let cpu = facts
-        .look
-        .first_lines(&host.cpu_info())
-        .ok()
-        .flatten()
-        .unwrap_or_default();
-    let (name, arguments) = match cpu.contains("AuthenticAMD") {
-        true => ("AMD-Vi", "amd_iommu=on iommu=pt"),
-        false => ("VT-d", "intel_iommu=on iommu=pt"),
+fn off(facts: &Facts<'_>, message: &str) -> Finding {
+    let words = facts.arguments();
+    let (name, arguments, wanted) = match facts.machine.is_made_by("AuthenticAMD") {
+        true => ("AMD-Vi", "amd_iommu=on iommu=pt", "amd_iommu=on"),
+        false => ("VT-d", "intel_iommu=on iommu=pt", "intel_iommu=on"),
     };
-    let wanted = arguments.split_whitespace().next().unwrap_or_default();
-    let said: Vec<&str> = words
-        .iter()
-        .copied()
-        .filter(|word| word.contains("iommu"))
-        .collect();
-    finding = finding.seen(
-        host.command_line(),
-        match said.is_empty() {
-            _ if facts.command_line.is_none() => "absent or unreadable".to_owned(),
-            true => "says nothing of an IOMMU".to_owned(),
-            false => said.join(" "),
-        },
-    );
-    if facts.is_virtual_machine() {
+    let of_iommu = words.iter().copied().filter(|word| word.contains("iommu"));
+    let said: Vec<&str> = of_iommu.collect();
+    let said = match (&facts.command_line, said.is_empty()) {
+        (Err(_) | Ok(None), _) => "absent or unreadable".to_owned(),
+        (_, true) => "says nothing of an IOMMU".to_owned(),
+        (_, false) => said.join(" "),
+    };
+    let finding = Finding::problem(message)
+        .seen(facts.host.iommus(), "empty")
+        .seen(facts.host.command_line(), said);
+    if facts.machine.is_virtual() {
         return finding
             .advise("this is a virtual machine itself: give it a virtual IOMMU on its host");
     }

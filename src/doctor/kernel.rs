@@ -1,7 +1,7 @@
 //! The kernel, and the modules that vGPUs need.
 
 use super::facts::driver::branch;
-use super::facts::kernel::{Release, on_disk};
+use super::facts::kernel::Release;
 use super::{Facts, Finding, remedies};
 
 /// The last branch of drivers that needs patches for kernels from 5.10 on.
@@ -14,22 +14,20 @@ const NO_VFIO_MDEV: (u32, u32) = (5, 14);
 
 /// The kernel's version, and whether the driver was built for it.
 pub fn kernel(facts: &Facts<'_>) -> Vec<Finding> {
-    let path = facts.look.host.kernel_release();
+    let path = facts.host.kernel_release();
     let Some(release) = &facts.release else {
-        return match facts.is_for_vgpus() {
-            true => {
-                vec![Finding::unchecked("the kernel's release cannot be read").seen(path, "absent")]
-            }
-            false => Vec::new(),
-        };
+        if !facts.is_for_vgpus() {
+            return Vec::new();
+        }
+        let finding = Finding::unchecked("the kernel's release cannot be read");
+        return finding.seen(path, "absent").into();
     };
     let system = facts.system.as_ref();
     let system = system.map_or(String::new(), |system| format!(" ({system})"));
-    if facts.driver.module.is_none()
-        && !facts.cards().is_empty()
+    if !facts.cards().is_empty()
         && let Some(finding) = not_built(facts, release)
     {
-        return vec![finding];
+        return finding.into();
     }
     if !facts.is_for_vgpus() {
         return Vec::new();
@@ -39,32 +37,34 @@ pub fn kernel(facts: &Facts<'_>) -> Vec<Finding> {
         .branch()
         .is_some_and(|branch| branch <= LAST_OLD_BRANCH);
     if release.number == UNLUCKY && old_driver {
-        return vec![
-            Finding::warning(format!(
-                "kernel {} with a driver up to R460: vGPUs did not work with 5.13, patched or not",
-                release.text
-            ))
+        let message = format!(
+            "kernel {} with a driver up to R460: vGPUs did not work with 5.13, patched or not",
+            release.text
+        );
+        return Finding::warning(message)
             .seen(path, &release.text)
-            .advise("use kernel 5.4, 5.10 or 5.11, or a newer driver"),
-        ];
+            .advise("use kernel 5.4, 5.10 or 5.11, or a newer driver")
+            .into();
     }
-    vec![Finding::ok(format!("kernel {}{system}", release.text)).seen(path, &release.text)]
+    let message = format!("kernel {}{system}", release.text);
+    Finding::ok(message).seen(path, &release.text).into()
 }
 
 /// A driver's source is there, and no module of it for the kernel that runs.
 fn not_built(facts: &Facts<'_>, release: &Release) -> Option<Finding> {
     let source = facts.driver.sources.last()?;
-    let modules = facts.look.host.modules_on_disk(&release.text);
-    if !facts.look.is_there(&modules) || on_disk(facts.look, release, "nvidia").is_some() {
-        return None;
-    }
+    let on_disk = facts
+        .on_disk
+        .as_ref()
+        .filter(|on_disk| !on_disk.has_nvidia)?;
+    let modules = &on_disk.dir;
     let mut finding = Finding::problem(format!(
         "NVIDIA's driver {} is not built for the running kernel {}",
         source.version, release.text
     ))
     .seen(&source.dir, "present")
     .seen(
-        &modules,
+        modules,
         "no nvidia.ko in updates, extra or kernel/drivers/video",
     );
     let is_old = branch(&source.version).is_some_and(|branch| branch <= LAST_OLD_BRANCH);
@@ -74,7 +74,7 @@ fn not_built(facts: &Facts<'_>, release: &Release) -> Option<Finding> {
              or boot a kernel before 5.10",
         ));
     }
-    if !facts.look.is_there(&modules.join("build")) {
+    if !on_disk.has_headers {
         finding = finding
             .seen(modules.join("build"), "absent")
             .then([remedies::headers(facts.distro, &release.text)]);
@@ -97,46 +97,40 @@ pub fn modules(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.candidates().is_empty() || facts.driver.module.is_none() || !facts.has_manager() {
         return Vec::new();
     }
-    let list = facts.look.host.loaded_modules();
+    let list = facts.host.loaded_modules();
     let modules = match &facts.modules {
-        Ok(modules) if modules.is_known => modules,
-        Ok(_) => {
-            return vec![Finding::unchecked("there is no list of modules").seen(list, "absent")];
+        Ok(Some(modules)) => modules,
+        Ok(None) => {
+            let finding = Finding::unchecked("there is no list of modules");
+            return finding.seen(list, "absent").into();
         }
-        Err(error) => return vec![Finding::unreadable(error)],
+        Err(error) => return Finding::unreadable(error).into(),
     };
     let missing = |name: &str| !modules.has(name);
-    let lacks = |name: &str| format!("no {name}");
-    if missing("nvidia_vgpu_vfio") {
-        return vec![
-            Finding::problem("nvidia_vgpu_vfio is not loaded: NVIDIA's driver offers no vGPUs without it")
-                .seen(list, lacks("nvidia_vgpu_vfio"))
-                .run("modprobe nvidia-vgpu-vfio")
-                .advise("where there is no such module, the driver is not the vGPU manager, or was built without it"),
-        ];
-    }
-    let is_old = facts
-        .release
-        .as_ref()
-        .is_some_and(|release| release.number < NO_VFIO_MDEV);
-    if is_old && missing("vfio_mdev") {
-        return vec![
-            Finding::problem(
-                "vfio_mdev is not loaded: on kernels before 5.14 vGPUs cannot be opened without it",
-            )
-            .seen(list, lacks("vfio_mdev"))
-            .run("modprobe vfio_mdev"),
-        ];
-    }
-    if missing("vfio_iommu_type1") {
-        return vec![
-            Finding::warning("vfio_iommu_type1 is not loaded: VMs may not be able to open vGPUs")
-                .seen(list, lacks("vfio_iommu_type1"))
-                .run("modprobe vfio_iommu_type1"),
-        ];
-    }
-    vec![
+    let kernel = facts.release.as_ref().map(|release| release.number);
+    let finding = if missing("nvidia_vgpu_vfio") {
+        Finding::problem(
+            "nvidia_vgpu_vfio is not loaded: NVIDIA's driver offers no vGPUs without it",
+        )
+        .seen(list, "no nvidia_vgpu_vfio")
+        .run("modprobe nvidia-vgpu-vfio")
+        .advise(
+            "where there is no such module, the driver is not the vGPU manager, or was built \
+             without it",
+        )
+    } else if kernel.is_some_and(|number| number < NO_VFIO_MDEV) && missing("vfio_mdev") {
+        Finding::problem(
+            "vfio_mdev is not loaded: on kernels before 5.14 vGPUs cannot be opened without it",
+        )
+        .seen(list, "no vfio_mdev")
+        .run("modprobe vfio_mdev")
+    } else if missing("vfio_iommu_type1") {
+        Finding::warning("vfio_iommu_type1 is not loaded: VMs may not be able to open vGPUs")
+            .seen(list, "no vfio_iommu_type1")
+            .run("modprobe vfio_iommu_type1")
+    } else {
         Finding::ok("nvidia_vgpu_vfio and VFIO are loaded")
-            .seen(list, "nvidia_vgpu_vfio, vfio_iommu_type1"),
-    ]
+            .seen(list, "nvidia_vgpu_vfio, vfio_iommu_type1")
+    };
+    finding.into()
 }

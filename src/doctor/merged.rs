@@ -13,48 +13,40 @@ pub fn merged_driver(facts: &Facts<'_>) -> Vec<Finding> {
     let (Some(module), Some((library, version))) = (&driver.module, &driver.manager) else {
         return Vec::new();
     };
+    let both = |finding: Finding| {
+        let finding = finding.seen(&module.path, &module.line);
+        finding.seen(library, version)
+    };
     if module.version == *version {
-        return vec![
-            Finding::ok(format!("module and vGPU manager are both {version}"))
-                .seen(&module.path, &module.line)
-                .seen(library, version),
-        ];
+        let message = format!("module and vGPU manager are both {version}");
+        return both(Finding::ok(message)).into();
     }
-    let left: Vec<&Unit> = [&facts.vgpud, &facts.manager]
-        .into_iter()
-        .filter(|unit| {
-            unit.variable(NO_CHECK)
-                .is_none_or(|(_, value)| value != "1")
-        })
-        .collect();
+    let units = facts.units();
+    if let Some(error) = units.iter().find_map(|unit| unit.unreadable.as_ref()) {
+        return Finding::unreadable(error).into();
+    }
+    let is_told = |unit: &Unit| {
+        unit.variable(NO_CHECK)
+            .is_some_and(|(_, value)| value == "1")
+    };
+    let left: Vec<&Unit> = units.into_iter().filter(|unit| !is_told(unit)).collect();
     let message = format!(
         "the module is {}, the vGPU manager {version}",
         module.version
     );
-    let seen = |finding: Finding| {
-        let finding = finding
-            .seen(&module.path, &module.line)
-            .seen(library, version);
-        match &driver.desktop_library {
-            Some(path) => finding.seen(path, "of the module's version: a merged driver"),
-            None => finding,
-        }
+    let seen = |finding: Finding| match &driver.desktop_library {
+        Some(path) => both(finding).seen(path, "of the module's version: a merged driver"),
+        None => both(finding),
     };
-    let units = [&facts.vgpud, &facts.manager];
-    if let Some(error) = units.iter().find_map(|unit| unit.unreadable.as_ref()) {
-        return vec![Finding::unreadable(error)];
-    }
     if left.is_empty() {
-        return vec![seen(Finding::ok(format!(
-            "{message}: a merged driver, and both daemons are told"
-        )))];
+        let message = format!("{message}: a merged driver, and both daemons are told");
+        return seen(Finding::ok(message)).into();
     }
     if driver.desktop_library.is_none() {
-        return vec![
-            seen(Finding::problem(format!("{message}: \"API mismatch\"")))
-                .advise("after an update, the old module runs until the reboot")
-                .run("reboot"),
-        ];
+        return seen(Finding::problem(format!("{message}: \"API mismatch\"")))
+            .advise("after an update, the old module runs until the reboot")
+            .run("reboot")
+            .into();
     }
     let names: Vec<&str> = left.iter().map(|unit| unit.name.as_str()).collect();
     let mut finding = seen(Finding::problem(format!(
@@ -62,20 +54,13 @@ pub fn merged_driver(facts: &Facts<'_>) -> Vec<Finding> {
         names.join(" and ")
     )));
     for unit in &left {
-        let file = unit.file.clone().unwrap_or_default();
         let line = format!("Environment={NO_CHECK}=1");
-        finding = finding
-            .seen(file, format!("no {NO_CHECK}=1, nor in its drop-ins"))
-            .then([drop_in(
-                facts.look.host,
-                &unit.name,
-                "merged-driver.conf",
-                &line,
-            )]);
+        let absent = format!("no {NO_CHECK}=1, nor in its drop-ins");
+        let step = drop_in(facts.host, &unit.name, "merged-driver.conf", &line);
+        finding = finding.seen(unit.place(), absent).then([step]);
     }
-    vec![
-        finding
-            .advise(QUIET)
-            .run("systemctl daemon-reload && systemctl restart nvidia-vgpud nvidia-vgpu-mgr"),
-    ]
+    finding
+        .advise(QUIET)
+        .run("systemctl daemon-reload && systemctl restart nvidia-vgpud nvidia-vgpu-mgr")
+        .into()
 }

@@ -25,10 +25,7 @@ mod unlock_kernel;
 mod unlock_reads;
 mod unlock_toml;
 
-use crate::error::{Error, Kind, Result};
-use crate::host::Host;
-
-pub use facts::Facts;
+pub use facts::{Facts, Outlook};
 pub use finding::{Evidence, Finding, Severity, Step};
 
 /// What a check is about.
@@ -74,179 +71,67 @@ pub struct Check {
     look: fn(&Facts<'_>) -> Vec<Finding>,
 }
 
-/// All checks, roots before what follows from them.
-pub const CHECKS: &[Check] = &[
-    Check {
-        id: "cards",
-        theme: Theme::Hardware,
-        about: "which GPUs are there, and what each can be split by",
-        after: &[],
-        look: cards::cards,
-    },
-    Check {
-        id: "cpu-virtualization",
-        theme: Theme::Hardware,
-        about: "VT-x or AMD-V, without which no virtual machine runs",
-        after: &[],
-        look: hardware::cpu_virtualization,
-    },
-    Check {
-        id: "iommu",
-        theme: Theme::Hardware,
-        about: "the IOMMU, which SR-IOV cards need and older ones do not",
-        after: &[],
-        look: hardware::iommu,
-    },
-    Check {
-        id: "nouveau",
-        theme: Theme::Software,
-        about: "nouveau in the place of NVIDIA's driver",
-        after: &[],
-        look: driver::nouveau,
-    },
-    Check {
-        id: "vfio-pci",
-        theme: Theme::Software,
-        about: "GPUs and virtual functions taken away by vfio-pci",
-        after: &[],
-        look: driver::vfio_pci,
-    },
-    Check {
-        id: "kernel",
-        theme: Theme::Software,
-        about: "the kernel's version, and the driver built for it",
-        after: &["cards"],
-        look: kernel::kernel,
-    },
-    Check {
-        id: "driver",
-        theme: Theme::Software,
-        about: "NVIDIA's driver: its version, and whether it is the vGPU manager",
-        after: &["cards", "nouveau", "vfio-pci", "kernel"],
-        look: driver::driver,
-    },
-    Check {
-        id: "firmware",
-        theme: Theme::Software,
-        about: "the firmware that newer GPUs need",
-        after: &["driver"],
-        look: driver::firmware,
-    },
-    Check {
-        id: "modules",
-        theme: Theme::Software,
-        about: "the kernel modules that vGPUs need",
-        after: &["driver"],
-        look: kernel::modules,
-    },
-    Check {
-        id: "daemons",
-        theme: Theme::Software,
-        about: "nvidia-vgpud and nvidia-vgpu-mgr: installed, enabled, running",
-        after: &["driver", "modules", "merged-driver"],
-        look: daemons::daemons,
-    },
-    Check {
-        id: "unlock-wiring",
-        theme: Theme::Software,
-        about: "vgpu_unlock in both daemons",
-        after: &["driver"],
-        look: unlock::wiring,
-    },
-    Check {
-        id: "unlock-kernel",
-        theme: Theme::Software,
-        about: "vgpu_unlock in the kernel module's source",
-        after: &["driver"],
-        look: unlock_kernel::kernel_side,
-    },
-    Check {
-        id: "merged-driver",
-        theme: Theme::Software,
-        about: "a merged driver's version check",
-        after: &["driver"],
-        look: merged::merged_driver,
-    },
-    Check {
-        id: "gpu-mix",
-        theme: Theme::Hardware,
-        about: "several unlocked GPUs of different kinds",
-        after: &["driver", "daemons", "unlock-wiring", "unlock-kernel"],
-        look: cards::gpu_mix,
-    },
-    Check {
-        id: "virtual-functions",
-        theme: Theme::Devices,
-        about: "the virtual functions of SR-IOV cards",
-        after: &["cards", "iommu", "driver", "modules"],
-        look: parents::virtual_functions,
-    },
-    Check {
-        id: "types",
-        theme: Theme::Devices,
-        about: "whether the parents offer any types, and why not",
-        after: &[
-            "driver",
-            "modules",
-            "daemons",
-            "unlock-wiring",
-            "unlock-kernel",
-            "merged-driver",
-            "gpu-mix",
-            "virtual-functions",
-            "unlock-config",
-        ],
-        look: parents::types,
-    },
-    Check {
-        id: "definitions",
-        theme: Theme::Devices,
-        about: "saved devices that cannot start",
-        after: &["types", "vfio-pci"],
-        look: definitions::definitions,
-    },
-    Check {
-        id: "boot",
-        theme: Theme::Boot,
-        about: "the udev rule and the units that bring devices back",
-        after: &["mdevctl-rule"],
-        look: boot::boot,
-    },
-    Check {
-        id: "mdevctl-rule",
-        theme: Theme::Boot,
-        about: "whether mdevctl's udev rule finds mdevctl",
-        after: &[],
-        look: boot::mdevctl_rule,
-    },
-    Check {
-        id: "mdevctl-name",
-        theme: Theme::Boot,
-        about: "whether libvirt finds a program named mdevctl",
-        after: &[],
-        look: boot::mdevctl_name,
-    },
-    Check {
-        id: "profile-override",
-        theme: Theme::Settings,
-        about: "profile_override.toml of vgpu_unlock-rs",
-        after: &[],
-        look: overrides::profile_override,
-    },
-    Check {
-        id: "unlock-config",
-        theme: Theme::Settings,
-        about: "config.toml of vgpu_unlock-rs",
-        after: &[],
-        look: unlock_config::unlock_config,
-    },
-];
+/// Makes the table of the checks: of each its name, theme and function, what it looks at, and the
+/// checks whose problems explain one found here.
+macro_rules! checks {
+    ($($id:literal $theme:ident $look:path, $about:literal, after $after:tt;)*) => {
+        /// All checks, roots before what follows from them.
+        pub const CHECKS: &[Check] = &[$(Check {
+            id: $id,
+            theme: Theme::$theme,
+            about: $about,
+            after: &$after,
+            look: $look,
+        }),*];
+    };
+}
 
-/// Which checks to make.
-#[derive(Debug, Clone, Default)]
-pub struct DoctorRequest {
-    /// Only those; all where empty.
-    pub only: Vec<String>,
+checks! {
+    "cards" Hardware cards::cards, "which GPUs are there, and what each can be split by",
+        after [];
+    "cpu-virtualization" Hardware hardware::cpu_virtualization, "VT-x or AMD-V, without which no virtual machine runs",
+        after [];
+    "iommu" Hardware hardware::iommu, "the IOMMU, which SR-IOV cards need and older ones do not",
+        after [];
+    "nouveau" Software driver::nouveau, "nouveau in the place of NVIDIA's driver",
+        after [];
+    "vfio-pci" Software driver::vfio_pci, "GPUs and virtual functions taken away by vfio-pci",
+        after [];
+    "kernel" Software kernel::kernel, "the kernel's version, and the driver built for it",
+        after ["cards"];
+    "driver" Software driver::driver, "NVIDIA's driver: its version, and whether it is the vGPU manager",
+        after ["cards", "nouveau", "vfio-pci", "kernel"];
+    "firmware" Software driver::firmware, "the firmware that newer GPUs need",
+        after ["driver"];
+    "modules" Software kernel::modules, "the kernel modules that vGPUs need",
+        after ["driver"];
+    "daemons" Software daemons::daemons, "nvidia-vgpud and nvidia-vgpu-mgr: installed, enabled, running",
+        after ["driver", "modules", "merged-driver"];
+    "unlock-wiring" Software unlock::wiring, "vgpu_unlock in both daemons",
+        after ["driver"];
+    "unlock-kernel" Software unlock_kernel::kernel_side, "vgpu_unlock in the kernel module's source",
+        after ["driver"];
+    "merged-driver" Software merged::merged_driver, "a merged driver's version check",
+        after ["driver"];
+    "gpu-mix" Hardware cards::gpu_mix, "several unlocked GPUs of different kinds",
+        after ["driver", "daemons", "unlock-wiring", "unlock-kernel"];
+    "virtual-functions" Devices parents::virtual_functions, "the virtual functions of SR-IOV cards",
+        after ["cards", "iommu", "driver", "modules"];
+    "types" Devices parents::types, "whether the parents offer any types, and why not",
+        after ["driver", "modules", "daemons", "unlock-wiring", "unlock-kernel",
+               "merged-driver", "gpu-mix", "virtual-functions", "unlock-config"];
+    "definitions" Devices definitions::definitions, "saved devices that cannot start",
+        after ["types", "vfio-pci"];
+    "boot" Boot boot::boot, "the udev rule and the units that bring devices back",
+        after ["mdevctl-rule"];
+    "mdevctl-rule" Boot boot::mdevctl_rule, "whether mdevctl's udev rule finds mdevctl",
+        after [];
+    "mdevctl-name" Boot boot::mdevctl_name, "whether libvirt finds a program named mdevctl",
+        after [];
+    "profile-override" Settings overrides::profile_override, "profile_override.toml of vgpu_unlock-rs",
+        after [];
+    "unlock-config" Settings unlock_config::unlock_config, "config.toml of vgpu_unlock-rs",
+        after [];
 }
 
 /// What one check found.
@@ -256,7 +141,7 @@ pub struct Checked {
     pub check: &'static Check,
     /// Its findings; none where it does not apply to this host.
     pub findings: Vec<Finding>,
-    /// The checks whose problems are to be settled before this one is worth a look.
+    /// The checks whose problems are to be fixed before this one is worth a look.
     pub waits_for: Vec<&'static str>,
 }
 
@@ -282,29 +167,19 @@ impl Diagnosis {
     }
 }
 
-/// Looks at a host.
-///
-/// # Errors
-/// [`Kind::Usage`] where a check is asked for that does not exist.
-pub fn examine(host: &Host, request: &DoctorRequest) -> Result<Diagnosis> {
-    for id in &request.only {
-        if !CHECKS.iter().any(|check| check.id == id) {
-            return Err(Error::new(Kind::Usage, format!("there is no check {id:?}"))
-                .hint("see: vgpuctl doctor --list"));
-        }
-    }
-    let facts = Facts::read(host);
+/// Judges a host: by the checks of these names, or by all where none is named.
+pub fn examine(facts: &Facts<'_>, only: &[String]) -> Diagnosis {
     let mut checks: Vec<Checked> = CHECKS
         .iter()
         .map(|check| Checked {
             check,
-            findings: (check.look)(&facts),
+            findings: (check.look)(facts),
             waits_for: Vec::new(),
         })
         .collect();
     let causes: Vec<Vec<&'static str>> =
         CHECKS.iter().map(|check| causes(check, &checks)).collect();
-    let mut wanted: Vec<&str> = request.only.iter().map(String::as_str).collect();
+    let mut wanted: Vec<&str> = only.iter().map(String::as_str).collect();
     for (checked, causes) in checks.iter_mut().zip(&causes) {
         if !causes.is_empty() && has_trouble(&checked.findings) {
             if wanted.contains(&checked.check.id) {
@@ -315,7 +190,7 @@ pub fn examine(host: &Host, request: &DoctorRequest) -> Result<Diagnosis> {
         }
     }
     checks.retain(|checked| wanted.is_empty() || wanted.contains(&checked.check.id));
-    Ok(Diagnosis { checks })
+    Diagnosis { checks }
 }
 
 /// What is no more than a consequence must not hide what it follows from.

@@ -1,27 +1,20 @@
 //! `profile_override.toml` of vgpu_unlock-rs, which nvidia-vgpu-mgr reads whenever a VM starts.
 
-use std::path::{Path, PathBuf};
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::facts::kinds::title;
-use super::facts::units::{Unit, words};
+use super::facts::settings::{File as Settings, MOVED_BY};
 use super::keys::{FRAMEBUFFER, KEYS, RESERVATION, counts_as_one, fault, size, too_long};
-use super::unlock_reads::refuses_overrides;
 use super::unlock_toml::{File, Judged, Name, Reader, lint, table};
-use super::{Evidence, Facts, Finding, Severity};
+use super::{Facts, Finding, Severity};
 use crate::model::{parse_uuid, uuid_text};
 use crate::nvidia;
 use crate::text::shortened;
 
 const MIB: u64 = 1 << 20;
 
-/// The variable of a daemon that says which file it reads.
-const MOVED_BY: &str = "VGPU_UNLOCK_PROFILE_OVERRIDE_CONFIG_PATH";
-
 const READER: Reader = Reader {
-    refuses: refuses_overrides,
     therefore: FAILS,
     unread: (Severity::Problem, FAILS),
 };
@@ -29,73 +22,46 @@ const FAILS: &str = "every VM's start fails";
 
 /// `profile_override.toml`, or what nvidia-vgpu-mgr reads instead.
 pub fn profile_override(facts: &Facts<'_>) -> Vec<Finding> {
-    let usual = facts.look.host.profile_override();
-    match moved(&facts.manager) {
-        None => {
-            let mut found = judged(facts, &usual);
-            // Where the other daemon alone was told of another file, somebody meant the one that counts.
-            if let Some((_, seen)) = moved(&facts.vgpud) {
-                found.push(
-                    Finding::warning(format!(
-                        "{MOVED_BY} is set for nvidia-vgpud alone; it is nvidia-vgpu-mgr that starts \
-                         VMs, and it reads {}",
-                        facts.look.host.own_name(&usual).display()
-                    ))
-                    .seen_all([seen])
-                    .advise("set it for nvidia-vgpu-mgr too"),
-                );
-            }
-            found
+    let usual = &facts.settings.overrides;
+    let own = facts.host.own_name(&usual.path);
+    let Some(moved) = &facts.settings.moved else {
+        let mut found = judged(facts, usual);
+        // Where the other daemon alone was told of another file, somebody meant the one that counts.
+        if let Some((_, seen)) = facts.vgpud.told(MOVED_BY) {
+            let message = format!(
+                "{MOVED_BY} is set for nvidia-vgpud alone; it is nvidia-vgpu-mgr that starts VMs, \
+                 and it reads {}",
+                own.display()
+            );
+            let finding = Finding::warning(message).seen_all([seen]);
+            found.push(finding.advise("set it for nvidia-vgpu-mgr too"));
         }
-        Some((file, seen)) => elsewhere(facts, &usual, &file, seen),
-    }
-}
-
-/// What a daemon reads instead of the usual file, and where that is said.
-fn moved(unit: &Unit) -> Option<(String, Evidence)> {
-    let evidence = |path: &Path, found: String| Evidence {
-        path: path.to_owned(),
-        found,
+        return found;
     };
-    // What runs the daemon may set it too, as `env NAME=VALUE /usr/bin/nvidia-vgpu-mgr` does.
-    for setting in &unit.exec_start {
-        let is_it =
-            |word: &String| Some(word.strip_prefix(MOVED_BY)?.strip_prefix('=')?.to_owned());
-        if let Some(file) = words(&setting.value).iter().find_map(is_it) {
-            let found = format!("ExecStart={}", setting.value);
-            return Some((file, evidence(&setting.path, found)));
-        }
-    }
-    let (setting, file) = unit.variable(MOVED_BY)?;
-    let found = setting.value.clone();
-    Some((file.to_owned(), evidence(&setting.path, found)))
-}
-
-fn elsewhere(facts: &Facts<'_>, usual: &Path, file: &str, seen: Evidence) -> Vec<Finding> {
-    let path: PathBuf = facts.look.host.named(Path::new(file));
-    if file.is_empty() || !facts.look.is_there(&path) {
-        let message = match file {
-            "" => format!("{MOVED_BY} names no file: no override is in use"),
-            file => format!("{MOVED_BY} names {file}, which is not there: no override is in use"),
+    let (said, seen) = (&moved.said, [moved.seen.clone()]);
+    if let Ok(None) = moved.file.bytes {
+        let what = match said.as_str() {
+            "" => "no file".to_owned(),
+            file => format!("{file}, which is not there"),
         };
-        return vec![
-            Finding::warning(message)
-                .seen_all([seen])
-                .advise("put the file there, or take the variable away"),
-        ];
+        let message = format!("{MOVED_BY} names {what}: no override is in use");
+        return Finding::warning(message)
+            .seen_all(seen)
+            .advise("put the file there, or take the variable away")
+            .into();
     }
-    let mut found = judged(facts, &path);
-    if path != usual && facts.look.is_there(usual) {
-        let own = facts.look.host.own_name(usual);
-        let message = format!("{} is not read: {MOVED_BY} names {file}", own.display());
-        found.push(Finding::note(message).seen_all([seen]));
+    let mut found = judged(facts, &moved.file);
+    if moved.file.path != usual.path && !matches!(usual.bytes, Ok(None)) {
+        let message = format!("{} is not read: {MOVED_BY} names {said}", own.display());
+        found.push(Finding::note(message).seen_all(seen));
     }
     found
 }
 
-fn judged(facts: &Facts<'_>, path: &Path) -> Vec<Finding> {
+fn judged(facts: &Facts<'_>, settings: &Settings) -> Vec<Finding> {
     let memory = Memory::of(facts);
-    let offered = facts.type_ids();
+    let types = facts.parents.iter().flatten().flat_map(|(_, types)| types);
+    let offered: Vec<&str> = types.flatten().map(|known| known.id.as_str()).collect();
     let branch = facts.driver.branch();
     let judge = |file: &File<'_>, top: &DeTable<'_>| {
         let mut judged = Judged::default();
@@ -103,7 +69,9 @@ fn judged(facts: &Facts<'_>, path: &Path) -> Vec<Finding> {
             match (name.get_ref().as_ref(), table(value)) {
                 (kind @ ("profile" | "mdev" | "vm"), Some(each)) => {
                     for (who, settings) in each {
-                        judged.taken.extend(odd_name(file, kind, who, &offered));
+                        judged
+                            .taken
+                            .extend(odd_name(facts, file, (kind, who), &offered));
                         let place = format!("[{kind}.{}]", shortened(who.get_ref()));
                         let place = (place.as_str(), who);
                         entry(file, place, settings, branch, &mut judged);
@@ -128,11 +96,16 @@ fn judged(facts: &Facts<'_>, path: &Path) -> Vec<Finding> {
         }
         judged
     };
-    lint(facts, path, &READER, judge)
+    lint(facts, settings, &READER, judge)
 }
 
 /// A profile, device or VM that no VM will ever match. They are compared as texts.
-fn odd_name(file: &File<'_>, kind: &str, who: &Name<'_>, offered: &[String]) -> Option<Finding> {
+fn odd_name(
+    facts: &Facts<'_>,
+    file: &File<'_>,
+    (kind, who): (&str, &Name<'_>),
+    offered: &[&str],
+) -> Option<Finding> {
     let name = who.get_ref().as_ref();
     let useless = |why: String| {
         let message = format!("[{kind}.{}] is used for nothing: {why}", shortened(name));
@@ -144,8 +117,10 @@ fn odd_name(file: &File<'_>, kind: &str, who: &Name<'_>, offered: &[String]) -> 
             if !number.is_some_and(|text| is_plain(text) && text.parse::<u32>().is_ok()) {
                 return Some(useless("it must name a type such as nvidia-259".to_owned()));
             }
-            (!offered.is_empty() && !offered.iter().any(|id| id == name))
-                .then(|| useless("no card here offers that type".to_owned()).run("vgpuctl types"))
+            (!offered.is_empty() && !offered.contains(&name)).then(|| {
+                let finding = useless("no card here offers that type".to_owned());
+                finding.run(format!("{} types", facts.program))
+            })
         }
         "mdev" => match parse_uuid(name).map(uuid_text) {
             Ok(text) if text.as_str() == name => None,

@@ -1,43 +1,32 @@
 //! What the parents offer, and why they may offer nothing.
 
-use super::facts::kinds::{Generation, Way, title, way};
+use super::facts::kinds::{Generation, Way, way};
 use super::facts::pci::{Gpu, Offer};
 use super::{Facts, Finding, functions};
-use crate::model::Parent;
-use crate::sysfs::Kernel;
+use crate::error::Result;
+use crate::model::{Parent, VgpuType};
 
 /// The first kernel without mediated devices for SR-IOV cards, and the first driver for it.
 const VENDOR_VFIO_KERNEL: (u32, u32) = (6, 8);
 const VENDOR_VFIO_BRANCH: u32 = 550;
 
-fn is_served(card: &&Gpu) -> bool {
-    card.driver.as_deref() == Some("nvidia")
-}
-
 /// SR-IOV cards have their virtual functions.
 pub fn virtual_functions(facts: &Facts<'_>) -> Vec<Finding> {
-    if !facts.has_manager() {
-        return Vec::new();
-    }
-    let cards = facts.candidates().into_iter().filter(is_served);
+    let mut cards = facts.served();
+    cards.retain(|card| way(card) == Way::Functions);
     cards
-        .filter(|card| way(card) == Way::Functions)
+        .into_iter()
         .map(|card| functions_of(facts, card))
         .collect()
 }
 
 fn functions_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
-    let (who, on) = (
-        format!("{} at {}", title(card), card.address),
-        card.functions_on,
-    );
+    let (who, on) = (card.who(), card.functions_on);
     let total = card.path.join("sriov_totalvfs");
     let Some(possible) = card.functions_possible else {
-        let finding = Finding::problem(format!(
-            "{who} shows no SR-IOV, of which its vGPUs are made"
-        ))
-        .seen(total, "absent or 0");
-        return match facts.is_virtual_machine() {
+        let message = format!("{who} shows no SR-IOV, of which its vGPUs are made");
+        let finding = Finding::problem(message).seen(total, "absent or 0");
+        return match facts.machine.is_virtual() {
             true => finding.advise("this is a virtual machine itself: make the vGPUs on its host"),
             false => finding
                 .advise("turn SR-IOV (and Above 4G Decoding, ARI) on in the BIOS")
@@ -46,20 +35,20 @@ fn functions_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
     };
     let number = card.path.join("sriov_numvfs");
     if on > 0 {
-        return Finding::ok(format!(
-            "{who}: {on} of {possible} virtual functions are on"
-        ))
-        .seen(number, on.to_string());
+        let message = format!("{who}: {on} of {possible} virtual functions are on");
+        return Finding::ok(message).seen(number, on.to_string());
     }
-    let tool = facts.look.host.sriov_manage();
     let finding = Finding::problem(format!(
         "{who}: its {possible} virtual functions are off, and vGPUs are made of those"
     ))
     .seen(number, "0")
     .seen(total, possible.to_string());
-    let finding = match facts.look.is_there(&tool) {
+    let finding = match facts.driver.has_sriov_manage {
         true => finding,
-        false => finding.seen(tool, "absent: it comes with the vGPU manager"),
+        false => finding.seen(
+            facts.host.sriov_manage(),
+            "absent: it comes with the vGPU manager",
+        ),
     };
     functions::off(facts, &card.address, finding)
 }
@@ -73,39 +62,25 @@ fn types_in_words(count: usize) -> String {
 
 /// Every parent offers types.
 pub fn types(facts: &Facts<'_>) -> Vec<Finding> {
-    let cards: Vec<&Gpu> = match facts.has_manager() {
-        true => facts.candidates().into_iter().filter(is_served).collect(),
-        false => Vec::new(),
-    };
-    let mut found: Vec<Finding> = cards.iter().map(|card| types_of(facts, card)).collect();
     let parents = match &facts.parents {
-        Ok(parents) => parents,
-        Err(error) => return vec![Finding::unreadable(error)],
+        Ok(parents) => parents.iter(),
+        Err(error) => return Finding::unreadable(error).into(),
     };
-    let of_card = |parent: &&Parent| {
-        let mut gpus = facts.gpus.iter().flatten();
-        gpus.any(|gpu| gpu.address == parent.id.as_str() && gpu.vendor == super::facts::pci::NVIDIA)
-    };
-    found.extend(
-        parents
-            .iter()
-            .filter(|parent| !of_card(parent))
-            .map(|parent| types_of_parent(facts, parent)),
-    );
-    found
+    let cards = facts.served().into_iter().map(|card| types_of(facts, card));
+    let others = parents.filter(|(parent, _)| !facts.is_nvidias(parent));
+    let others = others.map(|(parent, types)| types_of_parent(facts, parent, types));
+    cards.chain(others).collect()
 }
 
 fn types_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
-    let who = format!("{} at {}", title(card), card.address);
+    let who = card.who();
     let dir = card.path.join("mdev_supported_types");
     let functions = facts.functions(card);
-    let counts = functions
-        .iter()
-        .chain([&card])
-        .filter_map(|gpu| match gpu.offer {
-            Offer::Mdev(types) if types > 0 => Some(types),
-            _ => None,
-        });
+    let both = functions.iter().chain([&card]);
+    let counts = both.filter_map(|gpu| match gpu.offer {
+        Offer::Mdev(types) if types > 0 => Some(types),
+        _ => None,
+    });
     if let Some(types) = counts.max() {
         return Finding::ok(format!("{who}: {}", types_in_words(types))).seen(dir, "present");
     }
@@ -146,15 +121,18 @@ fn types_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
     finding
 }
 
-fn types_of_parent(facts: &Facts<'_>, parent: &Parent) -> Finding {
-    let kernel = Kernel::of(facts.look.host);
-    let dir = facts.look.host.mdev_parents().join(parent.id.as_str());
-    match kernel.serving(parent).types(&parent.id, &mut Vec::new()) {
+fn types_of_parent(facts: &Facts<'_>, parent: &Parent, types: &Result<Vec<VgpuType>>) -> Finding {
+    let (id, dir) = (
+        &parent.id,
+        facts.host.mdev_parents().join(parent.id.as_str()),
+    );
+    match types {
         Ok(types) if types.is_empty() => {
-            Finding::warning(format!("{} offers no types", parent.id)).seen(dir, "no types")
+            Finding::warning(format!("{id} offers no types")).seen(dir, "no types")
         }
-        Ok(types) => Finding::ok(format!("{}: {}", parent.id, types_in_words(types.len())))
-            .seen(dir, "present"),
-        Err(error) => Finding::unreadable(&error),
+        Ok(types) => {
+            Finding::ok(format!("{id}: {}", types_in_words(types.len()))).seen(dir, "present")
+        }
+        Err(error) => Finding::unreadable(error),
     }
 }

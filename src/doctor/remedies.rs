@@ -1,8 +1,15 @@
 //! What to type, where distributions differ.
 
+use std::path::PathBuf;
+
 use super::Step;
 use super::facts::kernel::Distro;
 use crate::host::Host;
+
+/// Where packages put a file, of the places where it may lie: the fourth.
+pub fn usual(places: &[PathBuf], name: &str) -> PathBuf {
+    places.get(3).map(|dir| dir.join(name)).unwrap_or_default()
+}
 
 /// Puts words on the kernel's command line.
 pub fn kernel_arguments(distro: Distro, arguments: &str) -> Vec<Step> {

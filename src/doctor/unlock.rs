@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::facts::kinds::title;
-use super::facts::pci::Offer;
-use super::facts::units::{Setting, Unit, words};
+use super::driver::names;
+use super::facts::units::{PREFIXES, Setting, Unit, words};
 use super::remedies::drop_in;
 use super::{Evidence, Facts, Finding, Step};
 use crate::host::Host;
@@ -47,7 +46,7 @@ fn wire(unit: &Unit) -> Wire {
             {
                 return Wire::Library(path, setting.clone());
             }
-            let path = PathBuf::from(word.trim_start_matches(['-', '@', '+', '!', ':']));
+            let path = PathBuf::from(word.trim_start_matches(PREFIXES));
             let name = path.file_name().and_then(|name| name.to_str());
             if name.is_some_and(|name| name.contains(MARK)) {
                 return Wire::Wrapper(path, setting.clone());
@@ -73,14 +72,10 @@ impl Wire {
     /// What the unit says, for evidence.
     fn evidence(&self) -> Option<Evidence> {
         let (_, setting) = self.file()?;
-        let key = match self {
-            Wire::Library(..) if setting.value.starts_with(PRELOAD) => "Environment",
-            _ => "ExecStart",
-        };
-        Some(Evidence {
-            path: setting.path.clone(),
-            found: format!("{key}={}", setting.value),
-        })
+        Some(setting.as_evidence(match self {
+            Wire::Library(..) if setting.value.starts_with(PRELOAD) => "Environment=",
+            _ => "ExecStart=",
+        }))
     }
 
     /// How another daemon is wired in the same way.
@@ -104,173 +99,149 @@ impl Wire {
 
 /// Both daemons are unlocked, by something that exists.
 pub fn wiring(facts: &Facts<'_>) -> Vec<Finding> {
-    let units = [&facts.vgpud, &facts.manager];
+    let units = facts.units();
     let unlocked = facts.unlocked();
     let wires = units.map(wire);
     if !facts.has_manager() || (unlocked.is_empty() && wires.iter().all(|w| *w == Wire::None)) {
         return Vec::new();
     }
     if let Some(unit) = units.iter().find(|unit| !unit.is_startable()) {
-        let file = unit.file.clone().unwrap_or_default();
-        return vec![
-            Finding::unchecked(format!("{} cannot be started at all", unit.name))
-                .seen(file, "absent or masked"),
-        ];
+        let message = format!("{} cannot be started at all", unit.name);
+        let finding = Finding::unchecked(message);
+        return finding.seen(unit.place(), "absent or masked").into();
     }
     if let Some(error) = units.iter().find_map(|unit| unit.unreadable.as_ref()) {
-        return vec![Finding::unreadable(error)];
+        return Finding::unreadable(error).into();
     }
-    let broken: Vec<Finding> = wires
-        .iter()
-        .filter_map(|wire| absent(facts, wire))
-        .take(1)
-        .collect();
-    if !broken.is_empty() {
-        return broken;
+    let mut wired = units.iter().zip(&wires);
+    if let Some(broken) = wired.find_map(|(unit, wire)| absent(facts, unit, wire)) {
+        return broken.into();
     }
-    let evidence = || wires.iter().filter_map(Wire::evidence);
-    if unlocked.is_empty() {
-        return vec![
+    let evidence = wires.iter().filter_map(Wire::evidence);
+    let finding = match &wires {
+        _ if unlocked.is_empty() => {
             Finding::note("the daemons are unlocked, and no card here needs that")
-                .seen_all(evidence()),
-        ];
-    }
-    match &wires {
-        [Wire::None, Wire::None] => vec![not_at_all(facts)],
-        [Wire::None, other] => vec![one_only(
+                .seen_all(evidence)
+        }
+        [Wire::None, Wire::None] => not_at_all(facts),
+        [Wire::None, other] => one_only(
             facts,
             &facts.vgpud,
             other,
             "so it reports no types: \"vGPU is not supported on PCI Id\"",
-        )],
-        [other, Wire::None] => vec![one_only(
+        ),
+        [other, Wire::None] => one_only(
             facts,
             &facts.manager,
             other,
             "so no VM starts: \"vGPU is supported only on VGX capable boards\"",
-        )],
-        _ => match stale(facts, &wires[1]) {
-            Some(finding) => vec![finding],
-            None => [Finding::ok("both daemons are unlocked").seen_all(evidence())]
-                .into_iter()
-                .chain(not_seen(facts, &wires[1]))
-                .collect(),
+        ),
+        [_, wire] => match stale(facts, wire) {
+            Some(finding) => finding,
+            None => {
+                let both = Finding::ok("both daemons are unlocked").seen_all(evidence);
+                return [both].into_iter().chain(not_seen(facts, wire)).collect();
+            }
         },
-    }
+    };
+    finding.into()
 }
 
 /// The wrapper or library that a daemon needs is not there.
-fn absent(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
+fn absent(facts: &Facts<'_>, unit: &Unit, wire: &Wire) -> Option<Finding> {
     let (file, _) = wire.file()?;
-    let path = facts.look.host.named(file);
-    if !file.is_absolute() || facts.look.is_there(&path) {
+    let path = facts.host.named(file);
+    if !file.is_absolute() || unit.finds(&path) {
         return None;
     }
     let what = match wire {
         Wire::Library(..) => "the unlock's library is not there, so the daemons run without it",
         _ => "the unlock's wrapper is not there, so the daemons do not start",
     };
-    Some(
-        Finding::problem(what)
-            .seen_all(wire.evidence())
-            .seen(path, "absent")
-            .advise(format!("put it back at {}", file.display()))
-            .advise(QUIET)
-            .run("systemctl restart nvidia-vgpud nvidia-vgpu-mgr"),
-    )
+    let finding = Finding::problem(what)
+        .seen_all(wire.evidence())
+        .seen(path, "absent")
+        .advise(format!("put it back at {}", file.display()))
+        .advise(QUIET)
+        .run("systemctl restart nvidia-vgpud nvidia-vgpu-mgr");
+    Some(finding)
 }
 
+const NEITHER: &str = "neither a wrapper in ExecStart nor LD_PRELOAD, nor in its drop-ins";
+
 fn one_only(facts: &Facts<'_>, unit: &Unit, other: &Wire, therefore: &str) -> Finding {
-    let file = unit.file.clone().unwrap_or_default();
-    let ignored = unit.ignored.iter().map(|path| Evidence {
-        path: path.clone(),
-        found: "not read: its name does not end in .conf".to_owned(),
-    });
+    let unread = "not read: its name does not end in .conf";
+    let ignored = unit.ignored.iter().map(|path| Evidence::new(path, unread));
     Finding::problem(format!(
         "{} is not unlocked, the other daemon is, {therefore}",
         unit.name
     ))
-    .seen(
-        file,
-        "neither a wrapper in ExecStart nor LD_PRELOAD, nor in its drop-ins",
-    )
+    .seen(unit.place(), NEITHER)
     .seen_all(ignored)
     .seen_all(other.evidence())
     .advise(QUIET)
-    .then(other.for_other(facts.look.host, unit))
+    .then(other.for_other(facts.host, unit))
 }
 
 fn not_at_all(facts: &Facts<'_>) -> Finding {
     let cards = facts.unlocked();
-    let offers = cards
-        .iter()
-        .any(|card| matches!(card.offer, Offer::Mdev(1..)));
-    let names: Vec<String> = cards
-        .iter()
-        .map(|card| format!("{} at {}", title(card), card.address))
-        .collect();
-    let file = facts.vgpud.file.clone().unwrap_or_default();
-    let seen = "neither a wrapper in ExecStart nor LD_PRELOAD, nor in its drop-ins";
-    if offers {
+    let [first, second] = facts.units();
+    if cards.iter().any(|card| card.has_types()) {
         return Finding::note(
             "the daemons are not unlocked by a wrapper or LD_PRELOAD, and yet there are types: it \
              was done in another way",
         )
-        .seen(file, seen);
+        .seen(first.place(), NEITHER);
     }
-    Finding::problem(format!(
+    let message = format!(
         "{} is no vGPU card, and neither daemon is unlocked",
-        names.join(", ")
-    ))
-    .seen(file, seen)
-    .seen(facts.manager.file.clone().unwrap_or_default(), seen)
-    .advise(QUIET)
-    .advise("build vgpu_unlock-rs, and with PATH where its library lies:")
-    .then(Wire::None.for_other(facts.look.host, &facts.vgpud))
-    .then(Wire::None.for_other(facts.look.host, &facts.manager))
+        names(&cards)
+    );
+    Finding::problem(message)
+        .seen(first.place(), NEITHER)
+        .seen(second.place(), NEITHER)
+        .advise(QUIET)
+        .advise("build vgpu_unlock-rs, and with PATH where its library lies:")
+        .then(Wire::None.for_other(facts.host, first))
+        .then(Wire::None.for_other(facts.host, second))
+}
+
+/// What a running manager has in its memory, of the first of those for which `is_it` is so of that.
+fn maps(facts: &Facts<'_>, wire: &Wire, is_it: impl Fn(Option<&str>) -> bool) -> Option<PathBuf> {
+    let Wire::Library(..) = wire else {
+        return None;
+    };
+    let mut running = facts.managers.iter().flatten();
+    let process = running.find(|process| {
+        let maps = process.maps.as_ref().ok().and_then(|maps| maps.as_deref());
+        is_it(maps.filter(|maps| !maps.is_empty()))
+    })?;
+    let dir = facts.host.processes().join(process.pid.to_string());
+    Some(dir.join("maps"))
 }
 
 /// The manager was started before its drop-in was written.
 fn stale(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
-    let Wire::Library(..) = wire else {
-        return None;
-    };
-    let process = facts.processes.manager.iter().find(|process| {
-        let maps = process.maps.as_deref();
-        maps.is_some_and(|maps| !maps.is_empty() && !maps.contains(LIBRARY))
-    })?;
-    let maps = facts
-        .look
-        .host
-        .processes()
-        .join(process.pid.to_string())
-        .join("maps");
-    Some(
-        Finding::problem("nvidia-vgpu-mgr is wired, but runs without the unlock: it started before")
-            .seen_all(wire.evidence())
-            .seen(maps, "the library is not in it")
-            .advise("first shut every VM down that has a vGPU: it would lose it")
-.run("systemctl daemon-reload")
-            .run("systemctl stop nvidia-vgpu-mgr; killall nvidia-vgpu-mgr; systemctl start nvidia-vgpu-mgr"),
-    )
+    let without = |maps: Option<&str>| maps.is_some_and(|maps| !maps.contains(LIBRARY));
+    let maps = maps(facts, wire, without)?;
+    let message = "nvidia-vgpu-mgr is wired, but runs without the unlock: it started before";
+    let again = "systemctl stop nvidia-vgpu-mgr; killall nvidia-vgpu-mgr; \
+                 systemctl start nvidia-vgpu-mgr";
+    let finding = Finding::problem(message)
+        .seen_all(wire.evidence())
+        .seen(maps, "the library is not in it")
+        .advise("first shut every VM down that has a vGPU: it would lose it")
+        .run("systemctl daemon-reload")
+        .run(again);
+    Some(finding)
 }
 
 /// Whether the manager that runs has the library is for root to see.
 fn not_seen(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
-    let Wire::Library(..) = wire else {
-        return None;
-    };
-    let mut processes = facts.processes.manager.iter();
-    let process = processes.find(|process| process.maps.as_deref().is_none_or(str::is_empty))?;
-    let maps = facts
-        .look
-        .host
-        .processes()
-        .join(process.pid.to_string())
-        .join("maps");
-    Some(
-        Finding::unchecked("whether the nvidia-vgpu-mgr that runs has the unlock in it")
-            .seen(maps, "cannot be read")
-            .advise("only root can see that: run it again with sudo"),
-    )
+    let maps = maps(facts, wire, |maps| maps.is_none())?;
+    let message = "whether the nvidia-vgpu-mgr that runs has the unlock in it";
+    let finding = Finding::unchecked(message)
+        .seen(maps, "cannot be read")
+        .advise("only root can see that: run it again with sudo");
+    Some(finding)
 }

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::unlock_reads::{device_number, refuses_config};
+use super::unlock_reads::device_number;
 use super::unlock_toml::{File, Judged, Name, Reader, lint, table};
 use super::{Facts, Finding, Severity};
 use crate::text::{quoted, said, shortened, whole};
 
 const READER: Reader = Reader {
-    refuses: refuses_config,
     therefore: ENDS,
     unread: (
         Severity::Warning,
@@ -37,7 +36,7 @@ pub fn unlock_config(facts: &Facts<'_>) -> Vec<Finding> {
         }
         judged
     };
-    lint(facts, &facts.look.host.unlock_config(), &READER, judge)
+    lint(facts, &facts.settings.config, &READER, judge)
 }
 
 fn judge_switch(
@@ -108,10 +107,7 @@ fn useless(facts: &Facts<'_>, key: &str, number: u32) -> Option<String> {
     if number > u32::from(u16::MAX) {
         return Some("is used for nothing: PCI devices have numbers up to 0xffff".to_owned());
     }
-    let has = |number: u32| {
-        let mut gpus = facts.gpus.iter().flatten();
-        gpus.any(|gpu| u32::from(gpu.device) == number)
-    };
+    let has = |number: u32| facts.gpus().any(|gpu| u32::from(gpu.device) == number);
     let meant = u32::from_str_radix(key.trim(), 16).ok()?;
     (meant != number && has(meant) && !has(number)).then(|| {
         format!(

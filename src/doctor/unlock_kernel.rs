@@ -1,14 +1,32 @@
 //! vgpu_unlock in the kernel module's source.
 
-use std::path::Path;
+use super::facts::driver::EDITED;
+use super::{Evidence, Facts, Finding};
 
-use super::facts::driver::Source;
-use super::{Facts, Finding};
+/// What an edited file must have.
+struct Edit {
+    is_line: fn(&str) -> bool,
+    absent: &'static str,
+    wanted: &'static str,
+}
+
+/// The edits of [`EDITED`].
+const EDITS: [Edit; 2] = [
+    Edit {
+        is_line: is_hooks_include,
+        absent: "no #include of vgpu_unlock_hooks.c",
+        wanted: "#include \"PATH/vgpu_unlock_hooks.c\"",
+    },
+    Edit {
+        is_line: is_link_flag,
+        absent: "no ldflags-y with kern.ld",
+        wanted: "ldflags-y += -T PATH/kern.ld",
+    },
+];
 
 /// The two edits of the kernel module's source.
 pub fn kernel_side(facts: &Facts<'_>) -> Vec<Finding> {
-    let cards = facts.unlocked();
-    if cards.is_empty() || !facts.has_manager() {
+    if facts.unlocked().is_empty() || !facts.has_manager() {
         return Vec::new();
     }
     let Some(source) = facts.driver.source() else {
@@ -16,80 +34,54 @@ pub fn kernel_side(facts: &Facts<'_>) -> Vec<Finding> {
             0 => "no nvidia-<version> there",
             _ => "none of the version that is loaded",
         };
-        return vec![
-            Finding::unchecked("whether the kernel module is unlocked: its source is not here")
-                .seen(facts.look.host.sources(), found),
-        ];
+        let message = "whether the kernel module is unlocked: its source is not here";
+        return Finding::unchecked(message)
+            .seen(facts.host.sources(), found)
+            .into();
     };
-    let dir = source.dir.join("nvidia");
-    let interface = edit(facts, &dir.join("os-interface.c"), is_hooks_include);
-    let link = edit(facts, &dir.join("nvidia.Kbuild"), is_link_flag);
-    let (interface, link) = match (interface, link) {
-        (Ok(interface), Ok(link)) => (interface, link),
-        (Err(finding), _) | (_, Err(finding)) => return vec![finding],
-    };
-    let missing: Vec<(&str, &str, &str)> = [
-        (
-            &interface,
-            "os-interface.c",
-            "no #include of vgpu_unlock_hooks.c",
-            HOOKS_LINE,
-        ),
-        (
-            &link,
-            "nvidia.Kbuild",
-            "no ldflags-y with kern.ld",
-            LINK_LINE,
-        ),
-    ]
-    .into_iter()
-    .filter(|(edit, ..)| edit.is_none())
-    .map(|(_, file, found, line)| (file, found, line))
-    .collect();
-    if missing.is_empty() {
-        let seen = |file: &str, line: Option<String>| (dir.join(file), line.unwrap_or_default());
-        let (hooks, kbuild) = (
-            seen("os-interface.c", interface),
-            seen("nvidia.Kbuild", link),
-        );
-        return vec![
-            Finding::ok(format!("the source of {} has both edits", source.version))
-                .seen(hooks.0, hooks.1)
-                .seen(kbuild.0, kbuild.1),
-        ];
+    let (dir, version) = (source.dir.join("nvidia"), &source.version);
+    let (mut edited, mut missing, mut files, mut steps) = (vec![], vec![], vec![], vec![]);
+    for ((name, text), edit) in EDITED.iter().zip(&facts.driver.edited).zip(&EDITS) {
+        let path = dir.join(name);
+        let text = match text {
+            Ok(Some(text)) => text,
+            Ok(None) => {
+                let message = "whether the kernel module is unlocked: its source is not whole";
+                return Finding::unchecked(message).seen(path, "absent").into();
+            }
+            Err(error) => return Finding::unreadable(error).into(),
+        };
+        if let Some(line) = text
+            .lines()
+            .map(str::trim)
+            .find(|line| (edit.is_line)(line))
+        {
+            edited.push(Evidence::new(path, line));
+            continue;
+        }
+        let own = facts.host.own_name(&path);
+        steps.push(format!("add to {}: {}", own.display(), edit.wanted));
+        missing.push(Evidence::new(path, edit.absent));
+        files.push(*name);
     }
-    vec![unedited(facts, source, &dir, &missing)]
-}
-
-const HOOKS_LINE: &str = "#include \"PATH/vgpu_unlock_hooks.c\"";
-const LINK_LINE: &str = "ldflags-y += -T PATH/kern.ld";
-
-fn unedited(
-    facts: &Facts<'_>,
-    source: &Source,
-    dir: &Path,
-    missing: &[(&str, &str, &str)],
-) -> Finding {
-    let files: Vec<&str> = missing.iter().map(|(file, ..)| *file).collect();
-    let mut finding = Finding::problem(format!(
+    if missing.is_empty() {
+        let message = format!("the source of {version} has both edits");
+        return Finding::ok(message).seen_all(edited).into();
+    }
+    let message = format!(
         "the kernel module's source is not unlocked ({}), so no VM starts: \"vGPU validation of \
          the GPU failed\"",
         files.join(", ")
-    ));
-    for (file, found, _) in missing {
-        finding = finding.seen(dir.join(file), *found);
-    }
-    let own = facts.look.host.own_name(dir);
-    for (file, _, line) in missing {
-        let step = format!("add to {}: {line}", own.join(file).display());
-        finding = finding.advise(step);
-    }
-    let version = &source.version;
-    finding
+    );
+    let finding = Finding::problem(message).seen_all(missing);
+    steps
+        .into_iter()
+        .fold(finding, Finding::advise)
         .run(format!(
             "dkms remove nvidia/{version} --all; dkms install nvidia/{version}"
         ))
         .run("reboot")
+        .into()
 }
 
 fn is_hooks_include(line: &str) -> bool {
@@ -98,26 +90,6 @@ fn is_hooks_include(line: &str) -> bool {
 
 fn is_link_flag(line: &str) -> bool {
     line.starts_with("ldflags-y") && line.contains("kern.ld")
-}
-
-/// The edited line of a file, where it is there.
-fn edit(
-    facts: &Facts<'_>,
-    path: &Path,
-    is_edit: fn(&str) -> bool,
-) -> Result<Option<String>, Finding> {
-    match facts.look.text(path) {
-        Ok(Some(text)) => Ok(text
-            .lines()
-            .map(str::trim)
-            .find(|line| is_edit(line))
-            .map(str::to_owned)),
-        Ok(None) => Err(Finding::unchecked(
-            "whether the kernel module is unlocked: its source is not whole",
-        )
-        .seen(path, "absent")),
-        Err(error) => Err(Finding::unreadable(&error)),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use nix::errno::Errno;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::unlock_reads::Refusal;
+use super::facts::settings::File as Settings;
+use super::unlock_reads::refusal;
 use super::{Facts, Finding, Severity};
 use crate::text::{Lines, nearest, quoted, shortened};
 
@@ -29,12 +30,7 @@ impl File<'_> {
 
     /// A finding about that place.
     pub fn at(&self, severity: Severity, at: usize, message: String) -> Finding {
-        let finding = match severity {
-            Severity::Problem => Finding::problem(message),
-            Severity::Warning => Finding::warning(message),
-            _ => Finding::note(message),
-        };
-        finding.seen(self.path, self.words(at))
+        Finding::new(severity, message).seen(self.path, self.words(at))
     }
 
     /// A table or key that nobody reads.
@@ -62,143 +58,107 @@ pub struct Judged {
 
 /// How a file is read, and what comes of it.
 pub struct Reader {
-    /// The verdict of vgpu_unlock-rs.
-    pub refuses: fn(&str) -> Option<Refusal>,
     /// What follows where it refuses the file.
     pub therefore: &'static str,
     /// How bad it is that the file cannot be read at all, or is no text, and what follows.
     pub unread: (Severity, &'static str),
 }
 
-/// Reads and judges a file; nothing where it is not there.
+/// Judges a file; nothing where it is not there.
 pub fn lint(
     facts: &Facts<'_>,
-    path: &Path,
+    Settings { path, bytes }: &Settings,
     reader: &Reader,
     judge: impl Fn(&File<'_>, &DeTable<'_>) -> Judged,
 ) -> Vec<Finding> {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let bytes = match facts.look.bytes(path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unread = |why: &str, place: &str| {
+        let (severity, therefore) = reader.unread;
+        Finding::new(severity, format!("{name} {why}: {therefore}"))
+            .seen(path, place)
+            .advise(mend(facts, path))
+            .into()
+    };
+    let bytes = match bytes {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Vec::new(),
         Err(error) if error.errno() == Some(Errno::EISDIR) => {
-            return vec![unread(facts, reader, path, name, "is a directory", "")];
+            return unread("is a directory", "is a directory");
         }
-        Err(error) => return vec![Finding::unreadable(&error)],
+        Err(error) => return Finding::unreadable(error).into(),
     };
-    let text = match String::from_utf8(bytes) {
+    let text = match str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let before = error.as_bytes().get(..at).unwrap_or_default();
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let line = format!("line {line}");
-            return vec![unread(
-                facts,
-                reader,
-                path,
-                name,
-                "is no text in UTF-8",
-                &line,
-            )];
+            let before = bytes.iter().take(error.valid_up_to());
+            let line = before.filter(|byte| **byte == b'\n').count() + 1;
+            return unread("is no text in UTF-8", &format!("line {line}"));
         }
     };
     let file = File {
         path,
-        lines: Lines::of(&text),
+        lines: Lines::of(text),
     };
-    let refusal = (reader.refuses)(&text);
-    let judged = match (DeTable::parse(&text), &refusal) {
+    let refusal = refusal(text);
+    let mut judged = match (DeTable::parse(text), &refusal) {
         (Ok(table), _) => judge(&file, table.get_ref()),
-        (Err(error), Some(_)) => {
+        (Err(error), _) => {
             let at = error.span().map_or(0, |span| span.start);
-            let message = format!(
-                "{name} is not TOML ({}): {}",
-                error.message(),
-                reader.therefore
-            );
-            Judged {
-                refused: vec![file.at(Severity::Problem, at, message)],
-                taken: Vec::new(),
-            }
-        }
-        (Err(error), None) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let message = format!(
-                "{name} is taken by the unlock of today, and is not TOML ({})",
-                error.message()
-            );
-            Judged {
-                refused: Vec::new(),
-                taken: vec![file.at(Severity::Warning, at, message)],
+            let (error, therefore) = (error.message(), reader.therefore);
+            let refused = || {
+                let message = format!("{name} is not TOML ({error}): {therefore}");
+                file.at(Severity::Problem, at, message)
+            };
+            let taken = || {
+                let message =
+                    format!("{name} is taken by the unlock of today, and is not TOML ({error})");
+                file.at(Severity::Warning, at, message)
+            };
+            match refusal {
+                Some(_) => Judged {
+                    refused: vec![refused()],
+                    taken: Vec::new(),
+                },
+                None => Judged {
+                    refused: Vec::new(),
+                    taken: vec![taken()],
+                },
             }
         }
     };
-    told(facts, &file, name, reader, refusal, judged)
+    // Its reader has the last word on what is refused.
+    if let (Some(refusal), true) = (refusal, judged.refused.is_empty()) {
+        let message = format!(
+            "{name} is refused by the unlock, which reads TOML 1.0 ({}): {}",
+            shortened(&refusal.message),
+            reader.therefore
+        );
+        judged
+            .refused
+            .push(file.at(Severity::Problem, refusal.at, message));
+    }
+    told(facts, &file, &name, judged)
 }
 
-/// The findings in order; its reader has the last word on what is refused.
-fn told(
-    facts: &Facts<'_>,
-    file: &File<'_>,
-    name: &str,
-    reader: &Reader,
-    refusal: Option<Refusal>,
-    judged: Judged,
-) -> Vec<Finding> {
-    let mut found = match refusal {
-        Some(_) if !judged.refused.is_empty() => judged.refused,
-        Some(refusal) => {
-            let message = format!(
-                "{name} is refused by the unlock, which reads TOML 1.0 ({}): {}",
-                shortened(&refusal.message),
-                reader.therefore
-            );
-            vec![file.at(Severity::Problem, refusal.at, message)]
-        }
-        None => Vec::new(),
-    };
+/// The findings, the worst first.
+fn told(facts: &Facts<'_>, file: &File<'_>, name: &str, judged: Judged) -> Vec<Finding> {
+    let mut found = judged.refused;
     found.extend(judged.taken);
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let is_fine = found.iter().all(|f| f.severity < Severity::Warning);
-    let mended = |finding: Finding| match finding.severity {
-        Severity::Note => finding,
-        _ => finding.advise(edit(facts, file.path)),
-    };
-    let mut found: Vec<Finding> = found.into_iter().map(mended).collect();
-    if is_fine {
+    let ok = is_fine.then(|| {
         let message = format!("{name} is as the unlock wants it");
-        found.insert(0, Finding::ok(message).seen(file.path, "present"));
-    }
-    found
+        Finding::ok(message).seen(file.path, "present")
+    });
+    let mended = found.into_iter().map(|finding| match finding.severity {
+        Severity::Note => finding,
+        _ => finding.advise(mend(facts, file.path)),
+    });
+    ok.into_iter().chain(mended).collect()
 }
 
-fn unread(
-    facts: &Facts<'_>,
-    reader: &Reader,
-    path: &Path,
-    name: &str,
-    why: &str,
-    place: &str,
-) -> Finding {
-    let (severity, therefore) = reader.unread;
-    let message = format!("{name} {why}: {therefore}");
-    let finding = match severity {
-        Severity::Problem => Finding::problem(message),
-        _ => Finding::warning(message),
-    };
-    let place = match place {
-        "" => why,
-        place => place,
-    };
-    finding.seen(path, place).advise(edit(facts, path))
-}
-
-fn edit(facts: &Facts<'_>, path: &Path) -> String {
-    format!("mend {}", facts.look.host.own_name(path).display())
+fn mend(facts: &Facts<'_>, path: &Path) -> String {
+    format!("mend {}", facts.host.own_name(path).display())
 }
 
 /// A value's table, if it is one.

@@ -1,13 +1,15 @@
 //! Files of a host, read from a folder that stands for it.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::SEPARATOR;
+use crate::doctor::facts::settings::Settings;
 use crate::doctor::facts::{Look, pci};
-use crate::doctor::{Evidence, Facts, overrides, unlock_config};
+use crate::doctor::{Evidence, Facts, Outlook, overrides, unlock_config};
 use crate::host::Host;
+use crate::store::Store;
 use crate::sysfs::vf::listing;
 use crate::sysfs::{Cards, Kernel};
 
@@ -82,7 +84,7 @@ fn look(host: &Host) {
         let devices = kernel.devices(&mut warnings).unwrap_or_default();
         assert!(devices.len() <= 1, "{devices:?}");
     }
-    let _ = (kernel.sriov_gpus(&mut warnings), pci::gpus(Look { host }));
+    let _ = (kernel.sriov_gpus(&mut warnings), pci::gpus(&Look::at(host)));
 }
 
 fn listings(text: &str) {
@@ -104,9 +106,11 @@ fn listings(text: &str) {
 /// The settings of an unlock, read for a host with a card that needs one.
 pub fn unlock_settings(root: &Path, input: &[u8]) {
     FACTS.with(|facts| {
-        let facts = facts.get_or_init(|| unlocked_host(root));
-        write(&facts.look.host.profile_override(), input);
-        write(&facts.look.host.unlock_config(), input);
+        let mut facts = facts.borrow_mut();
+        let facts = facts.get_or_insert_with(|| unlocked_host(root));
+        write(&facts.host.profile_override(), input);
+        write(&facts.host.unlock_config(), input);
+        facts.settings = Settings::read(&Look::at(facts.host), &facts.manager);
         let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
         let profile = overrides::profile_override(facts);
         for finding in profile.iter().chain(&unlock_config::unlock_config(facts)) {
@@ -119,7 +123,7 @@ pub fn unlock_settings(root: &Path, input: &[u8]) {
 
 thread_local! {
     /// Read once: the card stays.
-    static FACTS: OnceCell<Facts<'static>> = const { OnceCell::new() };
+    static FACTS: RefCell<Option<Facts<'static>>> = const { RefCell::new(None) };
 }
 
 fn unlocked_host(root: &Path) -> Facts<'static> {
@@ -128,7 +132,8 @@ fn unlocked_host(root: &Path) -> Facts<'static> {
     write(&card.join("class"), b"0x030000");
     write(&card.join("vendor"), b"0x10de");
     write(&card.join("device"), b"0x1b06");
-    Facts::read(host)
+    let (kernel, store) = (Kernel::of(host), Store::of(host));
+    Facts::read(&kernel, &store, Outlook::default(), "vgpuctl")
 }
 
 /// The line that it names is one of so many.

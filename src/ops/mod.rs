@@ -24,6 +24,7 @@ mod metrics;
 mod modify;
 mod moved;
 mod next_boot;
+mod outlook;
 mod params;
 mod pick_type;
 mod place;
@@ -74,6 +75,7 @@ pub use metrics::{
 pub use modify::{AttrEdit, FunctionWish, ModifyRequest, TypeWish, modify};
 pub use moved::{Moves, moved_settings_hint};
 pub use next_boot::is_switched_by_another;
+pub use outlook::outlook;
 pub use params::{holds_params, other_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
 pub use plan::{

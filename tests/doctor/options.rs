@@ -25,7 +25,7 @@ fn what_stands_in_the_way_of_a_check_is_told_with_it() {
     assert_eq!(run.status.code(), Some(1), "{text}");
     assert!(text.starts_with("problem     nouveau: "), "{text}");
     assert!(
-        text.contains("not checked driver: settle nouveau first\n"),
+        text.contains("not checked driver: skipped: fix \"nouveau\" first\n"),
         "{text}"
     );
     let run = tree.run(&["driver", "--json"]);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Look;
+use super::{Look, Read};
 
 /// The module that is loaded, by its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +41,23 @@ pub struct Driver {
     pub guest_daemon: Option<PathBuf>,
     /// Sources for DKMS, by name.
     pub sources: Vec<Source>,
+    /// The files of the module's source that vgpu_unlock edits, in the order of [`EDITED`].
+    pub edited: [Read<String>; 2],
+    /// What the loaded module takes into newer GPUs.
+    pub firmware: Vec<String>,
+    /// NVIDIA's program that switches virtual functions.
+    pub has_sriov_manage: bool,
 }
+
+/// The files of the kernel module's source that vgpu_unlock edits.
+pub const EDITED: [&str; 2] = ["os-interface.c", "nvidia.Kbuild"];
 
 /// The vGPU manager's library, up to the version.
 const MANAGER_LIBRARY: &str = "libnvidia-vgpu.so.";
 
 impl Driver {
     /// Reads all of it; what cannot be read counts as not there.
-    pub fn read(look: Look<'_>) -> Driver {
+    pub fn read(look: &Look<'_>) -> Driver {
         let module = module(look);
         let libraries: Vec<PathBuf> = look
             .host
@@ -72,13 +81,13 @@ impl Driver {
                 .find(|path| name_of(path).ends_with(&ending))
                 .cloned()
         });
-        let program = |name: &str| {
-            let places = look.host.program_dirs().into_iter();
-            places
-                .map(|dir| dir.join(name))
-                .find(|path| look.is_there(path))
-        };
-        Driver {
+        let program = |name: &str| look.first(look.host.program_dirs().map(|dir| dir.join(name)));
+        let firmware = module.as_ref().map(|module| {
+            let mut names = look.names_or_none(&look.host.nvidia_firmware(&module.version));
+            names.retain(|name| name.starts_with("gsp_"));
+            names
+        });
+        let mut driver = Driver {
             module,
             manager,
             desktop_library,
@@ -88,7 +97,15 @@ impl Driver {
                 .collect(),
             guest_daemon: program("nvidia-gridd"),
             sources: sources(look),
+            edited: [Ok(None), Ok(None)],
+            firmware: firmware.unwrap_or_default(),
+            has_sriov_manage: look.is_there(&look.host.sriov_manage()),
+        };
+        if let Some(source) = driver.source() {
+            let dir = source.dir.join("nvidia");
+            driver.edited = EDITED.map(|file| look.text(&dir.join(file)));
         }
+        driver
     }
 
     /// The version's first number: 535 of 535.129.03.
@@ -121,7 +138,7 @@ fn name_of(path: &Path) -> &str {
         .unwrap_or_default()
 }
 
-fn module(look: Look<'_>) -> Option<Module> {
+fn module(look: &Look<'_>) -> Option<Module> {
     let path = look.host.nvidia_version();
     if let Ok(Some(text)) = look.text(&path)
         && let Some(module) = understand(&path, &text)
@@ -159,7 +176,7 @@ fn understand(path: &Path, text: &str) -> Option<Module> {
     })
 }
 
-fn sources(look: Look<'_>) -> Vec<Source> {
+fn sources(look: &Look<'_>) -> Vec<Source> {
     let top = look.host.sources();
     let names = look.names_or_none(&top).into_iter();
     names

@@ -1,9 +1,9 @@
 //! The kernel and the distribution.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use super::Look;
-use crate::error::Result;
+use super::{Look, Read};
 
 /// A kernel's release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Distro {
 }
 
 /// The distribution, and how it calls itself.
-pub fn distro(look: Look<'_>) -> (Distro, Option<String>) {
+pub fn distro(look: &Look<'_>) -> (Distro, Option<String>) {
     let files = look.host.os_release();
     let text = files.iter().find_map(|path| look.text(path).ok().flatten());
     let text = text.unwrap_or_default();
@@ -57,9 +57,8 @@ pub fn distro(look: Look<'_>) -> (Distro, Option<String>) {
         value("ID_LIKE").unwrap_or_default()
     );
     let kin: Vec<&str> = kin.split_whitespace().collect();
-    let proxmox = look.host.proxmox();
     let distro = match () {
-        () if proxmox.iter().any(|path| look.is_there(path)) => Distro::Proxmox,
+        () if look.first(look.host.proxmox()).is_some() => Distro::Proxmox,
         () if kin.contains(&"debian") || kin.contains(&"ubuntu") => Distro::Debian,
         () if kin.contains(&"rhel") || kin.contains(&"fedora") => Distro::RedHat,
         () => Distro::Other,
@@ -72,17 +71,14 @@ pub fn distro(look: Look<'_>) -> (Distro, Option<String>) {
 pub struct Modules {
     loaded: BTreeSet<String>,
     built_in: BTreeSet<String>,
-    /// Whether the list of loaded modules was there to be read.
-    pub is_known: bool,
 }
 
 impl Modules {
     /// Reads the list, and what is built in.
-    ///
-    /// # Errors
-    /// The list is there and cannot be read.
-    pub fn read(look: Look<'_>, release: Option<&Release>) -> Result<Modules> {
-        let text = look.long_text(&look.host.loaded_modules())?;
+    pub fn read(look: &Look<'_>, release: Option<&Release>) -> Read<Modules> {
+        let Some(loaded) = look.long_text(&look.host.loaded_modules())? else {
+            return Ok(None);
+        };
         let built_in = release.and_then(|release| {
             let dir = look.host.modules_on_disk(&release.text);
             look.text(&dir.join("modules.builtin")).ok().flatten()
@@ -93,11 +89,10 @@ impl Modules {
                 .filter_map(|line| line.split_whitespace().next());
             words.map(own_name).collect()
         };
-        Ok(Modules {
-            is_known: text.is_some(),
-            loaded: names(&text.unwrap_or_default()),
+        Ok(Some(Modules {
+            loaded: names(&loaded),
             built_in: names(&built_in.unwrap_or_default()),
-        })
+        }))
     }
 
     /// Whether a module is in the kernel now.
@@ -113,23 +108,41 @@ fn own_name(text: &str) -> String {
     stem.replace('-', "_")
 }
 
-/// Where on disk a module for this kernel lies; `None` where it was not built for it.
-pub fn on_disk(look: Look<'_>, release: &Release, name: &str) -> Option<std::path::PathBuf> {
-    const PLACES: [&str; 6] = [
-        "updates/dkms",
-        "extra",
-        "kernel/drivers/video",
-        "kernel/drivers/video/nvidia",
-        "updates",
-        "extra/nvidia",
-    ];
-    let top = look.host.modules_on_disk(&release.text);
-    PLACES.iter().find_map(|place| {
-        let dir = top.join(place);
-        let names = look.names_or_none(&dir).into_iter();
-        let mut fitting = names.filter(|file| file.contains(".ko") && own_name(file) == name);
-        fitting.next().map(|file| dir.join(file))
-    })
+/// What is on disk for one kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnDisk {
+    /// Its modules.
+    pub dir: PathBuf,
+    /// NVIDIA's was built for it.
+    pub has_nvidia: bool,
+    /// What modules are built with is there.
+    pub has_headers: bool,
+}
+
+impl OnDisk {
+    /// Looks for NVIDIA's module; `None` where this kernel has no modules on disk.
+    pub fn read(look: &Look<'_>, release: &Release) -> Option<OnDisk> {
+        const PLACES: [&str; 6] = [
+            "updates/dkms",
+            "extra",
+            "kernel/drivers/video",
+            "kernel/drivers/video/nvidia",
+            "updates",
+            "extra/nvidia",
+        ];
+        let dir = look.host.modules_on_disk(&release.text);
+        let is_it = |file: &String| file.contains(".ko") && own_name(file) == "nvidia";
+        let has_it = |place: &str| {
+            let names = look.names_or_none(&dir.join(place));
+            names.iter().any(is_it)
+        };
+        let has_nvidia = PLACES.iter().any(|place| has_it(place));
+        look.is_there(&dir).then(|| OnDisk {
+            has_nvidia,
+            has_headers: look.is_there(&dir.join("build")),
+            dir,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -148,7 +148,6 @@ mod tests {
             path: "x".into(),
             vendor: NVIDIA,
             device,
-            subsystem: 0,
             driver: None,
             physical: None,
             functions_possible,

@@ -1,13 +1,17 @@
 //! Reading a host's files below its root, as a program on that host would see them.
 
-use std::ffi::OsString;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::dir::{Beginning, Dir};
+use crate::dir::{Beginning, Dir, read_file};
 use crate::error::{Error, Result, if_present};
 use crate::host::Host;
+
+/// What was read; `None` where it is not there.
+pub type Read<T> = Result<Option<T>>;
 
 /// Links that lead in a circle end here, as in the kernel.
 const MOST_LINKS: usize = 40;
@@ -18,34 +22,39 @@ const FIRST_LINES: usize = 1 << 16;
 /// Longer lists of the kernel's, such as of what a process has in its memory, are none.
 const LONGEST_LIST: usize = 16 << 20;
 
-/// Reads below one root. An absolute link there leads to a file of that host, not of ours.
-#[derive(Debug, Clone, Copy)]
+/// One reading of what lies below a root: no link is followed twice, no directory listed twice. An
+/// absolute link there leads to a file of that host, not of ours.
 pub struct Look<'h> {
+    /// The host that is read.
     pub host: &'h Host,
+    followed: RefCell<HashMap<PathBuf, PathBuf>>,
+    listed: RefCell<HashMap<PathBuf, Read<Vec<String>>>>,
 }
 
-impl Look<'_> {
-    /// A file's text; `None` where it is not there.
-    pub fn text(&self, path: &Path) -> Result<Option<String>> {
+impl<'h> Look<'h> {
+    /// A reading that begins now.
+    pub fn at(host: &'h Host) -> Look<'h> {
+        Look {
+            host,
+            followed: RefCell::default(),
+            listed: RefCell::default(),
+        }
+    }
+
+    /// A file's text.
+    pub fn text(&self, path: &Path) -> Read<String> {
         let bytes = self.bytes(path)?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// A file's bytes; `None` where it is not there.
-    pub fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        let real = self.real(path);
-        let (Some(dir), Some(name)) = (real.parent(), real.file_name()) else {
-            return Ok(None);
-        };
-        match if_present(Dir::open(dir))? {
-            Some(dir) => if_present(dir.read_bytes(name)),
-            None => Ok(None),
-        }
+    /// A file's bytes.
+    pub fn bytes(&self, path: &Path) -> Read<Vec<u8>> {
+        if_present(read_file(&self.real(path)))
     }
 
-    /// The lines at a file's beginning, for what stands there; `None` where it is not there. A host of
-    /// several hundred processors tells as much of each as of the first.
-    pub fn first_lines(&self, path: &Path) -> Result<Option<String>> {
+    /// The lines at a file's beginning, for what stands there. A host of several hundred processors
+    /// tells as much of each as of the first.
+    pub fn first_lines(&self, path: &Path) -> Read<String> {
         let begin = self.beginning(path, FIRST_LINES)?;
         Ok(begin.map(|begin| {
             let text = String::from_utf8_lossy(&begin.bytes);
@@ -56,40 +65,39 @@ impl Look<'_> {
         }))
     }
 
-    /// The text of a file of the kernel's that may be long; `None` where it is not there.
-    pub fn long_text(&self, path: &Path) -> Result<Option<String>> {
-        let begin = self.beginning(path, LONGEST_LIST)?;
-        begin
-            .map(|begin| match begin.is_whole {
-                true => Ok(String::from_utf8_lossy(&begin.bytes).into_owned()),
-                false => Err(Error::system("cannot read", path, Errno::EFBIG)
-                    .hint("lists of more than 16 MiB are not read here")),
-            })
-            .transpose()
+    /// The text of a file of the kernel's that may be long.
+    pub fn long_text(&self, path: &Path) -> Read<String> {
+        match self.beginning(path, LONGEST_LIST)? {
+            Some(begin) if !begin.is_whole => Err(Error::system("cannot read", path, Errno::EFBIG)
+                .hint("lists of more than 16 MiB are not read here")),
+            begin => Ok(begin.map(|begin| String::from_utf8_lossy(&begin.bytes).into_owned())),
+        }
     }
 
-    fn beginning(&self, path: &Path, most: usize) -> Result<Option<Beginning>> {
+    fn beginning(&self, path: &Path, most: usize) -> Read<Beginning> {
         let real = self.real(path);
         let (Some(dir), Some(name)) = (real.parent(), real.file_name()) else {
             return Ok(None);
         };
-        match if_present(Dir::open(dir))? {
-            Some(dir) => if_present(dir.read_beginning(name, most)),
-            None => Ok(None),
-        }
+        if_present(Dir::open(dir).and_then(|dir| dir.read_beginning(name, most)))
     }
 
-    /// The names in a directory, sorted; `None` where it is not there.
-    pub fn names(&self, path: &Path) -> Result<Option<Vec<String>>> {
-        let Some(mut dir) = if_present(Dir::open(self.real(path)))? else {
-            return Ok(None);
-        };
-        let entries = dir.entries()?.into_iter();
-        Ok(Some(
-            entries
-                .map(|entry| entry.name.to_string_lossy().into_owned())
-                .collect(),
-        ))
+    /// The directory of that path.
+    pub fn dir(&self, path: &Path) -> Read<Dir> {
+        if_present(Dir::open(self.real(path)))
+    }
+
+    /// The names in a directory, sorted.
+    pub fn names(&self, path: &Path) -> Read<Vec<String>> {
+        let real = self.real(path);
+        if let Some(known) = self.listed.borrow().get(&real) {
+            return known.clone();
+        }
+        let name = |entry: crate::dir::Entry| entry.name.to_string_lossy().into_owned();
+        let entries = Dir::open(&real).and_then(|mut dir| dir.entries());
+        let names = if_present(entries.map(|all| all.into_iter().map(name).collect()));
+        self.listed.borrow_mut().insert(real, names.clone());
+        names
     }
 
     /// As [`Look::names`], where nothing and unreadable come to the same.
@@ -102,62 +110,63 @@ impl Look<'_> {
         self.real(path).exists()
     }
 
+    /// Whether something has that name, be it a link to nothing.
+    pub fn is_named(&self, path: &Path) -> bool {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return false;
+        };
+        self.real(dir).join(name).symlink_metadata().is_ok()
+    }
+
+    /// The first of these paths that is there.
+    pub fn first(&self, paths: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+        paths.into_iter().find(|path| self.is_there(path))
+    }
+
     /// Where a link points, as it is written there.
     pub fn link(&self, path: &Path) -> Option<PathBuf> {
         let (dir, name) = (path.parent()?, path.file_name()?);
         std::fs::read_link(self.real(dir).join(name)).ok()
     }
 
-    /// The last part of where a link points.
-    pub fn link_name(&self, path: &Path) -> Option<String> {
-        let target = self.link(path)?;
-        Some(target.file_name()?.to_str()?.to_owned())
-    }
-
     /// The path with every link on the way followed below the root.
     fn real(&self, path: &Path) -> PathBuf {
         let root = self.host.root();
-        if root == Path::new("/") {
-            return path.to_owned();
+        match root == Path::new("/") || !path.starts_with(root) {
+            true => path.to_owned(),
+            false => self.follow(path, MOST_LINKS),
         }
-        let Ok(below) = path.strip_prefix(root) else {
-            return path.to_owned();
-        };
-        let mut left: Vec<OsString> = parts(below);
-        let mut at = PathBuf::new();
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            if part == ".." {
-                at.pop();
-                continue;
-            }
-            at.push(&part);
-            match std::fs::read_link(root.join(&at)) {
-                Ok(target) if links < MOST_LINKS => {
-                    links += 1;
-                    at.pop();
-                    if target.is_absolute() {
-                        at = PathBuf::new();
-                    }
-                    left.extend(parts(&target));
-                }
-                _ => {}
-            }
-        }
-        root.join(at)
     }
-}
 
-/// The names in a path, the last one first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let names = path.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    });
-    let mut names: Vec<OsString> = names.collect();
-    names.reverse();
-    names
+    fn follow(&self, path: &Path, links: usize) -> PathBuf {
+        let root = self.host.root();
+        let (Some(dir), Some(last)) = (path.parent(), path.components().next_back()) else {
+            return root.to_owned();
+        };
+        if path == root {
+            return root.to_owned();
+        }
+        if let Some(known) = self.followed.borrow().get(path) {
+            return known.clone();
+        }
+        let dir = self.follow(dir, links);
+        let real = match last {
+            Component::ParentDir if dir == root => dir,
+            Component::ParentDir => dir.parent().unwrap_or(root).to_owned(),
+            _ => match std::fs::read_link(dir.join(last)) {
+                Ok(target) if links > 0 => {
+                    let below = target.strip_prefix("/");
+                    let path = below.map_or_else(|_| dir.join(&target), |below| root.join(below));
+                    self.follow(&path, links - 1)
+                }
+                _ => dir.join(last),
+            },
+        };
+        self.followed
+            .borrow_mut()
+            .insert(path.to_owned(), real.clone());
+        real
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +188,7 @@ mod tests {
         symlink("a", at("b")).unwrap();
         symlink("/nowhere", at("dangling")).unwrap();
         let host = Host::new(root.path());
-        let look = Look { host: &host };
+        let look = Look::at(&host);
         for name in ["absolute", "usr/above", "bin/vgpuctl"] {
             assert_eq!(
                 look.text(&at(name)).unwrap().as_deref(),
@@ -198,7 +207,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("dir")).unwrap();
         let host = Host::new(root.path());
-        let look = Look { host: &host };
+        let look = Look::at(&host);
         let error = look.text(&root.path().join("dir")).unwrap_err();
         assert_eq!(error.path(), Some(root.path().join("dir").as_path()));
     }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::Look;
-use crate::error::Result;
+use super::{Look, Read};
+use crate::dir::Dir;
 use crate::nvidia::{Standing, standing};
 
 pub use crate::nvidia::NVIDIA;
@@ -23,8 +23,6 @@ pub struct Gpu {
     pub vendor: u16,
     /// PCI device.
     pub device: u16,
-    /// PCI subsystem device, which tells boards with one chip apart.
-    pub subsystem: u16,
     /// The driver that serves it.
     pub driver: Option<String>,
     /// The physical function, where this is a virtual one.
@@ -60,54 +58,65 @@ impl Gpu {
     pub fn is_nvidia_card(&self) -> bool {
         self.vendor == NVIDIA && self.physical.is_none()
     }
+
+    /// vfio-pci has it, for a virtual machine.
+    pub fn is_given_away(&self) -> bool {
+        self.driver.as_deref() == Some("vfio-pci")
+    }
+
+    /// It offers types of mediated devices.
+    pub fn has_types(&self) -> bool {
+        matches!(self.offer, Offer::Mdev(1..))
+    }
+
+    /// Its name and where it is, for people.
+    pub fn who(&self) -> String {
+        format!("{} at {}", super::kinds::title(self), self.address)
+    }
 }
 
-/// All GPUs and their virtual functions, by address.
-///
-/// # Errors
-/// There is no list of PCI devices to be read.
-pub fn gpus(look: Look<'_>) -> Result<Vec<Gpu>> {
-    let dir = look.host.pci_devices();
-    let addresses = look.names(&dir)?.unwrap_or_default();
-    Ok(addresses
-        .into_iter()
-        .filter_map(|address| gpu(look, address))
-        .collect())
+/// All GPUs and their virtual functions, by address; `None` without a list of PCI devices.
+pub fn gpus(look: &Look<'_>) -> Read<Vec<Gpu>> {
+    let addresses = look.names(&look.host.pci_devices())?;
+    let gpus = |all: Vec<String>| all.into_iter().filter_map(|one| gpu(look, one)).collect();
+    Ok(addresses.map(gpus))
 }
 
-fn gpu(look: Look<'_>, address: String) -> Option<Gpu> {
+fn gpu(look: &Look<'_>, address: String) -> Option<Gpu> {
     let path = look.host.pci_devices().join(&address);
+    let dir = look.dir(&path).ok()??;
     let number = |file: &str| {
-        let text = look.text(&path.join(file)).ok()??;
+        let text = dir.read_text(file).ok()?;
         u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()
     };
     let short = |file: &str| number(file).and_then(|value| u16::try_from(value).ok());
-    let count =
-        |file: &str| -> Option<u32> { look.text(&path.join(file)).ok()??.trim().parse().ok() };
+    let count = |file: &str| -> Option<u32> { dir.read_text(file).ok()?.trim().parse().ok() };
     // 03xxxx is a display controller, 12xxxx a processing accelerator (AMD Instinct).
     matches!(number("class")? >> 16, 0x03 | 0x12).then_some(())?;
     let (vendor, device) = (short("vendor")?, short("device")?);
+    let functions_possible = count("sriov_totalvfs").filter(|possible| *possible > 0);
+    let functions_on = functions_possible.and_then(|_| count("sriov_numvfs"));
     Some(Gpu {
         standing: standing(vendor, device),
         vendor,
         device,
-        subsystem: short("subsystem_device").unwrap_or_default(),
-        driver: look.link_name(&path.join("driver")),
-        physical: look.link_name(&path.join("physfn")),
-        functions_possible: count("sriov_totalvfs").filter(|possible| *possible > 0),
-        functions_on: count("sriov_numvfs").unwrap_or_default(),
-        offer: offer(look, &path),
+        driver: dir.link_name("driver").ok(),
+        physical: dir.link_name("physfn").ok(),
+        functions_possible,
+        functions_on: functions_on.unwrap_or_default(),
+        offer: offer(&dir),
         address,
         path,
     })
 }
 
-fn offer(look: Look<'_>, path: &std::path::Path) -> Offer {
-    if look.is_there(&path.join("nvidia/creatable_vgpu_types")) {
+fn offer(dir: &Dir) -> Offer {
+    if dir.join("nvidia/creatable_vgpu_types").exists() {
         return Offer::VendorVfio;
     }
-    match look.names(&path.join("mdev_supported_types")) {
-        Ok(Some(types)) => Offer::Mdev(types.len()),
+    let types = dir.open_dir("mdev_supported_types");
+    match types.and_then(|mut types| types.entries()) {
+        Ok(types) => Offer::Mdev(types.len()),
         _ => Offer::Nothing,
     }
 }

@@ -1,44 +1,35 @@
 //! Which of NVIDIA's daemons run, as far as the caller may look.
 
-use super::Look;
+use super::{Look, Read};
 
 /// A running daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
-    /// The files it has in its memory; `None` where the caller may not look.
-    pub maps: Option<String>,
-}
-
-/// The daemons that run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Processes {
-    /// Whether there is a list of processes at all, of other users too.
-    pub is_known: bool,
-    /// `nvidia-vgpu-mgr`, which stays.
-    pub manager: Vec<Process>,
+    /// The files it has in its memory, as far as the caller may look.
+    pub maps: Read<String>,
 }
 
 /// The kernel keeps 15 bytes of a name, which is all of this one.
 const MANAGER: &str = "nvidia-vgpu-mgr";
 
-impl Processes {
-    /// Looks through all processes.
-    pub fn read(look: Look<'_>) -> Processes {
-        let top = look.host.processes();
-        let name = |pid: &str| look.text(&top.join(pid).join("comm")).ok().flatten();
-        let pids = look.names_or_none(&top).into_iter();
-        let manager = pids.filter_map(|text| {
-            let pid = text.parse().ok()?;
-            (name(&text)?.trim_end() == MANAGER).then(|| Process {
-                pid,
-                maps: look.long_text(&top.join(&text).join("maps")).ok().flatten(),
-            })
-        });
-        Processes {
-            manager: manager.collect(),
-            is_known: name("1").is_some(),
-        }
-    }
+/// Those named `nvidia-vgpu-mgr`, which stays; `None` where the processes of others cannot be seen.
+/// All are looked through only where that is `installed`.
+pub fn managers(look: &Look<'_>, installed: bool) -> Option<Vec<Process>> {
+    let top = look.host.processes();
+    let dir = look.dir(&top).ok()??;
+    let name = |pid: &str| dir.read_bytes(format!("{pid}/comm"));
+    let running = |text: String| {
+        let pid = text.parse().ok()?;
+        let is_it = name(&text).is_ok_and(|name| name.trim_ascii_end() == MANAGER.as_bytes());
+        let maps = || look.long_text(&top.join(&text).join("maps"));
+        is_it.then(|| Process { pid, maps: maps() })
+    };
+    name("1").ok()?;
+    let pids = match installed {
+        true => look.names_or_none(&top),
+        false => Vec::new(),
+    };
+    Some(pids.into_iter().filter_map(running).collect())
 }

@@ -1,9 +1,10 @@
 //! systemd's unit files, read as systemd reads them: which file counts, what drop-ins change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Look;
+use crate::doctor::Evidence;
 use crate::error::Error;
 use crate::host::Host;
 
@@ -14,6 +15,13 @@ pub struct Setting {
     pub path: PathBuf,
     /// What stands behind the `=`.
     pub value: String,
+}
+
+impl Setting {
+    /// Where it stands, and what stands there: `key` and the value.
+    pub fn as_evidence(&self, key: &str) -> Evidence {
+        Evidence::new(&self.path, format!("{key}{}", self.value))
+    }
 }
 
 /// A service as its files describe it.
@@ -37,11 +45,13 @@ pub struct Unit {
     pub ignored: Vec<PathBuf>,
     /// Why not all of it is known.
     pub unreadable: Option<Error>,
+    /// The files that its lines name and that are there.
+    there: BTreeSet<PathBuf>,
 }
 
 impl Unit {
     /// Reads the unit of that name, as far as it can be read.
-    pub fn read(look: Look<'_>, name: &str) -> Unit {
+    pub fn read(look: &Look<'_>, name: &str) -> Unit {
         let dirs = look.host.unit_dirs();
         let mut unit = Unit {
             name: name.to_owned(),
@@ -53,8 +63,9 @@ impl Unit {
             environment_files: Vec::new(),
             ignored: Vec::new(),
             unreadable: None,
+            there: BTreeSet::new(),
         };
-        for dir in &dirs {
+        for dir in dirs.iter().filter(|dir| has(look, dir, name)) {
             let path = dir.join(name);
             let target = look.link(&path);
             if target.as_deref().is_some_and(Host::is_mask) {
@@ -75,7 +86,33 @@ impl Unit {
             unit.apply(look, &path);
         }
         unit.add_environment_files(look);
+        let lines = unit.exec_start.iter().chain(&unit.environment);
+        let paths = lines.flat_map(|setting| named(look.host, &setting.value));
+        unit.there = paths.filter(|path| look.is_there(path)).collect();
         unit
+    }
+
+    /// Whether a file that one of its lines names is there.
+    pub fn finds(&self, path: &Path) -> bool {
+        self.there.contains(path)
+    }
+
+    /// What starts the daemon, or else the unit, sets a variable to, and where it says so: `env
+    /// NAME=VALUE /usr/bin/nvidia-vgpu-mgr` counts more than `Environment=`.
+    pub fn told(&self, name: &str) -> Option<(String, Evidence)> {
+        let value = |word: &str| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+        for setting in &self.exec_start {
+            if let Some(value) = words(&setting.value).iter().find_map(|word| value(word)) {
+                return Some((value, setting.as_evidence("ExecStart=")));
+            }
+        }
+        let (setting, value) = self.variable(name)?;
+        Some((value.to_owned(), setting.as_evidence("")))
+    }
+
+    /// The file that counts, for evidence.
+    pub fn place(&self) -> PathBuf {
+        self.file.clone().unwrap_or_default()
     }
 
     /// Whether systemd can start it.
@@ -84,7 +121,7 @@ impl Unit {
     }
 
     /// What files say of variables counts more than the unit itself (systemd.exec(5)).
-    fn add_environment_files(&mut self, look: Look<'_>) {
+    fn add_environment_files(&mut self, look: &Look<'_>) {
         for file in std::mem::take(&mut self.environment_files) {
             let path = look
                 .host
@@ -102,7 +139,7 @@ impl Unit {
         }
     }
 
-    fn apply(&mut self, look: Look<'_>, path: &Path) {
+    fn apply(&mut self, look: &Look<'_>, path: &Path) {
         let text = match look.text(path) {
             Ok(Some(text)) => text,
             Ok(None) => return,
@@ -143,26 +180,43 @@ impl Unit {
     }
 }
 
-fn wanted_by(look: Look<'_>, dirs: &[PathBuf], name: &str) -> Option<PathBuf> {
-    for dir in dirs {
-        for entry in look.names_or_none(dir) {
-            if entry.ends_with(".wants") || entry.ends_with(".requires") {
-                let link = dir.join(entry).join(name);
-                if look.link(&link).is_some() {
-                    return Some(link);
-                }
-            }
-        }
-    }
-    None
+/// Whether a directory has that name, by its list.
+fn has(look: &Look<'_>, dir: &Path, name: &str) -> bool {
+    look.names_or_none(dir).iter().any(|entry| entry == name)
+}
+
+/// The paths that a line may mean: what is absolute in it, and its first word as a program's name.
+fn named(host: &Host, value: &str) -> Vec<PathBuf> {
+    let words = words(value);
+    let first = words.first().filter(|word| !word.starts_with('/'));
+    let programs = first.map(|name| host.program_dirs().map(|dir| dir.join(name)));
+    let parts = words.iter().flat_map(|word| word.split([':', ' ', '=']));
+    let absolute = parts
+        .map(|part| part.trim_start_matches(PREFIXES))
+        .filter(|part| part.starts_with('/'))
+        .map(|part| host.named(Path::new(part)));
+    programs.into_iter().flatten().chain(absolute).collect()
+}
+
+/// What may stand before a program in `ExecStart=` (systemd.service(5)).
+pub const PREFIXES: [char; 5] = ['-', '@', '+', '!', ':'];
+
+fn wanted_by(look: &Look<'_>, dirs: &[PathBuf], name: &str) -> Option<PathBuf> {
+    let is_one = |entry: &String| entry.ends_with(".wants") || entry.ends_with(".requires");
+    dirs.iter().find_map(|dir| {
+        let targets = look.names_or_none(dir).into_iter().filter(is_one);
+        let mut targets = targets.map(|target| dir.join(target));
+        let wanting = targets.find(|target| has(look, target, name))?;
+        Some(wanting.join(name))
+    })
 }
 
 /// Drop-ins in the order of their names, of each name the one that counts; and what is none.
-fn drop_ins(look: Look<'_>, dirs: &[PathBuf], name: &str) -> (Vec<PathBuf>, Vec<PathBuf>) {
+fn drop_ins(look: &Look<'_>, dirs: &[PathBuf], name: &str) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut ignored = Vec::new();
     for place in drop_in_names(name) {
-        for dir in dirs {
+        for dir in dirs.iter().filter(|dir| has(look, dir, &place)) {
             let dir = dir.join(&place);
             for entry in look.names_or_none(&dir) {
                 let path = dir.join(&entry);
@@ -265,7 +319,7 @@ mod tests {
             }
         }
         let host = Host::new(root.path());
-        let unit = Unit::read(Look { host: &host }, "nvidia-vgpud.service");
+        let unit = Unit::read(&Look::at(&host), "nvidia-vgpud.service");
         (root, unit)
     }
 

@@ -1,0 +1,108 @@
+//! What a diagnosis is told of definitions: what will become of them, and where they may go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::cautions::{boot_cautions, set_cautions};
+use super::moved::{Moves, moved_settings_hint};
+use super::next_boot::is_switched_by_another;
+use super::params::other_params;
+use super::restore::{RestoreRequest, restore};
+use super::rivals::rivals;
+use super::{Change, Context};
+use crate::doctor::Outlook;
+use crate::error::{Error, Kind};
+use crate::model::{Definition, FrameworkKind, Parent, ParentId};
+use crate::store::Location;
+
+/// Looks at what is defined and set on a host. What cannot be read is for the diagnosis to tell.
+pub fn outlook(context: &Context<'_>) -> Outlook {
+    let all = context.store.all(&mut Vec::new()).unwrap_or_default();
+    let settings = context.store.gpu_settings(&mut Vec::new());
+    let parents = context.kernel.parents(&mut Vec::new()).unwrap_or_default();
+    let (present, gone) = places(&all, &parents);
+    let moves = Moves::default();
+    let moved = gone.into_iter().filter_map(|definition| {
+        let hint = moves.hint(context, definition)?;
+        Some((definition.parent.clone(), hint))
+    });
+    let moved_settings = settings.unwrap_or_default().into_iter();
+    let moved_settings = moved_settings.filter_map(|(gpu, _)| {
+        let hint = moved_settings_hint(context, &gpu)?;
+        Some((gpu, hint))
+    });
+    let other_params = all.iter().filter_map(|definition| {
+        let (_, now) = other_params(context, definition)?;
+        Some((Location::of(definition), now))
+    });
+    let rivals = rivals(&all);
+    let is_on_function = |definition: &Definition| {
+        let parent = &definition.parent;
+        definition.framework == FrameworkKind::Vfio || context.kernel.gpu_of(parent) != *parent
+    };
+    Outlook {
+        left_out: present
+            .keys()
+            .flat_map(|gpu| left_out(context, gpu))
+            .collect(),
+        doubts: present
+            .iter()
+            .flat_map(|(gpu, parent)| doubts(context, gpu, parent))
+            .collect(),
+        rivals: rivals
+            .iter()
+            .map(|one| (one.places.clone(), one.told()))
+            .collect(),
+        moved: moved.collect(),
+        moved_settings: moved_settings.collect(),
+        other_params: other_params.collect(),
+        switches_functions: all.iter().any(is_on_function) && is_switched_by_another(context.host),
+    }
+}
+
+/// The GPUs that have definitions, each with the first of its parents that does, and a definition of
+/// each parent that is not there.
+fn places<'a>(
+    all: &'a [Definition],
+    parents: &'a [Parent],
+) -> (BTreeMap<&'a ParentId, &'a Parent>, Vec<&'a Definition>) {
+    let (mut present, mut gone) = (BTreeMap::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    for definition in all {
+        let (framework, id) = (definition.framework, &definition.parent);
+        if !seen.insert((framework, id)) {
+            continue;
+        }
+        let is_it = |parent: &&Parent| parent.id == *id && parent.framework == framework;
+        match parents.iter().find(is_it) {
+            Some(parent) => _ = present.entry(parent.gpu()).or_insert(parent),
+            None => gone.push(definition),
+        }
+    }
+    (present, gone)
+}
+
+/// The definitions that the next boot has no room for.
+fn left_out(context: &Context<'_>, gpu: &ParentId) -> Vec<(ParentId, uuid::Uuid, Error)> {
+    let request = RestoreRequest {
+        parent: Some(gpu.clone()),
+        wait: Duration::ZERO,
+        dry_run: true,
+        now: false,
+    };
+    let no_room = |change: &Change| {
+        let error = change.error().filter(|e| e.kind() == Kind::NoCapacity)?;
+        Some((gpu.clone(), change.uuid?, error.clone()))
+    };
+    let report = restore(context, &request);
+    let changes = report.map(|report| report.changes).unwrap_or_default();
+    changes.iter().filter_map(no_room).collect()
+}
+
+/// Sets that an unlocked card's memory may not hold.
+fn doubts(context: &Context<'_>, gpu: &ParentId, parent: &Parent) -> Vec<(ParentId, Error)> {
+    let certain = boot_cautions(context, &parent.id, &[]);
+    let all = set_cautions(context, &parent.id, &[]).into_iter();
+    let doubtful = all.filter(|caution| !certain.contains(caution));
+    doubtful.map(|caution| (gpu.clone(), caution)).collect()
+}
