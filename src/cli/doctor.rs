@@ -30,7 +30,7 @@ impl DoctorArgs {
         if self.list {
             return Ok(Reply::Checks(CHECKS));
         }
-        let context = Context::of(host);
+        let context = Context::of(host).snapshot();
         let outlook = outlook(&context);
         let facts = Facts::read(&context.kernel, &context.store, outlook, "vgpuctl");
         Ok(Reply::Doctor(examine(&facts, &self.checks)))
