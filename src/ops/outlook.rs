@@ -7,7 +7,7 @@ use super::cautions::{boot_cautions, set_cautions};
 use super::moved::{Moves, moved_settings_hint};
 use super::next_boot::is_switched_by_another;
 use super::params::other_params;
-use super::restore::{RestoreRequest, restore};
+use super::restore::{RestoreRequest, restore_all};
 use super::rivals::rivals;
 use super::{Change, Context};
 use crate::doctor::Outlook;
@@ -94,7 +94,7 @@ fn left_out(context: &Context<'_>, gpu: &ParentId) -> Vec<(ParentId, uuid::Uuid,
         let error = change.error().filter(|e| e.kind() == Kind::NoCapacity)?;
         Some((gpu.clone(), change.uuid?, error.clone()))
     };
-    let report = restore(context, &request);
+    let report = restore_all(context, &request);
     let changes = report.map(|report| report.changes).unwrap_or_default();
     changes.iter().filter_map(no_room).collect()
 }

@@ -51,7 +51,7 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
     }
 }
 
-fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
+pub fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
     let mut warnings = Vec::new();
     // The functions of one GPU share its memory, so their devices come one after the other.
     let mut by_gpu: BTreeMap<ParentId, Work> = BTreeMap::new();
