@@ -3,10 +3,12 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::outlook::outlook;
 use crate::doctor::{CHECKS, Facts, examine};
 use crate::error::Result;
+use crate::hints::PROGRAM;
 use crate::host::Host;
-use crate::ops::{Context, outlook};
+use crate::ops::Context;
 use crate::output::Reply;
 
 #[derive(Debug, Args)]
@@ -32,7 +34,7 @@ impl DoctorArgs {
         }
         let context = Context::of(host).snapshot();
         let outlook = outlook(&context);
-        let facts = Facts::read(&context.kernel, &context.store, outlook, "vgpuctl");
+        let facts = Facts::read(&context.kernel, &context.store, outlook, PROGRAM);
         Ok(Reply::Doctor(examine(&facts, &self.checks)))
     }
 }

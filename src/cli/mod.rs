@@ -15,6 +15,7 @@ mod list;
 mod log;
 mod metrics;
 mod modify;
+mod outlook;
 mod params;
 mod plan;
 mod print;

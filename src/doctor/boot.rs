@@ -34,7 +34,7 @@ pub fn boot(facts: &Facts<'_>) -> Vec<Finding> {
     if boot.rule.is_none() && units.iter().all(|unit| unit.file.is_none()) {
         return not_installed(facts).into();
     }
-    let rule = usual(&facts.host.rule_dirs(), &boot.names.rule);
+    let rule = usual(&facts.host.rule_dirs(), &boot.rule_name);
     let rule_missing = boot
         .rule
         .is_none()
@@ -83,7 +83,7 @@ fn path_of(rule: Option<&Rule>) -> PathBuf {
 }
 
 fn not_installed(facts: &Facts<'_>) -> Finding {
-    let path = usual(&facts.host.rule_dirs(), &facts.boot.names.rule);
+    let path = usual(&facts.host.rule_dirs(), &facts.boot.rule_name);
     if facts.saved.at_boot() == 0 {
         let message = format!(
             "nothing of {}'s runs at boot; nothing is to be brought back yet",
@@ -107,7 +107,7 @@ fn not_installed(facts: &Facts<'_>) -> Finding {
     Finding::problem(message)
         .seen(path, "absent")
         .run("make install")
-        .run(format!("systemctl enable {}", facts.boot.names.once))
+        .run(format!("systemctl enable {}", facts.boot.once.name))
 }
 
 /// On a host that runs without systemd, udev itself runs the program, out of its own directory.

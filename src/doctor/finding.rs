@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::error::{Error, describe};
+use crate::error::{Error, Hint, describe};
 
 /// How bad it is, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,8 @@ pub enum Step {
     Run(String),
     /// Something that no command does.
     Do(String),
+    /// An error's, which the program that shows it puts into words.
+    Hint(Hint),
 }
 
 /// One thing that was found.
@@ -162,7 +164,7 @@ impl Finding {
 
     /// Adds an error's hints.
     pub fn hints(self, error: &Error) -> Finding {
-        self.then(crate::hints::hints(error).into_iter().map(Step::Do))
+        self.then(error.all_hints().into_iter().cloned().map(Step::Hint))
     }
 
     /// Adds several steps.

@@ -66,8 +66,8 @@ pub fn off(facts: &Facts<'_>, gpu: &str, finding: Finding) -> Finding {
     if set.any(|(id, settings)| *id == gpu && settings.functions == FunctionsAtBoot::Enable) {
         return finding
             .seen(path, "vfs = enable, so boot should have switched them on")
-            .run(format!("systemctl restart {}", facts.boot.names.once))
-            .run(format!("journalctl -b -u {}", facts.boot.names.once));
+            .run(format!("systemctl restart {}", facts.boot.once.name))
+            .run(format!("journalctl -b -u {}", facts.boot.once.name));
     }
     let all = facts.saved.all().iter();
     let finding = match all.filter(|definition| definition.parent == gpu).count() {

@@ -24,7 +24,6 @@ mod metrics;
 mod modify;
 mod moved;
 mod next_boot;
-mod outlook;
 mod params;
 mod pick_type;
 mod place;
@@ -75,7 +74,6 @@ pub use metrics::{
 pub use modify::{AttrEdit, FunctionWish, ModifyRequest, TypeWish, modify};
 pub use moved::{Moves, moved_settings_hint};
 pub use next_boot::is_switched_by_another;
-pub use outlook::outlook;
 pub use params::{holds_params, other_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
 pub use plan::{
@@ -83,7 +81,7 @@ pub use plan::{
     export, plan, plan_patiently,
 };
 pub use report::{Action, Change, Effect, Report};
-pub use restore::{RestoreRequest, restore};
+pub use restore::{RestoreRequest, left_out_at_boot, restore};
 pub use rivals::{Rivals, rivals};
 pub use show::{ShowRequest, Shown, show};
 pub use start::{StartRequest, start, start_as_described};

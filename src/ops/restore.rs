@@ -51,7 +51,24 @@ pub fn restore(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
     }
 }
 
-pub fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
+/// The definitions of a GPU for which the next boot has no room, and why, by what has been read.
+pub fn left_out_at_boot(context: &Context<'_>, gpu: &ParentId) -> Vec<(Uuid, Error)> {
+    let request = RestoreRequest {
+        parent: Some(gpu.clone()),
+        wait: Duration::ZERO,
+        dry_run: true,
+        now: false,
+    };
+    let no_room = |change: &Change| {
+        let error = change.error().filter(|e| e.kind() == Kind::NoCapacity)?;
+        Some((change.uuid?, error.clone()))
+    };
+    let report = restore_all(context, &request);
+    let changes = report.map(|report| report.changes).unwrap_or_default();
+    changes.iter().filter_map(no_room).collect()
+}
+
+fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report> {
     let mut warnings = Vec::new();
     // The functions of one GPU share its memory, so their devices come one after the other.
     let mut by_gpu: BTreeMap<ParentId, Work> = BTreeMap::new();

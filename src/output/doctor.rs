@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Style;
 use crate::doctor::{Check, Checked, Diagnosis, Finding, Severity, Step};
+use crate::hints;
 use crate::text::on_one_line;
 
 /// The order in which findings are told.
@@ -73,13 +74,23 @@ fn one(check: &Check, finding: &Finding, style: Style) -> String {
             on_one_line(&evidence.found)
         );
     }
-    for step in &finding.steps {
-        told += &match step {
-            Step::Run(command) => format!("{:<12}  run   {}\n", "", on_one_line(command)),
-            Step::Do(advice) => format!("{:<12}  do    {}\n", "", on_one_line(advice)),
-        };
+    for (word, step) in steps(finding) {
+        told += &format!("{:<12}  {word:<5} {}\n", "", on_one_line(step));
     }
     told
+}
+
+/// What to do next, in words: a command to run, or what no command does.
+fn steps(finding: &Finding) -> Vec<(&'static str, String)> {
+    let in_words = |step: &Step| match step {
+        Step::Run(command) => vec![("run", command.clone())],
+        Step::Do(advice) => vec![("do", advice.clone())],
+        Step::Hint(hint) => hints::in_words(hint)
+            .into_iter()
+            .map(|text| ("do", text))
+            .collect(),
+    };
+    finding.steps.iter().flat_map(in_words).collect()
 }
 
 fn sum(diagnosis: &Diagnosis) -> String {
@@ -122,10 +133,9 @@ fn finding(finding: &Finding) -> Value {
     let evidence = finding.evidence.iter().map(
         |evidence| json!({ "path": evidence.path.to_string_lossy(), "found": evidence.found }),
     );
-    let steps = finding.steps.iter().map(|step| match step {
-        Step::Run(command) => json!({ "run": command }),
-        Step::Do(advice) => json!({ "do": advice }),
-    });
+    let steps = steps(finding)
+        .into_iter()
+        .map(|(word, step)| json!({ (word): step }));
     json!({
         "severity": finding.severity.as_str(),
         "message": finding.message,

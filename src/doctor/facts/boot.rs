@@ -7,9 +7,9 @@ use super::units::Unit;
 
 /// What is there of it.
 pub struct Boot {
-    /// The names of our rule and of our units.
-    pub names: Names,
-    /// Our udev rule.
+    /// The name of our udev rule.
+    pub rule_name: String,
+    /// That rule.
     pub rule: Option<Rule>,
     /// The unit that runs once.
     pub once: Unit,
@@ -21,16 +21,6 @@ pub struct Boot {
     pub has_systemd: bool,
     /// udev finds our program beside the rules, which it does without systemd.
     pub is_beside_rules: bool,
-}
-
-/// How our parts are named.
-pub struct Names {
-    /// The rule.
-    pub rule: String,
-    /// The unit that runs once.
-    pub once: String,
-    /// The unit that runs for a parent.
-    pub each: String,
 }
 
 /// A rule as udev reads it: the first of its name, unless that is empty or a link to nothing.
@@ -46,20 +36,16 @@ pub struct Rule {
 impl Boot {
     /// Looks for the parts of the program of that name.
     pub fn read(look: &Look<'_>, program: &str) -> Boot {
-        let names = Names {
-            rule: format!("60-{program}.rules"),
-            once: format!("{program}-restore.service"),
-            each: format!("{program}-restore@.service"),
-        };
+        let rule_name = format!("60-{program}.rules");
         let beside = look.host.rule_dirs().map(|dir| dir.with_file_name(program));
         Boot {
-            rule: Rule::read(look, &names.rule),
-            once: Unit::read(look, &names.once),
-            each: Unit::read(look, &names.each),
+            rule: Rule::read(look, &rule_name),
+            once: Unit::read(look, &format!("{program}-restore.service")),
+            each: Unit::read(look, &format!("{program}-restore@.service")),
             mdevctl: Rule::read(look, "60-mdevctl.rules"),
             has_systemd: look.is_there(&look.host.systemd_runs()),
             is_beside_rules: look.first(beside).is_some(),
-            names,
+            rule_name,
         }
     }
 }

@@ -1,18 +1,14 @@
 //! What a diagnosis is told of definitions: what will become of them, and where they may go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use super::cautions::{boot_cautions, set_cautions};
-use super::moved::{Moves, moved_settings_hint};
-use super::next_boot::is_switched_by_another;
-use super::params::other_params;
-use super::restore::{RestoreRequest, restore_all};
-use super::rivals::rivals;
-use super::{Change, Context};
 use crate::doctor::Outlook;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::model::{Definition, FrameworkKind, Parent, ParentId};
+use crate::ops::{
+    Context, Moves, boot_cautions, is_switched_by_another, left_out_at_boot, moved_settings_hint,
+    other_params, rivals, set_cautions,
+};
 use crate::store::Location;
 
 /// Looks at what is defined and set on a host. What cannot be read is for the diagnosis to tell.
@@ -35,16 +31,17 @@ pub fn outlook(context: &Context<'_>) -> Outlook {
         let (_, now) = other_params(context, definition)?;
         Some((Location::of(definition), now))
     });
+    let left_out = present.keys().flat_map(|gpu| {
+        let left_out = left_out_at_boot(context, gpu).into_iter();
+        left_out.map(|(uuid, error)| ((*gpu).clone(), uuid, error))
+    });
     let rivals = rivals(&all);
     let is_on_function = |definition: &Definition| {
         let parent = &definition.parent;
         definition.framework == FrameworkKind::Vfio || context.kernel.gpu_of(parent) != *parent
     };
     Outlook {
-        left_out: present
-            .keys()
-            .flat_map(|gpu| left_out(context, gpu))
-            .collect(),
+        left_out: left_out.collect(),
         doubts: present
             .iter()
             .flat_map(|(gpu, parent)| doubts(context, gpu, parent))
@@ -80,23 +77,6 @@ fn places<'a>(
         }
     }
     (present, gone)
-}
-
-/// The definitions that the next boot has no room for.
-fn left_out(context: &Context<'_>, gpu: &ParentId) -> Vec<(ParentId, uuid::Uuid, Error)> {
-    let request = RestoreRequest {
-        parent: Some(gpu.clone()),
-        wait: Duration::ZERO,
-        dry_run: true,
-        now: false,
-    };
-    let no_room = |change: &Change| {
-        let error = change.error().filter(|e| e.kind() == Kind::NoCapacity)?;
-        Some((gpu.clone(), change.uuid?, error.clone()))
-    };
-    let report = restore_all(context, &request);
-    let changes = report.map(|report| report.changes).unwrap_or_default();
-    changes.iter().filter_map(no_room).collect()
 }
 
 /// Sets that an unlocked card's memory may not hold.
