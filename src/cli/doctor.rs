@@ -33,8 +33,8 @@ impl DoctorArgs {
             return Ok(Reply::Checks(CHECKS));
         }
         let context = Context::of(host).snapshot();
-        let outlook = outlook(&context);
-        let facts = Facts::read(&context.kernel, &context.store, outlook, PROGRAM);
+        let mut facts = Facts::read(&context.kernel, &context.store, PROGRAM);
+        facts.outlook = outlook(&context);
         Ok(Reply::Doctor(examine(&facts, &self.checks)))
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::SEPARATOR;
 use crate::doctor::facts::settings::Settings;
 use crate::doctor::facts::{Look, pci};
-use crate::doctor::{Evidence, Facts, Outlook, overrides, unlock_config};
+use crate::doctor::{Evidence, Facts, overrides, unlock_config};
 use crate::host::Host;
 use crate::store::Store;
 use crate::sysfs::vf::listing;
@@ -133,7 +133,7 @@ fn unlocked_host(root: &Path) -> Facts<'static> {
     write(&card.join("vendor"), b"0x10de");
     write(&card.join("device"), b"0x1b06");
     let (kernel, store) = (Kernel::of(host), Store::of(host));
-    Facts::read(&kernel, &store, Outlook::default(), "vgpuctl")
+    Facts::read(&kernel, &store, "vgpuctl")
 }
 
 /// The line that it names is one of so many.

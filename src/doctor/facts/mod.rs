@@ -43,7 +43,7 @@ pub struct Facts<'h> {
     pub host: &'h Host,
     /// The name of the program that steps call.
     pub program: &'static str,
-    /// What that program expects of its devices.
+    /// What that program expects of its devices; nothing until it says so.
     pub outlook: Outlook,
     /// GPUs and their virtual functions.
     pub gpus: Read<Vec<Gpu>>,
@@ -88,12 +88,7 @@ const PROGRAMS: [&str; 3] = ["libvirtd", "virtnodedevd", "mdevctl"];
 
 impl<'h> Facts<'h> {
     /// Reads a host. What cannot be read is kept as such.
-    pub fn read(
-        kernel: &Kernel<'h>,
-        store: &Store<'_>,
-        outlook: Outlook,
-        program: &'static str,
-    ) -> Facts<'h> {
+    pub fn read(kernel: &Kernel<'h>, store: &Store<'_>, program: &'static str) -> Facts<'h> {
         let host = kernel.host();
         let look = &Look::at(host);
         let release = look.text(&host.kernel_release()).ok().flatten();
@@ -132,7 +127,7 @@ impl<'h> Facts<'h> {
             settings: Settings::read(look, &manager),
             host,
             program,
-            outlook,
+            outlook: Outlook::default(),
             gpus,
             parents,
             distro,
