@@ -14,11 +14,10 @@ const CRATES: [(&str, &[&str]); 3] = [
 ];
 
 /// The program's modules from the command line down: each may use those after it, and the crates.
-const MODULES: [&[&str]; 7] = [
+const MODULES: [&[&str]; 6] = [
     &["cli", "mdevctl", "fuzzing"],
     &["output"],
-    &["doctor"],
-    &["ops"],
+    &["doctor", "ops"],
     &["attach", "declare"],
     &["capacity"],
     &["hints", "text"],
