@@ -1,10 +1,7 @@
 //! `vgpuctl`: mediated devices and virtual GPUs, listed, created and brought back at boot.
 //!
-//! The map of the crate. Arrows run one way, and `tests/architecture.rs` enforces them:
-//! [`cli`], [`mdevctl`] -> [`output`], [`ops`], [`doctor`], [`attach`] -> [`sysfs`], [`store`],
-//! [`scripts`] -> [`model`], [`nvidia`], [`capacity`], [`declare`], [`host`], [`dir`], [`text`],
-//! [`notify`], [`order`], [`memo`], [`advice`], [`hints`], [`forks`], [`interrupt`], [`error`].
-//! [`cli`] and [`mdevctl`] do not know each other.
+//! The map of the crate and of those in `crates/` is docs/architecture.md; `tests/architecture.rs`
+//! enforces it.
 
 #![deny(missing_docs, unsafe_code)]
 // What comes from outside is never unwrapped, and printing must not panic on a closed stream.

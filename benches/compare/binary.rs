@@ -1,4 +1,4 @@
-//! The program's file: how large it is and what it needs.
+//! The program's file: what it needs.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,10 @@ use std::process::Command;
 
 use super::Target;
 
-const LARGEST: u64 = 4_000_000;
 const LIBRARIES: [&str; 3] = ["libc.so.6", "libgcc_s.so.1", "libudev.so.1"];
 
 /// A program's file.
 pub struct Binary {
-    size: u64,
     /// Shared libraries that it needs.
     pub libraries: Vec<String>,
     has_symbols: bool,
@@ -26,7 +24,6 @@ pub fn look(path: &Path) -> io::Result<Binary> {
     let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
     let name = |line: &str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
     Ok(Binary {
-        size: std::fs::metadata(path)?.len(),
         libraries: needed.filter_map(name).collect(),
         has_symbols: readelf("--section-headers", path)?.contains(" .symtab "),
     })
@@ -50,7 +47,6 @@ impl Binary {
         let is_known = |name: &&String| LIBRARIES.contains(&name.as_str());
         let others = self.libraries.iter().filter(|name| !is_known(name)).count();
         vec![
-            Target::count("bytes of the binary", self.size, LARGEST),
             Target::count("symbol tables left in it", u64::from(self.has_symbols), 0),
             Target::count(
                 "libraries it needs beside libc, libgcc and libudev",

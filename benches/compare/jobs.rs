@@ -24,8 +24,6 @@ const fn size(parents: usize, types: usize, devices: usize) -> Size {
 
 /// The system calls of ours for each of the floor's.
 const SYSTEM_CALLS: f64 = 1.15;
-/// The instructions of ours for each of mdevctl's.
-const INSTRUCTIONS: f64 = 0.5;
 /// What four times the host may cost: four times as much, and what sorting adds.
 const GROWTH: f64 = 4.2;
 /// In KiB.
@@ -164,9 +162,7 @@ fn refuse_short_answer(command: &Program, lines: usize) -> io::Result<()> {
 
 /// What is to be reached, and what was.
 pub fn targets(measured: &[Measured]) -> Vec<Target> {
-    let of_floor = measured.iter().flat_map(beside_the_floor);
-    let of_mdevctl = measured.iter().flat_map(beside_mdevctl);
-    let mut targets: Vec<Target> = of_floor.chain(of_mdevctl).collect();
+    let mut targets: Vec<Target> = measured.iter().flat_map(beside_the_floor).collect();
     targets.extend(growth(measured));
     targets.push(peak(measured));
     targets
@@ -183,23 +179,6 @@ fn beside_the_floor(measured: &Measured) -> Vec<Target> {
         ),
         value: ratio(cost.system_calls, floor.system_calls),
         limit: SYSTEM_CALLS,
-    };
-    ours(measured).map(one).collect()
-}
-
-fn beside_mdevctl(measured: &Measured) -> Vec<Target> {
-    // On a small host nearly all is the start of a program, which is the same for all.
-    let theirs = measured.of(Who::Mdevctl);
-    let Some(theirs) = theirs.filter(|_| measured.size_name != SIZES[0].0) else {
-        return Vec::new();
-    };
-    let one = |(who, cost): (Who, Cost)| Target {
-        what: format!(
-            "instructions of {} for each of mdevctl's",
-            told(measured, who)
-        ),
-        value: ratio(cost.instructions, theirs.instructions),
-        limit: INSTRUCTIONS,
     };
     ours(measured).map(one).collect()
 }
