@@ -21,7 +21,7 @@ pub struct ApplyArgs {
     yes: bool,
     #[command(flatten)]
     wait: WaitArgs,
-    /// Only say what would be done, as plan does, with its exit statuses
+    /// Show what would be done without changing anything, as plan does, with its exit statuses
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
 }

@@ -52,7 +52,7 @@ pub struct CreateArgs {
     /// Define it, but do not start it at boot
     #[arg(long)]
     manual: bool,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }

@@ -30,7 +30,7 @@ pub struct DefineArgs {
     attrs: Vec<Attr>,
     #[command(flatten)]
     params: ParamArgs,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }

@@ -47,7 +47,7 @@ pub struct ModifyArgs {
     delete: Vec<usize>,
     #[command(flatten)]
     params: ParamEditArgs,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }

@@ -18,7 +18,7 @@ pub struct RemoveArgs {
     keep_definition: bool,
     #[command(flatten)]
     wait: WaitArgs,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }

@@ -15,7 +15,7 @@ pub struct StopArgs {
     which: SelectorsArgs,
     #[command(flatten)]
     wait: WaitArgs,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }

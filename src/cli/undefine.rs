@@ -13,7 +13,7 @@ use crate::output::Reply;
 pub struct UndefineArgs {
     #[command(flatten)]
     which: SelectorsArgs,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }

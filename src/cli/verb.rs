@@ -19,92 +19,92 @@ use crate::output::Reply;
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Verb {
-    /// List the types that each parent can be split into
+    /// List the types that each parent offers
     ///
     /// The series is the letter that ends a type's name: A for virtual applications, B for basic PC
     /// work, C for compute servers, Q for professional workstations.
     Types(types::TypesArgs),
-    /// List the parents: card, driver, and what each holds
+    /// List GPUs and other parents: card, driver, and what each holds
     Gpus(gpus::GpusArgs),
     /// List active and defined devices
     List(list::ListArgs),
-    /// Show all about one device, and who holds it
+    /// Show everything about one device, including who holds it
     Show(show::ShowArgs),
-    /// Create a device now, and define it so that it comes back at boot
+    /// Create devices now, and define them so that they come back at boot
     ///
-    /// Prints the UUID of each device. Without --parent or --placement, the fullest parent that has room
-    /// is taken, of several alike the first in order of their addresses.
+    /// Prints the UUID of each device. Without --parent or --placement, picks the fullest parent that has
+    /// room; among equals, the first by address.
     Create(create::CreateArgs),
     /// Remove devices and their definitions
     ///
     /// A device that a process holds open is left alone: the kernel would block until it lets go.
     Remove(remove::RemoveArgs),
-    /// Define a device without making it; it is started at boot
+    /// Define a device to be started at boot, without creating it now
     ///
-    /// Prints the UUID. The parent need not be there now.
+    /// Prints the UUID. The parent need not be present.
     Define(define::DefineArgs),
     /// Delete definitions; active devices stay until the next reboot
     Undefine(undefine::UndefineArgs),
-    /// Change a definition; a device that runs is left as it is, but for its parameters
+    /// Change a definition; a running device is not changed, except for its parameters
     Modify(modify::ModifyArgs),
     /// Start devices from their definitions
     Start(start::StartArgs),
-    /// Stop devices; their definitions stay
+    /// Stop devices but keep their definitions
     ///
     /// A device that a process holds open is left alone: the kernel would block until it lets go.
     Stop(stop::StopArgs),
     /// Start every device that is defined to start at boot and is not active
     ///
-    /// Runs at boot, and may be run again at any time: what is active already is left alone. One line
-    /// a device; the exit status is 0 only if all are as wanted.
+    /// Runs at boot, and can be repeated at any time: what is active already is left alone. Prints one
+    /// line per device; the exit status is 0 only if all are as wanted.
     Restore(restore::RestoreArgs),
-    /// Show or switch the virtual functions of GPUs with SR-IOV
+    /// Show, enable or disable the virtual functions of SR-IOV GPUs
     ///
-    /// Without a word it only shows them. Switching is refused while the GPU has a vGPU, and never
-    /// happens unasked: at boot only where `--at-boot` has asked for it.
+    /// Without a subcommand it only shows them. Enabling and disabling is refused while the GPU has a
+    /// vGPU, and is done at boot only where `--at-boot` has asked for it.
     Vfs(vfs::VfsArgs),
-    /// Say what there is to do to have this host as a file declares it
+    /// Show the changes needed to match a declaration
     ///
-    /// One line for each vGPU that is to be created (+), changed (~) or removed (-), or that is blocked
-    /// (!), each with its reason. Nothing is changed. The exit status is 0 where there is nothing to do,
+    /// One line for each vGPU to be created (+), changed (~) or removed (-), or that is blocked (!), with
+    /// the reason. Nothing is changed. The exit status is 0 where there is nothing to do,
     /// 2 where there is, and 1 for any error.
     Plan(plan::PlanArgs),
-    /// Make this host as a file declares it
+    /// Make this host match a declaration
     ///
-    /// Does what plan says, and asks first. What frees room comes before what takes it; where something
-    /// fails, what was done is taken back. What a process holds is left as it is.
+    /// Does what plan shows, after asking for confirmation. Steps that free room come before steps that
+    /// take it; if one fails, those done are undone. A device that a process holds is left as it is.
     Apply(apply::ApplyArgs),
-    /// Tell by the exit status whether this host is as a file declares it
+    /// Check whether this host matches a declaration, by exit status
     ///
-    /// As plan: 0 where it is, 2 where it is not, 1 for any error. Prints only what differs.
+    /// As for plan: 0 if it does, 2 if it does not, 1 for any error. Prints only the differences.
     Assert(assert::AssertArgs),
-    /// Write this host down as a file for plan and apply
+    /// Write this host as a declaration for plan and apply
     ///
     /// Each vGPU that is defined, by its UUID, on its GPU, with its attributes; comments tell what is
     /// active without a definition. A plan of the file has nothing to do.
     Export(export::ExportArgs),
-    /// Print what the host has as metrics for Prometheus
+    /// Print metrics of this host for Prometheus
     ///
     /// Free and most instances by type, framebuffer, devices by state, devices in use, and what the last
     /// restore came to. What cannot be told is left out; what cannot be read is counted.
     Metrics(metrics::MetricsArgs),
-    /// Tell of changes as they happen: parents, free types, devices, definitions, holders
+    /// Stream events: parents, free instances, devices, definitions, holders
     Watch(watch::WatchArgs),
-    /// Look for what keeps vGPUs from working, and say what to do about it
+    /// Find what keeps vGPUs from working, and how to fix it
     Doctor(doctor::DoctorArgs),
-    /// Print what gives a device to a virtual machine, or add it to a libvirt domain
+    /// Print how to give a device to a virtual machine, or add it to a libvirt domain
     ///
     /// Prints exactly what to paste: XML for libvirt, arguments for QEMU, or lines for Proxmox VE.
     /// The device may be active or only defined.
     Attach(attach::AttachArgs),
-    /// Say what a log's failures come from, and what to do
+    /// Explain the vGPU failures in a log, and what to do about them
     ///
     /// Recognises failures of vGPUs in what QEMU, libvirt, Proxmox VE, the journal, the kernel, driver
     /// builds, Kubernetes and guests print, however it was pasted. For each: the cause, the line that
     /// tells it, the next step; what others follow from comes first. Exit status 3 where nothing is
     /// recognised.
     Explain(explain::ExplainArgs),
-    /// Ask root's service for vGPUs of your own, without root's rights
+    /// Ask the host's delegation service for vGPUs of your own, without being root
     ///
     /// Root says in /etc/vgpuctl/policy.toml who may have which types, where, and how many. You can
     /// create, start, stop and remove what is yours, and nothing else.

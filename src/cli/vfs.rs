@@ -38,7 +38,7 @@ struct EnableArgs {
     at_boot: bool,
     #[command(flatten)]
     patience: Patience,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }
@@ -50,7 +50,7 @@ struct DisableArgs {
     gpu: ParentId,
     #[command(flatten)]
     patience: Patience,
-    /// Only say what would be done
+    /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
 }

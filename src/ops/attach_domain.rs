@@ -32,7 +32,7 @@ pub struct ApplyRequest {
     pub connect: Option<String>,
     /// When.
     pub when: When,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 

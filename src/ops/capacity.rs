@@ -27,7 +27,7 @@ pub fn nothing_free(
     let message = match wanted {
         1 => format!("no instance of {label} is free on {}", places.join(", ")),
         _ => format!(
-            "{wanted} instances of {label} are not free on {}",
+            "not enough capacity: requested {wanted} x {label} on {}",
             places.join(", ")
         ),
     };

@@ -51,7 +51,7 @@ pub struct CreateRequest {
     pub attrs: Vec<Attr>,
     /// Whether to keep a definition.
     pub persistence: Persistence,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 

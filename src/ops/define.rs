@@ -29,7 +29,7 @@ pub struct DefineRequest {
     pub start: StartMode,
     /// What is written to the device after it is made, in order.
     pub attrs: Vec<Attr>,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct DefineRequest {
 pub struct UndefineRequest {
     /// Which definitions.
     pub selectors: Vec<Selector>,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 

@@ -90,7 +90,7 @@ pub struct ModifyRequest {
     /// Changes to the vGPU's parameters, made after those to the attributes. They are set on the
     /// running device too.
     pub params: Vec<ParamEdit>,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 

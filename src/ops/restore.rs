@@ -33,7 +33,7 @@ pub struct RestoreRequest {
     pub parent: Option<ParentId>,
     /// How long to wait for parents and types that are not there yet.
     pub wait: Duration,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
     /// Say it of this moment, not of the next boot.
     pub now: bool,

@@ -22,7 +22,7 @@ use crate::store::{Location, Lock};
 pub struct StartRequest {
     /// Which definitions.
     pub selectors: Vec<Selector>,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 

@@ -17,7 +17,7 @@ pub struct StopRequest {
     pub selectors: Vec<Selector>,
     /// How long to wait for a holder to let go.
     pub wait: Duration,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 
@@ -28,7 +28,7 @@ pub struct RemoveRequest {
     pub selectors: Vec<Selector>,
     /// How long to wait for a holder to let go.
     pub wait: Duration,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 

@@ -30,7 +30,7 @@ pub struct SwitchRequest {
     pub at_boot: Option<FunctionsAtBoot>,
     /// How long to try again where it fails.
     pub wait: Duration,
-    /// Only say what would be done.
+    /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
 

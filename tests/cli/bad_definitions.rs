@@ -121,7 +121,10 @@ fn a_directory_in_the_place_of_a_definition_is_named_and_hides_nothing() {
         let wanted = format!("{}: Is a directory (EISDIR)\n", path.display());
         assert!(run.stderr.contains(&wanted), "{verb}: {run:?}");
         assert_eq!(run.stderr.lines().count(), 2, "{verb}: {run:?}");
-        assert!(run.stderr.contains("hint: a directory is no definition"));
+        assert!(
+            run.stderr
+                .contains("hint: expected a file, found a directory; remove it")
+        );
     }
     assert_eq!(host.active(), [uuid(1), uuid(3), uuid(4)]);
     let run = host.run(&format!("undefine {}", uuid(2))).expect(1);

@@ -60,7 +60,7 @@ fn more_than_all_gpus_can_take_is_refused_before_anything_is_made() {
     status: 4
     --- stdout
     --- stderr
-    error: 16 instances of nvidia-63 (P4-1Q) are not free on 0000:81:00.0, 0000:82:00.0
+    error: not enough capacity: requested 16 x nvidia-63 (P4-1Q) on 0000:81:00.0, 0000:82:00.0
     hint: 0000:81:00.0 has room for 7
     hint: 0000:82:00.0 has room for 8
     ");

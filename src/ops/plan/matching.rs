@@ -218,7 +218,9 @@ fn judge_device(
         (faults.needs_stop, faults.needs_place) = (true, true);
     }
     if world.unfinished.contains(&device.uuid) {
-        faults.told.push("left half made -> made anew".to_owned());
+        faults
+            .told
+            .push("incomplete (interrupted create): recreating".to_owned());
         faults.needs_stop = true;
     }
 }

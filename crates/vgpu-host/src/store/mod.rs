@@ -337,7 +337,7 @@ impl<'h> Store<'h> {
 /// Nobody but its maker knows what a directory in a definition's place is for.
 fn told_of_dir(error: Error) -> Error {
     match error.errno() {
-        Some(Errno::EISDIR) => error.hint("a directory is no definition: take it away yourself"),
+        Some(Errno::EISDIR) => error.hint("expected a file, found a directory; remove it"),
         _ => error,
     }
 }
