@@ -64,7 +64,7 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
 
 /// Those of the parents that have the type of that id.
 pub fn with_type(context: &Context<'_>, id: &TypeId, parents: &[Parent]) -> Vec<Offer> {
-    let offer = |parent: &Parent| offer_on(context, parent, id);
+    let offer = |parent: &Parent| offer_on(context, parent, id).ok();
     parents.iter().filter_map(offer).collect()
 }
 
@@ -75,9 +75,8 @@ pub fn with_type(context: &Context<'_>, id: &TypeId, parents: &[Parent]) -> Vec<
 fn whole(context: &Context<'_>, named: Vec<Offer>) -> Result<Vec<Offer>> {
     let (mut whole, mut failure) = (Vec::new(), None);
     for Offer { parent, vgpu_type } in named {
-        let framework = context.kernel.serving(&parent);
-        match framework.vgpu_type(&parent.id, &vgpu_type.id, &mut Vec::new()) {
-            Ok(vgpu_type) => whole.push(Offer { parent, vgpu_type }),
+        match offer_on(context, &parent, &vgpu_type.id) {
+            Ok(offer) => whole.push(offer),
             Err(error) => failure = failure.or(Some(error)),
         }
     }
@@ -87,10 +86,10 @@ fn whole(context: &Context<'_>, named: Vec<Offer>) -> Result<Vec<Offer>> {
     }
 }
 
-fn offer_on(context: &Context<'_>, parent: &Parent, id: &TypeId) -> Option<Offer> {
+fn offer_on(context: &Context<'_>, parent: &Parent, id: &TypeId) -> Result<Offer> {
     let framework = context.kernel.serving(parent);
-    let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new()).ok()?;
-    Some(Offer {
+    let vgpu_type = framework.vgpu_type(&parent.id, id, &mut Vec::new())?;
+    Ok(Offer {
         parent: parent.clone(),
         vgpu_type,
     })

@@ -289,6 +289,13 @@ pub fn or_warn<T>(result: Result<T>, warnings: &mut Warnings) -> Option<T> {
     })
 }
 
+/// The same file is read for several questions; one warning of it will do.
+pub fn warn_once(warnings: &mut Warnings, error: Error) {
+    if !warnings.contains(&error) {
+        warnings.push(error);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

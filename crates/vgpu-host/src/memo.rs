@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::error::{Warnings, warn_once};
+
 /// Answers by question. A question is asked once where answers are kept, and each time where not.
 #[derive(Debug)]
 pub struct Memo<K, V>(Option<Mutex<HashMap<K, V>>>);
@@ -32,6 +34,28 @@ impl<K: Eq + Hash + Clone, V: Clone> Memo<K, V> {
     /// The answer, where it is known.
     pub fn known(&self, question: &K) -> Option<V> {
         locked(self.0.as_ref()?).get(question).cloned()
+    }
+}
+
+/// An answer, and what could not be read on the way.
+pub type Read<T> = (T, Warnings);
+
+impl<K: Eq + Hash + Clone, T: Clone> Memo<K, Read<T>> {
+    /// As [`Memo::get`]; what could not be read is added to the caller's, once.
+    pub fn read(
+        &self,
+        question: &K,
+        warnings: &mut Warnings,
+        ask: impl FnOnce(&mut Warnings) -> T,
+    ) -> T {
+        let (answer, unread) = self.get(question, || {
+            let mut unread = Vec::new();
+            (ask(&mut unread), unread)
+        });
+        unread
+            .into_iter()
+            .for_each(|error| warn_once(warnings, error));
+        answer
     }
 }
 

@@ -8,6 +8,7 @@ use crate::model::{Attr, Definition, Document, FrameworkKind, ParentId, StartMod
 use crate::text::shortened;
 
 use super::Location;
+
 /// The keys of a definition that mean something to this program.
 const TYPE: &str = "mdev_type";
 const START: &str = "start";

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use crate::dir::{Dir, LARGEST_FILE};
 use crate::error::{Advice, Error, Kind, Result, Warnings, if_present};
 use crate::host::Host;
-use crate::memo::Memo;
+use crate::memo::{Memo, Read};
 use crate::model::{Definition, FrameworkKind, ParentId, uuid_text};
 use names::{parents_in, uuids_in};
 use nix::errno::Errno;
@@ -46,7 +46,7 @@ pub const GPU_SETTINGS: &str = "gpu.conf";
 pub struct Store<'h> {
     host: &'h Host,
     frameworks: &'static [FrameworkKind],
-    places: Memo<Option<ParentId>, (Result<Vec<Location>>, Warnings)>,
+    places: Memo<Option<ParentId>, Read<Result<Vec<Location>>>>,
     definitions: Memo<Location, Result<Definition>>,
     settings: Memo<ParentId, Result<GpuSettings>>,
 }
@@ -127,13 +127,11 @@ impl<'h> Store<'h> {
 
     /// As [`Store::index`], of one parent where one is named.
     fn places(&self, only: Option<&ParentId>, warnings: &mut Warnings) -> Result<Vec<Location>> {
-        let (places, unread) = self.places.get(&only.cloned(), || {
-            let (mut places, mut unread) = (Vec::new(), Vec::new());
-            let walked = self.walk(only, &mut unread, |_, at, _| places.push(at));
-            (walked.map(|()| places), unread)
-        });
-        warnings.extend(unread);
-        places
+        self.places.read(&only.cloned(), warnings, |unread| {
+            let mut places = Vec::new();
+            self.walk(only, unread, |_, at, _| places.push(at))?;
+            Ok(places)
+        })
     }
 
     /// Every definition that can be read, sorted by parent, then UUID; each other is a warning.
@@ -158,29 +156,14 @@ impl<'h> Store<'h> {
         warnings: &mut Warnings,
     ) -> Result<Vec<Definition>> {
         let mut definitions = Vec::new();
-        let mut add =
-            |read: Result<Definition>, is_link: &dyn Fn() -> bool, unread: &mut Warnings| {
-                match read {
-                    Ok(definition) => definitions.push(definition),
-                    // Somebody has just removed it, unless it is a link that leads nowhere.
-                    Err(error) if error.is_absent() && !is_link() => {}
-                    Err(error) => unread.push(error),
-                }
-            };
-        if let Some((places, unread)) = self.places.known(&only.cloned()) {
-            warnings.extend(unread);
-            let places = places?;
-            for (at, read) in places.iter().zip(self.read_each(&places)) {
-                let name = uuid_text(at.uuid);
-                let is_link = || self.open_parent(at).is_ok_and(|dir| is_link(&dir, &name));
-                add(read, &is_link, warnings);
-            }
-            return Ok(definitions);
-        }
         self.walk(only, warnings, |dir, at, warnings| {
             let name = uuid_text(at.uuid);
-            let read = self.definitions.get(&at, || read_one(dir, at.clone()));
-            add(read, &|| is_link(dir, &name), warnings);
+            match self.definitions.get(&at, || read_one(dir, at.clone())) {
+                Ok(definition) => definitions.push(definition),
+                // Somebody has just removed it, unless it is a link that leads nowhere.
+                Err(error) if error.is_absent() && !is_link(dir, &name) => {}
+                Err(error) => warnings.push(error),
+            }
         })?;
         Ok(definitions)
     }

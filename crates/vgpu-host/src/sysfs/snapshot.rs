@@ -8,13 +8,10 @@ use uuid::Uuid;
 use super::observed::{Now, Observed};
 use super::{Beside, Claim, Framework, PciIdentity};
 use crate::error::{Hint, Result, Warnings};
-use crate::memo::Memo;
+use crate::memo::{Memo, Read};
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
-
-/// An answer, and what could not be read on the way.
-type Read<T> = (T, Warnings);
 
 /// A framework whose answers hold from the first time that it is asked. What changes something goes
 /// to the kernel, and is not seen here.
@@ -52,26 +49,18 @@ impl<F: Framework> Snapshot<F> {
         }
     }
 
-    /// A type of a parent whose list has been read, where that has it.
-    fn listed(&self, parent: &ParentId, id: &TypeId) -> Option<VgpuType> {
-        let (types, _) = self.types.known(parent)?;
-        types.ok()?.into_iter().find(|known| known.id == *id)
+    /// A type that has been read, alone or with the others of its parent.
+    fn known_type(&self, parent: &ParentId, id: &TypeId) -> Option<VgpuType> {
+        let listed = self.types.known(parent).and_then(|(types, _)| {
+            let mut types = types.ok()?.into_iter();
+            types.find(|known| known.id == *id)
+        });
+        let alone = || {
+            let (alone, _) = self.one_type.known(&(parent.clone(), id.clone()))?;
+            alone.ok()
+        };
+        listed.or_else(alone)
     }
-}
-
-/// The answer, with what could not be read added to the caller's, unless another answer did.
-fn told<T>((answer, unread): Read<T>, warnings: &mut Warnings) -> T {
-    for error in unread {
-        if !warnings.contains(&error) {
-            warnings.push(error);
-        }
-    }
-    answer
-}
-
-fn with_unread<T>(ask: impl FnOnce(&mut Warnings) -> T) -> Read<T> {
-    let mut unread = Vec::new();
-    (ask(&mut unread), unread)
 }
 
 impl<F: Framework> Framework for Snapshot<F> {
@@ -80,8 +69,8 @@ impl<F: Framework> Framework for Snapshot<F> {
     }
 
     fn parents(&self, warnings: &mut Warnings) -> Result<Vec<Parent>> {
-        let read = || with_unread(|unread| self.live.parents(unread));
-        told(self.parents.get(&(), read), warnings)
+        self.parents
+            .read(&(), warnings, |unread| self.live.parents(unread))
     }
 
     fn parent(&self, id: &ParentId) -> Result<Option<Parent>> {
@@ -94,8 +83,8 @@ impl<F: Framework> Framework for Snapshot<F> {
     }
 
     fn part(&self, id: &ParentId, warnings: &mut Warnings) -> Option<Parent> {
-        let read = || with_unread(|unread| self.live.part(id, unread));
-        told(self.part.get(id, read), warnings)
+        self.part
+            .read(id, warnings, |unread| self.live.part(id, unread))
     }
 
     fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
@@ -108,8 +97,9 @@ impl<F: Framework> Framework for Snapshot<F> {
         beside: Beside<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<VgpuType>> {
-        let read = || with_unread(|unread| self.live.types_beside(parent, beside, unread));
-        told(self.types.get(parent, read), warnings)
+        self.types.read(parent, warnings, |unread| {
+            self.live.types_beside(parent, beside, unread)
+        })
     }
 
     fn vgpu_type(
@@ -118,12 +108,13 @@ impl<F: Framework> Framework for Snapshot<F> {
         id: &TypeId,
         warnings: &mut Warnings,
     ) -> Result<VgpuType> {
-        if let Some(listed) = self.listed(parent, id) {
-            return Ok(listed);
+        if let Some(known) = self.known_type(parent, id) {
+            return Ok(known);
         }
-        let read = || with_unread(|unread| self.live.vgpu_type(parent, id, unread));
         let question = (parent.clone(), id.clone());
-        told(self.one_type.get(&question, read), warnings)
+        self.one_type.read(&question, warnings, |unread| {
+            self.live.vgpu_type(parent, id, unread)
+        })
     }
 
     fn type_names(
@@ -132,8 +123,8 @@ impl<F: Framework> Framework for Snapshot<F> {
         warnings: &mut Warnings,
     ) -> Result<Vec<(TypeId, Option<Arc<str>>)>> {
         match self.types.known(parent) {
-            Some(read) => {
-                let types = told(read, warnings)?.into_iter();
+            Some(_) => {
+                let types = self.types(parent, warnings)?.into_iter();
                 Ok(types.map(|known| (known.id, known.name)).collect())
             }
             None => self.live.type_names(parent, warnings),
@@ -141,13 +132,9 @@ impl<F: Framework> Framework for Snapshot<F> {
     }
 
     fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>> {
-        let question = (parent.clone(), id.clone());
-        match self.one_type.known(&question) {
-            Some((Ok(known), _)) => Ok(known.available),
-            _ => match self.listed(parent, id) {
-                Some(known) => Ok(known.available),
-                None => self.live.free(parent, id),
-            },
+        match self.known_type(parent, id) {
+            Some(known) => Ok(known.available),
+            None => self.live.free(parent, id),
         }
     }
 
@@ -163,8 +150,9 @@ impl<F: Framework> Framework for Snapshot<F> {
     }
 
     fn functions(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
-        let read = || with_unread(|unread| self.live.functions(parent, unread));
-        told(self.functions.get(parent, read), warnings)
+        self.functions.read(parent, warnings, |unread| {
+            self.live.functions(parent, unread)
+        })
     }
 
     fn type_name(
@@ -173,20 +161,18 @@ impl<F: Framework> Framework for Snapshot<F> {
         id: &TypeId,
         warnings: &mut Warnings,
     ) -> Option<Arc<str>> {
-        if let Some(listed) = self.listed(parent, id) {
-            return listed.name;
-        }
-        let question = (parent.clone(), id.clone());
-        if let Some((Ok(known), _)) = self.one_type.known(&question) {
+        if let Some(known) = self.known_type(parent, id) {
             return known.name;
         }
-        let read = || with_unread(|unread| self.live.type_name(parent, id, unread));
-        told(self.names.get(&question, read), warnings)
+        let question = (parent.clone(), id.clone());
+        self.names.read(&question, warnings, |unread| {
+            self.live.type_name(parent, id, unread)
+        })
     }
 
     fn devices(&self, warnings: &mut Warnings) -> Result<Vec<Device>> {
-        let read = || with_unread(|unread| self.live.devices(unread));
-        told(self.devices.get(&(), read), warnings)
+        self.devices
+            .read(&(), warnings, |unread| self.live.devices(unread))
     }
 
     fn devices_among(
@@ -195,8 +181,8 @@ impl<F: Framework> Framework for Snapshot<F> {
         warnings: &mut Warnings,
     ) -> Result<Vec<Device>> {
         match self.devices.known(&()) {
-            Some(read) => {
-                let mut devices = told(read, warnings)?;
+            Some(_) => {
+                let mut devices = self.devices(warnings)?;
                 devices.retain(|device| wanted(&device.uuid));
                 Ok(devices)
             }
@@ -249,13 +235,13 @@ impl<F: Framework> Framework for Snapshot<F> {
     }
 
     fn pci(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<PciIdentity> {
-        let read = || with_unread(|unread| self.live.pci(parent, unread));
-        told(self.pci.get(parent, read), warnings)
+        self.pci
+            .read(parent, warnings, |unread| self.live.pci(parent, unread))
     }
 
     fn driver(&self, parent: &ParentId, warnings: &mut Warnings) -> Option<String> {
-        let read = || with_unread(|unread| self.live.driver(parent, unread));
-        told(self.driver.get(parent, read), warnings)
+        self.driver
+            .read(parent, warnings, |unread| self.live.driver(parent, unread))
     }
 
     fn why_no_parents(&self) -> Option<Hint> {

@@ -2,7 +2,7 @@
 
 use super::listing::{self, Listed};
 use crate::dir::Dir;
-use crate::error::{Error, Result, Warnings, if_present, or_warn};
+use crate::error::{Result, Warnings, if_present, or_warn, warn_once};
 use crate::host::Host;
 use crate::model::ParentId;
 use crate::sysfs::pci;
@@ -120,11 +120,4 @@ pub fn current_type(vf: &Dir) -> Result<u32> {
 
 fn number_in(dir: &Dir, path: &str) -> Result<u32> {
     dir.read_number(path, "a vGPU type")
-}
-
-/// The same file is read for several questions; one warning of it will do.
-pub fn warn_once(warnings: &mut Warnings, error: Error) {
-    if !warnings.contains(&error) {
-        warnings.push(error);
-    }
 }

@@ -15,14 +15,14 @@ use uuid::Uuid;
 
 use super::{Claim, Framework, PciIdentity, attr, nodes, pci};
 use crate::dir::Dir;
-use crate::error::{Advice, Error, Hint, Kind, Result, Warnings, if_present, or_warn};
+use crate::error::{Advice, Error, Hint, Kind, Result, Warnings, if_present, or_warn, warn_once};
 use crate::host::Host;
-use crate::memo::Memo;
+use crate::memo::{Memo, Read};
 use crate::model::{
     Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, vf_uuid,
 };
 use crate::text::shortened;
-use functions::{Bus, Function, Place, current_type, warn_once};
+use functions::{Bus, Function, Place, current_type};
 use listing::{Listed, number_of, type_id};
 use records::{Record, Records};
 
@@ -38,7 +38,7 @@ const ATTRIBUTES: [&str; 4] = [
 /// Virtual functions of one host that take a type.
 pub struct Vf<'h> {
     host: &'h Host,
-    all: Memo<(), (Result<Vec<Function>>, Warnings)>,
+    all: Memo<(), Read<Result<Vec<Function>>>>,
     listed: Memo<ParentId, Result<Option<Vec<Listed>>>>,
 }
 
@@ -62,14 +62,8 @@ impl<'h> Vf<'h> {
 
     /// As [`functions::all`].
     fn all(&self, warnings: &mut Warnings) -> Result<Vec<Function>> {
-        let (all, unread) = self.all.get(&(), || {
-            let mut unread = Vec::new();
-            (functions::all(self.host, &mut unread), unread)
-        });
-        unread
-            .into_iter()
-            .for_each(|error| warn_once(warnings, error));
-        all
+        self.all
+            .read(&(), warnings, |unread| functions::all(self.host, unread))
     }
 
     /// As [`Bus::listed_on`].
