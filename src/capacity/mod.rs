@@ -4,238 +4,28 @@
 //! whatever series, and are never more than the type's `max_instance`. Types whose size is not known
 //! have no such rule, nor have MIG-backed ones, which are instances of the GPU.
 
+#[cfg(test)]
+mod agreement;
+mod choose;
+mod gpu;
+mod held;
+mod limits;
+mod old;
+mod reason;
 mod reasons;
 
-use crate::model::VgpuType;
-use crate::nvidia::{self, MigType, Share, size};
-
+pub use choose::{Placement, Room, choose};
+pub use gpu::{Capacity, Moment};
+pub use held::{Held, framebuffer_needed, hold_line, holdings, instances_left};
+pub use limits::{Bound, By, Limits, least};
+pub use old::{Queue, clashes, has_other_size};
+pub use reason::{Reason, Refusal};
 pub use reasons::{Bounds, too_full, too_full_of_several, why_no_room};
-
-/// How many instances of one type are active on a GPU.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held<'a> {
-    /// The type.
-    pub vgpu_type: &'a VgpuType,
-    /// Active instances of it.
-    pub count: usize,
-}
-
-/// Counts the active instances of each type, given the types of the active devices.
-pub fn holdings<'a>(active: impl IntoIterator<Item = &'a VgpuType>) -> Vec<Held<'a>> {
-    let mut held: Vec<Held<'a>> = Vec::new();
-    for vgpu_type in active {
-        match held.iter_mut().find(|h| h.vgpu_type.id == vgpu_type.id) {
-            Some(known) => known.count += 1,
-            None => held.push(Held {
-                vgpu_type,
-                count: 1,
-            }),
-        }
-    }
-    held.sort_by(|a, b| a.vgpu_type.id.cmp(&b.vgpu_type.id));
-    held
-}
-
-/// "3 x P4-2Q (2 GiB each)", or "1 x mtty-2" where the size is not known; empty for an idle GPU.
-pub fn hold_line(held: &[Held<'_>]) -> String {
-    let parts: Vec<String> = held
-        .iter()
-        .map(|h| {
-            let name = h.vgpu_type.short_name();
-            match h.vgpu_type.framebuffer_mib() {
-                Some(mib) => format!("{} x {name} ({} each)", h.count, size(mib)),
-                None => format!("{} x {name}", h.count),
-            }
-        })
-        .collect();
-    parts.join(", ")
-}
-
-/// Whether something of another framebuffer size is held, where all have to have the same.
-pub fn has_other_size(held: &[Held<'_>], wanted: &VgpuType) -> bool {
-    let wanted = wanted.share();
-    held.iter()
-        .any(|held| held.vgpu_type.share().is_other_size(wanted))
-}
-
-/// Whether something is held that does not go with this type: of another size, or MIG-backed where
-/// this type is not, or the other way round.
-pub fn clashes(held: &[Held<'_>], wanted: &VgpuType) -> bool {
-    let wanted = wanted.share();
-    held.iter()
-        .any(|held| held.vgpu_type.share().clashes(wanted))
-}
-
-/// The framebuffer that all of these need, in MiB; types without a known size count for nothing.
-pub fn framebuffer_needed(held: &[Held<'_>]) -> u64 {
-    held.iter()
-        .filter_map(|held| {
-            Some(held.vgpu_type.framebuffer_mib()? * u64::try_from(held.count).ok()?)
-        })
-        .sum()
-}
-
-/// How many more of a MIG-backed type fit at most on a GPU that holds these; see [`nvidia::instances_left`].
-/// `None` for other types, too.
-pub fn instances_left(
-    held: &[Held<'_>],
-    wanted: &VgpuType,
-    memory_mib: Option<u64>,
-) -> Option<u32> {
-    nvidia::instances_left(&mig_types(held), &wanted.mig()?, memory_mib)
-}
-
-/// Whether a GPU that offers these is cut into instances as they are wanted; see
-/// [`nvidia::is_cut_as_wanted`].
-pub fn is_cut_as_wanted(held: &[Held<'_>], types: &[VgpuType]) -> bool {
-    let free = |one: &VgpuType| one.available.unwrap_or(one.at_least);
-    let offered = types.iter().filter_map(|one| Some((one.mig()?, free(one))));
-    let offered: Vec<(MigType, u32)> = offered.collect();
-    nvidia::is_cut_as_wanted(&mig_types(held), &offered)
-}
-
-fn mig_types(held: &[Held<'_>]) -> Vec<(MigType, u32)> {
-    let count = |held: &Held<'_>| u32::try_from(held.count).unwrap_or(u32::MAX);
-    let held = held
-        .iter()
-        .map(|held| Some((held.vgpu_type.mig()?, count(held))));
-    held.flatten().collect()
-}
-
-/// Which of several GPUs with room a new vGPU goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Placement {
-    /// The fullest, so that whole GPUs stay free for other sizes.
-    #[default]
-    Pack,
-    /// The emptiest, so that each vGPU has as much of a GPU's time as can be.
-    Spread,
-}
-
-/// What a GPU has left for one type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// vGPUs of whatever type that are on it.
-    pub taken: u32,
-    /// Those of them that count towards the most instances of the type.
-    pub alike: u32,
-    /// Instances of the type that it can still take; `None` where it does not say.
-    pub free: Option<u32>,
-}
-
-impl Room {
-    /// Whether there is room for one more, as far as it says.
-    pub fn fits(self) -> bool {
-        self.free != Some(0)
-    }
-}
-
-/// Which of the rooms, which are in order of their GPUs' addresses, takes the next vGPU. A GPU that
-/// does not say what is free comes after those that do, and where several are alike, the first.
-pub fn choose(rooms: &[Room], placement: Placement) -> Option<usize> {
-    let fitting = rooms.iter().enumerate().filter(|(_, room)| room.fits());
-    let chosen = fitting.min_by_key(|(at, room)| {
-        let free = i64::from(room.free.unwrap_or_default());
-        let taken = i64::from(room.taken);
-        let (first, second) = match placement {
-            Placement::Pack => (i64::from(room.taken == 0), free),
-            Placement::Spread => (taken, -free),
-        };
-        (room.free.is_none(), first, second, *at)
-    });
-    chosen.map(|(at, _)| at)
-}
-
-/// A GPU to which vGPUs come one after the other, in an order that is known beforehand.
-#[derive(Debug, Clone, Default)]
-pub struct Queue<'a> {
-    held: Vec<&'a VgpuType>,
-    admitted: Vec<&'a VgpuType>,
-    serves_several_sizes: bool,
-    bounds: Bounds,
-}
-
-impl<'a> Queue<'a> {
-    /// A GPU that holds nothing, as after a reboot.
-    pub fn after_reboot() -> Queue<'a> {
-        Queue::default()
-    }
-
-    /// The same GPU, told to serve several framebuffer sizes at a time.
-    pub fn of_several_sizes(mut self) -> Queue<'a> {
-        self.serves_several_sizes = true;
-        self
-    }
-
-    /// A GPU that holds these now, of which it offers what `types` say.
-    pub fn now(active: Vec<&'a VgpuType>, types: &[VgpuType]) -> Queue<'a> {
-        let held = holdings(active.iter().copied());
-        // Newer drivers can be told to serve several sizes at once, and then offer them.
-        let serves_several_sizes = types
-            .iter()
-            .any(|vgpu_type| vgpu_type.at_least > 0 && has_other_size(&held, vgpu_type));
-        Queue {
-            held: active,
-            admitted: Vec::new(),
-            serves_several_sizes,
-            bounds: Bounds::default(),
-        }
-    }
-
-    /// The same GPU, of which so much is known.
-    pub fn within(mut self, bounds: Bounds) -> Queue<'a> {
-        self.bounds = bounds;
-        self
-    }
-
-    /// Lets one more in, if there is room; `free` is how many of its type there was room for at the
-    /// beginning, where that is known.
-    ///
-    /// # Errors
-    /// Why there is none, as [`why_no_room`] says it.
-    pub fn admit(&mut self, wanted: &'a VgpuType, free: Option<u32>) -> Result<(), String> {
-        let share = wanted.share();
-        let shares = |other: &&&VgpuType| match (share, other.share()) {
-            (Share::Size(_), Share::Size(_)) => true,
-            _ => other.id == wanted.id,
-        };
-        let taken = self.admitted.iter().filter(shares).count();
-        let is_full = free.is_some_and(|free| usize::try_from(free).is_ok_and(|f| f <= taken));
-        let admitted = holdings(self.admitted.iter().copied());
-        let is_of_other_size = has_other_size(&admitted, wanted);
-        if is_full && is_of_other_size && self.serves_several_sizes {
-            let too_full = too_full_of_several(&self.holdings(), &self.bounds);
-            return Err(format!("holds {too_full}"));
-        }
-        let is_out_of_place = match self.serves_several_sizes {
-            true => clashes(&admitted, wanted) && !is_of_other_size,
-            false => clashes(&admitted, wanted),
-        };
-        if is_full || is_out_of_place || self.has_no_instance_left(wanted, free) {
-            return Err(why_no_room(&self.holdings(), wanted, &self.bounds));
-        }
-        self.held.push(wanted);
-        self.admitted.push(wanted);
-        Ok(())
-    }
-
-    /// Whether instances of other types surely take what a MIG-backed one would need; of its own
-    /// type, who says how many are free knows better.
-    fn has_no_instance_left(&self, wanted: &VgpuType, free: Option<u32>) -> bool {
-        let is_other = |one: &&VgpuType| one.id != wanted.id;
-        let is_told = free.is_some() && !self.admitted.iter().any(is_other);
-        !is_told && instances_left(&self.holdings(), wanted, None) == Some(0)
-    }
-
-    /// What it holds after all that were let in.
-    pub fn holdings(&self) -> Vec<Held<'a>> {
-        holdings(self.held.iter().copied())
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::VgpuType;
 
     fn vgpu_type(id: &str, name: &str, description: &str) -> VgpuType {
         VgpuType {
@@ -332,11 +122,7 @@ mod tests {
 
     #[test]
     fn the_choice_is_predictable() {
-        let room = |taken, free| Room {
-            taken,
-            alike: taken,
-            free,
-        };
+        let room = |taken, free| Room { taken, free };
         let table = [
             // Idle GPUs alike: the first.
             (vec![room(0, Some(8)), room(0, Some(8))], Some(0), Some(0)),
@@ -369,7 +155,6 @@ mod tests {
             let taken = u32::try_from(held.len()).unwrap();
             Room {
                 taken,
-                alike: taken,
                 free: Some(if is_other { 0 } else { 8 / size - taken }),
             }
         }

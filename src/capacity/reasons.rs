@@ -1,6 +1,7 @@
 //! Why a GPU has no room for one more vGPU, in words. A reason is told only where it is known to hold.
 
-use super::{Held, clashes, framebuffer_needed, has_other_size, hold_line, instances_left};
+use super::old::{clashes, has_other_size};
+use super::{Held, framebuffer_needed, hold_line, instances_left};
 use crate::model::VgpuType;
 use crate::nvidia::{Share, size};
 

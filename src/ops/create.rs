@@ -11,11 +11,11 @@ use super::cautions::{Ahead, boot_cautions, memory_cautions};
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
 use super::functions::{Spoken, crowd_cautions, free_function, function_of, needs_function};
-use super::place::{ceilings, foresee, rooms};
+use super::place::{ceilings, choose_room, foresee, rooms};
 use super::tenant::{note_owner, permitted, refuse_uuid};
 use super::wishes::{forget, keep, refuse_long};
 use super::{Action, Change, Context, Effect, Report};
-use crate::capacity::{Placement, choose};
+use crate::capacity::Placement;
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::interrupt::{Patience, refuse_if_asked};
 use crate::model::{Attr, Definition, FrameworkKind, Parent, ParentId, StartMode};
@@ -240,7 +240,7 @@ fn create_one(
         let offer = left[at];
         let lock = context.store.lock(offer.parent.home())?;
         let mut rooms = rooms(&context.snapshot(), &left, spoken, Some(uuid))?;
-        chosen = choose(&rooms, request.placement);
+        chosen = choose_room(&rooms, request.placement);
         let is_still_right = choices == 0 || chosen == Some(at);
         if !is_still_right || !rooms[at].fits() {
             choices = choices.saturating_sub(1);
@@ -256,7 +256,7 @@ fn create_one(
                 refusal = Some(error);
                 left.remove(at);
                 rooms.remove(at);
-                chosen = choose(&rooms, request.placement);
+                chosen = choose_room(&rooms, request.placement);
             }
             Err(error) => return Err(error),
         }

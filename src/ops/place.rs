@@ -6,10 +6,38 @@ use super::Context;
 use super::choose::Offer;
 use super::functions::{Spoken, needs_function};
 use super::limits::ceiling;
-use crate::capacity::{Placement, Room, choose};
+use crate::capacity::{Placement, choose};
 use crate::error::{Kind, Result};
 use crate::model::{Device, Parent, ParentId};
 use crate::nvidia::Share;
+
+/// What an offer has left.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    taken: u32,
+    alike: u32,
+    free: Option<u32>,
+}
+
+impl Room {
+    /// Whether there is room for one more, as far as it says.
+    pub fn fits(self) -> bool {
+        self.free != Some(0)
+    }
+
+    fn plain(self) -> crate::capacity::Room {
+        crate::capacity::Room {
+            taken: self.taken,
+            free: self.free,
+        }
+    }
+}
+
+/// Which of the rooms takes the next one.
+pub fn choose_room(rooms: &[Room], placement: Placement) -> Option<usize> {
+    let rooms: Vec<_> = rooms.iter().map(|room| room.plain()).collect();
+    choose(&rooms, placement)
+}
 
 /// What each of the offers has left, as the kernel says now. Functions that are kept for others than
 /// `own` have nothing.
@@ -130,7 +158,7 @@ pub fn foresee<'o>(
     }
     close_at_ceilings(&mut rooms, &ceilings);
     while chosen.len() < count
-        && let Some(at) = choose(&rooms, placement)
+        && let Some(at) = choose_room(&rooms, placement)
     {
         rooms[at].free = rooms[at].free.map(|free| free.saturating_sub(1));
         for (room, offer) in rooms.iter_mut().zip(offers) {

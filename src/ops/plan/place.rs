@@ -1,7 +1,7 @@
 //! Which GPU each new vGPU goes to, so that the whole set fits.
 
-use super::space::{Space, least};
-use crate::capacity::{Placement, Room, choose};
+use super::space::Space;
+use crate::capacity::{Placement, Room, choose, least};
 
 /// Members of one group that need a place.
 pub struct Demand {
@@ -61,7 +61,7 @@ pub fn in_order<'w>(mut spaces: Vec<Space<'w>>, order: &[&Demand]) -> (Placed, V
 
 fn place_group(spaces: &mut [Space<'_>], demand: &Demand, placed: &mut Placed) {
     let look = |space: &Space<'_>, at: usize, functions: Option<u32>| {
-        let room = space.room(at);
+        let room = space.capacity.room(at);
         Room {
             free: least(room.free, functions),
             ..room
@@ -76,7 +76,7 @@ fn place_group(spaces: &mut [Space<'_>], demand: &Demand, placed: &mut Placed) {
         .collect();
     let mut take = |rooms: &mut Vec<Room>, case: usize, choice: usize| {
         let (gpu, at) = demand.gpus[choice];
-        spaces[gpu].comes(at);
+        spaces[gpu].capacity.comes(at);
         functions[choice] = functions[choice].map(|free| free.saturating_sub(1));
         rooms[choice] = look(&spaces[gpu], at, functions[choice]);
         placed.push((case, gpu));

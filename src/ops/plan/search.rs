@@ -47,7 +47,7 @@ fn count(placed: &Placed, demands: &[Demand]) -> usize {
 
 fn size_of(spaces: &[Space<'_>], demand: &Demand) -> Option<u64> {
     let (gpu, at) = demand.gpus.first()?;
-    spaces[*gpu].gpu().types[*at].framebuffer_mib()
+    spaces[*gpu].gpu.types[*at].framebuffer_mib()
 }
 
 /// The largest first, the smallest first; and packed whatever the file says, since room counts more.
@@ -95,7 +95,7 @@ fn other_sizes<'s, 'w>(
     demands: &'s [Demand],
 ) -> impl Iterator<Item = (Placed, Vec<Space<'w>>)> + use<'s, 'w> {
     let choices: Vec<(usize, Vec<Share>)> = (0..spaces.len())
-        .filter(|gpu| spaces[*gpu].is_idle() && !spaces[*gpu].gpu().mixes_sizes)
+        .filter(|gpu| spaces[*gpu].capacity.is_idle() && !spaces[*gpu].gpu.mixes_sizes)
         .map(|gpu| (gpu, sizes_for(spaces, demands, gpu)))
         .filter(|(_, sizes)| sizes.len() > 1)
         .collect();
@@ -112,7 +112,7 @@ fn other_sizes<'s, 'w>(
     (0..tries).map(move |mut number| {
         let mut tried = spaces.to_vec();
         for (gpu, sizes) in &choices {
-            tried[*gpu].only = Some(sizes[number % sizes.len()]);
+            tried[*gpu].capacity.only = Some(sizes[number % sizes.len()]);
             number /= sizes.len();
         }
         place(&tried, &packed)
@@ -122,7 +122,7 @@ fn other_sizes<'s, 'w>(
 fn sizes_for(spaces: &[Space<'_>], demands: &[Demand], gpu: usize) -> Vec<Share> {
     let asked = demands.iter().filter(must).flat_map(|d| &d.gpus);
     let here = asked.filter(|(at, _)| *at == gpu);
-    let types = &spaces[gpu].gpu().types;
+    let types = &spaces[gpu].gpu.types;
     let mut sizes: Vec<Share> = here
         .map(|(_, at)| types[*at].share())
         .filter(|share| *share != Share::Unknown)

@@ -47,7 +47,7 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
     let gpus = gpus.filter(|gpu| pin.is_none_or(|pin| pin == **gpu));
     let full = gpus.filter_map(|gpu| {
         let space = &spaces[*gpu];
-        Some((space, space.gpu().type_at(&wanted.type_id)?))
+        Some((space, space.gpu.type_at(&wanted.type_id)?))
     });
     let full: Vec<(&Space<'_>, usize)> = full.collect();
     let Some((first, at)) = full.first() else {
@@ -58,14 +58,14 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
     };
     let functions = |space: &Space<'_>| {
         let mut named = wanted.gpus.iter().filter_map(|at| {
-            let is_it = std::ptr::eq(spaces[*at].gpu(), space.gpu());
+            let is_it = std::ptr::eq(spaces[*at].gpu, space.gpu);
             wanted.functions.get(at).filter(|_| is_it)
         });
         named.next()
     };
     let line = |(space, at): &(&Space<'_>, usize)| {
-        let gpu = space.gpu().id();
-        match functions(space).filter(|_| space.room(*at).fits()) {
+        let gpu = space.gpu.id();
+        match functions(space).filter(|_| space.capacity.room(*at).fits()) {
             Some(named) => {
                 let named: Vec<&str> = named.iter().map(|vf| vf.as_str()).collect();
                 format!(
@@ -78,7 +78,7 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
     };
     let others = full.iter().skip(1).take(TOLD - 1).map(line);
     let ways = full.iter().filter_map(|(space, at)| space.how_to_mix(*at));
-    no_room_for(&first.gpu().types[*at], &line(&full[0]))
+    no_room_for(&first.gpu.types[*at], &line(&full[0]))
         .hints(others)
         .hints(ways.take(1).map(str::to_owned))
 }

@@ -242,7 +242,7 @@ fn settle<'w>(
         {
             let type_id = &wanted[cases[*at].group].type_id;
             if let Some(type_at) = world.gpus[*gpu].type_at(type_id) {
-                spaces[*gpu].comes(type_at);
+                spaces[*gpu].capacity.comes(type_at);
             }
         }
         let demands = demands(world, wanted, cases, fixed, (&staying, stuck));
@@ -303,8 +303,8 @@ fn spaces<'w>(world: &'w World, staying: &HashSet<Uuid>) -> Vec<Space<'w>> {
             continue;
         };
         match staying.contains(&device.uuid) || !is_ours_to_touch(device) {
-            true => spaces[gpu].stays(at),
-            false => spaces[gpu].leaves(at),
+            true => spaces[gpu].capacity.stays(at),
+            false => spaces[gpu].capacity.leaves(at),
         }
     }
     spaces
@@ -335,7 +335,7 @@ fn keep_functions(
             continue;
         };
         if taken.insert(vf.clone()) {
-            spaces[gpu].keeps_function();
+            spaces[gpu].capacity.keeps_function();
         }
     }
 }
