@@ -14,6 +14,10 @@ pub mod capacity;
 #[cfg(not(fuzzing))]
 pub mod cli;
 pub mod declare;
+// One place for what tests roll, here and on simulated hosts.
+#[cfg(test)]
+#[path = "../tests/shared/dice.rs"]
+mod dice;
 pub mod doctor;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

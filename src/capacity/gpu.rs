@@ -304,7 +304,7 @@ impl<'t> Capacity<'t> {
                 (free + alike(&|known| known.leaves)).saturating_sub(alike(&|known| known.comes))
             }),
         };
-        Bound::tighter(driver(offered), Bound::tighter(most, left))
+        Bound::tighter(left, Bound::tighter(most, driver(offered)))
     }
 
     fn is_cut_as_wanted(&self) -> bool {
@@ -368,7 +368,7 @@ impl<'t> Capacity<'t> {
         });
         let known = &self.types[at];
         let most = known.most.map(|most| most.beside(known.will_be()));
-        let free = Bound::tighter(driver(offered.and_then(fitting)), left);
+        let free = Bound::tighter(left, driver(offered.and_then(fitting)));
         Bound::tighter(free, most)
     }
 
@@ -392,16 +392,17 @@ impl<'t> Capacity<'t> {
 
     /// Of a type of which n fit, one takes more than 1/(n+1) of the whole.
     fn may_fit_unsized(&self, at: usize) -> bool {
-        let least = |known: &Known<'_>| {
+        let least = |at: usize| {
+            let known = &self.types[at];
             let most = known.vgpu_type.available?.checked_add(known.leaves)?;
-            Some(1.0 / (f64::from(most) + 1.0))
+            (!self.is_unknown_then(at)).then(|| 1.0 / (f64::from(most) + 1.0))
         };
-        let Some(own) = least(&self.types[at]).filter(|_| !self.is_unknown_then(at)) else {
+        let Some(own) = least(at) else {
             return true;
         };
-        let taken = self.types.iter().map(|known| {
+        let taken = self.types.iter().enumerate().map(|(at, known)| {
             let comes = f64::from(known.comes);
-            least(known).map_or(0.0, |each| each * comes)
+            least(at).map_or(0.0, |each| each * comes)
         });
         taken.sum::<f64>() + own < 1.0 - 1e-6
     }

@@ -4,23 +4,21 @@
 //! whatever series, and are never more than the type's `max_instance`. Types whose size is not known
 //! have no such rule, nor have MIG-backed ones, which are instances of the GPU.
 
-#[cfg(test)]
-mod agreement;
 mod choose;
 mod gpu;
 mod held;
+mod inventory;
 mod limits;
-mod old;
+#[cfg(test)]
+mod random_tests;
 mod reason;
-mod reasons;
 
 pub use choose::{Placement, Room, choose};
 pub use gpu::{Capacity, Moment};
 pub use held::{Held, framebuffer_needed, hold_line, holdings, instances_left};
+pub use inventory::Inventory;
 pub use limits::{Bound, By, Limits, least};
-pub use old::{Queue, clashes, has_other_size};
 pub use reason::{Reason, Refusal};
-pub use reasons::{Bounds, too_full, too_full_of_several, why_no_room};
 
 #[cfg(test)]
 mod tests {
@@ -66,44 +64,50 @@ mod tests {
         )
     }
 
+    /// Why there is no room for one more of a type beside these, in words.
+    fn why(held: &[&VgpuType], wanted: &VgpuType, limits: Limits) -> String {
+        let mut capacity = Capacity::of(held.iter().copied(), limits);
+        for one in held {
+            let at = capacity.add(one);
+            capacity.stays(at);
+        }
+        let at = capacity.add(wanted);
+        capacity.refusal(at).words()
+    }
+
     #[test]
     fn why_there_is_no_room_names_what_is_the_reason_and_nothing_else() {
         let (one, two) = (sized(1, 1024, 8), sized(2, 2048, 4));
-        let held = holdings([&one, &one]);
-        let open = Bounds::default();
+        let open = Limits::default();
         assert_eq!(
-            why_no_room(&held, &two, &open),
+            why(&[&one, &one], &two, open),
             "holds 2 x X-1 (1 GiB each); a GPU serves one framebuffer size at a time, and this \
              type needs 2 GiB"
         );
-        let full = holdings([&one; 8]);
         assert_eq!(
-            why_no_room(&full, &one, &open),
+            why(&[&one; 8], &one, open),
             "holds 8 x X-1 (1 GiB each), as many as fit"
         );
         // Two of eight are not as many as fit.
         assert_eq!(
-            why_no_room(&held, &one, &open),
+            why(&[&one, &one], &one, open),
             "holds 2 x X-1 (1 GiB each), and its driver offers no more of this type now"
         );
         let other = vgpu_type("mtty-2", "Dual port serial", "");
-        assert_eq!(
-            why_no_room(&holdings([&other]), &other, &open),
-            "holds 1 x Dual port serial"
-        );
-        assert!(why_no_room(&[], &one, &open).starts_with("holds nothing, yet"));
+        assert_eq!(why(&[&other], &other, open), "holds 1 x Dual port serial");
+        assert!(why(&[], &one, open).starts_with("holds nothing, yet"));
     }
 
     #[test]
     fn memory_and_functions_are_reasons_where_they_have_run_out() {
         let l40s = vgpu_type("nvidia-1151", "NVIDIA L40S-8Q", "");
         let why = |count: usize, functions, memory_mib| {
-            let bounds = Bounds {
+            let limits = Limits {
                 memory_mib,
                 functions,
+                mixes_sizes: false,
             };
-            let held = vec![&l40s; count];
-            why_no_room(&holdings(held), &l40s, &bounds)
+            why(&vec![&l40s; count], &l40s, limits)
         };
         let eight = "holds 1 x L40S-8Q (8 GiB each)";
         for (functions, memory, told) in [
@@ -202,33 +206,6 @@ mod tests {
                 assert!(model.0[chosen].iter().sum::<u32>() <= 8);
             }
         }
-
-        #[test]
-        fn a_queue_admits_what_a_gpu_that_fills_up_in_that_order_takes(
-            before in 0_u32..9,
-            powers in proptest::collection::vec(0_u32..3, 0..20),
-        ) {
-            let mut types: Vec<VgpuType> = (0..3)
-                .map(|power: u32| sized(power, 1024 << power, 8 >> power))
-                .collect();
-            // Some 1 GiB vGPUs are there already.
-            let mut model = Model(vec![vec![1; usize::try_from(before).unwrap()]]);
-            for (power, vgpu_type) in types.iter_mut().enumerate() {
-                vgpu_type.available = model.room(0, 1 << power).free;
-            }
-            let active = vec![&types[0]; usize::try_from(before).unwrap()];
-            let mut queue = Queue::now(active, &types);
-            for power in powers {
-                let wanted = &types[usize::try_from(power).unwrap()];
-                let fits = model.room(0, 1 << power).fits();
-                assert_eq!(queue.admit(wanted, wanted.available).is_ok(), fits);
-                if fits {
-                    model.0[0].push(1 << power);
-                }
-            }
-            let held: usize = queue.holdings().iter().map(|held| held.count).sum();
-            assert_eq!(held, model.0[0].len());
-        }
     }
 
     #[test]
@@ -236,21 +213,45 @@ mod tests {
         let (mut one, mut two) = (sized(1, 1024, 8), sized(2, 2048, 4));
         (one.available, one.at_least) = (Some(4), 4);
         (two.available, two.at_least) = (None, 1);
-        let types = [one, two];
-        let mut queue = Queue::now(vec![&types[0]], &types);
-        assert!(queue.admit(&types[1], types[1].available).is_ok());
-        assert!(queue.admit(&types[0], types[0].available).is_ok());
+        let mut capacity = Capacity::of([&one, &two], Limits::default());
+        capacity.stays(0);
+        assert_eq!(capacity.admit(1), Ok(()));
+        assert_eq!(capacity.admit(0), Ok(()));
     }
 
     #[test]
-    fn types_without_a_size_are_counted_each_for_itself() {
-        let (a, b) = (vgpu_type("a", "A", ""), vgpu_type("b", "B", ""));
-        let mut queue = Queue::after_reboot();
-        assert!(queue.admit(&a, Some(1)).is_ok());
-        assert!(queue.admit(&b, None).is_ok());
-        assert_eq!(
-            queue.admit(&a, Some(1)),
-            Err("holds 1 x A, 1 x B".to_owned())
-        );
+    fn types_without_a_size_are_refused_only_where_there_surely_is_no_room() {
+        let port = |id: &str, available| VgpuType {
+            available,
+            ..vgpu_type(id, id, "")
+        };
+        let (a, b) = (port("a", Some(1)), port("b", None));
+        let mut capacity = Capacity::of([&a, &b], Limits::default());
+        assert_eq!(capacity.admit(0), Ok(()));
+        assert_eq!(capacity.admit(1), Ok(()));
+        let refusal = capacity.admit(0).unwrap_err();
+        assert_eq!(refusal.words(), "holds 1 x a, 1 x b");
+        assert_eq!(refusal.reason, Reason::Unknown);
+    }
+
+    #[test]
+    fn the_next_boot_finds_a_gpu_empty_and_mixes_sizes_only_where_it_is_told_to() {
+        let (mut one, mut two) = (sized(1, 1024, 8), sized(2, 2048, 4));
+        (one.available, one.at_least) = (Some(0), 0);
+        (two.available, two.at_least) = (Some(1), 1);
+        let mixed = |mixes_sizes| {
+            let limits = Limits {
+                mixes_sizes,
+                ..Limits::default()
+            };
+            let mut capacity = Capacity::of([&one, &two], limits);
+            capacity.stays(0);
+            let mut then = capacity.at_next_boot();
+            assert_eq!(then.room(1).free, Some(4));
+            then.comes(1);
+            then.admit(0).map_err(|refusal| refusal.reason)
+        };
+        assert_eq!(mixed(false), Err(Reason::OtherSize(1024)));
+        assert_eq!(mixed(true), Ok(()));
     }
 }

@@ -5,11 +5,12 @@ use uuid::Uuid;
 use super::Context;
 use super::choose::{Offer, with_type};
 use super::functions::{Spoken, kept, kept_line, needs_function};
-use super::limits::{Ceiling, bounds, ceiling};
-use super::place::{by_gpu, room_on_gpu};
-use crate::capacity::{Held, clashes, has_other_size, holdings, too_full_of_several, why_no_room};
+use super::inventory::{active_on, inventory};
+use super::place::{Site, by_gpu, sites};
+use crate::capacity::{Bound, By, Held, hold_line};
 use crate::error::{Error, Kind};
-use crate::model::{Definition, Device, Parent, ParentId, Seat, VgpuType};
+use crate::model::{Definition, Device, ParentId, Seat, VgpuType};
+use crate::nvidia::size;
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
 /// says what is in the way on each parent, and which other parent has room. `spoken` are the functions
@@ -41,12 +42,64 @@ pub fn nothing_free(
 /// The functions of a GPU are all in the same way, so one stands for them.
 fn what_is_in_the_way_of(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> String {
     let gpu = group[0].parent.gpu();
-    let room = room_on_gpu(context, group, spoken);
-    match (room, ceiling(context, group[0], spoken)) {
-        (0, _) => what_is_in_the_way(context, group, spoken),
-        (_, Some(Ceiling { most, why })) => format!("{gpu} has room for {most} at most: it {why}"),
-        (free, None) => format!("{gpu} has room for {free}"),
+    let site = site_with_room(context, group, spoken);
+    let Some(site) = site else {
+        return what_is_in_the_way(context, group, spoken);
+    };
+    let capacity = site.capacity();
+    let why = capacity
+        .bound(0)
+        .and_then(|bound| bound_words(bound, &capacity.holdings()));
+    match why {
+        Some(why) => format!("{gpu} has room for {} at most: it {why}", site.free()),
+        None => format!("{gpu} has room for {}", site.free()),
     }
+}
+
+/// The GPU of these offers, if it has room, with all that bounds it.
+fn site_with_room<'o>(
+    context: &Context<'_>,
+    group: &[&'o Offer],
+    spoken: &Spoken,
+) -> Option<Site<'o>> {
+    let sites = sites(context, group, spoken, None, usize::MAX).ok()?;
+    sites.into_iter().next().filter(|site| site.free() > 0)
+}
+
+/// What bounds a GPU, in words, where that is not the driver's own number: "has 48 GiB of memory, ...".
+fn bound_words(bound: Bound, held: &[Held<'_>]) -> Option<String> {
+    Some(match bound.by {
+        By::Driver | By::Type | By::Others => return None,
+        By::Functions { all, taken, kept } => {
+            let gone = match (taken, kept) {
+                (0, 0) => String::new(),
+                (_, 0) => format!(", {taken} of them taken"),
+                (0, _) => format!(", {kept} of them kept for what starts at boot"),
+                _ => format!(", {taken} of them taken and {kept} kept for what starts at boot"),
+            };
+            format!("has {all} virtual functions{gone}")
+        }
+        By::Instances if held.is_empty() => {
+            "can be cut into no more GPU instances of this kind".to_owned()
+        }
+        By::Instances => format!(
+            "holds {}, beside which it can be cut into no more GPU instances of this kind",
+            hold_line(held)
+        ),
+        By::Memory {
+            all,
+            taken: 0,
+            each,
+        } => {
+            format!("has {} of memory, and each needs {}", size(all), size(each))
+        }
+        By::Memory { all, taken, each } => format!(
+            "has {} of memory, of which {} are taken, and each needs {}",
+            size(all),
+            size(taken),
+            size(each)
+        ),
+    })
 }
 
 /// As [`nothing_free`], for a device that is to be on this parent and no other.
@@ -113,9 +166,8 @@ fn spoken_beside(context: &Context<'_>, offer: &Offer) -> Spoken {
 fn look(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Look {
     let offer = group[0];
     let (parent, gpu) = (&offer.parent.id, offer.parent.gpu());
-    let free = room_on_gpu(context, group, spoken);
-    if free > 0 {
-        return Look::Room(free);
+    if let Some(site) = site_with_room(context, group, spoken) {
+        return Look::Room(site.free());
     }
     let active = active_on(context, &offer.parent);
     let is_on = |device: &&Device| device.vf() == Some(parent) || device.parent == *parent;
@@ -134,32 +186,28 @@ fn look(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Look {
             ),
         });
     }
-    let framework = context.kernel.serving(&offer.parent);
-    let types = framework.types(parent, &mut Vec::new()).unwrap_or_default();
-    let unlisted = unlisted_types(context, &active, &types);
-    let held = holdings(types_of(&active, &types).into_iter().chain(&unlisted));
-    let bounds = bounds(context, &offer.parent);
-    let wanted = &offer.vgpu_type;
-    if mixes_sizes_now(&held) && has_other_size(&held, wanted) {
-        return Look::Full(Full {
-            line: format!("{gpu} holds {}", too_full_of_several(&held, &bounds)),
-            way_out: String::new(),
-        });
+    let mut inventory = inventory(context, &offer.parent);
+    if inventory
+        .types
+        .iter()
+        .all(|one| one.id != offer.vgpu_type.id)
+    {
+        inventory.types.push(offer.vgpu_type.clone());
     }
+    let capacity = inventory.capacity();
+    let Some(at) = capacity.type_at(&offer.vgpu_type.id) else {
+        return Look::Room(0);
+    };
+    let refusal = capacity.refusal(at);
     Look::Full(Full {
-        line: format!("{gpu} {}", why_no_room(&held, wanted, &bounds)),
-        way_out: match clashes(&held, wanted) {
+        line: format!("{gpu} {}", refusal.words()),
+        way_out: match refusal.reason.is_in_the_way() {
             true => {
                 format!(": remove those first (vgpuctl list --active --parent {gpu})")
             }
             false => String::new(),
         },
     })
-}
-
-/// Whether a GPU that holds these serves several framebuffer sizes.
-fn mixes_sizes_now(held: &[Held<'_>]) -> bool {
-    held.iter().any(|one| has_other_size(held, one.vgpu_type))
 }
 
 /// The functions of a group that have room and are kept, and for whom.
@@ -179,24 +227,6 @@ fn kept_among(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Vec<(
             .then(|| (parent.id.clone(), uuid))
     });
     with_room.collect()
-}
-
-/// The types of devices that are not listed: a GPU that is full may list none. One entry a device.
-fn unlisted_types(context: &Context<'_>, devices: &[Device], types: &[VgpuType]) -> Vec<VgpuType> {
-    let unlisted = devices
-        .iter()
-        .filter(|device| types.iter().all(|t| t.id != device.type_id));
-    let one = |device: &Device| VgpuType {
-        id: device.type_id.clone(),
-        name: context
-            .kernel
-            .type_name(&device.parent, &device.type_id, &mut Vec::new()),
-        description: None,
-        available: Some(0),
-        at_least: 0,
-        device_api: None,
-    };
-    unlisted.map(one).collect()
 }
 
 /// The error for a definition whose function has a vGPU that is not its own.
@@ -228,22 +258,6 @@ fn what_is_in_the_way(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) 
     }
 }
 
-/// The devices that are active on a parent's GPU; none where they cannot be listed.
-pub fn active_on(context: &Context<'_>, parent: &Parent) -> Vec<Device> {
-    let mut unrelated = Vec::new();
-    let mut devices = context.kernel.devices(&mut unrelated).unwrap_or_default();
-    devices.retain(|device| context.kernel.shares_gpu(parent, &device.parent));
-    devices
-}
-
-/// The types of devices, one a device, as far as the parent lists them.
-pub fn types_of<'t>(devices: &[Device], types: &'t [VgpuType]) -> Vec<&'t VgpuType> {
-    devices
-        .iter()
-        .filter_map(|device| types.iter().find(|t| t.id == device.type_id))
-        .collect()
-}
-
 fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
     let mut unrelated = Vec::new();
     let wanted = &tried[0].vgpu_type.id;
@@ -258,7 +272,7 @@ fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
     let spoken = Spoken::on(context, others.iter().map(|offer| &offer.parent));
     let told = by_gpu(&others).into_iter().filter_map(|group| {
         let gpu = group[0].parent.gpu();
-        let free = Some(room_on_gpu(context, &group, &spoken)).filter(|free| *free > 0)?;
+        let free = site_with_room(context, &group, &spoken)?.free();
         let state = match used.contains(gpu) {
             false => "is free, with room for",
             true => "has room for",

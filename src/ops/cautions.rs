@@ -1,20 +1,17 @@
 //! What is known beforehand of what will not work: at the next boot, or in the card's real memory.
 
-use std::collections::BTreeSet;
-
 use uuid::Uuid;
 
 use super::Context;
-use super::capacity::{active_on, no_room_for, types_of};
+use super::capacity::no_room_for;
 use super::functions::named;
-use super::limits::Limits;
+use super::inventory::{active_on, inventory_at_boot, types};
 use super::restore::at_next_boot;
 use super::standing::unlocked;
-use crate::capacity::{Held, Queue, framebuffer_needed, has_other_size, hold_line, holdings};
+use crate::capacity::{Capacity, Held, Inventory, framebuffer_needed, hold_line, holdings};
 use crate::error::{Error, Kind, Warnings};
-use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
+use crate::model::{Definition, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{Card, size, standing};
-use crate::store::Sizes;
 
 /// A device that a dry run would make or define.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +71,11 @@ pub fn memory_cautions(context: &Context<'_>, parent: &Parent, planned: &[Ahead]
         return Vec::new();
     };
     let types = types(context, parent);
-    let mut active = types_of(&active_on(context, parent), &types);
+    let on_it = active_on(context, parent);
+    let mut active: Vec<&VgpuType> = on_it
+        .iter()
+        .filter_map(|device| find(&types, &device.type_id))
+        .collect();
     active.extend(
         planned
             .iter()
@@ -110,12 +111,12 @@ fn foresee_boot(
         false => parent.whole(),
     };
     let starting = boot_set(context, &parent, planned);
-    let types = types_of_these(context, &parent, &starting);
-    let mut room = AtBoot::of(context, &parent);
+    let inventory = inventory_at_boot(context, &parent, starting.iter().map(|one| &one.type_id));
+    let mut room = AtBoot::of(context, &parent, &inventory);
     let mut cautions = Vec::new();
     for Ahead { uuid, type_id, .. } in starting {
         // One whose type is not there fails for that reason, and takes no room.
-        let Some(wanted) = find(&types, &type_id) else {
+        let Some(wanted) = find(&inventory.types, &type_id) else {
             continue;
         };
         if let Err(why) = room.admit(wanted) {
@@ -124,33 +125,28 @@ fn foresee_boot(
             cautions.push(why.retold(message));
         }
     }
-    cautions.extend(of_all(&parent, &room.queue.holdings()));
+    cautions.extend(of_all(&parent, &room.capacity.holdings()));
     cautions
 }
 
-/// A GPU that holds nothing, as boot fills it.
+/// A GPU as boot fills it.
 pub struct AtBoot<'a> {
     context: &'a Context<'a>,
     parent: &'a Parent,
-    active: Vec<Device>,
-    limits: Limits,
-    queue: Queue<'a>,
+    capacity: Capacity<'a>,
 }
 
 impl<'a> AtBoot<'a> {
     /// The GPU of that parent; what its functions offer is known by any of them.
-    pub fn of(context: &'a Context<'a>, parent: &'a Parent) -> AtBoot<'a> {
-        let limits = Limits::of(context, parent);
-        let queue = Queue::after_reboot().within(limits.bounds());
+    pub fn of(
+        context: &'a Context<'a>,
+        parent: &'a Parent,
+        inventory: &'a Inventory,
+    ) -> AtBoot<'a> {
         AtBoot {
             context,
             parent,
-            active: active_on(context, parent),
-            limits,
-            queue: match limits.sizes {
-                Sizes::Mixed => queue.of_several_sizes(),
-                Sizes::AsTheyAre => queue,
-            },
+            capacity: inventory.capacity().at_next_boot(),
         }
     }
 
@@ -159,13 +155,7 @@ impl<'a> AtBoot<'a> {
     /// # Errors
     /// [`Kind::NoCapacity`], with what is in the way.
     pub fn admit(&mut self, wanted: &'a VgpuType) -> Result<(), Error> {
-        let (limits, held) = (&self.limits, self.queue.holdings());
-        let free = match limits.sizes {
-            Sizes::Mixed => limits.beside(&held, wanted),
-            Sizes::AsTheyAre => free_when_empty(wanted, &self.active).or(limits.most(wanted)),
-        };
-        let mix = mix_hint(self.context, self.parent, &held, wanted);
-        let mix = mix.filter(|_| limits.sizes != Sizes::Mixed);
+        let at = self.capacity.add(wanted);
         let order = match (self.parent.framework, &self.parent.gpu) {
             (FrameworkKind::Mdev, None) => "devices of one parent start in order of their UUIDs",
             (FrameworkKind::Mdev, Some(_)) => {
@@ -175,26 +165,18 @@ impl<'a> AtBoot<'a> {
                 "devices that have a virtual function start first, in order of their UUIDs"
             }
         };
-        self.queue.admit(wanted, free).map_err(|why| {
-            no_room_for(wanted, &format!("{} {why}", self.parent.gpu()))
+        let gpu = self.parent.gpu();
+        let needs_mixing =
+            self.capacity.needs_mixing(at) && self.parent.framework == FrameworkKind::Vfio;
+        let mix = needs_mixing.then(|| format!("or {}", mixing_hint(self.context, gpu)));
+        self.capacity.admit(at).map_err(|refusal| {
+            no_room_for(wanted, &format!("{gpu} {}", refusal.words()))
                 .hint(format!(
                     "{order}; change one that is in the way: vgpuctl modify UUID --type TYPE, or --manual"
                 ))
                 .hints(mix)
         })
     }
-}
-
-/// The other way out of two sizes on one GPU, where its functions take types.
-fn mix_hint(
-    context: &Context<'_>,
-    parent: &Parent,
-    held: &[Held<'_>],
-    wanted: &VgpuType,
-) -> Option<String> {
-    let is_of_other_size = has_other_size(held, wanted);
-    (is_of_other_size && parent.framework == FrameworkKind::Vfio)
-        .then(|| format!("or {}", mixing_hint(context, parent.gpu())))
 }
 
 /// How a GPU serves several sizes.
@@ -227,35 +209,6 @@ fn boot_set(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Vec<Ah
         )
     });
     set
-}
-
-/// How many of a type an empty parent takes: as its description says, else what it has free beside
-/// those that are active; not known where others share the parent with them.
-fn free_when_empty(vgpu_type: &VgpuType, active: &[Device]) -> Option<u32> {
-    if let Some(details) = vgpu_type.details() {
-        return Some(details.max_instances);
-    }
-    let is_alone = active.iter().all(|device| device.type_id == vgpu_type.id);
-    let taken = u32::try_from(active.len()).ok()?;
-    vgpu_type
-        .available
-        .filter(|_| is_alone)
-        .map(|free| free.saturating_add(taken))
-}
-
-fn types(context: &Context<'_>, parent: &Parent) -> Vec<VgpuType> {
-    let framework = context.kernel.serving(parent);
-    framework
-        .types(&parent.id, &mut Vec::new())
-        .unwrap_or_default()
-}
-
-/// The types that these are of, as far as the parent has them.
-fn types_of_these(context: &Context<'_>, parent: &Parent, these: &[Ahead]) -> Vec<VgpuType> {
-    let framework = context.kernel.serving(parent);
-    let ids: BTreeSet<&TypeId> = these.iter().map(|ahead| &ahead.type_id).collect();
-    let read = |id: &TypeId| framework.vgpu_type(&parent.id, id, &mut Vec::new()).ok();
-    ids.into_iter().filter_map(read).collect()
 }
 
 fn find<'t>(types: &'t [VgpuType], id: &TypeId) -> Option<&'t VgpuType> {

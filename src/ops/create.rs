@@ -11,7 +11,7 @@ use super::cautions::{Ahead, boot_cautions, memory_cautions};
 use super::choose::{Offer, offers};
 use super::deactivate::{clear_unfinished, take_away_for_good};
 use super::functions::{Spoken, crowd_cautions, free_function, function_of, needs_function};
-use super::place::{ceilings, choose_room, foresee, rooms};
+use super::place::{Site, foresee, sites};
 use super::tenant::{note_owner, permitted, refuse_uuid};
 use super::wishes::{forget, keep, refuse_long};
 use super::{Action, Change, Context, Effect, Report};
@@ -115,13 +115,8 @@ fn attempt(
     let claim = |offer: &Offer| spoken.claim(&offer.parent.id, request.uuid);
     offers.sort_by_key(claim);
     let all: Vec<&Offer> = offers.iter().collect();
-    let foreseen = foresee(
-        &all,
-        rooms(seen, &all, &spoken, request.uuid)?,
-        ceilings(seen, &all, &spoken, request.count),
-        request.placement,
-        request.count,
-    );
+    let sites = sites(seen, &all, &spoken, request.uuid, request.count)?;
+    let foreseen = foresee(&sites, request.placement, request.count);
     if foreseen.len() < request.count {
         return Err(nothing_free(seen, &offers, &spoken, request.count));
     }
@@ -235,15 +230,16 @@ fn create_one(
     let mut left: Vec<&Offer> = offers.iter().collect();
     let mut choices = CHOICES;
     let mut refusal = None;
-    let mut chosen = left.iter().position(|offer| std::ptr::eq(*offer, expected));
-    while let Some(at) = chosen {
-        let offer = left[at];
+    let mut chosen = Some(expected);
+    while let Some(offer) = chosen {
         let lock = context.store.lock(offer.parent.home())?;
-        let mut rooms = rooms(&context.snapshot(), &left, spoken, Some(uuid))?;
-        chosen = choose_room(&rooms, request.placement);
-        let is_still_right = choices == 0 || chosen == Some(at);
-        if !is_still_right || !rooms[at].fits() {
+        let sites = sites_now(context, &left, spoken, uuid)?;
+        let best = foresee(&sites, request.placement, 1).pop();
+        let is_best = best.is_some_and(|best| std::ptr::eq(best, offer));
+        let has_room = sites.iter().any(|site| site.has_room_on(offer));
+        if !has_room || !(is_best || choices == 0) {
             choices = choices.saturating_sub(1);
+            chosen = best;
             continue;
         }
         match create_here(context, request, offer, uuid, &lock) {
@@ -254,9 +250,9 @@ fn create_one(
             }
             Err(error) if error.kind() == Kind::NoCapacity => {
                 refusal = Some(error);
-                left.remove(at);
-                rooms.remove(at);
-                chosen = choose_room(&rooms, request.placement);
+                left.retain(|other| !std::ptr::eq(*other, offer));
+                let sites = sites_now(context, &left, spoken, uuid)?;
+                chosen = foresee(&sites, request.placement, 1).pop();
             }
             Err(error) => return Err(error),
         }
@@ -267,6 +263,16 @@ fn create_one(
         Some(error) => error.hints_of(&nothing),
         None => nothing,
     })
+}
+
+/// What has room at this moment.
+fn sites_now<'o>(
+    context: &Context<'_>,
+    offers: &[&'o Offer],
+    spoken: &Spoken,
+    uuid: Uuid,
+) -> Result<Vec<Site<'o>>> {
+    sites(&context.snapshot(), offers, spoken, Some(uuid), 1)
 }
 
 /// Intent first: the definition, then the device; the definition is taken back if that fails. Where it

@@ -1,9 +1,8 @@
 //! Parents that are virtual functions of one GPU, put together as that GPU.
 
 use super::types::ParentTypes;
-use crate::capacity::{holdings, instances_left};
+use crate::capacity::Inventory;
 use crate::model::{Device, VgpuType};
-use crate::nvidia::Share;
 
 /// Puts the types of a GPU's functions together. What is free on the GPU is what its functions can
 /// still take under the type's most instances, never the sum of each function's one.
@@ -40,26 +39,17 @@ impl ParentTypes {
     }
 
     fn bound(&mut self, devices: &[Device]) {
-        let on_gpu: Vec<&Device> = devices
+        let on_gpu = devices
             .iter()
-            .filter(|d| self.functions.contains(&d.parent))
-            .collect();
-        let is_cut = |one: &VgpuType| one.share() == Share::Instance;
-        let known = match self.types.iter().any(is_cut) {
-            true => self.types.clone(),
-            false => Vec::new(),
+            .filter(|d| self.functions.contains(&d.parent));
+        let inventory = Inventory {
+            types: self.types.clone(),
+            held: on_gpu.map(|device| device.type_id.clone()).collect(),
+            ..Inventory::default()
         };
-        let of_device = |device: &&Device| known.iter().find(|t| t.id == device.type_id);
-        let held = holdings(on_gpu.iter().filter_map(of_device));
-        for vgpu_type in &mut self.types {
-            let most = vgpu_type.details().map(|details| details.max_instances);
-            // All of one size count together, whatever their series; instances each for itself.
-            let counts = |d: &&&Device| !is_cut(vgpu_type) || d.type_id == vgpu_type.id;
-            let active = u32::try_from(on_gpu.iter().filter(counts).count()).unwrap_or(u32::MAX);
-            let by_count = most.map(|most| most.saturating_sub(active));
-            let by_slices = instances_left(&held, vgpu_type, None);
-            let left = [by_count, by_slices].into_iter().flatten().min();
-            let left = left.unwrap_or(u32::MAX);
+        let capacity = inventory.capacity();
+        for (at, vgpu_type) in self.types.iter_mut().enumerate() {
+            let left = capacity.bound(at).map_or(u32::MAX, |bound| bound.most);
             vgpu_type.available = vgpu_type.available.map(|free| free.min(left));
             vgpu_type.at_least = vgpu_type.at_least.min(left);
         }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::cautions::AtBoot;
 use super::functions::{Spoken, crowded, is_gone, not_of, seat_at_boot};
 use super::home::switched_off;
+use super::inventory::{active_on, inventory_of_these};
 use super::moved::{Moves, moved_settings_hint};
 use super::prepare;
 use super::restore::{Job, Work, contested, with_move};
@@ -37,7 +38,14 @@ pub fn next_boot(
         .flatten()
         .next()
         .map(|place| place.parent.clone());
-    let mut room = of_gpu.as_ref().map(|parent| AtBoot::of(context, parent));
+    let inventory = of_gpu.as_ref().map(|parent| {
+        let types = found.iter().flatten().map(|place| &place.vgpu_type);
+        inventory_of_these(context, parent, types)
+    });
+    let mut room = of_gpu
+        .as_ref()
+        .zip(inventory.as_ref())
+        .map(|(parent, inventory)| AtBoot::of(context, parent, inventory));
     let functions = context.kernel.sriov_gpu(gpu).ok().flatten();
     // Boot switches on as many as there can be, whatever is on now.
     let all = functions
@@ -175,7 +183,7 @@ fn place(
         Ok(vgpu_type) => vgpu_type,
         // What a GPU holds keeps it from listing what it offers otherwise.
         Err(error) if error.kind() == Kind::NotFound && parent.framework == FrameworkKind::Vfio => {
-            match super::active_on(context, &parent).is_empty() {
+            match active_on(context, &parent).is_empty() {
                 true => return Err(error),
                 false => unlisted_type(context, parent.gpu(), definition),
             }

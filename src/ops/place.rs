@@ -1,104 +1,184 @@
 //! Which of several parents a new device goes to.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::Context;
 use super::choose::Offer;
 use super::functions::{Spoken, needs_function};
-use super::limits::ceiling;
-use crate::capacity::{Placement, choose};
+use super::inventory::{active_on, kept_functions, limits};
+use crate::capacity::{Capacity, Inventory, Moment, Placement, Room, choose};
 use crate::error::{Kind, Result};
-use crate::model::{Device, Parent, ParentId};
+use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::Share;
 
-/// What an offer has left.
-#[derive(Debug, Clone, Copy)]
-pub struct Room {
-    taken: u32,
-    alike: u32,
-    free: Option<u32>,
+/// A GPU that offers a type.
+pub struct Site<'o> {
+    /// The GPU itself, or its functions that are parents each, those first that are taken first.
+    pub offers: Vec<&'o Offer>,
+    /// What is free on each of them; `None` where it does not say.
+    free: Vec<Option<u32>>,
+    /// The wanted type is the first of its types.
+    inventory: Inventory,
 }
 
-impl Room {
-    /// Whether there is room for one more, as far as it says.
-    pub fn fits(self) -> bool {
-        self.free != Some(0)
+impl Site<'_> {
+    /// What the GPU has room for; the wanted type is the first.
+    pub fn capacity(&self) -> Capacity<'_> {
+        self.inventory.capacity()
     }
 
-    fn plain(self) -> crate::capacity::Room {
-        crate::capacity::Room {
-            taken: self.taken,
-            free: self.free,
-        }
+    /// Whether one of its offers is that one, and has room.
+    pub fn has_room_on(&self, offer: &Offer) -> bool {
+        let mut offers = self.offers.iter().zip(&self.free);
+        let is_free = offers.any(|(one, free)| std::ptr::eq(*one, offer) && *free != Some(0));
+        is_free && self.capacity().room(0).fits()
+    }
+
+    /// How many more of the type it surely has room for; one where it does not say.
+    pub fn free(&self) -> u32 {
+        self.capacity().room(0).free.unwrap_or(1)
     }
 }
 
-/// Which of the rooms takes the next one.
-pub fn choose_room(rooms: &[Room], placement: Placement) -> Option<usize> {
-    let rooms: Vec<_> = rooms.iter().map(|room| room.plain()).collect();
-    choose(&rooms, placement)
-}
-
-/// What each of the offers has left, as the kernel says now. Functions that are kept for others than
-/// `own` have nothing.
+/// The GPUs of these offers, with what the kernel says now. Functions that are kept for others than
+/// `own` have nothing free. Where several devices are `wanted` of a type whose driver does not say
+/// how often it fits, what else bounds it is read too.
 ///
 /// # Errors
 /// The active devices cannot be listed, or a type cannot be read. A type or parent that has gone
 /// since has no room.
-pub fn rooms(
+pub fn sites<'o>(
     context: &Context<'_>,
-    offers: &[&Offer],
+    offers: &[&'o Offer],
     spoken: &Spoken,
     own: Option<Uuid>,
-) -> Result<Vec<Room>> {
-    let mut unrelated = Vec::new();
+    wanted: usize,
+) -> Result<Vec<Site<'o>>> {
     // With one parent there is nothing to compare.
     let devices = match offers {
         [_] => Vec::new(),
-        _ => context.kernel.devices(&mut unrelated)?,
+        _ => context.kernel.devices(&mut Vec::new())?,
     };
-    let gpu_of = |device: &Device| {
-        let is_its = |parent: &Parent| device.parent == parent.id || device.parent == *parent.gpu();
-        let mut parents = offers.iter().map(|offer| &offer.parent);
-        match parents.find(|parent| is_its(parent)) {
-            Some(parent) => parent.gpu().clone(),
-            None => context.kernel.gpu_of(&device.parent),
-        }
-    };
-    let gpus: Vec<ParentId> = devices.iter().map(gpu_of).collect();
-    let on_gpu = |parent: &Parent| {
-        let here = devices.iter().zip(&gpus);
-        here.filter(|(_, gpu)| *gpu == parent.gpu())
-            .map(|(device, _)| device)
-            .collect::<Vec<_>>()
-    };
-    let room = |offer: &&Offer| {
-        let (parent, id) = (&offer.parent.id, &offer.vgpu_type.id);
-        let framework = context.kernel.serving(&offer.parent);
-        let free = match framework.free(parent, id) {
-            Ok(free) => free,
-            // Where the only parent has gone, that is the answer.
-            Err(error) if error.kind() == Kind::NotFound && offers.len() > 1 => Some(0),
-            Err(error) => return Err(error),
+    let gpus: Vec<ParentId> = devices
+        .iter()
+        .map(|device| gpu_of(context, offers, device))
+        .collect();
+    let groups = by_gpu(offers.iter().copied()).into_iter();
+    let site = |group: Vec<&'o Offer>| {
+        let free = free_of_each(context, &group, spoken, own, offers.len() > 1)?;
+        let gpu = group[0].parent.gpu();
+        let here = devices.iter().zip(&gpus).filter(|(_, at)| *at == gpu);
+        let active: Vec<Device> = here.map(|(device, _)| device.clone()).collect();
+        let vgpu_type = group[0].vgpu_type.with_free(free.iter().copied().sum());
+        let inventory = match wanted > 1 && says_too_little(group[0]) {
+            true => whole(context, &group[0].parent, vgpu_type, spoken),
+            false => of_type(context, &group[0].parent, vgpu_type, &active),
         };
-        let free = match free {
-            Some(0) => free,
-            _ => without_kept(context, offer, spoken, own, free)?,
-        };
-        let taken = on_gpu(&offer.parent);
-        let alike = taken.iter().filter(|device| device.type_id == *id);
-        let alike = match offer.vgpu_type.share() {
-            Share::Instance => alike.count(),
-            Share::Size(_) | Share::Unknown => taken.len(),
-        };
-        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(Room {
-            taken: number(taken.len()),
-            alike: number(alike),
+        Ok(Site {
+            offers: group,
             free,
+            inventory,
         })
     };
-    offers.iter().map(room).collect()
+    groups.map(site).collect()
+}
+
+fn gpu_of(context: &Context<'_>, offers: &[&Offer], device: &Device) -> ParentId {
+    let is_its = |parent: &Parent| device.parent == parent.id || device.parent == *parent.gpu();
+    let mut parents = offers.iter().map(|offer| &offer.parent);
+    match parents.find(|parent| is_its(parent)) {
+        Some(parent) => parent.gpu().clone(),
+        None => context.kernel.gpu_of(&device.parent),
+    }
+}
+
+/// Whether a type's driver does not say how often it fits, or says it of each function alone.
+fn says_too_little(offer: &Offer) -> bool {
+    let is_instance_on_function =
+        offer.parent.gpu.is_some() && offer.vgpu_type.share() == Share::Instance;
+    offer.vgpu_type.available.is_none() || is_instance_on_function
+}
+
+/// What is known of a GPU without asking it more than what is free of the type.
+fn of_type(
+    context: &Context<'_>,
+    parent: &Parent,
+    vgpu_type: VgpuType,
+    active: &[Device],
+) -> Inventory {
+    let ids: BTreeSet<&TypeId> = active.iter().map(|device| &device.type_id).collect();
+    let others: Vec<&TypeId> = ids.into_iter().filter(|id| **id != vgpu_type.id).collect();
+    // What each function offers says nothing of the GPU: that all are of one size does.
+    let other = |id: &TypeId| match parent.gpu.is_some() {
+        true => read_in_use(context, parent, id),
+        false => VgpuType::unlisted(id.clone(), None, None),
+    };
+    Inventory {
+        types: std::iter::once(vgpu_type)
+            .chain(others.into_iter().map(other))
+            .collect(),
+        held: active.iter().map(|device| device.type_id.clone()).collect(),
+        ..Inventory::default()
+    }
+}
+
+/// A type that is in use, which a full GPU may not list.
+fn read_in_use(context: &Context<'_>, parent: &Parent, id: &TypeId) -> VgpuType {
+    let framework = context.kernel.serving(parent);
+    let listed = framework.vgpu_type(&parent.id, id, &mut Vec::new());
+    listed.unwrap_or_else(|_| {
+        let name = context.kernel.type_name(&parent.id, id, &mut Vec::new());
+        VgpuType::unlisted(id.clone(), name, None)
+    })
+}
+
+fn whole(
+    context: &Context<'_>,
+    parent: &Parent,
+    vgpu_type: VgpuType,
+    spoken: &Spoken,
+) -> Inventory {
+    let active = active_on(context, parent);
+    let mut inventory = Inventory {
+        types: vec![vgpu_type],
+        ..Inventory::default()
+    };
+    let ids: BTreeSet<&TypeId> = active.iter().map(|device| &device.type_id).collect();
+    for id in ids {
+        if inventory.types.iter().all(|known| known.id != *id) {
+            inventory.types.push(read_in_use(context, parent, id));
+        }
+    }
+    inventory.limits = limits(context, parent, &inventory.types, Moment::Now);
+    if needs_function(&parent.whole()) {
+        let framework = context.kernel.serving(parent);
+        let functions = framework.functions(parent.gpu(), &mut Vec::new());
+        inventory.kept = kept_functions(&functions.unwrap_or_default(), &active, spoken);
+    }
+    inventory.held = active.into_iter().map(|device| device.type_id).collect();
+    inventory
+}
+
+fn free_of_each(
+    context: &Context<'_>,
+    group: &[&Offer],
+    spoken: &Spoken,
+    own: Option<Uuid>,
+    has_others: bool,
+) -> Result<Vec<Option<u32>>> {
+    let free = |offer: &&Offer| {
+        let framework = context.kernel.serving(&offer.parent);
+        match framework.free(&offer.parent.id, &offer.vgpu_type.id) {
+            Ok(Some(0)) => Ok(Some(0)),
+            Ok(free) => without_kept(context, offer, spoken, own, free),
+            // Where the only parent has gone, that is the answer.
+            Err(error) if error.kind() == Kind::NotFound && has_others => Ok(Some(0)),
+            Err(error) => Err(error),
+        }
+    };
+    group.iter().map(free).collect()
 }
 
 /// What is free on an offer beside functions that are kept for others.
@@ -127,78 +207,28 @@ fn without_kept(
     })
 }
 
-/// How many of each of the offers can surely not be exceeded, where several are wanted of what does
-/// not say how many fit.
-pub fn ceilings(
-    context: &Context<'_>,
-    offers: &[&Offer],
-    spoken: &Spoken,
-    count: usize,
-) -> Vec<Option<u32>> {
-    let most = |offer: &&Offer| Some(ceiling(context, offer, spoken)?.most);
-    match count {
-        // It has room for one or has not: that is known.
-        0 | 1 => vec![None; offers.len()],
-        _ => offers.iter().map(most).collect(),
-    }
-}
-
-/// The offers that `count` devices would go to, one after the other; fewer where room ends, or the
-/// ceiling of an offer is reached.
-pub fn foresee<'o>(
-    offers: &[&'o Offer],
-    mut rooms: Vec<Room>,
-    mut ceilings: Vec<Option<u32>>,
-    placement: Placement,
-    count: usize,
-) -> Vec<&'o Offer> {
-    let mut chosen: Vec<&Offer> = Vec::new();
-    for (room, offer) in rooms.iter_mut().zip(offers) {
-        close_if_full(room, offer);
-    }
-    close_at_ceilings(&mut rooms, &ceilings);
-    while chosen.len() < count
-        && let Some(at) = choose_room(&rooms, placement)
-    {
-        rooms[at].free = rooms[at].free.map(|free| free.saturating_sub(1));
-        for (room, offer) in rooms.iter_mut().zip(offers) {
-            if offer.parent.gpu() == offers[at].parent.gpu() {
-                room.taken = room.taken.saturating_add(1);
-                room.alike = room.alike.saturating_add(1);
-                close_if_full(room, offer);
-            }
-        }
-        // Functions that are parents share their GPU's.
-        for (most, offer) in ceilings.iter_mut().zip(offers) {
-            if offer.parent.gpu() == offers[at].parent.gpu() {
-                *most = most.map(|most| most.saturating_sub(1));
-            }
-        }
-        close_at_ceilings(&mut rooms, &ceilings);
-        chosen.push(offers[at]);
+/// The offers that `wanted` devices would go to, one after the other; fewer where room ends.
+pub fn foresee<'o>(sites: &[Site<'o>], placement: Placement, wanted: usize) -> Vec<&'o Offer> {
+    let mut capacities: Vec<Capacity<'_>> = sites.iter().map(Site::capacity).collect();
+    let mut free: Vec<Vec<Option<u32>>> = sites.iter().map(|site| site.free.clone()).collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < wanted {
+        let rooms: Vec<Room> = capacities.iter().map(|capacity| capacity.room(0)).collect();
+        let Some(site) = choose(&rooms, placement) else {
+            break;
+        };
+        let Some(at) = free[site].iter().position(|free| *free != Some(0)) else {
+            break;
+        };
+        free[site][at] = free[site][at].map(|free| free.saturating_sub(1));
+        capacities[site].comes(0);
+        chosen.push(sites[site].offers[at]);
     }
     chosen
 }
 
-fn close_at_ceilings(rooms: &mut [Room], ceilings: &[Option<u32>]) {
-    for (room, most) in rooms.iter_mut().zip(ceilings) {
-        if *most == Some(0) {
-            room.free = Some(0);
-        }
-    }
-}
-
-/// A function has its one instance free until the kernel is asked again, though its GPU is full.
-fn close_if_full(room: &mut Room, offer: &Offer) {
-    let details = offer.vgpu_type.details();
-    let most = details.filter(|_| offer.parent.gpu.is_some());
-    if most.is_some_and(|details| details.max_instances <= room.alike) {
-        room.free = Some(0);
-    }
-}
-
 /// The offers in groups, one a GPU, whose functions share what is free.
-pub fn by_gpu(offers: &[Offer]) -> Vec<Vec<&Offer>> {
+pub fn by_gpu<'o>(offers: impl IntoIterator<Item = &'o Offer>) -> Vec<Vec<&'o Offer>> {
     let mut groups: Vec<Vec<&Offer>> = Vec::new();
     for offer in offers {
         let same = |group: &&mut Vec<&Offer>| group[0].parent.gpu() == offer.parent.gpu();
@@ -208,17 +238,4 @@ pub fn by_gpu(offers: &[Offer]) -> Vec<Vec<&Offer>> {
         }
     }
     groups
-}
-
-/// How many instances one GPU surely has room for, on the offers of a group.
-pub fn room_on_gpu(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> u32 {
-    let rooms = rooms(context, group, spoken, None).unwrap_or_default();
-    // A parent that does not say how many has room for one, if any.
-    let told = rooms.into_iter().map(|room| Room {
-        free: Some(room.free.unwrap_or(1)),
-        ..room
-    });
-    let most = ceilings(context, group, spoken, usize::MAX);
-    let all = foresee(group, told.collect(), most, Placement::Pack, usize::MAX);
-    u32::try_from(all.len()).unwrap_or(u32::MAX)
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::capacity::{active_on, left_out, left_out_hint, no_room_for, types_of};
+use super::capacity::{left_out, left_out_hint, no_room_for};
 use super::functions::{foresee_functions, named};
-use super::limits::bounds;
+use super::inventory::inventory;
 use super::moved::{Moves, moved_settings_hint};
 use super::next_boot::next_boot;
 use super::prepare;
@@ -17,9 +17,8 @@ use super::start::{bring_up, offer_of, taken, told};
 use super::sweep::sweep_marks;
 use super::together::{Turn, in_turns};
 use super::{Change, Context, Effect, Report};
-use crate::capacity::Queue;
 use crate::error::{Error, Kind, Result, Warnings};
-use crate::model::{Definition, Parent, ParentId, StartMode, VgpuType};
+use crate::model::{Definition, Parent, ParentId, StartMode};
 use crate::store::{GpuSettings, Sizes};
 
 /// How long virtual functions that come one by one are waited for, and the types that they list:
@@ -335,53 +334,31 @@ fn foresee(context: &Context<'_>, gpu: &ParentId, sizes: Sizes, changes: &mut [C
     let Some(parent) = found.ok().and_then(|parents| parents.into_iter().next()) else {
         return;
     };
-    let framework = context.kernel.serving(&parent);
-    let types = framework
-        .types(&parent.id, &mut unrelated)
-        .unwrap_or_default();
-    let active = active_on(context, &parent);
-    let bounds = bounds(context, &parent);
-    let queue = Queue::now(types_of(&active, &types), &types).within(bounds);
-    let mut queue = match sizes {
-        Sizes::Mixed => queue.of_several_sizes(),
-        Sizes::AsTheyAre => queue,
-    };
+    let mut inventory = inventory(context, &parent);
+    inventory.limits.mixes_sizes |= sizes == Sizes::Mixed;
+    let mut capacity = inventory.capacity();
     for change in changes {
-        let type_id = change.type_id.as_ref();
-        let wanted = types.iter().find(|t| Some(&t.id) == type_id);
         let is_to_start = match &change.effect {
             Effect::Planned(_) => true,
             Effect::Failed(error) => error.kind() == Kind::NoCapacity,
             _ => false,
         };
-        let Some(wanted) = wanted.filter(|_| is_to_start) else {
+        let wanted = change.type_id.as_ref().filter(|_| is_to_start);
+        let Some(at) = wanted.and_then(|id| capacity.type_at(id)) else {
             continue;
         };
-        // What one function has free says nothing of its GPU.
-        let free = match &parent.gpu {
-            None => wanted.available,
-            Some(_) => most_now(wanted, active.len()),
-        };
-        // Functions that take types do not say how many fit.
-        let is_too_much = || bounds.are_reached(&queue.holdings(), wanted).then_some(0);
-        let free = free.or_else(is_too_much);
-        let mut next = queue.clone();
-        match next.admit(wanted, free) {
-            Err(why) => {
-                let error = no_room_for(wanted, &format!("{gpu} {why}"));
+        let mut next = capacity.clone();
+        match next.admit(at) {
+            Err(refusal) => {
+                let wanted = &inventory.types[at];
+                let error = no_room_for(wanted, &format!("{gpu} {}", refusal.words()));
                 change.effect = Effect::Failed(error.hint(left_out_hint(gpu)));
             }
             // What fails for another reason takes no room.
-            Ok(()) if change.error().is_none() => queue = next,
+            Ok(()) if change.error().is_none() => capacity = next,
             Ok(()) => {}
         }
     }
-}
-
-/// How many more of a type a GPU takes at most that holds so many.
-fn most_now(wanted: &VgpuType, active: usize) -> Option<u32> {
-    let most = wanted.details()?.max_instances;
-    Some(most.saturating_sub(u32::try_from(active).unwrap_or(u32::MAX)))
 }
 
 /// What the next boot starts on a parent's GPU, in order. Definitions that cannot be read are left out.

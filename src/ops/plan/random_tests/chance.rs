@@ -6,10 +6,10 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::dice::Dice;
 use super::model::{Host, Make};
 use crate::capacity::Placement;
 use crate::declare::{Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
+use crate::dice::Dice;
 use crate::model::{Attr, Definition, FrameworkKind, StartMode};
 
 impl Host {

@@ -4,9 +4,6 @@
 #![cfg(test)]
 
 mod chance;
-// One place for what tests roll, here and on simulated hosts.
-#[path = "../../../../tests/shared/dice.rs"]
-mod dice;
 mod model;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,8 +14,8 @@ use super::resolve::{Identity, resolve};
 use super::work::Draft;
 use super::{Plan, Verdict};
 use crate::declare::Declaration;
+use crate::dice::{Dice, seed};
 use crate::error::{Error, Kind};
-use dice::{Dice, seed};
 use model::{Host, Make};
 
 /// How many pairs of a host and a file.
