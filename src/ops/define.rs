@@ -2,15 +2,14 @@
 
 use uuid::Uuid;
 
-use super::callouts::{around, subject};
 use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
+use super::execute::{Step, all_or_nothing, around, in_order, subject};
 use super::functions::{crowd_cautions, function_now, named};
 use super::home::home_of;
 use super::rivals::rival_cautions;
 use super::stop::{change, each};
 use super::target::find;
-use super::wishes::{forget, keep};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, Definition, ParentId, StartMode};
@@ -92,9 +91,10 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
 /// # Errors
 /// The UUID is defined under this parent already.
 pub fn record(context: &Context<'_>, definition: &Definition, action: Action) -> Result<Change> {
-    let lock = context.store.lock(&definition.parent)?;
-    refuse_defined(context, &Location::of(definition))?;
-    keep(context, &lock, definition, action)?;
+    all_or_nothing(context, &definition.parent, || {
+        refuse_defined(context, &Location::of(definition))?;
+        Ok((vec![Step::Define(definition.clone(), action)], ()))
+    })?;
     Ok(told(context, definition, Effect::Done(action)))
 }
 
@@ -154,8 +154,7 @@ pub fn undefine(context: &Context<'_>, request: &UndefineRequest) -> Report {
             return Ok(change(context, &target, Effect::Planned(Action::Undefine)));
         }
         let before = change(context, &target, Effect::Done(Action::Undefine));
-        let lock = context.store.lock(&at.parent)?;
-        forget(context, &lock, at)?;
+        in_order(context, &at.parent, || Ok(vec![Step::Delete(at.clone())]))?;
         Ok(before)
     };
     each(&request.selectors, one)

@@ -1,7 +1,7 @@
 //! A running device changed with its script's help, its definition left alone.
 
 use super::Context;
-use super::callouts::subject;
+use super::execute::subject;
 use crate::error::Result;
 use crate::model::Definition;
 

@@ -1,16 +1,13 @@
 //! What users ask for: each a request in, an outcome out. Nothing here prints or exits.
 
-mod activate;
 mod attach;
 mod attach_domain;
-mod begun;
-mod callouts;
 mod capacity;
 mod cautions;
 mod choose;
 mod create;
-mod deactivate;
 mod define;
+mod execute;
 mod explain;
 mod functions;
 mod gpu_facts;
@@ -46,7 +43,6 @@ mod together;
 mod types;
 mod vfs;
 pub mod watch;
-mod wishes;
 
 use crate::error::Warnings;
 use crate::host::Host;
@@ -58,10 +54,10 @@ pub use crate::scripts::Switch;
 pub use crate::store::{FunctionsAtBoot, RestoreResult};
 pub use attach::{AttachRequest, Attached, attach};
 pub use attach_domain::{Applied, ApplyRequest, When, attach_to_domain};
-pub use callouts::subject;
 pub use cautions::{Ahead, boot_cautions, set_cautions};
 pub use create::{CreateRequest, Persistence, create};
 pub use define::{DefineRequest, UndefineRequest, define, record, record_running, undefine};
+pub use execute::subject;
 pub use explain::{ExplainRequest, Explanation, explain};
 pub use gpu_facts::{gpu_facts, node_name};
 pub use gpus::{Framebuffer, Gpu, GpusRequest, Lack, gpus};

@@ -2,21 +2,19 @@
 
 use std::str::FromStr;
 
-use super::callouts::around;
 use super::cautions::{Ahead, set_cautions};
 use super::choose::type_for_definition;
-use super::deactivate::held;
+use super::execute::{Done, Step, all_or_nothing, held};
 use super::functions::{crowd_cautions, function_now};
-use super::params::{holds_params, params_in, params_now, set_params, with_params};
+use super::params::{holds_params, params_in, params_now, with_params};
 use super::pick_type::{TypeWants, pick_type};
 use super::rivals::rival_cautions;
 use super::target::find;
-use super::wishes::keep;
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Attr, Definition, Device, FrameworkKind, ParentId, StartMode, TypeId};
 use crate::nvidia::params::{ParamEdit, Params, doubts};
-use crate::store::{Location, Lock};
+use crate::store::Location;
 use crate::text::quoted;
 
 /// A change to the list of attributes. Indexes count from 0 in the list as it was.
@@ -135,19 +133,14 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         idle_device(context, request, &at)?;
         (old.clone(), change_it(old)?)
     } else {
-        let lock = context.store.lock(&at.parent)?;
-        let old = context.store.read(&at)?;
-        let new = change_it(old.clone())?;
-        let device = idle_device(context, request, &at)?;
-        match new == old {
-            false => keep(context, &lock, &new, Action::Modify)?,
-            // Scripts hear of it all the same, and may refuse: so it is with mdevctl.
-            true => around(context, &new, Action::Modify, || Ok(()))?,
-        }
-        if let Some(device) = device {
-            is_set = set_or_take_back(context, &lock, &device, &old, &new)?;
-        }
-        (old, new)
+        let (done, both) = all_or_nothing(context, &at.parent, || {
+            let old = context.store.read(&at)?;
+            let new = change_it(old.clone())?;
+            let device = idle_device(context, request, &at)?;
+            Ok((steps(&old, &new, device), (old, new)))
+        })?;
+        is_set = done.iter().any(|done| matches!(done, Done::Set(..)));
+        both
     };
     let effect = match (new == old && !is_set, request.dry_run) {
         (true, _) => Effect::Already("as wanted"),
@@ -232,18 +225,14 @@ fn idle_device(
     }
 }
 
-/// Sets the running device's parameters; where that fails, the definition is as it was.
-fn set_or_take_back(
-    context: &Context<'_>,
-    lock: &Lock,
-    device: &Device,
-    old: &Definition,
-    new: &Definition,
-) -> Result<bool> {
-    set_params(context, device, &params_in(&new.attrs)).map_err(|error| match new == old {
-        true => error,
-        false => error.and_clean_up(keep(context, lock, old, Action::Modify)),
-    })
+/// Scripts hear of a change that changes nothing all the same, and may refuse: so it is with mdevctl.
+fn steps(old: &Definition, new: &Definition, device: Option<Device>) -> Vec<Step> {
+    let write = match new == old {
+        true => Step::Tell(new.clone()),
+        false => Step::Rewrite(Box::new((old.clone(), new.clone()))),
+    };
+    let set = device.map(|device| Step::Set(device, params_in(&new.attrs)));
+    [write].into_iter().chain(set).collect()
 }
 
 /// What the change means for the next boot, if anything.

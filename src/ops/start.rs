@@ -4,18 +4,17 @@ use std::collections::HashSet;
 
 use nix::errno::Errno;
 
-use super::activate::make;
 use super::capacity::{label, nothing_free_on, taken_function_error};
 use super::choose::Offer;
-use super::deactivate::clear_unfinished;
-use super::functions::{holder, is_gone, note_function, place_for};
+use super::execute::{Done, Step, all_or_nothing, clear_unfinished};
+use super::functions::{Place, holder, is_gone, note_function, place_for};
 use super::stop::{change, each};
 use super::target::find;
 use super::tenant::{has, refuse_start};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::{Definition, Device, ParentId};
-use crate::store::{Location, Lock};
+use crate::store::Location;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -112,29 +111,89 @@ pub fn bring_up(
         }
     })?;
     clear_unfinished(context, definition.uuid)?;
-    let lock = context.store.lock(&definition.parent)?;
-    // Somebody else, such as a second restore or an undefine, may have held the lock until now.
-    match if_present(context.store.read(&Location::of(definition)))? {
-        Some(current) if wanted(&current) => *definition = current,
-        Some(_) => return Ok(Effect::Already("no longer wanted").into()),
-        None => return Ok(Effect::Already("undefined").into()),
+    let mut taken = HashSet::new();
+    loop {
+        let mut chosen = None;
+        let result = all_or_nothing(context, &definition.parent, || {
+            let found = to_start(context, definition, &wanted, &taken)?;
+            if let Start::At(_, place) = &found {
+                chosen = place.is_chosen.then(|| place.parent.id.clone());
+            }
+            Ok((found.steps(), found))
+        });
+        match result {
+            Ok((done, Start::At(now, place))) => {
+                let noted = done.iter().filter_map(Done::not_noted);
+                let cautions = place.moved.into_iter().chain(noted).collect();
+                *definition = Definition {
+                    vf: place.vf,
+                    ..now
+                };
+                let effect = Effect::Done(Action::Start);
+                return Ok(Brought { effect, cautions });
+            }
+            Ok((_, Start::Already(now, word))) => {
+                *definition = now;
+                return Ok(Effect::Already(word).into());
+            }
+            // mdevctl and its udev rule know nothing of our lock, and may have been first.
+            Err(error) if error.errno() == Some(Errno::EEXIST) => {
+                return match already_up(context, definition) {
+                    Ok(Some(_)) => Ok(Effect::Already("active").into()),
+                    _ => Err(error),
+                };
+            }
+            // Somebody who knows nothing of our lock was faster: another function will do.
+            Err(error) if error.kind() == Kind::InUse => match chosen {
+                Some(vf) if taken.insert(vf.clone()) => {}
+                _ => return Err(error),
+            },
+            Err(error) => return Err(error),
+        }
     }
-    if already_up(context, definition)?.is_some() {
-        return Ok(Effect::Already("active").into());
+}
+
+/// What starting a definition comes to under the lock.
+enum Start {
+    /// Nothing is to do, and why.
+    Already(Definition, &'static str),
+    /// The definition as it is now, and where its device is made.
+    At(Definition, Place),
+}
+
+impl Start {
+    /// The function that was chosen is noted first.
+    fn steps(&self) -> Vec<Step> {
+        let Start::At(now, place) = self else {
+            return Vec::new();
+        };
+        let placed = Definition {
+            vf: place.vf.clone(),
+            ..now.clone()
+        };
+        let note = (placed != *now).then(|| Step::Note(Box::new((now.clone(), placed.clone()))));
+        note.into_iter().chain([Step::Make(placed)]).collect()
     }
-    match make_in_place(context, &lock, definition) {
-        Ok(cautions) => Ok(Brought {
-            effect: Effect::Done(Action::Start),
-            cautions,
-        }),
-        // mdevctl and its udev rule know nothing of our lock, and may have been first.
-        Err(error) if error.errno() == Some(Errno::EEXIST) => match already_up(context, definition)
-        {
-            Ok(Some(_)) => Ok(Effect::Already("active").into()),
-            _ => Err(error),
-        },
-        Err(error) => Err(error),
+}
+
+/// Somebody else, such as a second restore or an undefine, may have held the lock until now.
+fn to_start(
+    context: &Context<'_>,
+    definition: &Definition,
+    wanted: &impl Fn(&Definition) -> bool,
+    taken: &HashSet<ParentId>,
+) -> Result<Start> {
+    let already = |word| Ok(Start::Already(definition.clone(), word));
+    let now = match if_present(context.store.read(&Location::of(definition)))? {
+        Some(now) if wanted(&now) => now,
+        Some(_) => return already("no longer wanted"),
+        None => return already("undefined"),
+    };
+    if already_up(context, &now)?.is_some() {
+        return Ok(Start::Already(now, "active"));
     }
+    let place = place_for(context, &now, taken)?;
+    Ok(Start::At(now, place))
 }
 
 /// What starting it would do, as far as it can be told without doing it.
@@ -184,67 +243,6 @@ fn up_already(
     Effect::Already("active").into()
 }
 
-/// Makes the device where its definition says, or on a function that is chosen now and written into
-/// the definition first. Where that fails, the definition is as it was.
-///
-/// # Errors
-/// As [`place_for`] and [`make`].
-fn make_in_place(
-    context: &Context<'_>,
-    lock: &Lock,
-    definition: &mut Definition,
-) -> Result<Warnings> {
-    let before = definition.clone();
-    let mut taken = HashSet::new();
-    let failed = loop {
-        let place = match place_for(context, &before, &taken) {
-            Ok(place) => place,
-            Err(error) => break error,
-        };
-        let mut cautions: Warnings = place.moved.clone().into_iter().collect();
-        definition.vf = place.vf;
-        if *definition != before
-            && let Err(error) = context.store.write(lock, definition)
-        {
-            // Where definitions cannot be written, they work as they did without this.
-            cautions.push(not_noted(definition, error));
-        }
-        match make(context, lock, &place.parent, definition) {
-            Ok(()) => return Ok(cautions),
-            // Somebody who knows nothing of our lock was faster: another function will do.
-            Err(error) if place.is_chosen && error.kind() == Kind::InUse => {
-                if !taken.insert(place.parent.id) {
-                    break error;
-                }
-            }
-            Err(error) => break error,
-        }
-    };
-    let was_written = *definition != before;
-    *definition = before;
-    match was_written {
-        true => Err(failed.and_clean_up(restore_text(context, lock, definition))),
-        false => Err(failed),
-    }
-}
-
-/// Puts a definition back that was changed, or could not be.
-fn restore_text(context: &Context<'_>, lock: &Lock, definition: &Definition) -> Result<()> {
-    match context.store.read(&Location::of(definition)) {
-        Ok(now) if now == *definition => Ok(()),
-        _ => context.store.write(lock, definition),
-    }
-}
-
-fn not_noted(definition: &Definition, error: Error) -> Error {
-    let Definition { uuid, parent, .. } = definition;
-    let vf = definition.vf.as_ref().unwrap_or(parent);
-    error.retold(format!(
-        "{uuid} is on {vf}, which cannot be written into its definition, so that it may be on another \
-         function after the next boot"
-    ))
-}
-
 fn with_what_is_in_the_way(context: &Context<'_>, definition: &Definition, error: Error) -> Error {
     if let Some(taken) = taken(context, definition).filter(|_| error.kind() == Kind::NoCapacity) {
         return error
@@ -283,19 +281,27 @@ pub fn offer_of(context: &Context<'_>, definition: &Definition) -> Option<Offer>
 /// The UUID is active; the parent is not there; nothing is free; what the kernel answered.
 pub fn start_as_described(context: &Context<'_>, wanted: &Definition) -> Result<()> {
     let parent = context.kernel.place_of(wanted)?;
-    let lock = context.store.lock(&wanted.parent)?;
-    if let Some(device) = context.kernel.device(wanted.uuid)? {
-        return Err(Error::new(
-            Kind::Failed,
-            format!("{} is active already, on {}", device.uuid, device.parent),
-        ));
-    }
-    let framework = context.kernel.serving(&parent);
-    let vgpu_type = framework.vgpu_type(&parent.id, &wanted.type_id, &mut Vec::new())?;
-    match vgpu_type.available {
-        Some(0) => Err(nothing_free_on(context, &Offer { parent, vgpu_type })),
-        _ => make(context, &lock, &parent, wanted),
-    }
+    let make = || {
+        if let Some(device) = context.kernel.device(wanted.uuid)? {
+            return Err(Error::new(
+                Kind::Failed,
+                format!("{} is active already, on {}", device.uuid, device.parent),
+            ));
+        }
+        let framework = context.kernel.serving(&parent);
+        let vgpu_type = framework.vgpu_type(&parent.id, &wanted.type_id, &mut Vec::new())?;
+        match vgpu_type.available {
+            Some(0) => Err(nothing_free_on(
+                context,
+                &Offer {
+                    parent: parent.clone(),
+                    vgpu_type,
+                },
+            )),
+            _ => Ok((vec![Step::Make(wanted.clone())], ())),
+        }
+    };
+    all_or_nothing(context, &wanted.parent, make).map(|_| ())
 }
 
 /// The device of a definition, where it is up and complete.

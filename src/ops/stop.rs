@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::deactivate::{foresee_held, patiently, take_away, take_away_for_good};
+use super::execute::{Step, active_at, foresee_held, in_order, patiently};
 use super::functions::note_functions;
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
@@ -45,8 +45,14 @@ pub fn stop(context: &Context<'_>, request: &StopRequest) -> Report {
         }
         let before = change(context, &target, Effect::Done(Action::Stop));
         note_functions(context, [device]);
+        let at = Location::of_device(device);
         patiently(request.wait, || {
-            take_away(context, &Location::of_device(device))
+            in_order(context, &at.parent, || {
+                Ok(active_at(context, &at)?
+                    .map(Step::Stop)
+                    .into_iter()
+                    .collect())
+            })
         })?;
         Ok(before)
     };
@@ -70,7 +76,13 @@ pub fn remove(context: &Context<'_>, request: &RemoveRequest) -> Report {
             return Ok(change(context, &target, Effect::Planned(Action::Remove)));
         }
         let before = change(context, &target, Effect::Done(Action::Remove));
-        patiently(request.wait, || take_away_for_good(context, &at))?;
+        // Under one lock, so that neither can come back in between.
+        patiently(request.wait, || {
+            in_order(context, &at.parent, || {
+                let stop = active_at(context, &at)?.map(Step::Stop);
+                Ok(stop.into_iter().chain([Step::Delete(at.clone())]).collect())
+            })
+        })?;
         Ok(before)
     };
     each(&request.selectors, one)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::deactivate::refuse_held;
+use super::execute::refuse_held;
 use super::switch::switch;
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result, Warnings, if_present};

@@ -9,21 +9,16 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::back::{Done, take_back};
-use super::steps::Step;
 use super::{Item, Plan, PlanRequest, Verdict, plan};
 use crate::error::{Error, Kind, Result, if_present};
 use crate::interrupt::{self, Patience};
-use crate::model::{Definition, Device, Parent, ParentId};
-use crate::ops::activate::make;
-use crate::ops::deactivate::{as_described, remove_idle};
+use crate::model::{Definition, Device, ParentId};
+use crate::ops::execute::{Done, Step, is_same, remove_idle, take, take_back};
 use crate::ops::functions::note_functions;
-use crate::ops::params::params_now;
 use crate::ops::prepare::mix_sizes_if_wanted;
 use crate::ops::together::at_once;
-use crate::ops::wishes::{forget, keep};
-use crate::ops::{Action, Answer, Context};
-use crate::store::{Location, Lock, as_read};
+use crate::ops::{Answer, Context};
+use crate::store::{Location, Lock};
 
 /// Between two looks at whether holders have let go.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -117,7 +112,7 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
         None => Err(interrupted(done, run.total, run.between.into_inner())),
         Some(error) => {
             patience.go_on();
-            Err(take_back(context, unlocked(run.log), error))
+            Err(take_back(context, &unlocked(run.log), error))
         }
     }
 }
@@ -276,122 +271,78 @@ fn unlocked<T>(mutex: Mutex<T>) -> T {
 /// Takes one step, if the host is still as it was when the plan was made. `None` where somebody else
 /// has taken it meanwhile.
 fn take_step(context: &Context<'_>, held: &Lock, step: &Step) -> Result<Option<Done>> {
-    match step {
-        Step::Stop(device) => stop(context, held, device),
-        Step::Forget(definition) | Step::Leave(definition) => {
-            let at = Location::of(definition);
-            match if_present(context.store.read(&at))? {
-                None => Ok(None),
-                Some(now) if is_same(&now, definition) => {
-                    forget(context, held, &at)?;
-                    Ok(Some(Done::Forgot(definition.clone())))
-                }
-                Some(_) => Err(changed(context, definition)),
-            }
-        }
-        Step::Define(new) => match if_present(context.store.read(&Location::of(new)))? {
-            None => {
-                keep(context, held, new, Action::Define)?;
-                Ok(Some(Done::Defined(new.clone())))
-            }
-            Some(now) if is_same(&now, new) => Ok(None),
-            Some(_) => Err(changed(context, new)),
-        },
-        Step::Rewrite(both) => {
-            let (old, new) = both.as_ref();
-            let now = if_present(context.store.read(&Location::of(new)))?;
-            match now {
-                Some(now) if is_same(&now, old) => {
-                    keep(context, held, new, Action::Modify)?;
-                    Ok(Some(Done::Rewrote(both.clone())))
-                }
-                Some(now) if is_same(&now, new) => Ok(None),
-                _ => Err(changed(context, new)),
-            }
-        }
-        Step::Make(what) => make_device(context, held, what),
+    match is_due(context, held, step)? {
+        true => take(context, held, step),
+        false => Ok(None),
     }
 }
 
-fn stop(context: &Context<'_>, held: &Lock, device: &Device) -> Result<Option<Done>> {
-    context.kernel.settle(&device.parent);
-    match context.kernel.device(device.uuid)? {
-        None => Ok(None),
-        Some(now) if now == *device => {
-            let as_it_was = as_it_was(context, device);
-            remove_idle(context, device, held)?;
-            Ok(Some(Done::Stopped(as_it_was)))
+/// Whether a step is still to be taken.
+///
+/// # Errors
+/// The host has changed since the plan was made, so that it must not be.
+fn is_due(context: &Context<'_>, held: &Lock, step: &Step) -> Result<bool> {
+    let read = |at: &Definition| if_present(context.store.read(&Location::of(at)));
+    match step {
+        Step::Stop(device) => {
+            context.kernel.settle(&device.parent);
+            match context.kernel.device(device.uuid)? {
+                None => Ok(false),
+                Some(now) if now == *device => Ok(true),
+                Some(now) => Err(made_anew(&now)),
+            }
         }
-        Some(now) => Err(Error::new(
+        Step::Forget(definition) | Step::Leave(definition) => match read(definition)? {
+            None => Ok(false),
+            Some(now) if is_same(&now, definition) => Ok(true),
+            Some(_) => Err(changed(context, definition)),
+        },
+        Step::Define(new, _) => match read(new)? {
+            None => Ok(true),
+            Some(now) if is_same(&now, new) => Ok(false),
+            Some(_) => Err(changed(context, new)),
+        },
+        Step::Rewrite(both) | Step::Note(both) => match read(&both.1)? {
+            Some(now) if is_same(&now, &both.0) => Ok(true),
+            Some(now) if is_same(&now, &both.1) => Ok(false),
+            _ => Err(changed(context, &both.1)),
+        },
+        Step::Make(what) => match read(what)?.is_some_and(|now| is_same(&now, what)) {
+            true => is_to_be_made(context, held, what),
+            false => Err(changed(context, what)),
+        },
+        Step::Delete(_) | Step::Set(..) | Step::Tell(_) => Ok(true),
+    }
+}
+
+fn is_to_be_made(context: &Context<'_>, held: &Lock, what: &Definition) -> Result<bool> {
+    let Some(device) = context.kernel.device(what.uuid)? else {
+        return Ok(true);
+    };
+    let is_it = device.parent == what.parent && device.type_id == what.type_id;
+    match (is_it, context.store.is_unfinished(device.uuid)) {
+        (true, false) => Ok(false),
+        (true, true) => remove_idle(context, &device, held).map(|()| true),
+        (false, _) => Err(Error::new(
             Kind::Failed,
             format!(
-                "{} is {} on {} by now: somebody else has made it meanwhile",
-                now.uuid, now.type_id, now.parent
+                "{} is active as {} on {} by now",
+                device.uuid, device.type_id, device.parent
             ),
         )
         .hint(AGAIN)),
     }
 }
 
-/// How a running device is made again: by its definition if it has one of its type, else with the
-/// parameters that can be read.
-fn as_it_was(context: &Context<'_>, device: &Device) -> Definition {
-    let defined = context.store.read(&Location::of_device(device));
-    if let Ok(defined) = defined
-        && defined.type_id == device.type_id
-    {
-        let vf = device.vf().cloned();
-        return Definition { vf, ..defined };
-    }
-    let mut described = as_described(device);
-    if let Ok(Some(params)) = params_now(context, device)
-        && !params.is_empty()
-    {
-        let name = crate::nvidia::params::ATTRIBUTE;
-        let attr = crate::model::Attr::new(name, &params.to_string());
-        described.attrs.extend(attr.ok());
-    }
-    described
-}
-
-fn make_device(context: &Context<'_>, held: &Lock, what: &Definition) -> Result<Option<Done>> {
-    let now = if_present(context.store.read(&Location::of(what)))?;
-    if now.is_none_or(|now| !is_same(&now, what)) {
-        return Err(changed(context, what));
-    }
-    if let Some(device) = context.kernel.device(what.uuid)? {
-        let is_it = device.parent == what.parent && device.type_id == what.type_id;
-        match (is_it, context.store.is_unfinished(device.uuid)) {
-            (true, false) => return Ok(None),
-            (true, true) => remove_idle(context, &device, held)?,
-            (false, _) => {
-                return Err(Error::new(
-                    Kind::Failed,
-                    format!(
-                        "{} is active as {} on {} by now",
-                        device.uuid, device.type_id, device.parent
-                    ),
-                )
-                .hint(AGAIN));
-            }
-        }
-    }
-    make(context, held, &place(what), what)?;
-    Ok(Some(Done::Made(what.clone())))
-}
-
-/// Where a definition's device is made, without looking whether it is there: making it tells.
-pub fn place(what: &Definition) -> Parent {
-    Parent {
-        id: what.vf.clone().unwrap_or_else(|| what.parent.clone()),
-        framework: what.framework,
-        gpu: what.vf.is_some().then(|| what.parent.clone()),
-    }
-}
-
-/// Whether two definitions are the same once they are written.
-pub fn is_same(one: &Definition, other: &Definition) -> bool {
-    as_read(one) == as_read(other)
+fn made_anew(now: &Device) -> Error {
+    Error::new(
+        Kind::Failed,
+        format!(
+            "{} is {} on {} by now: somebody else has made it meanwhile",
+            now.uuid, now.type_id, now.parent
+        ),
+    )
+    .hint(AGAIN)
 }
 
 const AGAIN: &str = "see what there is to do now: vgpuctl plan FILE";

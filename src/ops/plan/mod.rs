@@ -5,7 +5,6 @@
 
 mod adopt;
 mod apply;
-mod back;
 mod cautions;
 mod export;
 mod matching;
@@ -25,7 +24,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::choose::types_to_come;
-use super::deactivate::held_among;
+use super::execute::{Step, held_among};
 use super::{Answer, Context};
 use crate::declare::{Declaration, GroupName, MemberKey, Members, Unlisted};
 use crate::error::{Error, Kind, Result, Warnings};
@@ -36,7 +35,6 @@ pub use apply::{ApplyDeclared, Carried, Outcome, Progress, apply, plan_patiently
 pub use export::export;
 use observe::World;
 use resolve::{Identity, Wanted, in_group, resolve};
-use steps::Step;
 use tell::foreign_notes;
 use work::Draft;
 
@@ -179,7 +177,7 @@ fn refuse_long(context: &Context<'_>, plan: &Plan) -> Result<()> {
     let steps = plan.items.iter().flat_map(|item| &item.steps);
     for step in steps {
         match step {
-            Step::Define(new) => context.store.refuse_long(new)?,
+            Step::Define(new, _) => context.store.refuse_long(new)?,
             Step::Rewrite(both) => context.store.refuse_long(&both.1)?,
             _ => {}
         }

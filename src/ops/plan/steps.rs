@@ -11,45 +11,10 @@ use super::resolve::Wanted;
 use super::{Item, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode, TypeId};
+use crate::ops::Action;
+use crate::ops::execute::Step;
 use crate::ops::functions::{Claim, Spoken, named};
 use crate::store::{Location, Mark};
-
-/// One change of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// The device is taken away from the kernel.
-    Stop(Device),
-    /// The definition, as it was read, is deleted.
-    Forget(Definition),
-    /// A definition is written where there is none.
-    Define(Definition),
-    /// The definition, as it was read, is deleted where the device was until now. It comes after
-    /// [`Step::Define`]: should the power go between them, it is there twice rather than nowhere.
-    Leave(Definition),
-    /// A definition, as it was read, is replaced.
-    Rewrite(Box<(Definition, Definition)>),
-    /// The device that is defined so is made.
-    Make(Definition),
-}
-
-impl Step {
-    /// Whether it gives room rather than takes it.
-    pub fn frees(&self) -> bool {
-        matches!(self, Step::Stop(_) | Step::Forget(_))
-    }
-
-    /// The parent whose lock it needs.
-    pub fn home(&self) -> &ParentId {
-        match self {
-            Step::Stop(device) => &device.parent,
-            Step::Forget(definition)
-            | Step::Define(definition)
-            | Step::Leave(definition)
-            | Step::Make(definition) => &definition.parent,
-            Step::Rewrite(both) => &both.1.parent,
-        }
-    }
-}
 
 /// Which virtual functions are free, where each has one vGPU.
 pub struct Seats {
@@ -288,7 +253,7 @@ fn steps_for(wanted: &Wanted<'_>, case: &Case<'_>, new: &Definition) -> Vec<Step
     let (same, others): (Vec<&Definition>, Vec<&Definition>) =
         have.definitions().partition(|one| Location::of(one) == at);
     match same.first() {
-        None => steps.push(Step::Define(new.clone())),
+        None => steps.push(Step::Define(new.clone(), Action::Define)),
         Some(old) if *old != new => {
             steps.push(Step::Rewrite(Box::new(((*old).clone(), new.clone()))));
         }

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::declare::{GpuDetails, GpuFacts};
 use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, TypeId, VgpuType};
+use crate::ops::execute::Step;
 use crate::ops::plan::Plan;
 use crate::ops::plan::observe::{Gpu, World};
-use crate::ops::plan::steps::Step;
 use crate::store::Location;
 
 /// What a GPU of the model is.
@@ -225,7 +225,7 @@ impl Host {
                     .then_some(())
                     .ok_or_else(|| format!("{} is not defined", definition.uuid))
             }
-            Step::Define(new) => {
+            Step::Define(new, _) => {
                 let at = Location::of(new);
                 let is_there = self.definitions.iter().any(|one| Location::of(one) == at);
                 self.definitions.push(new.clone());
@@ -243,6 +243,9 @@ impl Host {
                     return Err(format!("{} is not defined so", what.uuid));
                 }
                 self.make(what)
+            }
+            Step::Delete(_) | Step::Note(_) | Step::Set(..) | Step::Tell(_) => {
+                Err(format!("{step:?} is no step of a plan"))
             }
         }
     }

@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::callouts::around;
-use super::{Action, Context};
 use crate::error::{Error, Result};
 use crate::model::{Attr, Definition, StartMode};
+use crate::ops::{Action, Context};
 use crate::store::{Location, Lock};
 
 /// Writes a definition, which is new ([`Action::Define`]) or changed ([`Action::Modify`]).

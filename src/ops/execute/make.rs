@@ -1,10 +1,10 @@
 //! Making a device out of what a definition says.
 
 use super::callouts::around;
-use super::params::write_attr;
-use super::{Action, Context};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent};
+use crate::ops::params::write_attr;
+use crate::ops::{Action, Context};
 use crate::store::Lock;
 
 /// Makes the device and writes its attributes. Where one fails, the device is taken back. Killed in

@@ -3,12 +3,13 @@
 
 use uuid::Uuid;
 
-use super::choose::Offer;
-use super::create::blueprint;
-use super::tenant::is_same_owner;
-use super::{Context, CreateRequest, Persistence};
+use super::one::blueprint;
+use super::{CreateRequest, Persistence};
 use crate::error::{Error, Kind, Result, if_present};
 use crate::model::Definition;
+use crate::ops::Context;
+use crate::ops::choose::Offer;
+use crate::ops::tenant::is_same_owner;
 use crate::store::Location;
 
 /// Refuses a UUID that a device has.

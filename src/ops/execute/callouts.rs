@@ -1,8 +1,8 @@
 //! The host's scripts around a change of one device.
 
-use super::{Action, Context};
 use crate::error::Result;
 use crate::model::Definition;
+use crate::ops::{Action, Context};
 use crate::scripts::{self, Subject};
 use crate::store::essence;
 

@@ -1,4 +1,4 @@
-//! Taking a device away from the kernel, only while nobody uses it.
+//! Who uses a device, and waiting until nobody does.
 
 use std::collections::HashMap;
 use std::thread::sleep;
@@ -6,17 +6,14 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::callouts::around;
-use super::tenant::refuse_place;
-use super::wishes::forget;
-use super::{Action, Context};
 use crate::error::{Error, Kind, Result, if_present};
-use crate::model::{Definition, Device, Holder, Nodes, StartMode};
-use crate::store::{Location, Lock};
-use crate::sysfs::{Claim, Holders, holders_line};
+use crate::model::{Device, Holder, Nodes};
+use crate::ops::Context;
+use crate::sysfs::{Holders, holders_line};
 
 /// The way out where a command can wait.
-const HOW_TO_WAIT: &str = "shut the VM down, or end the process; to wait for that, add --wait SECS";
+pub const HOW_TO_WAIT: &str =
+    "shut the VM down, or end the process; to wait for that, add --wait SECS";
 
 /// Between two looks at whether a holder has let go.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,105 +35,6 @@ pub fn patiently(patience: Duration, mut work: impl FnMut() -> Result<()>) -> Re
             }
             result => return result,
         }
-    }
-}
-
-/// Removes the device of that place, if it is active there. Looks under the parent's lock,
-/// since another command may have made or removed it until then.
-///
-/// # Errors
-/// [`Kind::InUse`], naming the holders; what the kernel answered. A device that somebody else
-/// removes meanwhile is no error.
-pub fn take_away(context: &Context<'_>, at: &Location) -> Result<()> {
-    let lock = context.store.lock(&at.parent)?;
-    take_away_locked(context, at, &lock)
-}
-
-/// Removes device and definition under one lock, so that neither can come back in between.
-///
-/// # Errors
-/// As [`take_away`]; the definition is then still there. What the disk answered.
-pub fn take_away_for_good(context: &Context<'_>, at: &Location) -> Result<()> {
-    let lock = context.store.lock(&at.parent)?;
-    take_away_locked(context, at, &lock)?;
-    forget(context, &lock, at)
-}
-
-fn take_away_locked(context: &Context<'_>, at: &Location, lock: &Lock) -> Result<()> {
-    refuse_place(context, at)?;
-    context.kernel.settle(&at.parent);
-    let Some(device) = device_at(context, at)? else {
-        return Ok(());
-    };
-    match Location::of_device(&device) == *at {
-        true => remove_idle(context, &device, lock),
-        false => Ok(()),
-    }
-}
-
-/// The device of that place. One of somebody else is meant only where nothing of ours is defined
-/// there: no definition, whatever its UUID, may reach another's vGPU.
-fn device_at(context: &Context<'_>, at: &Location) -> Result<Option<Device>> {
-    match context.kernel.device(at.uuid)? {
-        Some(device) => Ok(Some(device)),
-        None if context.store.path(at).exists() => Ok(None),
-        None => context.kernel.foreign_device(at.uuid),
-    }
-}
-
-/// Removes the device if nobody holds it. Call it with the lock of its parent.
-///
-/// # Errors
-/// As [`take_away`].
-pub fn remove_idle(context: &Context<'_>, device: &Device, lock: &Lock) -> Result<()> {
-    let framework = context.kernel.owning(device);
-    let Some(nodes) = if_present(framework.nodes(device))? else {
-        return Ok(());
-    };
-    // First the claim, then the look: whoever comes after the claim is kept out by it.
-    let claim = framework.claim(&nodes)?;
-    let holders = other_holders(context, &nodes)?;
-    let is_busy = matches!(claim, Claim::Busy) && !holders.claimed_by_caller;
-    if is_busy || !holders.found.is_empty() {
-        return Err(in_use(device, &holders, &nodes).hint(HOW_TO_WAIT));
-    }
-    around(
-        context,
-        &as_described(device),
-        Action::Stop,
-        || match framework.remove(device) {
-            Err(error) if !error.is_absent() => Err(error),
-            _ => context.store.finish(lock, device.uuid),
-        },
-    )
-}
-
-/// A device that runs as a definition of it would be, whatever its own one says.
-pub fn as_described(device: &Device) -> Definition {
-    let (parent, type_id) = (device.parent.clone(), device.type_id.clone());
-    Definition {
-        framework: device.framework(),
-        vf: device.vf().cloned(),
-        ..Definition::new(device.uuid, parent, type_id, StartMode::Manual)
-    }
-}
-
-/// Takes away a device whose maker died before it was complete; any other stays.
-///
-/// # Errors
-/// As [`take_away`].
-pub fn clear_unfinished(context: &Context<'_>, uuid: Uuid) -> Result<()> {
-    if !context.store.is_unfinished(uuid) {
-        return Ok(());
-    }
-    let Some(device) = context.kernel.device(uuid)? else {
-        return Ok(());
-    };
-    let lock = context.store.lock(&device.parent)?;
-    // Under the lock nobody is at it any more.
-    match context.store.is_unfinished(uuid) {
-        true => remove_idle(context, &device, &lock),
-        false => Ok(()),
     }
 }
 
@@ -229,7 +127,11 @@ fn once_settled(
     }
 }
 
-fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Holders> {
+/// Who has a device open beside this process.
+///
+/// # Errors
+/// It cannot be told.
+pub fn other_holders(context: &Context<'_>, nodes: &Nodes) -> Result<Holders> {
     let mut holders = context.kernel.holders(nodes)?;
     retain_others(&mut holders);
     Ok(holders)
@@ -240,7 +142,8 @@ fn retain_others(holders: &mut Holders) {
     holders.found.retain(|holder| holder.pid != own);
 }
 
-fn in_use(device: &Device, holders: &Holders, nodes: &Nodes) -> Error {
+/// The error for a device that is in use.
+pub fn in_use(device: &Device, holders: &Holders, nodes: &Nodes) -> Error {
     let who = match (holders.found.is_empty(), holders.suspects.is_empty()) {
         (false, _) => holders_line(&holders.found),
         (true, false) => format!(
