@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{HeldOpen, Run, SimHost};
+use crate::harness::{HeldOpen, Run, SimHost, schema};
 use crate::helpers::{P1, P2, put, put_auto, uuid};
 
 /// Compares `text`, of `host`, with the fixture of that name.
@@ -25,8 +25,6 @@ fn pinned(host: &SimHost, name: &str, text: &str) {
     let wanted = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert_eq!(text, wanted, "{} differs", path.display());
-    let document: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document["version"], 1);
 }
 
 /// The answer is the document, and nothing else is said.
@@ -260,7 +258,7 @@ fn every_error_document_has_the_same_keys_and_the_code_of_its_exit_status() {
         assert_eq!(run.stdout, "", "{line}");
         let document: Value = serde_json::from_str(&run.stderr)
             .unwrap_or_else(|error| panic!("{line}: {error}: {run:?}"));
-        assert_eq!(document["version"], 1);
+        schema::assert_valid(&document);
         let error = document["error"].as_object().unwrap();
         let keys: Vec<&str> = error.keys().map(String::as_str).collect();
         assert_eq!(
