@@ -21,7 +21,7 @@ pub struct Family {
 /// A sample of a metric.
 #[derive(Serialize, JsonSchema)]
 pub struct Sample {
-    /// What it is a number of: names and their values.
+    /// What the number is about: labels such as `gpu`, and their values.
     #[serde(serialize_with = "as_object")]
     #[schemars(with = "BTreeMap<String, String>")]
     labels: Vec<(&'static str, String)>,

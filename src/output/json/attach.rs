@@ -11,12 +11,12 @@ use crate::ops::{self, When};
 #[derive(Serialize, JsonSchema)]
 pub struct Attach<'a> {
     /// What to paste.
-    attach: Attached<'a>,
+    pub attach: Attached<'a>,
 }
 
 /// What to paste for a device.
 #[derive(Serialize, JsonSchema)]
-struct Attached<'a> {
+pub struct Attached<'a> {
     /// Its UUID.
     uuid: String,
     /// Its parent.
@@ -51,12 +51,12 @@ struct Block<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct AttachApply<'a> {
     /// What was added to a domain.
-    applied: Applied<'a>,
+    pub applied: Applied<'a>,
 }
 
 /// A device that was added to a domain.
 #[derive(Serialize, JsonSchema)]
-struct Applied<'a> {
+pub struct Applied<'a> {
     /// Its UUID.
     uuid: String,
     /// Its parent.
@@ -77,19 +77,17 @@ struct Applied<'a> {
     result: &'a str,
 }
 
-impl<'a> From<&'a ops::Attached> for Attach<'a> {
+impl<'a> From<&'a ops::Attached> for Attached<'a> {
     fn from(attached: &'a ops::Attached) -> Self {
-        Attach {
-            attach: Attached {
-                uuid: attached.at.uuid.to_string(),
-                parent: attached.at.parent.as_str(),
-                r#type: attached.type_id.as_str(),
-                type_name: attached.type_name.as_deref(),
-                active: attached.active,
-                format: attached.format.as_str(),
-                blocks: each(&attached.blocks),
-                arguments: &attached.arguments,
-            },
+        Attached {
+            uuid: attached.at.uuid.to_string(),
+            parent: attached.at.parent.as_str(),
+            r#type: attached.type_id.as_str(),
+            type_name: attached.type_name.as_deref(),
+            active: attached.active,
+            format: attached.format.as_str(),
+            blocks: each(&attached.blocks),
+            arguments: &attached.arguments,
         }
     }
 }
@@ -104,22 +102,20 @@ impl<'a> From<&'a attach::Block> for Block<'a> {
     }
 }
 
-impl<'a> From<&'a ops::Applied> for AttachApply<'a> {
+impl<'a> From<&'a ops::Applied> for Applied<'a> {
     fn from(applied: &'a ops::Applied) -> Self {
-        AttachApply {
-            applied: Applied {
-                uuid: applied.at.uuid.to_string(),
-                parent: applied.at.parent.as_str(),
-                r#type: applied.type_id.as_str(),
-                type_name: applied.type_name.as_deref(),
-                domain: &applied.domain,
-                domain_uuid: applied.domain_uuid.to_string(),
-                live: applied.when == When::Now,
-                xml: &applied.elements,
-                result: match applied.done {
-                    true => "attached",
-                    false => "would-attach",
-                },
+        Applied {
+            uuid: applied.at.uuid.to_string(),
+            parent: applied.at.parent.as_str(),
+            r#type: applied.type_id.as_str(),
+            type_name: applied.type_name.as_deref(),
+            domain: &applied.domain,
+            domain_uuid: applied.domain_uuid.to_string(),
+            live: applied.when == When::Now,
+            xml: &applied.elements,
+            result: match applied.done {
+                true => "attached",
+                false => "would-attach",
             },
         }
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Error, each};
+use super::Error;
 use crate::model::ParentId;
 use crate::ops::{self, Effect};
 
@@ -11,12 +11,12 @@ use crate::ops::{self, Effect};
 #[derive(Serialize, JsonSchema)]
 pub struct Changes<'a> {
     /// The devices, in the order in which they were changed.
-    changes: Vec<Change<'a>>,
+    pub changes: Vec<Change<'a>>,
 }
 
 /// A device and what became of it.
 #[derive(Serialize, JsonSchema)]
-struct Change<'a> {
+pub struct Change<'a> {
     /// Its UUID; null where it would get a random one.
     uuid: Option<String>,
     /// Its parent.
@@ -32,14 +32,6 @@ struct Change<'a> {
     result: String,
     /// Why it failed.
     error: Option<Error<'a>>,
-}
-
-impl<'a> From<&'a ops::Report> for Changes<'a> {
-    fn from(report: &'a ops::Report) -> Self {
-        Changes {
-            changes: each(&report.changes),
-        }
-    }
 }
 
 impl<'a> From<&'a ops::Change> for Change<'a> {

@@ -17,15 +17,15 @@ use crate::store::Owner;
 #[derive(Serialize, JsonSchema)]
 pub struct List<'a> {
     /// The devices and definitions.
-    devices: Vec<Device<'a>>,
+    pub devices: Vec<Device<'a>>,
     /// `request list` only: the blocks of the policy that are about the user.
     #[serde(skip_serializing_if = "Option::is_none")]
-    allowed: Option<Vec<Allowed<'a>>>,
+    pub allowed: Option<Vec<Allowed<'a>>>,
 }
 
 /// A device or definition.
 #[derive(Serialize, JsonSchema)]
-struct Device<'a> {
+pub struct Device<'a> {
     /// Its UUID; null for a vGPU that another program created on a virtual function.
     uuid: Option<String>,
     /// Its parent.
@@ -44,7 +44,7 @@ struct Device<'a> {
 
 /// A block of the policy.
 #[derive(Serialize, JsonSchema)]
-struct Allowed<'a> {
+pub struct Allowed<'a> {
     /// The types that it allows.
     types: &'a [String],
     /// The parents that it allows; null for any.
@@ -61,12 +61,12 @@ struct Allowed<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct Show<'a> {
     /// The device or definition.
-    device: Shown<'a>,
+    pub device: Shown<'a>,
 }
 
 /// All about one device or definition.
 #[derive(Serialize, JsonSchema)]
-struct Shown<'a> {
+pub struct Shown<'a> {
     /// Its UUID; null for a vGPU that another program created on a virtual function.
     uuid: Option<String>,
     /// Its parent.
@@ -128,21 +128,12 @@ struct Param<'a> {
 /// A process that has a device open.
 #[derive(Serialize, JsonSchema)]
 pub struct Holder<'a> {
-    /// Its process id.
+    /// The process id.
     pid: i32,
-    /// Its command's name.
+    /// The command's name.
     command: &'a str,
     /// The virtual machine's name.
     vm: Option<&'a str>,
-}
-
-impl<'a> From<(&'a Vec<ops::Listed>, Option<&'a Vec<ops::Grant>>)> for List<'a> {
-    fn from((devices, grants): (&'a Vec<ops::Listed>, Option<&'a Vec<ops::Grant>>)) -> Self {
-        List {
-            devices: each(devices),
-            allowed: grants.map(each),
-        }
-    }
 }
 
 impl<'a> From<&'a ops::Listed> for Device<'a> {
@@ -168,14 +159,6 @@ impl<'a> From<&'a ops::Grant> for Allowed<'a> {
             devices: grant.quota.devices,
             used: grant.used,
             at_boot: grant.quota.at_boot,
-        }
-    }
-}
-
-impl<'a> From<&'a ops::Shown> for Show<'a> {
-    fn from(shown: &'a ops::Shown) -> Self {
-        Show {
-            device: shown.into(),
         }
     }
 }

@@ -14,12 +14,12 @@ use crate::output::doctor::steps;
 #[derive(Serialize, JsonSchema)]
 pub struct Doctor<'a> {
     /// What was found.
-    diagnosis: Diagnosis<'a>,
+    pub diagnosis: Diagnosis<'a>,
 }
 
 /// What was found on a host.
 #[derive(Serialize, JsonSchema)]
-struct Diagnosis<'a> {
+pub struct Diagnosis<'a> {
     /// Whether there are no problems.
     healthy: bool,
     /// How many problems there are.
@@ -83,12 +83,12 @@ pub enum Step {
 #[derive(Serialize, JsonSchema)]
 pub struct DoctorList<'a> {
     /// The checks.
-    checks: Vec<Check<'a>>,
+    pub checks: Vec<Check<'a>>,
 }
 
 /// A check.
 #[derive(Serialize, JsonSchema)]
-struct Check<'a> {
+pub struct Check<'a> {
     /// Its name.
     id: &'a str,
     /// What it is about: `hardware`, `software`, `devices`, `boot` or `settings`.
@@ -101,12 +101,12 @@ struct Check<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct Explain<'a> {
     /// The failures that the log tells, or the topics.
-    findings: Vec<Explanation<'a>>,
+    pub findings: Vec<Explanation<'a>>,
 }
 
 /// A known failure.
 #[derive(Serialize, JsonSchema)]
-struct Explanation<'a> {
+pub struct Explanation<'a> {
     /// Its name.
     code: &'a str,
     /// What causes it.
@@ -117,16 +117,14 @@ struct Explanation<'a> {
     next: String,
 }
 
-impl<'a> From<&'a doctor::Diagnosis> for Doctor<'a> {
+impl<'a> From<&'a doctor::Diagnosis> for Diagnosis<'a> {
     fn from(diagnosis: &'a doctor::Diagnosis) -> Self {
-        Doctor {
-            diagnosis: Diagnosis {
-                healthy: diagnosis.count(Severity::Problem) == 0,
-                problems: diagnosis.count(Severity::Problem),
-                warnings: diagnosis.count(Severity::Warning),
-                unchecked: diagnosis.count(Severity::Unchecked),
-                checks: each(&diagnosis.checks),
-            },
+        Diagnosis {
+            healthy: diagnosis.count(Severity::Problem) == 0,
+            problems: diagnosis.count(Severity::Problem),
+            warnings: diagnosis.count(Severity::Warning),
+            unchecked: diagnosis.count(Severity::Unchecked),
+            checks: each(&diagnosis.checks),
         }
     }
 }
@@ -163,28 +161,12 @@ impl<'a> From<&'a doctor::Evidence> for Evidence<'a> {
     }
 }
 
-impl<'a> From<&'a [doctor::Check]> for DoctorList<'a> {
-    fn from(checks: &'a [doctor::Check]) -> Self {
-        DoctorList {
-            checks: each(checks),
-        }
-    }
-}
-
 impl<'a> From<&'a doctor::Check> for Check<'a> {
     fn from(check: &'a doctor::Check) -> Self {
         Check {
             id: check.id,
             theme: check.theme.as_str(),
             about: check.about,
-        }
-    }
-}
-
-impl<'a> From<&'a Vec<ops::Explanation>> for Explain<'a> {
-    fn from(explanations: &'a Vec<ops::Explanation>) -> Self {
-        Explain {
-            findings: each(explanations),
         }
     }
 }

@@ -13,12 +13,12 @@ use crate::output::gpus::{code, words};
 #[derive(Serialize, JsonSchema)]
 pub struct Gpus<'a> {
     /// The GPUs, other parents, and display controllers on which no vGPU can be created.
-    gpus: Vec<Gpu<'a>>,
+    pub gpus: Vec<Gpu<'a>>,
 }
 
 /// A GPU.
 #[derive(Serialize, JsonSchema)]
-struct Gpu<'a> {
+pub struct Gpu<'a> {
     /// Its address, or the parent's name.
     parent: &'a str,
     /// `mdev` or `vfio`; null for one that is no parent.
@@ -64,12 +64,12 @@ struct Gpu<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct Vfs<'a> {
     /// The GPUs that can have virtual functions.
-    gpus: Vec<GpuFunctions<'a>>,
+    pub gpus: Vec<GpuFunctions<'a>>,
 }
 
 /// A GPU and its virtual functions.
 #[derive(Serialize, JsonSchema)]
-struct GpuFunctions<'a> {
+pub struct GpuFunctions<'a> {
     /// Its address.
     gpu: &'a str,
     /// How many functions it can have.
@@ -93,12 +93,6 @@ struct Function<'a> {
     r#type: Option<&'a str>,
     /// The UUID of the vGPU on it; null where another program created it.
     uuid: Option<String>,
-}
-
-impl<'a> From<&'a Vec<ops::Gpu>> for Gpus<'a> {
-    fn from(gpus: &'a Vec<ops::Gpu>) -> Self {
-        Gpus { gpus: each(gpus) }
-    }
 }
 
 impl<'a> From<&'a ops::Gpu> for Gpu<'a> {
@@ -126,12 +120,6 @@ impl<'a> From<&'a ops::Gpu> for Gpu<'a> {
             framebuffer_promised_mib: framebuffer.map(|known| known.promised),
             overcommitted: framebuffer.is_some_and(|known| known.is_overcommitted),
         }
-    }
-}
-
-impl<'a> From<&'a Vec<ops::GpuVfs>> for Vfs<'a> {
-    fn from(gpus: &'a Vec<ops::GpuVfs>) -> Self {
-        Vfs { gpus: each(gpus) }
     }
 }
 

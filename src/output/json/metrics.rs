@@ -3,19 +3,18 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::ops;
-use crate::output::metrics::{Sample, families};
+use crate::output::metrics::{Family, Sample};
 
 /// The answer of `metrics`.
 #[derive(Serialize, JsonSchema)]
 pub struct Metrics {
     /// The metrics, those without samples left out.
-    metrics: Vec<Metric>,
+    pub metrics: Vec<Metric>,
 }
 
 /// A metric.
 #[derive(Serialize, JsonSchema)]
-struct Metric {
+pub struct Metric {
     /// Its name.
     name: &'static str,
     /// Always `gauge`.
@@ -26,16 +25,13 @@ struct Metric {
     samples: Vec<Sample>,
 }
 
-impl From<&ops::Metrics> for Metrics {
-    fn from(metrics: &ops::Metrics) -> Self {
-        let metrics = families(metrics).into_iter().map(|family| Metric {
+impl From<Family> for Metric {
+    fn from(family: Family) -> Self {
+        Metric {
             name: family.name,
             r#type: "gauge",
             help: family.help,
             samples: family.samples,
-        });
-        Metrics {
-            metrics: metrics.collect(),
         }
     }
 }

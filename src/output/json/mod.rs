@@ -109,42 +109,79 @@ impl<'a> From<&'a Reply> for Document<'a> {
     fn from(reply: &'a Reply) -> Self {
         match reply {
             Reply::Types(answer) | Reply::TypesWide(answer) => {
-                Document::Types(whole(reply, &answer.value))
+                let parents = each(&answer.value);
+                Document::Types(whole(reply, types::Types { parents }))
             }
-            Reply::Gpus(answer) => Document::Gpus(whole(reply, &answer.value)),
-            Reply::Vfs(answer) => Document::Vfs(whole(reply, &answer.value)),
-            Reply::List(answer) => Document::List(whole(reply, (&answer.value, None))),
-            Reply::Own(answer, grants) => {
-                Document::List(whole(reply, (&answer.value, Some(grants))))
+            Reply::Gpus(answer) => {
+                let gpus = each(&answer.value);
+                Document::Gpus(whole(reply, gpus::Gpus { gpus }))
             }
-            Reply::Show(answer) => Document::Show(Box::new(whole(reply, &answer.value))),
+            Reply::Vfs(answer) => {
+                let gpus = each(&answer.value);
+                Document::Vfs(whole(reply, gpus::Vfs { gpus }))
+            }
+            Reply::List(answer) | Reply::Own(answer, _) => {
+                let allowed = match reply {
+                    Reply::Own(_, grants) => Some(each(grants)),
+                    _ => None,
+                };
+                let devices = each(&answer.value);
+                Document::List(whole(reply, devices::List { devices, allowed }))
+            }
+            Reply::Show(answer) => {
+                let device = devices::Shown::from(&answer.value);
+                Document::Show(Box::new(whole(reply, devices::Show { device })))
+            }
             Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report) => {
-                Document::Changes(whole(reply, report))
+                let changes = each(&report.changes);
+                Document::Changes(whole(reply, changes::Changes { changes }))
             }
             Reply::Planned(answer, _) | Reply::Asserted(answer) => {
-                Document::Plan(whole(reply, &answer.value))
+                let plan = plan::Differences::from(&answer.value);
+                Document::Plan(whole(reply, plan::Plan { plan }))
             }
-            Reply::Carried(answer) => Document::Plan(whole(reply, &answer.value)),
-            Reply::Exported(answer) => Document::Export(whole(reply, answer)),
-            Reply::Attach(answer) => Document::Attach(whole(reply, &answer.value)),
-            Reply::Applied(answer) => Document::Apply(whole(reply, &answer.value)),
-            Reply::Doctor(diagnosis) => Document::Doctor(whole(reply, diagnosis)),
-            Reply::Checks(checks) => Document::Checks(whole(reply, *checks)),
+            Reply::Carried(answer) => {
+                let plan = plan::Differences::from(&answer.value);
+                Document::Plan(whole(reply, plan::Plan { plan }))
+            }
+            Reply::Exported(answer) => {
+                let file = super::text::declared(answer);
+                Document::Export(whole(reply, plan::Export { file }))
+            }
+            Reply::Attach(answer) => {
+                let attach = attach::Attached::from(&answer.value);
+                Document::Attach(whole(reply, attach::Attach { attach }))
+            }
+            Reply::Applied(answer) => {
+                let applied = attach::Applied::from(&answer.value);
+                Document::Apply(whole(reply, attach::AttachApply { applied }))
+            }
+            Reply::Doctor(diagnosis) => {
+                let diagnosis = doctor::Diagnosis::from(diagnosis);
+                Document::Doctor(whole(reply, doctor::Doctor { diagnosis }))
+            }
+            Reply::Checks(checks) => {
+                let checks = each(*checks);
+                Document::Checks(whole(reply, doctor::DoctorList { checks }))
+            }
             Reply::Explained(answer) | Reply::Topics(answer) => {
-                Document::Explain(whole(reply, &answer.value))
+                let findings = each(&answer.value);
+                Document::Explain(whole(reply, doctor::Explain { findings }))
             }
             Reply::Metrics(answer) | Reply::MetricsWritten(answer) => {
-                Document::Metrics(whole(reply, &answer.value))
+                let families = super::metrics::families(&answer.value);
+                let metrics = families.into_iter().map(Into::into).collect();
+                Document::Metrics(whole(reply, metrics::Metrics { metrics }))
             }
         }
     }
 }
 
-fn whole<'a, B>(reply: &'a Reply, body: impl Into<B>) -> Answer<'a, B> {
+fn whole<B>(reply: &Reply, body: B) -> Answer<'_, B> {
     let warnings = reply.warnings().iter().chain(reply.cautions());
     Answer {
         version: 1,
-        body: body.into(),
+        body,
         warnings: warnings.map(Error::from).collect(),
         notes: reply.notes(),
     }

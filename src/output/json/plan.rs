@@ -4,21 +4,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Error, each};
-use crate::declare::Declaration;
 use crate::model::ParentId;
 use crate::ops::{self, Carried, Outcome, Verdict};
-use crate::output::text::declared;
 
 /// The answer of `plan`, `assert` and `apply`.
 #[derive(Serialize, JsonSchema)]
 pub struct Plan<'a> {
     /// How the host differs from the file; of `apply`, what was done about it.
-    plan: Differences<'a>,
+    pub plan: Differences<'a>,
 }
 
 /// How a host differs from a file.
 #[derive(Serialize, JsonSchema)]
-struct Differences<'a> {
+pub struct Differences<'a> {
     /// How many vGPUs there are of each action.
     summary: Summary,
     /// The vGPUs, those that are as declared among them.
@@ -72,31 +70,29 @@ struct PlannedChange<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct Export {
     /// The text of a file that declares the host; see vgpuctl.toml(5).
-    file: String,
+    pub file: String,
 }
 
-impl<'a> From<&'a ops::Plan> for Plan<'a> {
+impl<'a> From<&'a ops::Plan> for Differences<'a> {
     fn from(plan: &'a ops::Plan) -> Self {
         let summary = plan.summary();
-        Plan {
-            plan: Differences {
-                summary: Summary {
-                    create: summary.create,
-                    change: summary.change,
-                    remove: summary.remove,
-                    blocked: summary.blocked,
-                    keep: summary.keep,
-                },
-                changes: each(&plan.items),
+        Differences {
+            summary: Summary {
+                create: summary.create,
+                change: summary.change,
+                remove: summary.remove,
+                blocked: summary.blocked,
+                keep: summary.keep,
             },
+            changes: each(&plan.items),
         }
     }
 }
 
-impl<'a> From<&'a Carried> for Plan<'a> {
+impl<'a> From<&'a Carried> for Differences<'a> {
     fn from(carried: &'a Carried) -> Self {
-        let mut plan = Plan::from(&carried.plan);
-        for (change, item) in plan.plan.changes.iter_mut().zip(&carried.plan.items) {
+        let mut plan = Differences::from(&carried.plan);
+        for (change, item) in plan.changes.iter_mut().zip(&carried.plan.items) {
             change.result = Some(match item.outcome() {
                 Outcome::Done => "done",
                 Outcome::Already => "unchanged",
@@ -128,14 +124,6 @@ impl<'a> From<&'a ops::Item> for PlannedChange<'a> {
             reasons,
             error,
             result: None,
-        }
-    }
-}
-
-impl From<&ops::Answer<Declaration>> for Export {
-    fn from(answer: &ops::Answer<Declaration>) -> Self {
-        Export {
-            file: declared(answer),
         }
     }
 }

@@ -10,12 +10,12 @@ use crate::{model, ops};
 #[derive(Serialize, JsonSchema)]
 pub struct Types<'a> {
     /// The parents. A GPU whose virtual functions are the parents is one.
-    parents: Vec<Parent<'a>>,
+    pub parents: Vec<Parent<'a>>,
 }
 
 /// A parent and its types.
 #[derive(Serialize, JsonSchema)]
-struct Parent<'a> {
+pub struct Parent<'a> {
     /// Its name.
     parent: &'a str,
     /// `mdev` (mediated devices) or `vfio` (virtual functions that take a type).
@@ -69,14 +69,6 @@ pub struct Type<'a> {
     device_api: Option<&'a str>,
     /// The driver's description.
     description: Option<&'a str>,
-}
-
-impl<'a> From<&'a Vec<ops::ParentTypes>> for Types<'a> {
-    fn from(parents: &'a Vec<ops::ParentTypes>) -> Self {
-        Types {
-            parents: each(parents),
-        }
-    }
 }
 
 impl<'a> From<&'a ops::ParentTypes> for Parent<'a> {

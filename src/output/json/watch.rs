@@ -120,11 +120,11 @@ struct Free {
 /// Which device.
 #[derive(Serialize, JsonSchema)]
 struct Place<'a> {
-    /// Its UUID; null for a vGPU that another program created on a virtual function.
+    /// The device's UUID; null for a vGPU that another program created on a virtual function.
     uuid: Option<String>,
-    /// Its parent.
+    /// The device's parent.
     parent: &'a str,
-    /// Its virtual function.
+    /// The device's virtual function.
     vf: Option<&'a str>,
 }
 
