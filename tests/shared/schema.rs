@@ -2,6 +2,7 @@
 //! know; here there must be none. Only what that schema uses is understood.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -10,14 +11,20 @@ pub fn schema() -> Value {
     vgpuctl::output::schema().to_value()
 }
 
-/// That a whole answer, error or line of `watch` is as the schema says.
+/// What a whole answer, error or line of `watch` is, such as "#/$defs/TypesAnswer"; fails where it is
+/// none of those that the schema has.
 #[track_caller]
-pub fn assert_valid(document: &Value) {
-    static SCHEMA: std::sync::LazyLock<Value> = std::sync::LazyLock::new(schema);
-    let form = Form(&SCHEMA);
-    if let Err(why) = form.holds(&SCHEMA, document) {
-        panic!("not as docs/vgpuctl.schema.json says: {why}\n{document:#}");
+pub fn kind(document: &Value) -> String {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+    let mut faults = String::new();
+    for kind in SCHEMA["anyOf"].as_array().unwrap() {
+        let name = kind["$ref"].as_str().unwrap();
+        match Form(&SCHEMA).holds(kind, document) {
+            Ok(()) => return name.to_owned(),
+            Err(why) => faults += &format!("{name}: {why}\n"),
+        }
     }
+    panic!("not as docs/vgpuctl.schema.json says:\n{faults}{document:#}");
 }
 
 /// The whole schema, to which its references lead.
