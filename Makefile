@@ -8,6 +8,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share/vgpuctl
 # udev and systemd look in their own directories, whatever the prefix is.
 UDEVDIR ?= $(or $(shell pkg-config --variable=udevdir udev 2>/dev/null),/usr/lib/udev)
 UNITDIR ?= $(or $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null),/usr/lib/systemd/system)
@@ -57,6 +58,7 @@ NAMES := mdevctl lsmdev
 # libvirt watches this only if it is there when libvirt starts.
 DEFINITIONS := /etc/mdevctl.d
 COMPLETIONS := $(BASHDIR)/vgpuctl $(ZSHDIR)/_vgpuctl $(FISHDIR)/vgpuctl.fish
+SCHEMA := vgpuctl.schema.json
 MAN_PAGES := $(filter-out $(NAMES:%=man/%.8),$(wildcard man/*.[58]))
 
 # What building, testing and the demo need on Debian, beside Rust.
@@ -93,7 +95,7 @@ endef
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
 	@echo
-	@echo 'Variables: PREFIX=$(PREFIX) BINDIR=$(BINDIR) MANDIR=$(MANDIR)'
+	@echo 'Variables: PREFIX=$(PREFIX) BINDIR=$(BINDIR) MANDIR=$(MANDIR) DATADIR=$(DATADIR)'
 	@echo '           UDEVDIR=$(UDEVDIR) UNITDIR=$(UNITDIR) DESTDIR=$(DESTDIR)'
 	@echo '           BASHDIR=$(BASHDIR) ZSHDIR=$(ZSHDIR) FISHDIR=$(FISHDIR)'
 	@echo '           MDEVCTL=$(MDEVCTL) (yes: install the names mdevctl and lsmdev too)'
@@ -397,6 +399,7 @@ install: ## install what `make build` built, so that the next boot restores save
 		chmod 644 "$(DESTDIR)$(UNITDIR)/$$unit"; \
 	done
 	for page in $(MAN_PAGES); do $(INSTALL) -Dm644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+	$(INSTALL) -Dm644 docs/$(SCHEMA) $(DESTDIR)$(DATADIR)/$(SCHEMA)
 	$(INSTALL) -Dm644 completions/vgpuctl.bash $(DESTDIR)$(BASHDIR)/vgpuctl
 	$(INSTALL) -Dm644 completions/_vgpuctl $(DESTDIR)$(ZSHDIR)/_vgpuctl
 	$(INSTALL) -Dm644 completions/vgpuctl.fish $(DESTDIR)$(FISHDIR)/vgpuctl.fish
@@ -423,7 +426,8 @@ uninstall: ## remove what install installed; definitions in /etc/mdevctl.d, sett
 	rm -f $(DESTDIR)$(BINDIR)/vgpuctl $(DESTDIR)$(UDEVDIR)/rules.d/$(RULE) $(DESTDIR)$(UDEVDIR)/vgpuctl
 	rm -f $(foreach unit,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(unit)')
 	rm -f $(foreach page,$(notdir $(MAN_PAGES)),'$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page)')
-	rm -f $(COMPLETIONS:%='$(DESTDIR)%')
+	rm -f $(COMPLETIONS:%='$(DESTDIR)%') $(DESTDIR)$(DATADIR)/$(SCHEMA)
+	if [[ -d $(DESTDIR)$(DATADIR) ]]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DATADIR); fi
 	for dir in $(BASHDIR) $(ZSHDIR) $(FISHDIR); do \
 		for dir in "$(DESTDIR)$$dir" "$(DESTDIR)$${dir%/*}"; do \
 			if [[ -d $$dir ]]; then rmdir --ignore-fail-on-non-empty "$$dir"; fi; \

@@ -24,9 +24,10 @@ const MODULES: [&[&str]; 6] = [
 ];
 
 /// Libraries, and the only places that may see them.
-const LIBRARIES: [(&str, &[&str]); 3] = [
+const LIBRARIES: [(&str, &[&str]); 4] = [
     ("clap", &["src/cli/", "src/mdevctl/", "src/main.rs"]),
     ("comfy_table", &["src/output/"]),
+    ("schemars", &["src/output/"]),
     ("udev", &["crates/vgpu-host/src/sysfs/"]),
 ];
 

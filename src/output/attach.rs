@@ -1,7 +1,5 @@
 //! What to paste, with its places where there are several.
 
-use serde_json::{Value, json};
-
 use crate::attach::{Block, Place};
 use crate::nvidia::short_name;
 use crate::ops::{Applied, Attached, When};
@@ -32,29 +30,6 @@ fn under_its_place(block: &Block) -> String {
     }
 }
 
-/// For programs.
-pub fn document(attached: &Attached) -> Value {
-    let blocks: Vec<Value> = attached.blocks.iter().map(block).collect();
-    json!({
-        "uuid": attached.at.uuid.to_string(),
-        "parent": attached.at.parent.as_str(),
-        "type": attached.type_id.as_str(),
-        "type_name": attached.type_name,
-        "active": attached.active,
-        "format": attached.format.as_str(),
-        "blocks": blocks,
-        "arguments": attached.arguments,
-    })
-}
-
-fn block(block: &Block) -> Value {
-    json!({
-        "place": block.place.as_str(),
-        "where": block.whereto,
-        "text": block.text,
-    })
-}
-
 /// What a dry run would do, and the XML that it would add; nothing for what was done.
 pub fn planned(applied: &Applied) -> String {
     match applied.done {
@@ -82,22 +57,4 @@ fn whole(applied: &Applied, verb: &str) -> String {
     };
     let (uuid, domain) = (applied.at.uuid, &applied.domain);
     on_one_line(format!("{verb} {uuid} ({name}) to domain {domain}, {when}")).into_owned()
-}
-
-/// The same for programs.
-pub fn applied_document(applied: &Applied) -> Value {
-    json!({
-        "uuid": applied.at.uuid.to_string(),
-        "parent": applied.at.parent.as_str(),
-        "type": applied.type_id.as_str(),
-        "type_name": applied.type_name,
-        "domain": applied.domain,
-        "domain_uuid": applied.domain_uuid.to_string(),
-        "live": applied.when == When::Now,
-        "xml": applied.elements,
-        "result": match applied.done {
-            true => "attached",
-            false => "would-attach",
-        },
-    })
 }

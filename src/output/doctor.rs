@@ -1,9 +1,7 @@
-//! A diagnosis, for people and for programs: what is wrong first, what is well in a line each.
+//! A diagnosis for people: what is wrong first, what is well in a line each.
 
-use serde_json::{Value, json};
-
-use super::Style;
-use crate::doctor::{Check, Checked, Diagnosis, Finding, Severity, Step};
+use super::{Style, json};
+use crate::doctor::{Check, Diagnosis, Finding, Severity, Step};
 use crate::hints;
 use crate::text::on_one_line;
 
@@ -74,20 +72,24 @@ fn one(check: &Check, finding: &Finding, style: Style) -> String {
             on_one_line(&evidence.found)
         );
     }
-    for (word, step) in steps(finding) {
+    for step in steps(finding) {
+        let (word, step) = match step {
+            json::Step::Run(command) => ("run", command),
+            json::Step::Do(advice) => ("do", advice),
+        };
         told += &format!("{:<12}  {word:<5} {}\n", "", on_one_line(step));
     }
     told
 }
 
 /// What to do next, in words: a command to run, or what no command does.
-fn steps(finding: &Finding) -> Vec<(&'static str, String)> {
+pub fn steps(finding: &Finding) -> Vec<json::Step> {
     let in_words = |step: &Step| match step {
-        Step::Run(command) => vec![("run", command.clone())],
-        Step::Do(advice) => vec![("do", advice.clone())],
+        Step::Run(command) => vec![json::Step::Run(command.clone())],
+        Step::Do(advice) => vec![json::Step::Do(advice.clone())],
         Step::Hint(hint) => hints::in_words(hint)
             .into_iter()
-            .map(|text| ("do", text))
+            .map(json::Step::Do)
             .collect(),
     };
     finding.steps.iter().flat_map(in_words).collect()
@@ -107,43 +109,6 @@ fn sum(diagnosis: &Diagnosis) -> String {
     .join(", ")
 }
 
-/// The diagnosis for programs.
-pub fn document(diagnosis: &Diagnosis) -> Value {
-    json!({
-        "healthy": diagnosis.count(Severity::Problem) == 0,
-        "problems": diagnosis.count(Severity::Problem),
-        "warnings": diagnosis.count(Severity::Warning),
-        "unchecked": diagnosis.count(Severity::Unchecked),
-        "checks": diagnosis.checks.iter().map(checked).collect::<Value>(),
-    })
-}
-
-fn checked(checked: &Checked) -> Value {
-    json!({
-        "id": checked.check.id,
-        "theme": checked.check.theme.as_str(),
-        // The worst of its findings.
-        "severity": checked.worst().map_or("not-applicable", Severity::as_str),
-        "waits_for": checked.waits_for,
-        "findings": checked.findings.iter().map(finding).collect::<Value>(),
-    })
-}
-
-fn finding(finding: &Finding) -> Value {
-    let evidence = finding.evidence.iter().map(
-        |evidence| json!({ "path": evidence.path.to_string_lossy(), "found": evidence.found }),
-    );
-    let steps = steps(finding)
-        .into_iter()
-        .map(|(word, step)| json!({ (word): step }));
-    json!({
-        "severity": finding.severity.as_str(),
-        "message": finding.message,
-        "evidence": evidence.collect::<Value>(),
-        "steps": steps.collect::<Value>(),
-    })
-}
-
 /// The names of all checks, as text.
 pub fn list_text(checks: &[Check]) -> String {
     let width = checks
@@ -160,10 +125,4 @@ pub fn list_text(checks: &[Check]) -> String {
         )
     };
     checks.iter().map(line).collect()
-}
-
-/// The same for programs.
-pub fn list_document(checks: &[Check]) -> Value {
-    let one = |check: &Check| json!({ "id": check.id, "theme": check.theme.as_str(), "about": check.about });
-    checks.iter().map(one).collect()
 }

@@ -59,7 +59,7 @@ pub fn words(lack: Lack, driver: Option<&str>) -> String {
     }
 }
 
-/// The same for programs.
+/// The same as a word.
 pub fn code(lack: Lack) -> &'static str {
     match lack {
         Lack::Driver => "no-driver",

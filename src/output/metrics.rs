@@ -1,8 +1,10 @@
-//! Numbers for Prometheus, in its text form (version 0.0.4), and the same as JSON.
+//! Numbers for Prometheus, in its text form (version 0.0.4).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
 use crate::ops::{GpuNumbers, Metrics, RestoreResult, TypeNumbers};
 use crate::text::on_its_lines;
@@ -10,18 +12,26 @@ use crate::text::on_its_lines;
 const MIB: u64 = 1 << 20;
 
 /// Samples of one name.
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    samples: Vec<Sample>,
+pub struct Family {
+    pub name: &'static str,
+    pub help: &'static str,
+    pub samples: Vec<Sample>,
 }
 
-struct Sample {
+/// A sample of a metric.
+#[derive(Serialize, JsonSchema)]
+pub struct Sample {
+    /// What the number is about: labels such as `gpu`, and their values.
+    #[serde(serialize_with = "as_object")]
+    #[schemars(with = "BTreeMap<String, String>")]
     labels: Vec<(&'static str, String)>,
+    /// The number.
+    #[schemars(with = "f64")]
     value: Number,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
 enum Number {
     Whole(u64),
     Seconds(f64),
@@ -61,34 +71,15 @@ fn escaped(value: &str) -> String {
         .replace('\n', r"\n")
 }
 
-/// The same for programs.
-pub fn document(metrics: &Metrics) -> Value {
-    let sample = |sample: &Sample| {
-        let labels = sample.labels.iter();
-        let labels: serde_json::Map<String, Value> = labels
-            .map(|(key, value)| ((*key).to_owned(), json!(value)))
-            .collect();
-        let value = match sample.value {
-            Number::Whole(count) => json!(count),
-            Number::Seconds(seconds) => json!(seconds),
-        };
-        json!({ "labels": labels, "value": value })
-    };
-    families(metrics)
-        .iter()
-        .map(|family| {
-            json!({
-                "name": family.name,
-                "type": "gauge",
-                "help": family.help,
-                "samples": family.samples.iter().map(sample).collect::<Value>(),
-            })
-        })
-        .collect()
+fn as_object<S: Serializer>(
+    labels: &[(&'static str, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().map(|(key, value)| (key, value)))
 }
 
 /// All that there is something to say about.
-fn families(metrics: &Metrics) -> Vec<Family> {
+pub fn families(metrics: &Metrics) -> Vec<Family> {
     let mut all = vec![of_program()];
     all.extend(of_gpus(&metrics.gpus));
     all.extend(of_types(&metrics.types));

@@ -1,10 +1,8 @@
-//! Plans, and what came of them, as text and as JSON.
-
-use serde_json::{Value, json};
+//! Plans, and what came of them, as text.
 
 use crate::error::Error;
 use crate::nvidia::short_name;
-use crate::ops::{Carried, Item, Outcome, Plan, Summary, Verdict};
+use crate::ops::{Carried, Item, Plan, Summary, Verdict};
 use crate::text::on_one_line;
 
 /// Which lines of a plan to show.
@@ -118,59 +116,4 @@ pub fn carried_line(summary: Summary) -> String {
         (summary.blocked, "blocked"),
         (summary.keep, "as declared"),
     ])
-}
-
-/// A plan for programs.
-pub fn document(plan: &Plan, error: impl Fn(&Error) -> Value) -> Value {
-    json!({
-        "summary": summary(plan.summary()),
-        "changes": plan.items.iter().map(|one| item(one, &error)).collect::<Value>(),
-    })
-}
-
-/// What came of a plan, for programs.
-pub fn carried_document(carried: &Carried, error: impl Fn(&Error) -> Value) -> Value {
-    let mut document = document(&carried.plan, error);
-    if let Some(changes) = document["changes"].as_array_mut() {
-        for (change, item) in changes.iter_mut().zip(&carried.plan.items) {
-            change["result"] = json!(match item.outcome() {
-                Outcome::Done => "done",
-                Outcome::Already => "unchanged",
-                Outcome::Blocked => "blocked",
-            });
-        }
-    }
-    document
-}
-
-fn summary(summary: Summary) -> Value {
-    json!({
-        "create": summary.create,
-        "change": summary.change,
-        "remove": summary.remove,
-        "blocked": summary.blocked,
-        "keep": summary.keep,
-    })
-}
-
-fn item(item: &Item, error: impl Fn(&Error) -> Value) -> Value {
-    let (word, reasons, problem) = match &item.verdict {
-        Verdict::Create(why) => ("create", vec![why.as_str()], None),
-        Verdict::Keep => ("keep", Vec::new(), None),
-        Verdict::Change(told) => ("change", told.iter().map(String::as_str).collect(), None),
-        Verdict::Remove(why) => ("remove", vec![why.as_str()], None),
-        Verdict::Blocked(problem) => ("blocked", Vec::new(), Some(problem)),
-    };
-    json!({
-        "uuid": item.uuid.to_string(),
-        "group": item.member.as_ref().map(|mark| mark.group.as_str()),
-        "member": item.member.as_ref().map(|mark| mark.member.as_str()),
-        "parent": item.parent.as_ref().map(|parent| parent.as_str()),
-        "vf": item.vf.as_ref().map(|vf| vf.as_str()),
-        "type": item.type_id.as_str(),
-        "type_name": item.type_name,
-        "action": word,
-        "reasons": reasons,
-        "error": problem.map(error),
-    })
 }

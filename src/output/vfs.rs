@@ -1,12 +1,10 @@
-//! GPUs and their virtual functions, as text and as JSON.
-
-use serde_json::{Value, json};
+//! GPUs and their virtual functions, as text.
 
 use super::style::Style;
 use super::table::{Table, ids, words};
 use super::text::{NONE, text_or};
 use crate::model::{FrameworkKind, Seat};
-use crate::ops::{FunctionsAtBoot, GpuVfs, VfState};
+use crate::ops::GpuVfs;
 
 /// One line a function, and one for each GPU that has none now.
 pub fn table(gpus: &[GpuVfs], style: Style) -> String {
@@ -44,30 +42,4 @@ fn holder(device: &crate::model::Device) -> String {
         Seat::ForeignVf(_) => "somebody else's".to_owned(),
         Seat::Mdev | Seat::OwnVf(_) => device.uuid.to_string(),
     }
-}
-
-/// The same for programs.
-pub fn document(gpus: &[GpuVfs]) -> Value {
-    gpus.iter().map(gpu).collect()
-}
-
-fn gpu(gpu: &GpuVfs) -> Value {
-    json!({
-        "gpu": gpu.gpu.as_str(),
-        "total": gpu.total,
-        "enabled": gpu.functions.len(),
-        "enable_at_boot": gpu.at_boot == FunctionsAtBoot::Enable,
-        "functions": gpu.functions.iter().map(function).collect::<Value>(),
-    })
-}
-
-fn function(vf: &VfState) -> Value {
-    let device = vf.device.as_ref();
-    let ours = device.filter(|device| !matches!(device.seat, Seat::ForeignVf(_)));
-    json!({
-        "vf": vf.vf.as_str(),
-        "framework": vf.framework.map(FrameworkKind::as_str),
-        "type": device.map(|device| device.type_id.as_str()),
-        "uuid": ours.map(|device| device.uuid.to_string()),
-    })
 }

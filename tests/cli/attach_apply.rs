@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Run, SimHost, finished};
 use crate::helpers::{P1, uuid};
+use crate::json::answer;
 use crate::script;
 
 const WEB: &str = "3e2a7f60-0000-4000-8000-000000000001";
@@ -105,6 +106,13 @@ fn the_domain_has_the_device_afterwards_and_no_other_has() {
             "--quiet --connect test:///files attach-device --domain {WEB} --file /dev/stdin --config"
         )]
     );
+}
+
+#[test]
+fn in_json_it_is_told_what_was_added() {
+    let libvirt = Libvirt::start();
+    let run = libvirt.run("--apply web --json").expect(0);
+    answer(&libvirt.host, "attach-apply", &run);
 }
 
 #[test]

@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+#[path = "../shared/schema.rs"]
+pub mod schema;
+
 /// How a command ended.
 #[derive(Debug)]
 pub struct Run {
@@ -35,10 +38,15 @@ impl Run {
         self
     }
 
-    /// The answer as JSON.
+    /// The answer as JSON; one of `vgpuctl` is as its schema says.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+        let document: serde_json::Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"));
+        if document.get("version").is_some() {
+            schema::kind(&document);
+        }
+        document
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{HeldOpen, Run, SimHost};
+use crate::harness::{HeldOpen, Run, SimHost, schema};
 use crate::helpers::{P1, P2, put, put_auto, uuid};
 
 /// Compares `text`, of `host`, with the fixture of that name.
@@ -25,13 +25,11 @@ fn pinned(host: &SimHost, name: &str, text: &str) {
     let wanted = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert_eq!(text, wanted, "{} differs", path.display());
-    let document: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document["version"], 1);
 }
 
 /// The answer is the document, and nothing else is said.
 #[track_caller]
-fn answer(host: &SimHost, name: &str, run: &Run) {
+pub fn answer(host: &SimHost, name: &str, run: &Run) {
     assert_eq!(run.stderr, "", "all is in the document");
     pinned(host, name, &run.stdout);
 }
@@ -180,6 +178,21 @@ fn attach() {
 }
 
 #[test]
+fn vfs() {
+    let host = SimHost::with_l40s(1, 2);
+    host.run(&format!("create -t nvidia-1153 -u {}", uuid(1)))
+        .expect(0);
+    answer(&host, "vfs", &host.run("vfs --json").expect(0));
+}
+
+#[test]
+fn checks() {
+    let host = SimHost::start("empty");
+    let run = host.run("doctor --list --json").expect(0);
+    answer(&host, "doctor-list", &run);
+}
+
+#[test]
 fn create() {
     let host = SimHost::start("two-p4");
     let line = format!("create --json -t P4-1Q -u {}", uuid(1));
@@ -260,7 +273,7 @@ fn every_error_document_has_the_same_keys_and_the_code_of_its_exit_status() {
         assert_eq!(run.stdout, "", "{line}");
         let document: Value = serde_json::from_str(&run.stderr)
             .unwrap_or_else(|error| panic!("{line}: {error}: {run:?}"));
-        assert_eq!(document["version"], 1);
+        schema::kind(&document);
         let error = document["error"].as_object().unwrap();
         let keys: Vec<&str> = error.keys().map(String::as_str).collect();
         assert_eq!(

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::harness::{HeldOpen, SimHost};
+use crate::harness::{HeldOpen, SimHost, schema};
 use crate::helpers::{P1, P2, definition, put, put_auto, uuid};
 use crate::terminal::{self, PATIENCE, readable};
 
@@ -78,7 +78,7 @@ impl Watch {
     fn document(&mut self) -> Value {
         let line = self.line();
         let document: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(document["version"], 1);
+        schema::kind(&document);
         if document["subject"] == "types" {
             let parent = document["types"]["parent"].as_str().unwrap();
             for one in document["types"]["types"].as_array().unwrap() {

@@ -1,6 +1,5 @@
 //! What a watch tells: a line a change for people, a document a line for programs, a table.
 
-mod json;
 mod table;
 
 use std::time::SystemTime;
@@ -14,7 +13,7 @@ use crate::nvidia::short_name;
 use crate::ops::watch::{Change, Look, Ready, Turn, Turned, TypesChange, Written};
 use crate::text::on_one_line;
 
-pub use json::documents;
+pub use super::json::watch_lines as documents;
 pub use table::frame;
 
 /// The lines for people, one a change. A warning has none: see [`asides`].
@@ -61,7 +60,7 @@ fn notes(ready: &Ready) -> Vec<String> {
 }
 
 /// What kind of thing a change is about.
-fn subject(change: &Change) -> &'static str {
+pub(super) fn subject(change: &Change) -> &'static str {
     match change {
         Change::Ready(_) => "watch",
         Change::Parent(..) => "parent",
@@ -74,7 +73,7 @@ fn subject(change: &Change) -> &'static str {
 }
 
 /// What happened to it.
-fn event(change: &Change, is_first: bool) -> &'static str {
+pub(super) fn event(change: &Change, is_first: bool) -> &'static str {
     match change {
         Change::Ready(_) => "ready",
         Change::Problem(_) => "told",
