@@ -61,7 +61,7 @@ stage_1() {
     poll 60 theirs_is_called || fail "libvirt calls another mdevctl than the package's, so this proves nothing"
     install_for_libvirt
     grep -qF "mdevctl for services: /usr/local/bin/mdevctl, which is vgpuctl" /tmp/installed
-    grep -qF "$theirs is another's and stays as it is" /tmp/installed
+    grep -qF "$theirs belongs to another program and is not changed" /tmp/installed
     rm "$calls"
     session_before_reboot
     theirs_is_idle

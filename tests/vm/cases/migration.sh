@@ -51,7 +51,7 @@ stage_2() {
     say "--- install"
     install_drop_in
     grep -qF "mdevctl for services: /usr/local/bin/mdevctl, which is vgpuctl" /tmp/installed
-    grep -qF "/usr/bin/mdevctl is another's and stays as it is" /tmp/installed
+    grep -qF "/usr/bin/mdevctl belongs to another program and is not changed" /tmp/installed
     package_is_whole
     expect_equal "mdevctl in PATH" /usr/local/bin/mdevctl "$(type -P mdevctl)"
     expect_equal "what its list says" "$(cat /root/listed)" "$(listing mdevctl list --defined --verbose)"
