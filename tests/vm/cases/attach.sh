@@ -166,7 +166,7 @@ apply_adds_it() {
     has "$answer" "sysfsdev = \"/sys/bus/mdev/devices/$(uuid 1)\""
     has "$answer" "sysfsdev = \"/sys/bus/mdev/devices/$(uuid 3)\""
     has "$(vir dumpxml --inactive web)" "<address uuid='$(uuid 3)'/>"
-    say "--- what libvirt refuses is told"
+    say "--- errors of libvirt are reported"
     vgpuctl stop "$(uuid 4)"
     expect_equal "an inactive device, from the next start on" 0 "$(apply 4 mail --display on)"
     if vir start --paused mail 2>/dev/null; then

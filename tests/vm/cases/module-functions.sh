@@ -92,7 +92,7 @@ stage_1() {
         since -u 'vgpuctl-restore@*' | grep -c "started *$(uuid $n)" || true
     done | paste -sd ' ')"
 
-    say "--- the same with one that has no room: told once"
+    say "--- the same with one without capacity: reported once"
     vgpuctl vfs disable "$pf" >/tmp/output 2>&1 && fail "it switched off what is in use"
     vgpuctl stop "$(uuid 11)" "$(uuid 12)" "$(uuid 13)" "$(uuid 14)"
     vgpuctl define --type nvidia-1152 --parent "$pf" --uuid "$(uuid 15)"

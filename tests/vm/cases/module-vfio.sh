@@ -25,7 +25,7 @@ retried() {
     echo "$1" >/run/sriov-manage
     vgpuctl vfs enable "$l40s" >/tmp/output 2>&1 &
     pid=$!
-    poll 30 grep -q 'attempt 1 to switch' /tmp/output || fail "$1 is not told: $(cat /tmp/output)"
+    poll 30 grep -q 'attempt 1 to switch' /tmp/output || fail "$1 is not reported: $(cat /tmp/output)"
     rm /run/sriov-manage
     wait "$pid" || fail "$1: $(cat /tmp/output)"
     sed 's/^/  | /' /tmp/output >&3

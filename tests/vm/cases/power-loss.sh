@@ -156,7 +156,7 @@ restores() {
         expect_equal "restore" 0 "$(status_of ours restore)"
     elif [[ $tool == ours ]]; then
         # A UUID under two parents is started under the first, with a warning.
-        [[ $(status_of ours restore) != 0 ]] || fail "of a definition under two parents nothing was told"
+        [[ $(status_of ours restore) != 0 ]] || fail "a definition under two parents was not reported"
     else
         for path in /etc/mdevctl.d/*:*; do
             parent=$(basename "$path")

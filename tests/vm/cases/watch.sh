@@ -15,12 +15,12 @@ grep_after() { tail -n +"$seen" /tmp/told | grep -q -- "$1"; }
 # told SUBJECT EVENT [WORD]: waits for this document after the last one found, and prints its delay.
 told() {
     local pattern="\"subject\":\"$1\",\"event\":\"$2\".*${3:-}" line at
-    poll 30 grep_after "$pattern" || fail "nothing was told of $1 $2 ${3:-} after line $((seen - 1)) of: $(</tmp/told)"
+    poll 30 grep_after "$pattern" || fail "no event $1 $2 ${3:-} after line $((seen - 1)) of: $(</tmp/told)"
     line=$(tail -n +"$seen" /tmp/told | grep -n -m1 -- "$pattern")
     seen=$((seen + ${line%%:*}))
     at=${line#*\"time\":\"}
     at=$(date -d "${at%%\"*}" +%s%6N)
-    say "$(printf '%-11s %-10s told %7d us after it began, %7d us after it was done' "$1" "$2" $((at - start)) $((at - end)))"
+    say "$(printf '%-11s %-10s reported %7d us after the start, %7d us after the end' "$1" "$2" $((at - start)) $((at - end)))"
     late+=($((at - end)))
 }
 
@@ -90,7 +90,7 @@ stage_1() {
     # The guest's only processor is emulated and shared by this script and the watch: the time of one `list` shows how slow it is.
     worst=$(printf '%s\n' "${late[@]}" | sort -n | tail -1)
     did vgpuctl list >/dev/null
-    say "the slowest of ${#late[@]} was told $worst us after it was done; here a vgpuctl list takes $((end - start)) us"
+    say "the slowest of ${#late[@]} was reported $worst us after the end; here a vgpuctl list takes $((end - start)) us"
 
     say "--- nothing happens"
     poll 20 asleep "$watcher"
