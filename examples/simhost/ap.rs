@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use nix::errno::Errno;
 
-/// What an `assign_*` or `unassign_*` file changes.
+/// The change made by an `assign_*` or `unassign_*` file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assignment {
     /// Which of the three sets.
     pub kind: Set,
-    /// Put in, or take out.
+    /// Assign or unassign.
     pub add: bool,
 }
 
-/// The sets a device has.
+/// The sets of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
     /// Crypto cards.
@@ -24,7 +24,7 @@ pub enum Set {
     ControlDomain,
 }
 
-/// Every such file: its name and what it does.
+/// All these files with their effect.
 pub const FILES: [(&str, Assignment); 6] = [
     (
         "assign_adapter",
@@ -70,7 +70,7 @@ pub const FILES: [(&str, Assignment); 6] = [
     ),
 ];
 
-/// What is assigned to one device.
+/// The assignments of one device.
 #[derive(Debug, Default, Clone)]
 pub struct Matrix {
     adapters: BTreeSet<u8>,
@@ -79,7 +79,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// The matrix after a write of `data`; adapters and domains go from 0 to 255.
+    /// The matrix after a write of `data`; adapters and domains are numbered from 0 to 255.
     pub fn after(&self, change: Assignment, data: &[u8]) -> Result<Self, Errno> {
         let number = u8::try_from(unsigned(data)?).map_err(|_| Errno::ENODEV)?;
         let mut next = self.clone();
@@ -96,12 +96,12 @@ impl Matrix {
         Ok(next)
     }
 
-    /// Have the two a queue (an adapter with a domain) in common?
+    /// Whether the two share a queue (an adapter and domain).
     pub fn overlaps(&self, other: &Self) -> bool {
         !self.adapters.is_disjoint(&other.adapters) && !self.domains.is_disjoint(&other.domains)
     }
 
-    /// Content of `matrix`: each adapter with each domain, or the one set that is not empty.
+    /// Content of `matrix`: each adapter with each domain, or the only set that is not empty.
     pub fn lines(&self) -> String {
         let mut text = String::new();
         match (self.adapters.is_empty(), self.domains.is_empty()) {
@@ -132,7 +132,7 @@ impl Matrix {
     }
 }
 
-/// A number as the kernel's `kstrtoul` reads it: 0x, 0 or decimal, at most one newline after it.
+/// Parses a number like the kernel's `kstrtoul`: 0x, 0 or decimal, optionally followed by one newline.
 pub fn unsigned(data: &[u8]) -> Result<u64, Errno> {
     let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
     let text = text.strip_suffix('\n').unwrap_or(text);

@@ -1,4 +1,4 @@
-//! Which directories, links and files the parts of a host have in `/sys` and `/dev`.
+//! Creates the directories, links and files of a host in `/sys` and `/dev`.
 
 use crate::ap;
 
@@ -12,7 +12,7 @@ pub fn first_group(spec: &HostFile) -> u32 {
     spec.parents.len() as u32 + 10
 }
 
-/// What is there before any driver registers a parent.
+/// The tree before any driver registers a parent.
 pub fn base(sys: &mut Tree, dev: &mut Tree, spec: &HostFile) {
     for dir in [
         "bus/pci/devices",
@@ -47,7 +47,7 @@ pub fn base(sys: &mut Tree, dev: &mut Tree, spec: &HostFile) {
     }
 }
 
-/// What a GPU with VFs has beside.
+/// The additional files of a GPU with VFs.
 fn sriov_files(sys: &mut Tree, pf: &ParentSpec) {
     let Some(sriov) = &pf.sriov else { return };
     let path = &pf.path;
@@ -76,7 +76,7 @@ pub fn vf(sys: &mut Tree, pf: &ParentSpec, vf: &ParentSpec, n: u16, group: u32) 
     sys.link(&format!("{}/physfn", vf.path), &pf.path);
 }
 
-/// VF `n` goes, with its driver's links.
+/// Removes VF `n`, with its driver links.
 pub fn vf_gone(sys: &mut Tree, vf: &ParentSpec, n: usize) {
     if let Some((slot, _)) = vf.path.rsplit_once('/') {
         sys.remove(&format!("{slot}/{}/virtfn{n}", vf.gpu()));
@@ -91,7 +91,7 @@ pub fn vf_gone(sys: &mut Tree, vf: &ParentSpec, n: usize) {
     }
 }
 
-/// The vendor's driver makes a VFIO device of the VF.
+/// The vendor driver registers the VF as a VFIO device.
 pub fn vendor_vf(sys: &mut Tree, dev: &mut Tree, vf: &ParentSpec, group: u32) {
     bind(sys, vf);
     for (name, mode, file) in vf::FILES {
@@ -106,13 +106,13 @@ pub fn vendor_vf(sys: &mut Tree, dev: &mut Tree, vf: &ParentSpec, group: u32) {
     dev.file(&cdev, 0o600, Attr::Cdev(own()));
 }
 
-/// Its nodes in `/dev` go.
+/// Removes its nodes in `/dev`.
 pub fn vendor_vf_gone(dev: &mut Tree, group: u32) {
     dev.remove(&format!("vfio/{group}"));
     dev.remove(&format!("vfio/devices/vfio{group}"));
 }
 
-/// The parent's PCI function, which is there whether or not its driver is.
+/// The PCI function of the parent, which exists independently of its driver.
 fn pci_function(sys: &mut Tree, parent: &ParentSpec, group: u32) {
     let Some(pci) = parent.pci else { return };
     let path = &parent.path;
@@ -173,7 +173,7 @@ fn mdev_driver(parent: &ParentSpec) -> String {
     }
 }
 
-/// The driver has the function.
+/// Binds the function to the driver.
 fn bind(sys: &mut Tree, parent: &ParentSpec) {
     let path = &parent.path;
     sys.dir(path);
@@ -185,7 +185,7 @@ fn bind(sys: &mut Tree, parent: &ParentSpec) {
     sys.link(&format!("{driver}/{}", parent.id), path);
 }
 
-/// How a PCI driver is told to serve a function, or not to.
+/// The `bind` and `unbind` files of a PCI driver.
 fn driver_files(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
     if parent.pci.is_none() {
         return;
@@ -202,7 +202,7 @@ fn driver_files(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
     }
 }
 
-/// Another driver has the function.
+/// Binds the function to another driver.
 pub fn take(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
     let dir = format!("bus/pci/drivers/{driver}");
     sys.dir(&dir);
@@ -211,13 +211,13 @@ pub fn take(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
     sys.link(&format!("{dir}/{}", parent.id), &parent.path);
 }
 
-/// It lets go of it.
+/// Unbinds it.
 pub fn untake(sys: &mut Tree, parent: &ParentSpec, driver: &str) {
     sys.remove(&format!("{}/driver", parent.path));
     sys.remove(&format!("bus/pci/drivers/{driver}/{}", parent.id));
 }
 
-/// The parent's driver registers it; a GPU with VFs, and one that is no parent, is only bound.
+/// The parent's driver registers it; a GPU with VFs, and one that is not a parent, is only bound.
 pub fn attach(sys: &mut Tree, parent: &ParentSpec) {
     bind(sys, parent);
     if parent.sriov.is_some() || !parent.registers {
@@ -257,7 +257,7 @@ pub fn attach(sys: &mut Tree, parent: &ParentSpec) {
     }
 }
 
-/// The parent's driver lets go of it; a PCI function stays.
+/// The parent's driver unregisters it; a PCI function remains.
 pub fn detach(sys: &mut Tree, parent: &ParentSpec) {
     sys.remove(&format!("class/mdev_bus/{}", parent.id));
     sys.remove(&format!("{}/{}", driver_dir(parent), parent.id));
@@ -273,7 +273,7 @@ fn types_path(parent: &ParentSpec, type_id: &str) -> String {
     format!("{}/mdev_supported_types/{type_id}", parent.path)
 }
 
-/// A device as it appears first: on the bus, without its `mdev_type`.
+/// The first step of a create: the device is on the bus, without its `mdev_type`.
 pub fn device(sys: &mut Tree, dev: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
     let path = format!("{}/{uuid}", parent.path);
     sys.file(
@@ -335,7 +335,7 @@ fn vendor_attributes(sys: &mut Tree, flavour: Flavour, path: &str, uuid: &str) {
     }
 }
 
-/// The last step of a create: the links between a device and its type.
+/// The last step of a create: adds the links between a device and its type.
 pub fn whole(sys: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
     let path = format!("{}/{uuid}", parent.path);
     let type_path = types_path(parent, &d.type_id);
@@ -343,7 +343,7 @@ pub fn whole(sys: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
     sys.link(&format!("{type_path}/devices/{uuid}"), &path);
 }
 
-/// The first step of a remove: off the bus and away from its type, the directory stays.
+/// The first step of a remove: removes the device from the bus and its type, but keeps the directory.
 pub fn unlink(sys: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
     let path = format!("{}/{uuid}", parent.path);
     sys.remove(&format!("{path}/remove"));
@@ -355,7 +355,7 @@ pub fn unlink(sys: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
     sys.remove(&format!("bus/mdev/devices/{uuid}"));
 }
 
-/// The last step of a remove.
+/// The last step of a remove: removes the directory.
 pub fn gone(sys: &mut Tree, dev: &mut Tree, parent: &ParentSpec, uuid: &str, d: &Device) {
     sys.remove(&format!("{}/{uuid}", parent.path));
     sys.remove(&format!("bus/mdev/drivers/{}/{uuid}", mdev_driver(parent)));

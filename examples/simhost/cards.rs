@@ -10,12 +10,12 @@ const TABLE: &str = include_str!("../hosts/cards.toml");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
-    /// What the type names call it: `P4`.
+    /// Its name in type names: `P4`.
     pub name: String,
-    /// What they begin with, `GRID` before Ampere.
+    /// The prefix of type names, `GRID` before Ampere.
     #[serde(default = "grid")]
     pub brand: String,
-    /// Most vGPUs of one type, where memory would allow more.
+    /// Maximum number of vGPUs of one type, if memory would allow more.
     #[serde(default)]
     pub most: Option<u32>,
     /// PCI device id.
@@ -26,10 +26,10 @@ pub struct Card {
     pub class: u32,
     /// Framebuffer that the vGPUs share.
     pub memory_mib: u32,
-    /// The widest resolution the card offers, where it is less than 7680x4320.
+    /// The maximum resolution of the card, if less than 7680x4320.
     #[serde(default)]
     pub widest: Option<String>,
-    /// Type id to the end of the type's name.
+    /// Type ids with the end of the type name.
     pub types: BTreeMap<String, String>,
 }
 
@@ -44,7 +44,7 @@ pub struct CardType {
     pub description: String,
     /// Framebuffer of one vGPU.
     pub framebuffer_mib: u32,
-    /// Most vGPUs of this type on one GPU.
+    /// Maximum number of vGPUs of this type on one GPU.
     pub max_instance: u32,
 }
 
@@ -52,7 +52,7 @@ fn grid() -> String {
     "GRID".to_owned()
 }
 
-/// The card that a host file calls `key`.
+/// The card named `key` in host files.
 pub fn card(key: &str) -> Result<Card, String> {
     let mut table: BTreeMap<String, Card> =
         toml::from_str(TABLE).map_err(|e| format!("cards.toml: {e}"))?;
@@ -63,7 +63,7 @@ pub fn card(key: &str) -> Result<Card, String> {
 }
 
 impl Card {
-    /// The card's types in the order of their ids.
+    /// The card's types, ordered by id.
     pub fn types(&self) -> Result<Vec<CardType>, String> {
         let mut types = Vec::new();
         for (id, suffix) in &self.types {
@@ -84,7 +84,7 @@ impl Card {
         let digits = suffix.chars().take_while(char::is_ascii_digit).count();
         let gigabytes: u32 = suffix[..digits].parse().map_err(|_| bad())?;
         let series = suffix[digits..].chars().next().ok_or_else(bad)?;
-        // Size 0 stands for half a gigabyte.
+        // Size 0 means half a gigabyte.
         let framebuffer_mib = if gigabytes == 0 {
             512
         } else {

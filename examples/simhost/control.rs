@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::sriov::SriovManage;
 use crate::state::{Faults, Stage};
 
-/// What `simhost ctl` understands.
+/// The commands of `simhost ctl`.
 pub const COMMANDS: &str =
     "  reboot                           all devices go, detached parents are back; run is emptied
   mend                             nothing is delayed, failing or broken any more
@@ -44,7 +44,7 @@ pub const COMMANDS: &str =
   break UUID/FILE HOW              a file or link of a device
 ";
 
-/// A path to the socket that is short however deep ROOT is (socket paths end at 107 bytes).
+/// A short path to the socket, independent of the length of ROOT (socket paths are limited to 107 bytes).
 fn socket_path(dir: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/control", dir.as_raw_fd()))
 }
@@ -53,7 +53,7 @@ fn open_dir(dir: &Path) -> Result<File, String> {
     File::open(dir).map_err(|e| format!("{}: {e}", dir.display()))
 }
 
-/// Sends a command to the host under `root`; its answer.
+/// Sends a command to the host under `root` and returns the answer.
 pub fn send(root: &Path, words: &[String]) -> Result<String, String> {
     let dir = open_dir(&root.join("run/simhost"))?;
     let none = |e| format!("no simhost answers under {}: {e}", root.display());
@@ -70,7 +70,7 @@ pub fn send(root: &Path, words: &[String]) -> Result<String, String> {
     }
 }
 
-/// Does a simhost answer under this root?
+/// Whether a simhost is running under this root.
 pub fn answers(root: &Path) -> bool {
     let Ok(dir) = open_dir(&root.join("run/simhost")) else {
         return false;
@@ -78,7 +78,7 @@ pub fn answers(root: &Path) -> bool {
     UnixStream::connect(socket_path(&dir)).is_ok()
 }
 
-/// Takes commands from now on.
+/// Starts to accept commands.
 pub fn listen(root: &Root, shared: &Arc<Shared>) -> Result<(), String> {
     let dir = open_dir(&root.control_dir())?;
     let path = socket_path(&dir);
@@ -106,9 +106,9 @@ fn serve(mut stream: UnixStream, root: &Root, shared: &Arc<Shared>) {
         Ok(text) => format!("ok\n{text}"),
         Err(text) => format!("error\n{text}\n"),
     };
-    // Creates and removes that wait look again whatever the command was.
+    // Wake waiting creates and removes after every command.
     shared.announce();
-    // A client that went away needs no answer.
+    // Ignore errors if the client has disconnected.
     let _ = stream.write_all(answer.as_bytes());
 }
 
@@ -160,7 +160,7 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
             let shared = Arc::clone(shared);
             thread::spawn(move || {
                 thread::sleep(after);
-                // Attached by hand in the meantime is as good.
+                // It may have been attached manually in the meantime.
                 let _ = shared.lock().attach(&parent);
             });
         }

@@ -1,4 +1,4 @@
-//! Drivers given to PCI functions and taken from them, through sysfs or by other programs.
+//! Binding of drivers to PCI functions, through sysfs or by other programs.
 
 use nix::errno::Errno;
 
@@ -6,11 +6,11 @@ use crate::build;
 use crate::host::Host;
 use crate::sriov::SriovManage;
 
-/// How the script loses the race with the driver; it says the one or the other.
+/// The two messages of the script when it loses the race with the driver.
 const RACES: [&str; 2] = ["File exists", "No such device"];
 
 impl Host {
-    /// A write to a driver's `bind`: it serves that function, if nobody does.
+    /// A write to a driver's `bind`: binds the function, if it is unbound.
     pub fn bind(&mut self, driver: &str, data: &[u8]) -> Result<(), Errno> {
         let id = address(data)?;
         let parent = self.spec.parents.iter().find(|p| p.id == id);
@@ -24,11 +24,11 @@ impl Host {
             return Err(errno);
         }
         self.attach_spec(&parent);
-        // Nobody switches VFs on here, whatever a boot does.
+        // Unlike a boot, this does not enable VFs.
         self.set_vfs(&parent, 0)
     }
 
-    /// A write to a driver's `unbind`: the function is left without one, and its devices go.
+    /// A write to a driver's `unbind`: unbinds the function and removes its devices.
     pub fn unbind(&mut self, driver: &str, data: &[u8]) -> Result<(), Errno> {
         let id = address(data)?;
         match self.taken.get(&id) {
@@ -45,7 +45,7 @@ impl Host {
         self.detach(&id).map_err(|_| Errno::EBUSY)
     }
 
-    /// Another driver, such as vfio-pci, has a parent instead of its own.
+    /// Binds a parent to another driver, such as vfio-pci.
     pub fn take(&mut self, id: &str, driver: &str) -> Result<(), String> {
         if self.attached.contains(id) {
             self.detach(id)?;
@@ -57,15 +57,15 @@ impl Host {
         Ok(())
     }
 
-    /// The other driver lets go of it, if one has it.
+    /// Unbinds it from the other driver, if bound.
     pub fn give_back(&mut self, id: &str) {
         if let (Some(driver), Ok(parent)) = (self.taken.remove(id), self.parent(id)) {
             build::untake(&mut self.sys, &parent, &driver);
         }
     }
 
-    /// The race of `sriov-manage` with the driver at boot: the GPU is left without one. Every other
-    /// time the script does not notice.
+    /// The race of `sriov-manage` with the driver at boot: the GPU is left without a driver. Every second
+    /// time, the script does not notice.
     pub fn lose_race(&mut self, gpu: &str, left: Option<u32>) -> Result<String, String> {
         self.faults.sriov_manage = match left {
             Some(0 | 1) => SriovManage::Works,

@@ -1,15 +1,15 @@
-//! Things that go wrong on demand: failing writes, delays, broken files.
+//! Simulated faults: failing writes, delays, broken files.
 
 use nix::errno::Errno;
 
-/// What `break` makes of a file or directory.
+/// How `break` changes a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It reads as nothing.
+    /// It is empty.
     Empty,
-    /// It reads as bytes that are no UTF-8.
+    /// It contains bytes that are not valid UTF-8.
     Garbage,
     /// Reading it fails with EIO.
     Eio,
@@ -33,10 +33,10 @@ impl Broken {
     }
 }
 
-/// What a `garbage` file holds.
+/// The content of a `garbage` file.
 pub const GARBAGE: &[u8] = b"\xff\xfe\x80garbage\xc3\n";
 
-/// Writes that are to fail: the Nth from now.
+/// Writes that will fail: the Nth from now.
 #[derive(Debug, Default)]
 pub struct Countdown(Vec<(u64, Errno)>);
 
@@ -46,7 +46,7 @@ impl Countdown {
         self.0.push((nth, errno));
     }
 
-    /// Counts one write; the errno if it is one that fails.
+    /// Counts one write; returns the errno if it fails.
     pub fn tick(&mut self) -> Option<Errno> {
         let mut hit = None;
         self.0.retain_mut(|(left, errno)| {
@@ -59,15 +59,15 @@ impl Countdown {
         hit
     }
 
-    /// How many failures are still to come.
+    /// Number of pending failures.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 }
 
-/// The errno of that name, as `EIO`.
+/// The errno with this name, such as `EIO`.
 pub fn errno_by_name(name: &str) -> Result<Errno, String> {
-    // The ones that drivers return on these paths, and a few for curiosity.
+    // Those that drivers return on these paths, and a few others.
     const KNOWN: &[Errno] = &[
         Errno::EPERM,
         Errno::ENOENT,

@@ -1,4 +1,4 @@
-//! The FUSE side: the kernel's requests, answered from the host's two trees.
+//! The FUSE file systems: serve the kernel's requests from the two trees of the host.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -22,14 +22,14 @@ use crate::state::{RemoveStep, Ticket, Wait};
 use crate::tree::{Attr, Kind, Node, Tree};
 use crate::vf::VfFile;
 
-/// Hardly a name is cached: a write to one file makes others come and go.
+/// Names are mostly not cached: a write to one file creates and removes others.
 const NO_CACHE: Duration = Duration::ZERO;
 
-/// What cannot change is: the names of directories that last, and attributes, which change only
-/// through `setattr`, which goes by the kernel. It spares a request for each directory of a path.
+/// The exceptions are names of permanent directories, and attributes, which change only
+/// through `setattr` by the kernel. This saves a request for each directory of a path.
 const CACHE: Duration = Duration::from_secs(3600);
 
-/// Which of the two mounts this is.
+/// One of the two mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// `ROOT/sys`.
@@ -47,9 +47,9 @@ pub struct SimFs {
     shared: Arc<Shared>,
     side: Side,
     next_handle: AtomicU64,
-    /// What a descriptor reads: fixed when it is read from the start, as in sysfs.
+    /// The content returned to a descriptor: fixed when it is read from the start, as in sysfs.
     contents: Mutex<HashMap<u64, Vec<u8>>>,
-    /// The names that an open directory lists, once it is read.
+    /// The entries of an open directory, once it is read.
     listings: Mutex<HashMap<u64, Vec<Entry>>>,
 }
 
@@ -78,7 +78,7 @@ impl SimFs {
     }
 
     fn file_of(&self, host: &Host, ino: u64) -> Result<(Attr, Node), Errno> {
-        // The file of a device that went reads and writes as "no such device".
+        // Reading and writing a file of a removed device fails with "no such device".
         let node = self.tree(host).node(ino).ok_or(Errno::ENODEV)?;
         match &node.kind {
             Kind::File(attr) => Ok((attr.clone(), node.clone())),
@@ -92,7 +92,7 @@ impl SimFs {
         let (attr, node) = self.file_of(&host, ino)?;
         let reads = mode != OpenAccMode::O_WRONLY;
         let writes = mode != OpenAccMode::O_RDONLY;
-        // sysfs refuses what no mode bit allows, to root as well.
+        // sysfs rejects access that no mode bit allows, even for root.
         if (reads && node.mode & 0o444 == 0) || (writes && node.mode & 0o222 == 0) {
             return Err(Errno::EACCES);
         }
@@ -121,7 +121,7 @@ impl SimFs {
         Ok(rest[..rest.len().min(size)].to_vec())
     }
 
-    /// Answers a create or remove when it can end, from a thread of its own if that is later.
+    /// Answers a create or remove when it completes, from a separate thread if it has to wait.
     fn answer_later(
         &self,
         ticket: Ticket,
@@ -138,7 +138,7 @@ impl SimFs {
         }
         drop(host);
         let shared = Arc::clone(&self.shared);
-        // A thread that cannot start drops the reply, which answers EIO.
+        // If the thread cannot be started, the reply is dropped, which returns EIO.
         let _ = thread::Builder::new().spawn(move || {
             let mut host = shared.wait(&ticket);
             let result = finish(&mut host, &ticket);
@@ -147,7 +147,7 @@ impl SimFs {
         });
     }
 
-    /// A directory, where it can be opened and listed.
+    /// A directory, if it can be opened and listed.
     fn dir_of<'h>(&self, host: &'h Host, ino: u64) -> Result<&'h Node, Errno> {
         let tree = self.tree(host);
         match tree.broken_at(ino) {
@@ -198,7 +198,7 @@ fn file_type(node: &Node) -> FileType {
     match node.kind {
         Kind::Dir(_) => FileType::Directory,
         Kind::Link(_) => FileType::Symlink,
-        // Also below /dev: opening a device node would go past this program to a driver.
+        // Also below /dev: opening a device node would bypass this program and invoke a driver.
         Kind::File(_) => FileType::RegularFile,
     }
 }
@@ -209,7 +209,7 @@ fn file_attr(ino: u64, node: &Node) -> FileAttr {
         Kind::Dir(_) => 0,
         Kind::Link(target) => target.len() as u64,
         Kind::File(Attr::Container | Attr::Group(_) | Attr::Cdev(_)) => 0,
-        // sysfs says 4096 whatever a file holds.
+        // sysfs reports 4096 regardless of the content.
         Kind::File(_) => 4096,
     };
     FileAttr {
@@ -233,7 +233,7 @@ fn file_attr(ino: u64, node: &Node) -> FileAttr {
 
 impl Filesystem for SimFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        // O_TRUNC then comes with open, not as a request that waits behind a slow write.
+        // O_TRUNC is then part of open, not a request that waits behind a slow write.
         let _ = config.add_capabilities(InitFlags::FUSE_ATOMIC_O_TRUNC);
         Ok(())
     }
@@ -288,7 +288,7 @@ impl Filesystem for SimFs {
         let Some(node) = tree.node_mut(ino.0) else {
             return reply.error(to_fuse(Errno::ENOENT));
         };
-        // A size or time is taken and forgotten, as sysfs does.
+        // A size or time is accepted and ignored, as in sysfs.
         node.mode = mode.map_or(node.mode, |m| (m & 0o7777) as u16);
         node.uid = uid.unwrap_or(node.uid);
         node.gid = gid.unwrap_or(node.gid);
@@ -407,7 +407,7 @@ impl Filesystem for SimFs {
             Ok(found) => found,
             Err(errno) => return reply.error(to_fuse(errno)),
         };
-        // The place in the file means nothing: each write is a value of its own.
+        // The offset is ignored: each write is a separate value.
         match &attr {
             Attr::Create(parent, type_id) => {
                 let begun = host.begin_create(parent, type_id, data);
@@ -506,7 +506,7 @@ impl Filesystem for SimFs {
         mut reply: ReplyDirectory,
     ) {
         let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
-        // Rewound descriptors list what is there now.
+        // After a rewind, list the current entries.
         if offset == 0 {
             match self.list(ino.0) {
                 Ok(names) => listings.insert(fh.0, names),

@@ -1,6 +1,6 @@
-//! The host itself: parents, devices, who has what open, and what each write does to them.
+//! The host: parents, devices, open descriptors, and the effect of each write.
 //!
-//! Nothing here knows FUSE, so the rules are tested without a mount.
+//! Independent of FUSE, so the rules can be tested without a mount.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::state::{Counters, Device, Faults, Open, RemoveStep, Stage, Ticket, Wa
 use crate::tree::{Attr, Tree};
 use crate::vf::VendorVf;
 
-/// The longest write to `vgpu_params` that the driver takes.
+/// The longest write to `vgpu_params` that the driver accepts.
 const PARAMS_MAX: usize = 1024;
 
 /// The whole host.
@@ -25,25 +25,25 @@ pub struct Host {
     pub sys: Tree,
     /// `/dev`.
     pub dev: Tree,
-    /// What the host file says.
+    /// The host file.
     pub spec: HostFile,
-    /// Parents that are registered now.
+    /// Registered parents.
     pub attached: BTreeSet<String>,
-    /// Virtual functions that are on, of all GPUs.
+    /// Enabled virtual functions of all GPUs.
     pub vfs: Vec<ParentSpec>,
     /// Those of the vendor-specific framework by address.
     pub vendor_vfs: BTreeMap<String, VendorVf>,
-    /// Functions that another driver has, and which.
+    /// Functions bound to another driver, with its name.
     pub taken: BTreeMap<String, String>,
-    /// GPUs that take vGPUs of several sizes.
+    /// GPUs that allow vGPUs of several sizes.
     pub mixed: BTreeSet<String>,
     /// Devices by UUID.
     pub devices: BTreeMap<String, Device>,
     /// Open descriptors by file handle.
     pub opens: BTreeMap<u64, Open>,
-    /// What goes wrong.
+    /// Faults and delays.
     pub faults: Faults,
-    /// What happened.
+    /// Counters.
     pub counters: Counters,
     blockers: BTreeMap<String, BTreeSet<u64>>,
     busy_until: BTreeMap<String, Instant>,
@@ -81,35 +81,35 @@ impl Host {
         host
     }
 
-    /// The parent, or VF, of that name.
+    /// The parent or VF with this name.
     pub fn parent(&self, id: &str) -> Result<ParentSpec, Errno> {
         self.spec_of(id).cloned()
     }
 
-    /// As [`Host::parent`], borrowed: a copy of all its types costs more than a read of a file does.
+    /// Like [`Host::parent`], but borrowed: copying all its types takes longer than reading a file.
     pub fn spec_of(&self, id: &str) -> Result<&ParentSpec, Errno> {
         let mut all = self.spec.parents.iter().chain(&self.vfs);
         all.find(|p| p.id == id).ok_or(Errno::ENODEV)
     }
 
-    /// Binds the driver, which registers a parent, or switches a PF's first VFs on.
+    /// Binds the driver, which registers a parent, or enables the initial VFs of a PF.
     pub fn attach_spec(&mut self, parent: &ParentSpec) {
         self.give_back(&parent.id);
         self.attached.insert(parent.id.clone());
         build::attach(&mut self.sys, parent);
         if let Some(sriov) = &parent.sriov {
-            // Only open VFs could be in the way, and there are none yet.
+            // This only fails if VFs are open, and there are none yet.
             let _ = self.set_vfs(parent, sriov.enabled);
         }
     }
 
-    /// A number that was not given before.
+    /// A new unique number.
     pub fn new_serial(&mut self) -> u64 {
         self.next_serial += 1;
         self.next_serial - 1
     }
 
-    /// When a create that begins now is done. One GPU works off its creates one after the other, as NVIDIA's driver does.
+    /// When a create that begins now completes. Creates on one GPU are serialized, as in NVIDIA's driver.
     pub fn next_turn(&mut self, gpu: &str) -> Instant {
         let now = Instant::now();
         let busy = self.busy_until.entry(gpu.to_owned()).or_insert(now);
@@ -118,7 +118,7 @@ impl Host {
         due
     }
 
-    /// Is this a parent that is not registered now?
+    /// Whether this is a parent that is not registered.
     pub fn check_detached(&self, id: &str) -> Result<(), String> {
         self.parent(id).map_err(|_| format!("no parent {id}"))?;
         if self.attached.contains(id) {
@@ -157,7 +157,7 @@ impl Host {
         Ok(())
     }
 
-    /// Takes a parent and its devices away, as unloading its driver does; not while one is open.
+    /// Removes a parent and its devices, like unloading its driver; fails while one is open.
     pub fn detach(&mut self, id: &str) -> Result<(), String> {
         let parent = self.parent(id).map_err(|_| format!("no parent {id}"))?;
         if !self.attached.contains(id) {
@@ -177,8 +177,8 @@ impl Host {
         Ok(())
     }
 
-    /// All devices go, as in a reboot; the host file's parents are there again. What was set to
-    /// go wrong still does.
+    /// Removes all devices and registers the parents of the host file, like a reboot. Faults
+    /// are kept.
     pub fn reboot(&mut self) {
         for uuid in self.devices.keys().cloned().collect::<Vec<_>>() {
             self.drop_device(&uuid);
@@ -186,7 +186,7 @@ impl Host {
         self.opens.clear();
         self.busy_until.clear();
         for parent in self.spec.parents.clone() {
-            // Nothing is open any more, so nothing is in the way.
+            // Nothing is open any more, so this cannot fail.
             let _ = self.set_vfs(&parent, 0);
             match (parent.attached, self.attached.contains(&parent.id)) {
                 (true, false) => self.attach_spec(&parent),
@@ -289,7 +289,7 @@ impl Host {
         Ok(ticket)
     }
 
-    /// The end of a create: the device is whole, or gone if it was to fail.
+    /// Completes a create: the device is complete, or removed if the create should fail.
     pub fn finish_create(&mut self, ticket: &Ticket) -> Result<(), Errno> {
         let device = self.of_ticket(ticket)?;
         if let Some(errno) = ticket.fault {
@@ -311,7 +311,7 @@ impl Host {
             .ok_or(Errno::ENODEV)
     }
 
-    /// A write of `data` to `remove`; `kin` tells which processes do not keep it waiting.
+    /// A write of `data` to `remove`; `kin` returns which processes do not block it.
     pub fn begin_remove(
         &mut self,
         uuid: &str,
@@ -327,7 +327,7 @@ impl Host {
         let spec = self.parent(&device.parent)?;
         match stage {
             Stage::Active => {}
-            // Seen on a real kernel: the write fails and the attribute is gone for good.
+            // Observed on a real kernel: the write fails and the attribute is lost permanently.
             Stage::Creating => {
                 self.sys.remove(&format!("{}/{uuid}/remove", spec.path));
                 return Err(Errno::EAGAIN);
@@ -360,7 +360,7 @@ impl Host {
         }))
     }
 
-    /// What the end of a create or remove still waits for; nothing once its device is gone.
+    /// What the completion of a create or remove waits for; nothing once its device is removed.
     pub fn waits_for(&self, ticket: &Ticket, now: Instant) -> Wait {
         let device = self.devices.get(&ticket.uuid).map(|d| d.serial);
         let vf = self.vendor_vfs.get(&ticket.uuid).map(|v| v.serial);
@@ -379,7 +379,7 @@ impl Host {
         }
     }
 
-    /// The end of a remove.
+    /// Completes a remove.
     pub fn finish_remove(&mut self, ticket: &Ticket) -> Result<(), Errno> {
         self.of_ticket(ticket)?;
         self.drop_device(&ticket.uuid);
@@ -387,7 +387,7 @@ impl Host {
         Ok(())
     }
 
-    /// The device goes, whatever it is doing.
+    /// Removes the device in any state.
     pub fn drop_device(&mut self, uuid: &str) {
         self.blockers.remove(uuid);
         if let Some(device) = self.devices.remove(uuid)
@@ -398,7 +398,7 @@ impl Host {
         }
     }
 
-    /// The lowest number from `first` that neither a device nor an open descriptor has.
+    /// The lowest number from `first` that is not used by a device or open descriptor.
     fn free_number(
         &self,
         first: u32,
@@ -410,7 +410,7 @@ impl Host {
         (first..).find(|n| !taken.contains(n)).unwrap_or(first)
     }
 
-    /// Opens a file of `/dev/vfio` for process `pid`; the handle to close it with.
+    /// Opens a file of `/dev/vfio` for process `pid`; returns the handle for closing it.
     pub fn open_dev(&mut self, attr: &Attr, pid: u32) -> Result<u64, Errno> {
         let (uuid, is_group) = match attr {
             Attr::Group(uuid) => (uuid, true),
@@ -436,7 +436,7 @@ impl Host {
         Ok(handle)
     }
 
-    /// The last descriptor of an open is closed.
+    /// Called when the last descriptor of an open is closed.
     pub fn close_dev(&mut self, handle: u64) {
         if let Some(open) = self.opens.remove(&handle)
             && let Some(vf) = self.vendor_vfs.get_mut(&open.uuid)
@@ -448,7 +448,7 @@ impl Host {
         }
     }
 
-    /// What an attribute reads as.
+    /// The content of an attribute.
     pub fn read(&self, attr: &Attr) -> Result<Vec<u8>, Errno> {
         let device = |uuid: &str| self.devices.get(uuid).ok_or(Errno::ENODEV);
         Ok(match attr {
@@ -469,7 +469,7 @@ impl Host {
         .into_bytes())
     }
 
-    /// A write to any attribute but `create` and `remove`; `path` is its name below the device.
+    /// A write to any attribute except `create` and `remove`; `path` is its name below the device.
     pub fn write(&mut self, attr: &Attr, name: &str, data: &[u8]) -> Result<(), Errno> {
         if matches!(attr, Attr::Params(_) | Attr::Assign(..) | Attr::Vf(..)) {
             self.attr_fault(name)?;
@@ -518,20 +518,20 @@ impl Host {
     }
 }
 
-/// What the driver keeps of a write to `vgpu_params`.
+/// What the driver stores after a write to `vgpu_params`.
 pub fn params_kept(data: &[u8]) -> Result<String, Errno> {
     if data.len() > PARAMS_MAX {
         return Err(Errno::E2BIG);
     }
     let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
-    // The whole string is replaced, so a space and a newline clear it. The driver counts on a
-    // newline and drops the last character, whichever it is.
+    // The whole string is replaced, so a space and a newline clear it. The driver expects a
+    // newline and drops the last character, whatever it is.
     let mut kept = text.chars();
     kept.next_back();
     Ok(kept.as_str().to_owned())
 }
 
-/// What a broken file reads as instead of its content.
+/// The content of a broken file.
 pub fn broken_content(how: Broken) -> Result<&'static [u8], Errno> {
     match how {
         Broken::Missing => Err(Errno::ENOENT),
@@ -541,7 +541,7 @@ pub fn broken_content(how: Broken) -> Result<&'static [u8], Errno> {
     }
 }
 
-/// The UUID of a write to `create`: 36 characters, at most a newline after them, folded to lower.
+/// The UUID in a write to `create`: 36 characters and an optional newline, converted to lower case.
 fn parse_uuid(data: &[u8]) -> Result<String, Errno> {
     let text = data.strip_suffix(b"\n").unwrap_or(data);
     if text.len() != 36 {

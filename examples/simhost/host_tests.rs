@@ -56,7 +56,7 @@ fn one_gpu_has_one_framebuffer_size_and_series_share_its_count() {
         create(&mut host, GPU, "nvidia-64", n).unwrap();
     }
     let left = |t: &str| host.available(GPU, t).unwrap();
-    // 2Q, 2A, 2B and 2B4 are of one size; 1Q and 4C are not.
+    // 2Q, 2A, 2B and 2B4 have the same size; 1Q and 4C do not.
     assert_eq!(
         ["64", "68", "157", "214"].map(|t| left(&format!("nvidia-{t}"))),
         [1; 4]

@@ -1,4 +1,4 @@
-//! The host file: which parents a simulated host has, read from TOML.
+//! Parses the host file, a TOML file that describes the parents of a simulated host.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::cards;
 use crate::faults::errno_by_name;
 use crate::pci::{self, Pci};
 
-/// A host as described, before anything has happened on it.
+/// A host as described by its file.
 #[derive(Debug, Clone)]
 pub struct HostFile {
-    /// Is the mdev module loaded?
+    /// Whether the mdev module is loaded.
     pub mdev: bool,
     /// All parents, attached or not.
     pub parents: Vec<ParentSpec>,
@@ -26,7 +26,7 @@ pub struct ParentSpec {
     pub id: String,
     /// Below `/sys`: `devices/pci0000:80/0000:80:01.0/0000:81:00.0`.
     pub path: String,
-    /// The parent's driver, the first half of its types' names.
+    /// The parent's driver, which is the prefix of its type ids.
     pub driver: String,
     /// PCI ids; none for `matrix`.
     pub pci: Option<Pci>,
@@ -34,7 +34,7 @@ pub struct ParentSpec {
     pub flavour: Flavour,
     /// How instances are counted.
     pub rule: Rule,
-    /// What a create says when none is left.
+    /// The errno of a create when none is left.
     pub full: Errno,
     /// Its types.
     pub types: Vec<TypeSpec>,
@@ -46,7 +46,7 @@ pub struct ParentSpec {
     pub registers: bool,
     /// Its virtual functions, if it has some; then it is no parent itself.
     pub sriov: Option<Sriov>,
-    /// The GPU that it is a virtual function of.
+    /// The GPU of a virtual function.
     pub physfn: Option<String>,
 }
 
@@ -57,26 +57,26 @@ impl ParentSpec {
             .is_some_and(|s| s.framework != VfFramework::Mdev)
     }
 
-    /// The GPU whose memory its vGPUs take: itself, or its PF.
+    /// The GPU whose memory its vGPUs use: itself, or its PF.
     pub fn gpu(&self) -> &str {
         self.physfn.as_deref().unwrap_or(&self.id)
     }
 }
 
-/// What a PF has.
+/// The VFs of a PF.
 #[derive(Debug, Clone)]
 pub struct Sriov {
     /// `sriov_totalvfs`.
     pub total: u16,
-    /// How many are on from the start.
+    /// Number enabled at start.
     pub enabled: u16,
-    /// What each of them is.
+    /// The framework of each VF.
     pub framework: VfFramework,
-    /// Can `sriov_numvfs` be written?
+    /// Whether `sriov_numvfs` can be written.
     pub raw_numvfs: bool,
 }
 
-/// How vGPUs are made on a VF.
+/// How vGPUs are created on a VF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VfFramework {
@@ -84,7 +84,7 @@ pub enum VfFramework {
     Mdev,
     /// Each has `nvidia/`.
     Vendor,
-    /// Each is a plain PCI function without a driver, as a network card's.
+    /// Each is a plain PCI function without a driver, as on a network card.
     None,
 }
 
@@ -93,24 +93,24 @@ pub enum VfFramework {
 pub struct TypeSpec {
     /// `nvidia-63`.
     pub id: String,
-    /// Content of `name`, if the file is there.
+    /// Content of `name`, if the file exists.
     pub name: Option<String>,
-    /// Content of `description`, if the file is there.
+    /// Content of `description`, if the file exists.
     pub description: Option<String>,
     /// Content of `device_api`.
     pub device_api: String,
     /// Framebuffer (one size) or share of the pool.
     pub weight: u32,
-    /// Most instances on one parent.
+    /// Maximum number of instances on one parent.
     pub max: u32,
 }
 
 /// How a parent counts its instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// NVIDIA: all vGPUs of a GPU have one framebuffer size, at most `max` of them.
+    /// NVIDIA: all vGPUs of a GPU have the same framebuffer size, at most `max` of them.
     OneSize,
-    /// One pool; each device takes its weight from it.
+    /// One pool; each device uses its weight.
     Pool(u32),
 }
 
@@ -241,7 +241,7 @@ impl RawParent {
         };
         let full = match (&self.full, &card) {
             (Some(name), _) => errno_by_name(name)?,
-            // NVIDIA's driver refuses with EIO, whatever its reason.
+            // NVIDIA's driver returns EIO for any reason.
             (None, Some(_)) => Errno::EIO,
             (None, None) => Errno::EUSERS,
         };

@@ -1,6 +1,6 @@
 //! A simulated host with vGPUs under a directory, to try `vgpuctl --root DIR` without a GPU.
 //!
-//! `ROOT/sys` and `ROOT/dev` are FUSE mounts that answer as the kernel does; see README.md.
+//! `ROOT/sys` and `ROOT/dev` are FUSE mounts that behave like the kernel; see README.md.
 
 mod ap;
 mod build;
@@ -34,7 +34,7 @@ usage: simhost HOSTFILE ROOT [--die-with-parent]
 ";
 
 fn main() -> ExitCode {
-    // vgpuctl runs no program of the host's that others may write to.
+    // vgpuctl does not run programs of the host that others can write to.
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.first().map(String::as_str) {
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 
 fn print(text: &str) {
     let mut out = std::io::stdout();
-    // Nobody reads: nothing is lost.
+    // Ignore errors if nobody reads.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
@@ -76,7 +76,7 @@ fn host_command(args: &[String]) -> Result<(), String> {
 
 fn serve(file: &Path, root_path: &Path, die_with_parent: bool) -> Result<(), String> {
     let spec = hostfile::read(file)?;
-    // Before any thread starts, so that all of them leave the signals to this one.
+    // Before any thread is started, so that all threads inherit the signal mask.
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         signals.add(signal);

@@ -1,4 +1,4 @@
-//! PCI addresses and ids, in the forms that sysfs gives them.
+//! PCI addresses and ids in the formats of sysfs.
 
 /// NVIDIA's vendor id.
 pub const NVIDIA: u16 = 0x10de;
@@ -43,12 +43,12 @@ fn split(address: &str) -> Option<(u32, u8, &str)> {
     (rest.len() == 4 && rest.as_bytes()[2] == b'.').then_some((domain, bus, rest))
 }
 
-/// Is this a PCI address?
+/// Whether this is a PCI address.
 pub fn is_address(id: &str) -> bool {
     split(id).is_some()
 }
 
-/// The address `offset` buses further on; anything else only for offset 0.
+/// The address `offset` buses further; other names only for offset 0.
 pub fn nth_address(first: &str, offset: u8) -> Result<String, String> {
     if offset == 0 {
         return Ok(first.to_owned());
@@ -61,7 +61,7 @@ pub fn nth_address(first: &str, offset: u8) -> Result<String, String> {
     Ok(format!("{domain:04x}:{bus:02x}:{rest}"))
 }
 
-/// The address of a PF's VF `n`: NVIDIA's cards have the first one at function 4.
+/// The address of VF `n` of a PF: on NVIDIA's cards, the first one is function 4.
 pub fn vf_address(pf: &str, n: u16) -> Option<String> {
     let (domain, bus, _) = split(pf)?;
     let function = 4 + n;
@@ -69,7 +69,7 @@ pub fn vf_address(pf: &str, n: u16) -> Option<String> {
     (slot < 32).then(|| format!("{domain:04x}:{bus:02x}:{slot:02x}.{function}"))
 }
 
-/// Where the function sits below `/sys`: on its root bus, or behind a bridge of its own.
+/// The path of the function below `/sys`: on its root bus, or behind its own bridge.
 pub fn device_path(address: &str) -> String {
     let Some((domain, bus, _)) = split(address) else {
         return format!("devices/{address}");

@@ -1,4 +1,4 @@
-//! Who is whose parent, from `/proc`.
+//! Parents of processes, from `/proc`.
 
 use std::fs;
 
@@ -13,10 +13,10 @@ pub fn process_of(thread: u32) -> u32 {
     status_field(thread, "Tgid").unwrap_or(thread)
 }
 
-/// Is one of these processes the other, or its parent?
+/// Whether the processes are the same, or one is a parent of the other.
 pub fn are_kin(a: u32, b: u32) -> bool {
     let is_child_of = |child, parent| status_field(child, "PPid") == Some(parent);
-    // vgpuctl lets a child write, and its own caller may have the group open, as libvirt has.
+    // vgpuctl writes from a child process, and its caller may have the group open, as libvirt does.
     let grandparent = status_field(a, "PPid").and_then(|parent| status_field(parent, "PPid"));
     a == b || is_child_of(a, b) || is_child_of(b, a) || grandparent == Some(b)
 }

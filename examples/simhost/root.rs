@@ -1,4 +1,4 @@
-//! The directory that a host is shown under, and the two mounts in it.
+//! The root directory of a host and its two mounts.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use nix::mount::{MntFlags, umount2};
 use crate::fs::{Side, SimFs};
 use crate::shared::Shared;
 
-/// Of each side. What has to wait gets a thread of its own, so a few serve all readers.
+/// Threads of each mount. Requests that wait use a separate thread, so a few are sufficient.
 const THREADS: usize = 8;
 
 /// A prepared ROOT.
@@ -22,7 +22,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// Makes the folders, after taking mounts away that a killed simhost left there.
+    /// Creates the directories, after removing mounts left by a killed simhost.
     pub fn prepare(path: &Path) -> Result<Self, String> {
         let told = |e| format!("{}: {e}", path.display());
         fs::create_dir_all(path).map_err(told)?;
@@ -39,7 +39,7 @@ impl Root {
         for side in ["sys", "dev"] {
             let dir = root.path.join(side);
             let mut entries = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-            // Something real is there: better not hide it.
+            // Do not hide existing files.
             if entries.next().is_some() {
                 return Err(format!("{} is not empty", dir.display()));
             }
@@ -62,12 +62,12 @@ impl Root {
         Ok(())
     }
 
-    /// Where the control socket is.
+    /// The path of the control socket.
     pub fn control_dir(&self) -> PathBuf {
         self.path.join("run/simhost")
     }
 
-    /// Puts stand-ins for NVIDIA's programs at their places; they ask this program through the control socket.
+    /// Installs replacements for NVIDIA's programs, which call this program through the control socket.
     pub fn install_nvidias_programs(&self) -> Result<(), String> {
         self.install("usr/lib/nvidia", "sriov-manage")?;
         self.install("usr/bin", "nvidia-smi")
@@ -82,7 +82,7 @@ impl Root {
         let (program, root) = (quoted(&program), quoted(&self.path));
         let text = format!("#!/bin/sh\nexec {program} ctl {root} {name} \"$@\"\n");
         fs::create_dir_all(&folder).map_err(told)?;
-        // One that runs is not written to: it gets a new file.
+        // A running program cannot be overwritten, so create a new file.
         let _ = fs::remove_file(&path);
         fs::write(&path, text).map_err(told)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(told)
@@ -119,7 +119,7 @@ impl Root {
             .map_err(|e| format!("mounting {}: {e}", point.display()))
     }
 
-    /// Unmounts both sides, also while something in them is open.
+    /// Unmounts both sides, even if files in them are open.
     pub fn unmount(&self) {
         for side in ["dev", "sys"] {
             // Without privileges the sessions unmount themselves when dropped.
@@ -127,7 +127,7 @@ impl Root {
         }
     }
 
-    /// Empties `run`, as a reboot does, except for the control socket.
+    /// Empties `run`, like a reboot, except for the control socket.
     pub fn empty_run(&self) -> Result<(), String> {
         let run = self.path.join("run");
         let told = |e: std::io::Error| format!("{}: {e}", run.display());
@@ -148,7 +148,7 @@ impl Root {
     }
 }
 
-/// How many FUSE mounts of this program lie at exactly this place.
+/// Number of FUSE mounts of this program at exactly this path.
 fn fuse_mounts_at(mountinfo: &str, point: &Path) -> usize {
     let escaped = point
         .to_string_lossy()

@@ -1,4 +1,4 @@
-//! One host for many threads.
+//! A host shared by threads.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::host::Host;
 use crate::state::{Ticket, Wait};
 
-/// The host and the news that something about it changed.
+/// The host, and the notification of changes.
 #[derive(Debug)]
 pub struct Shared {
     host: Mutex<Host>,
@@ -14,7 +14,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Around a host.
+    /// Wraps a host.
     pub fn new(host: Host) -> Arc<Self> {
         Arc::new(Self {
             host: Mutex::new(host),
@@ -22,7 +22,7 @@ impl Shared {
         })
     }
 
-    /// The host, for this thread alone.
+    /// Locks the host.
     pub fn lock(&self) -> MutexGuard<'_, Host> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -32,7 +32,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until the create or remove of `ticket` can end.
+    /// Waits until the create or remove of `ticket` can complete.
     pub fn wait(&self, ticket: &Ticket) -> MutexGuard<'_, Host> {
         let mut host = self.lock();
         loop {

@@ -1,4 +1,4 @@
-//! GPUs with virtual functions: a PF, its VFs switched on and off, and what `sriov-manage` says.
+//! GPUs with virtual functions: enabling and disabling VFs, and `sriov-manage`.
 
 use nix::errno::Errno;
 
@@ -12,7 +12,7 @@ use crate::vf::VendorVf;
 
 /// IOMMU groups of VFs start here, far above those of parents and mediated devices.
 const FIRST_GROUP: u32 = 1000;
-/// Groups set aside for the VFs of one GPU.
+/// Number of groups reserved for the VFs of one GPU.
 const GROUPS_OF_A_GPU: u32 = 1000;
 
 /// How `sriov-manage` misbehaves.
@@ -21,16 +21,16 @@ pub enum SriovManage {
     /// Not at all.
     #[default]
     Works,
-    /// It says that it worked and makes no VF.
+    /// It reports success but creates no VFs.
     NoVfs,
-    /// It cannot get the GPU away from an NVML client.
+    /// It cannot unbind the GPU because of an NVML client.
     UnbindLock,
-    /// It loses a race with the driver and leaves the GPU without one: so many times, or always.
+    /// It loses a race with the driver and leaves the GPU without one: this many times, or always.
     Race(Option<u32>),
 }
 
 impl SriovManage {
-    /// The way that `ctl` calls it.
+    /// The name in `ctl`.
     pub fn by_name(words: &[&str]) -> Result<Self, String> {
         match words {
             ["works"] => Ok(Self::Works),
@@ -65,7 +65,7 @@ impl Host {
         if usize::from(wanted) == now {
             return Ok(());
         }
-        // The kernel's answer where the driver offers no way: none is bound, or NVIDIA's.
+        // The kernel's error if no driver is bound or, as for NVIDIA's, the driver does not support this.
         if !self.attached.contains(pf) || !sriov.raw_numvfs {
             return Err(Errno::ENOENT);
         }
@@ -75,7 +75,7 @@ impl Host {
         self.set_vfs(&spec, wanted)
     }
 
-    /// So many of a PF's VFs are on from now on, whoever switched them.
+    /// Sets the number of enabled VFs of a PF.
     pub fn switch_vfs(&mut self, pf: &str, count: u16) -> Result<(), String> {
         let spec = self.parent(pf).map_err(|_| format!("there is no {pf}"))?;
         let total = spec.sriov.as_ref().map_or(0, |sriov| sriov.total);
@@ -87,7 +87,7 @@ impl Host {
         switched.map_err(|errno| format!("{pf}: {}", errno.desc()))
     }
 
-    /// What `sriov-manage -e|-d PF|ALL` says; an error is what it says on failure.
+    /// The output of `sriov-manage -e|-d PF|ALL`; an error is its output on failure.
     pub fn sriov_manage(&mut self, switch: &str, which: &str) -> Result<String, String> {
         let usage = "Usage: sriov-manage <-e|-d> <ssss:bb:dd.f|ALL>";
         if !matches!(switch, "-e" | "-d") {
@@ -98,7 +98,7 @@ impl Host {
             .parents
             .iter()
             .filter(|p| p.sriov.is_some() && self.attached.contains(&p.id))
-            // NVIDIA's script looks for its own vendor's devices.
+            // NVIDIA's script only considers NVIDIA devices.
             .filter(|p| p.pci.is_some_and(|pci| pci.vendor == pci::NVIDIA))
             .filter(|p| which == "ALL" || p.id == which)
             .cloned()
@@ -134,7 +134,7 @@ impl Host {
         Ok(said)
     }
 
-    /// What `nvidia-smi vgpu -shm 0|1 -i GPU` says: whether the GPU takes several sizes from now on.
+    /// The output of `nvidia-smi vgpu -shm 0|1 -i GPU`, which sets whether the GPU allows several sizes.
     pub fn mix_sizes(&mut self, mode: &str, gpu: &str) -> Result<String, String> {
         let is_on = match mode {
             "0" => false,
@@ -154,7 +154,7 @@ impl Host {
         Ok(format!("vGPU heterogeneous mode was set for {gpu}\n"))
     }
 
-    /// The framebuffer sizes of all vGPUs on a GPU, its VFs included.
+    /// The framebuffer sizes of all vGPUs on a GPU, including its VFs.
     pub fn weights_on(&self, gpu: &str) -> Vec<u32> {
         let on_it = |id: &str| self.spec_of(id).is_ok_and(|p| p.gpu() == gpu);
         let devices = self.devices.values().filter(|d| on_it(&d.parent));
@@ -166,7 +166,7 @@ impl Host {
             .collect()
     }
 
-    /// Has this VF its vGPU?
+    /// Whether this VF has a vGPU.
     pub fn has_vgpu(&self, vf: &str) -> bool {
         let set = self.vendor_vfs.get(vf).is_some_and(|v| v.current.is_some());
         set || self.devices_of(vf).next().is_some()
@@ -186,13 +186,13 @@ impl Host {
         Ok((device.serial, device.group, device.vfio))
     }
 
-    /// The VFs of a PF that are on.
+    /// The enabled VFs of a PF.
     pub fn vfs_of<'a>(&'a self, pf: &'a str) -> impl Iterator<Item = &'a ParentSpec> {
         let mine = move |vf: &&ParentSpec| vf.physfn.as_deref() == Some(pf);
         self.vfs.iter().filter(mine)
     }
 
-    /// Switches so many VFs on, or all off; not while one is open.
+    /// Enables this number of VFs, or disables all; fails while one is open.
     pub fn set_vfs(&mut self, pf: &ParentSpec, wanted: u16) -> Result<(), Errno> {
         let old: Vec<ParentSpec> = self.vfs_of(&pf.id).cloned().collect();
         let held = |vf: &ParentSpec| {
@@ -249,7 +249,7 @@ impl Host {
         self.attached.remove(&vf.id);
         let n = self.vfs_of(vf.physfn.as_deref().unwrap_or("")).count();
         self.vfs.retain(|v| v.id != vf.id);
-        // Last in, first out: the number of the last link is how many there were before.
+        // In reverse order: the index of the last link is the remaining number.
         build::vf_gone(&mut self.sys, vf, n.saturating_sub(1));
     }
 }

@@ -1,4 +1,4 @@
-//! What a host remembers: its devices, who has them open, what is under way, what is to go wrong.
+//! The state of a host: devices, open descriptors, pending operations, faults.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use crate::ap::Matrix;
 use crate::faults::Countdown;
 use crate::sriov::SriovManage;
 
-/// How far a device is.
+/// The stage of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// `create` has not returned: the device is there, its `mdev_type` is not.
+    /// `create` has not returned: the device exists, but not its `mdev_type`.
     Creating,
-    /// Whole.
+    /// Complete.
     Active,
-    /// `remove` was written and has not returned: gone from the bus, still counted.
+    /// `remove` has not returned: no longer on the bus, but still counted.
     Removing,
 }
 
@@ -26,15 +26,15 @@ pub struct Device {
     pub parent: String,
     /// Its type, `nvidia-63`.
     pub type_id: String,
-    /// What it takes of its parent (see `TypeSpec::weight`).
+    /// The capacity it uses on its parent (see `TypeSpec::weight`).
     pub weight: u32,
     /// IOMMU group, `/dev/vfio/<group>`.
     pub group: u32,
     /// `/dev/vfio/devices/vfio<N>`.
     pub vfio: u32,
-    /// How far it is.
+    /// Its stage.
     pub stage: Stage,
-    /// Tells two devices of one UUID apart.
+    /// Distinguishes two devices with the same UUID.
     pub serial: u64,
     /// `nvidia/vgpu_params`.
     pub params: String,
@@ -47,7 +47,7 @@ pub struct Device {
 pub struct Open {
     /// The device.
     pub uuid: String,
-    /// Which device of that UUID.
+    /// The serial of the device.
     pub serial: u64,
     /// Group (true) or character device.
     pub is_group: bool,
@@ -60,7 +60,7 @@ pub struct Open {
 }
 
 impl Open {
-    /// Its place below `/dev`.
+    /// Its path below `/dev`.
     pub fn file(&self) -> String {
         if self.is_group {
             format!("vfio/{}", self.group)
@@ -70,36 +70,36 @@ impl Open {
     }
 }
 
-/// A create or remove that was begun.
+/// A pending create or remove.
 #[derive(Debug, Clone)]
 pub struct Ticket {
     /// The device, or VF.
     pub uuid: String,
-    /// Which device of that UUID.
+    /// The serial of the device.
     pub serial: u64,
-    /// When it may end.
+    /// The earliest time of completion.
     pub due: Instant,
-    /// What a create is to fail with.
+    /// The errno with which a create will fail.
     pub fault: Option<Errno>,
 }
 
-/// What the end of a create or remove waits for.
+/// What the completion of a create or remove waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// It can happen now.
+    /// Nothing.
     Nothing,
-    /// Time, in a delayed one.
+    /// A point in time, if delayed.
     Time(Duration),
-    /// A stranger's last descriptor of the device to be closed.
+    /// Another process closing its last descriptor of the device.
     Close,
 }
 
-/// What a write to `remove` leads to.
+/// The result of a write to `remove`.
 #[derive(Debug)]
 pub enum RemoveStep {
-    /// Nothing more to do.
+    /// Completed.
     Done,
-    /// To be ended when it is due and nobody has the device open.
+    /// To be completed when it is due and no process has the device open.
     Begun(Ticket),
 }
 
@@ -120,24 +120,24 @@ pub struct Faults {
     pub sriov_manage: SriovManage,
     /// How long a remove takes.
     pub delay_remove: Duration,
-    /// How many removes will say they worked and do nothing.
+    /// Number of removes that will report success but do nothing.
     pub stick_remove: u32,
     /// Device attributes whose next write fails.
     pub attr: Vec<(String, Errno)>,
 }
 
-/// What has been written since the start.
+/// Counters of writes since the start.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Counters {
     /// Writes to `create`.
     pub create_writes: u64,
-    /// Devices made.
+    /// Devices created.
     pub created: u64,
     /// Writes to `remove`.
     pub remove_writes: u64,
     /// Devices removed through `remove`.
     pub removed: u64,
-    /// Functions that were to be bound through sysfs.
+    /// Writes to a driver's `bind`.
     pub binds: u64,
     /// Races that `sriov-manage` lost.
     pub races: u64,

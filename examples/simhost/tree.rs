@@ -1,5 +1,5 @@
-//! A tree of directories, links and attributes, as sysfs keeps one: numbers that are never used
-//! again, relative links, and parts that can be broken on purpose.
+//! A tree of directories, links and attributes, like sysfs: with inode numbers that are never
+//! reused, relative links, and nodes that can be broken deliberately.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::SystemTime;
@@ -8,13 +8,13 @@ use crate::ap::Assignment;
 use crate::faults::Broken;
 use crate::vf::VfFile;
 
-/// The inode number of the top directory (FUSE prescribes 1).
+/// The inode number of the top directory (1 in FUSE).
 pub const ROOT: u64 = 1;
 
-/// What an attribute file stands for.
+/// The meaning of an attribute file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attr {
-    /// A constant; a write, where the mode allows one, changes nothing.
+    /// A constant; writes, if permitted by the mode, have no effect.
     Text(String),
     /// `available_instances` of a parent's type.
     Available(String, String),
@@ -24,7 +24,7 @@ pub enum Attr {
     Remove(String),
     /// `nvidia/vgpu_params` of a device.
     Params(String),
-    /// `assign_adapter` and its five sisters.
+    /// `assign_adapter` and the five similar files.
     Assign(String, Assignment),
     /// `matrix` of a device.
     Matrix(String),
@@ -49,9 +49,9 @@ pub enum Attr {
 /// The three kinds of node.
 #[derive(Debug, Clone)]
 pub enum Kind {
-    /// Names and inode numbers.
+    /// A directory: names and inode numbers.
     Dir(BTreeMap<String, u64>),
-    /// Where it points, relative.
+    /// A link: the relative target.
     Link(String),
     /// A file.
     File(Attr),
@@ -60,19 +60,19 @@ pub enum Kind {
 /// One node.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// The directory it is in.
+    /// The parent directory.
     pub parent: u64,
-    /// Its name there.
+    /// The name in it.
     pub name: String,
-    /// What it is.
+    /// The kind of node.
     pub kind: Kind,
     /// Permission bits.
     pub mode: u16,
-    /// Owner; root's until changed.
+    /// Owner; root until changed.
     pub uid: u32,
-    /// Group; root's until changed.
+    /// Group; root until changed.
     pub gid: u32,
-    /// When it was made.
+    /// Creation time.
     pub made: SystemTime,
 }
 
@@ -121,7 +121,7 @@ impl Tree {
         ino
     }
 
-    /// Makes a directory and those above it; one that is there stays as it is.
+    /// Creates a directory and its parents, unless it exists.
     pub fn dir(&mut self, path: &str) -> u64 {
         let mut at = ROOT;
         for name in path.split('/') {
@@ -133,8 +133,8 @@ impl Tree {
         at
     }
 
-    /// Makes a directory that nobody ever takes away or breaks, nor those above it, so that the
-    /// kernel need not ask for their names again and again.
+    /// Creates a directory that, like its parents, is never removed or broken, so that the
+    /// kernel can cache the names.
     pub fn lasting_dir(&mut self, path: &str) {
         let mut at = self.dir(path);
         while let Some(node) = self.nodes.get(&at).filter(|_| at != ROOT) {
@@ -143,31 +143,31 @@ impl Tree {
         }
     }
 
-    /// Whether a node is one of those.
+    /// Whether a node is permanent in this way.
     pub fn lasts(&self, ino: u64) -> bool {
         self.lasting.contains(&ino)
     }
 
-    /// Makes an attribute file.
+    /// Creates an attribute file.
     pub fn file(&mut self, path: &str, mode: u16, attr: Attr) {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = if dir.is_empty() { ROOT } else { self.dir(dir) };
         self.insert(parent, name, Kind::File(attr), mode);
     }
 
-    /// Makes a constant that everyone may read.
+    /// Creates a world-readable constant.
     pub fn text(&mut self, path: &str, value: &str) {
         self.file(path, 0o444, Attr::Text(format!("{value}\n")));
     }
 
-    /// Makes a relative link at `path` to `target`, both counted from the top.
+    /// Creates a relative link at `path` to `target`, both relative to the top.
     pub fn link(&mut self, path: &str, target: &str) {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = if dir.is_empty() { ROOT } else { self.dir(dir) };
         self.insert(parent, name, Kind::Link(relative(dir, target)), 0o777);
     }
 
-    /// Takes a node away with all below it; nothing if it is not there.
+    /// Removes a node and everything below it, if it exists.
     pub fn remove(&mut self, path: &str) {
         let Some(ino) = self.raw_find(path) else {
             return;
@@ -201,7 +201,7 @@ impl Tree {
             .try_fold(ROOT, |at, name| self.raw_child(at, name))
     }
 
-    /// What the link at `path` says.
+    /// The target of the link at `path`.
     pub fn target(&self, path: &str) -> Option<String> {
         match &self.node(self.raw_find(path)?)?.kind {
             Kind::Link(target) => Some(target.clone()),
@@ -209,7 +209,7 @@ impl Tree {
         }
     }
 
-    /// Is there a node at `path`, broken or not?
+    /// Whether a node exists at `path`, broken or not.
     pub fn holds(&self, path: &str) -> bool {
         self.raw_find(path).is_some()
     }
@@ -224,13 +224,13 @@ impl Tree {
         self.nodes.get_mut(&ino)
     }
 
-    /// A name in a directory, as a user sees it: missing where it is broken that way.
+    /// A name in a directory, as visible to users: missing if broken that way.
     pub fn child(&self, parent: u64, name: &str) -> Option<u64> {
         self.raw_child(parent, name)
             .filter(|ino| self.broken_at(*ino) != Some(Broken::Missing))
     }
 
-    /// The names in a directory, as a user sees them.
+    /// The names in a directory, as visible to users.
     pub fn children(&self, dir: u64) -> Vec<(String, u64)> {
         match self.nodes.get(&dir).map(|n| &n.kind) {
             Some(Kind::Dir(children)) => children
@@ -242,7 +242,7 @@ impl Tree {
         }
     }
 
-    /// Breaks what is at `path`, now and whenever it is made again; `None` mends it.
+    /// Breaks the node at `path`, now and whenever it is recreated; `None` restores it.
     pub fn set_broken(&mut self, path: &str, how: Option<Broken>) {
         match how {
             Some(how) => self.broken.insert(path.to_owned(), how),
@@ -250,7 +250,7 @@ impl Tree {
         };
     }
 
-    /// Mends everything.
+    /// Restores all broken nodes.
     pub fn mend(&mut self) {
         self.broken.clear();
     }
@@ -275,7 +275,7 @@ impl Tree {
     }
 }
 
-/// The way from directory `from` to `target`, without the part they share.
+/// The relative path from directory `from` to `target`.
 fn relative(from: &str, target: &str) -> String {
     let from: Vec<&str> = from.split('/').filter(|s| !s.is_empty()).collect();
     let target: Vec<&str> = target.split('/').collect();

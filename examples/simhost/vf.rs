@@ -1,4 +1,4 @@
-//! The vendor-specific framework: the files of a VF's `nvidia/`, and what a write to each does.
+//! The vendor-specific framework: the files in `nvidia/` of a VF, and the effect of writing to them.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub const FILES: [(&str, u16, VfFile); 6] = [
     ("warm_update", 0o644, VfFile::WarmUpdate),
 ];
 
-/// A type that a VF has.
+/// The type assigned to a VF.
 #[derive(Debug, Clone)]
 pub struct Current {
     /// As in `current_vgpu_type`.
@@ -45,18 +45,18 @@ pub struct Current {
     pub weight: u32,
     /// The first MiB on the GPU.
     pub place: u32,
-    /// Is its write still under way?
+    /// Whether the write has not completed.
     pub setting: bool,
 }
 
-/// A VF as the vendor's driver knows it.
+/// The state of a VF in the vendor driver.
 #[derive(Debug)]
 pub struct VendorVf {
     /// IOMMU group, and the N of `/dev/vfio/devices/vfioN`.
     pub group: u32,
-    /// Tells two VFs of one address apart.
+    /// Distinguishes two VFs with the same address.
     pub serial: u64,
-    /// Its type, if it has one.
+    /// Its type, if assigned.
     pub current: Option<Current>,
     /// `vgpu_params`.
     pub params: String,
@@ -77,7 +77,7 @@ impl VendorVf {
         }
     }
 
-    /// Its last descriptor was closed: the plugin begins to leave.
+    /// Called when its last descriptor is closed: the plugin begins to exit.
     pub fn close(&mut self) {
         self.closed = Some(Instant::now());
     }
@@ -104,7 +104,7 @@ impl Host {
         self.opens.values().any(|o| o.serial == serial)
     }
 
-    /// What a file of `nvidia/` reads as.
+    /// The content of a file in `nvidia/`.
     pub fn read_vf(&self, vf: &str, file: VfFile) -> Result<String, Errno> {
         let state = self.vendor_vf(vf)?;
         let whole = state.current.as_ref().filter(|c| !c.setting);
@@ -116,7 +116,7 @@ impl Host {
                 let place = whole.ok_or(Errno::ENXIO)?.place;
                 format!("{}\n", place / 1024)
             }
-            // There is no MIG here.
+            // MIG is not simulated.
             VfFile::GpuInstance => return Err(Errno::ENXIO),
             VfFile::WarmUpdate => format!("{}\n", u8::from(state.warm_update)),
         })
@@ -149,14 +149,14 @@ impl Host {
                 self.vendor_vf_mut(vf)?.warm_update = value != 0;
                 Ok(())
             }
-            // Which values the driver takes is not known.
+            // The values accepted by the driver are not known.
             VfFile::Placement | VfFile::GpuInstance => Err(Errno::EINVAL),
             VfFile::Creatable | VfFile::Current => Err(Errno::EINVAL),
         }
     }
 
-    /// A write to `current_vgpu_type`: a type's number sets it, which takes as long as a create;
-    /// 0 takes it away, with no ticket to wait for.
+    /// A write to `current_vgpu_type`: a type number assigns the type, which takes as long as a create;
+    /// 0 removes it immediately.
     pub fn begin_set(&mut self, vf: &str, data: &[u8]) -> Result<Option<Ticket>, Errno> {
         let number = unsigned(data).map_err(|_| Errno::EINVAL)?;
         if number == 0 {
@@ -177,7 +177,7 @@ impl Host {
         let gpu = spec.physfn.as_deref().ok_or(Errno::ENODEV)?;
         let place = match spec.rule {
             Rule::OneSize => self.free_place(gpu, found.weight, found.max),
-            // Where GPU instances lie is not known.
+            // The placement of GPU instances is not known.
             Rule::Pool(_) => Some(0),
         };
         let current = Current {
@@ -195,7 +195,7 @@ impl Host {
         }))
     }
 
-    /// The end of a write that sets a type.
+    /// Completes a write that assigns a type.
     pub fn finish_set(&mut self, ticket: &Ticket) -> Result<(), Errno> {
         let vf = self.vendor_vf_mut(&ticket.uuid)?;
         if vf.serial != ticket.serial {
@@ -236,7 +236,7 @@ impl Host {
         Ok(())
     }
 
-    /// The first place for one more vGPU of that size where `max` fit.
+    /// The first placement for another vGPU of this size if `max` fit.
     pub fn free_place(&self, gpu: &str, weight: u32, max: u32) -> Option<u32> {
         let taken: Vec<(u32, u32)> = self
             .vfs_of(gpu)

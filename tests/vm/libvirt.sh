@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the cases with libvirt share. Sourced inside the guest after lib.sh, by the case.
+# Shared by the cases with libvirt. Sourced by the case inside the guest, after lib.sh.
 
-# virsh_ ARGUMENT...: its output on stdout; both to the log as a session that one can read.
+# virsh_ ARGUMENT...: runs virsh; command and output also go to the log, as a readable session.
 virsh_() {
     local status=0
     say "\$ virsh $*"
@@ -10,7 +10,7 @@ virsh_() {
     cat /tmp/virsh
     return "$status"
 }
-# refused ARGUMENT...: virsh fails; what it said is in /tmp/virsh.
+# refused ARGUMENT...: expects virsh to fail; its output is in /tmp/virsh.
 refused() {
     if virsh_ "$@" >/dev/null; then
         fail "virsh $* was not refused"
@@ -23,7 +23,7 @@ uuid_of() { # NAME
     printf '%s' "${name//_/-}"
 }
 definition_of() { printf '/etc/mdevctl.d/mtty/%s' "$1"; }
-# xml TYPE [UUID [ATTRIBUTE VALUE]...]: a file with the device's XML.
+# xml TYPE [UUID [ATTRIBUTE VALUE]...]: creates a file with the device's XML.
 xml() {
     local file type=$1 uuid=${2:-}
     shift $(($# < 2 ? $# : 2))
@@ -41,7 +41,7 @@ xml() {
 }
 listed() { virsh -q -c nodedev:///system nodedev-list --cap mdev "${@:2}" | grep -qx "$(name_of "$1") *"; }
 not_listed() { ! listed "$@"; }
-# within SECONDS WHAT COMMAND...: polls, and says how long it took.
+# within SECONDS WHAT COMMAND...: polls, and prints how long it took.
 within() {
     local began limit=$1 what=$2
     shift 2
@@ -49,20 +49,20 @@ within() {
     poll "$limit" "$@" || fail "$what: not in $limit s"
     say "$what: after $((($(date +%s%N) - began) / 1000000)) ms"
 }
-# info_is UUID WORD VALUE: a line of nodedev-info.
+# info_is UUID WORD VALUE: checks a line of nodedev-info.
 info_is() {
     poll 30 info_says "$@" || fail "nodedev-info of $1: wanted '$2: $3', got $(virsh -q -c nodedev:///system nodedev-info "$(name_of "$1")" 2>&1)"
 }
 info_says() { virsh -q -c nodedev:///system nodedev-info "$(name_of "$1")" | grep -qE "^$2: +$3\$"; }
 dumpxml_has() { virsh -q -c nodedev:///system nodedev-dumpxml "${@:3}" "$(name_of "$1")" | grep -qF "$2"; }
-# wait_for_libvirt: it knows mtty.
+# wait_for_libvirt: waits until it lists mtty.
 wait_for_libvirt() {
     poll 120 types_listed || fail "virsh does not list mtty"
     virsh -q -c nodedev:///system nodedev-list --cap mdev_types | tr -d ' ' | grep -m 1 mtty >/root/parent
 }
 types_listed() { virsh -q -c nodedev:///system nodedev-list --cap mdev_types | grep -q mtty; }
 has_update() { virsh help nodedev-update >/dev/null 2>&1; }
-# A script that knows one attribute of mtty-1: that of every device's power management, the only one that can be set.
+# A script for one attribute of mtty-1, of the device's power management, the only one that can be set.
 install_callout() {
     local scripts=/etc/mdevctl.d/scripts.d/callouts
     mkdir -p "$scripts"
@@ -86,7 +86,7 @@ esac
 SCRIPT
     chmod 755 "$scripts/mtty.sh"
 }
-# shown COMMAND...: its output also in the log.
+# shown COMMAND...: also writes its output to the log.
 shown() {
     "$@" >/tmp/shown
     cat /tmp/shown >&3
@@ -95,7 +95,7 @@ shown() {
 # json FILE FILTER
 json() { jq -r "$2" "$1"; }
 
-# install_for_libvirt: where its daemon runs already, it is told as `make install` says.
+# install_for_libvirt: if the daemon is already running, restarts it as `make install` recommends.
 install_for_libvirt() {
     install_drop_in
     if systemctl --quiet is-active libvirtd.service; then
@@ -146,7 +146,7 @@ session_before_reboot() {
         virsh_ nodedev-define "$(xml mtty-1 "$(uuid 2)" power/control auto)" >/dev/null
         expect_equal "attributes" '[{"power/control":"auto"}]' "$(jq -c .attrs "$(definition_of "$(uuid 2)")")"
         virsh_ nodedev-define "$(xml mtty-1 "$(uuid 2)" power/control on)" >/dev/null
-    else # an older libvirt asks for `define` again, where the newer asks for `modify`
+    else # older versions of libvirt call `define` again, newer ones call `modify`
         refused nodedev-define "$(xml mtty-1 "$(uuid 2)" power/control auto)"
         grep -q "$(uuid 2)" /tmp/virsh || fail "the definition that is there already is not named"
     fi
@@ -213,7 +213,7 @@ session_before_reboot() {
     virsh_ nodedev-list --cap mdev --all >/dev/null
     quiet_journal
 }
-# Of virsh's two definitions the one with autostart is active again.
+# Of the two definitions made by virsh, the one with autostart is active again.
 session_after_reboot() {
     poll 60 active "$(uuid 1)" || fail "the definition with autostart did not come back"
     device_is "$(uuid 1)" mtty mtty-1
@@ -229,7 +229,7 @@ session_after_reboot() {
     no_failed_units
     quiet_journal
 }
-# quiet_journal: libvirt has nothing to complain of in what mdevctl answers. What it refused is its user's error, not one of these.
+# quiet_journal: libvirt logs no errors about mdevctl's output, except for requests of the user that it refused.
 quiet_journal() {
     local complaints
     complaints=$(journalctl -b -t libvirtd -o cat --no-pager | grep -iE 'mdevctl.*(fail|unexpected|format|JSON)|JSON.*(fail|unexpected)' || true)

@@ -1,34 +1,34 @@
 # shellcheck shell=bash
-# For the cases on the stand-in for NVIDIA's host driver; module/README.md says what it imitates. Sourced from /src.
+# Functions for the cases with the stand-in for NVIDIA's host driver (see module/README.md). Sourced from /src.
 
 parameters=/sys/module/nvidia/parameters
-# gpu N: the address of the Nth GPU. vf N M: of its VF M, which is virtfnM.
+# gpu N: prints the address of the Nth GPU. vf N M: that of its VF M (virtfnM).
 gpu() { printf '0001:%x:00.0' $((0x80 + $1)); }
 vf() { printf '0001:%x:%02x.%x' $((0x80 + $1)) $((($2 + 4) / 8)) $((($2 + 4) % 8)); }
 pci() { printf '/sys/bus/pci/devices/%s' "$1"; }
-# types_of PARENT, and one of its types: type_dir PARENT TYPE.
+# types_of PARENT; type_dir PARENT TYPE: the directory of one of its types.
 types_of() { printf '/sys/class/mdev_bus/%s/mdev_supported_types' "$1"; }
 type_dir() { printf '/sys/class/mdev_bus/%s/mdev_supported_types/%s' "$1" "$2"; }
 available() { cat "$(type_dir "$1" "$2")/available_instances"; }
-# knob NAME VALUE: of the driver.
+# knob NAME VALUE: sets a parameter of the driver.
 knob() { printf '%s\n' "$2" >"$parameters/$1"; }
-# host CARDS [OPTION...]: at this and every later boot the machine has these GPUs, and the driver these options.
+# host CARDS [OPTION...]: sets the GPUs of the machine and the driver options, for this and later boots.
 host() {
     local cards=$1
     shift
-    # At boot the driver comes as on a real host: udev loads it for the GPU.
+    # At boot, udev loads the driver for the GPU, as on a real host.
     {
         printf 'options fake_gpus cards=%s vfs=%s\n' "$cards" "${vfs:-32}"
         ((!$#)) || printf 'options nvidia %s\n' "$*"
     } >/etc/modprobe.d/stand-in.conf
     load_at_boot fake_gpus
-    # The driver first: udev, which loads it for a GPU, has been seen to use older options.
+    # Load the driver first: udev, which would load it for a GPU, has been observed to use older options.
     load nvidia fake_gpus
 }
-# no_host: the GPUs and the driver go, as before a `host` with others. The GPUs first, so that none is left for which
+# no_host: removes the GPUs and the driver, before a `host` with others. The GPUs first, so that none is left for which
 # udev could load the driver again.
 no_host() { modprobe -r fake_gpus && udevadm settle && modprobe -r nvidia; }
-# errno_of COMMAND...: the name of the error that its one write(2) met, or 0.
+# errno_of COMMAND...: prints the name of the error of its single write(2), or 0.
 errno_of() {
     local said
     if said=$({ "$@"; } 2>&1); then
@@ -49,9 +49,9 @@ errno_of() {
         *) echo "?: $said" ;;
     esac
 }
-# put VALUE FILE: one write, as errno_of wants it.
+# put VALUE FILE: writes with a single write, for errno_of.
 put() { printf '%s\n' "$1" >"$2"; }
-# hold_open NAME: by UUID or PCI address, as a virtual machine does; let_go NAME ends it.
+# hold_open NAME: opens a device by UUID or PCI address like a virtual machine; let_go NAME closes it.
 declare -A holders=()
 hold_open() {
     local fifo=/tmp/hold-$1
@@ -65,7 +65,7 @@ let_go() {
     echo >"/tmp/hold-$1"
     wait "${holders[$1]}"
 }
-# said PATTERN: in the last answer of status_of.
+# said PATTERN: checks the last output of status_of.
 said() { grep -qE -- "$1" /tmp/output || fail "not said: $1"; }
-# seconds_of PATTERN: when the kernel first said it, in this boot.
+# seconds_of PATTERN: prints when the kernel first logged it in this boot.
 seconds_of() { dmesg | sed -n "s/^\[ *\([0-9]*\)\..*$1.*/\1/p" | head -n 1; }

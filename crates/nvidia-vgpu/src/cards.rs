@@ -1,28 +1,28 @@
-//! NVIDIA's cards: what each is, how much memory it has, and what an unlock makes of it.
+//! NVIDIA's cards: model, memory, and the card that each is unlocked as.
 //!
-//! The driver tells nobody how much memory a card has (`/proc/driver/nvidia/gpus/*/information` has
+//! The driver does not report the memory of a card (`/proc/driver/nvidia/gpus/*/information` has
 //! the model, not the size; BAR1 is a window of mostly 256 MiB), and an unlocked driver lists the
-//! types of the card that it takes this one for. So the size comes from a table, by PCI device number.
+//! types of the card that it takes this one for. The size therefore comes from a table, by PCI device id.
 
 use serde::{Deserialize, Deserializer};
 
 use crate::{TypeName, data, size};
 
-/// NVIDIA's PCI vendor number.
+/// NVIDIA's PCI vendor id.
 pub const NVIDIA: u16 = 0x10de;
 
-/// A card, or one GPU of a board with several.
+/// A card, or one GPU of a multi-GPU board.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// The chip: "GP102".
     pub chip: &'static str,
-    /// The model as people say it: "GTX 1080 Ti".
+    /// The common model name: "GTX 1080 Ti".
     pub name: &'static str,
-    /// The memory sizes, in MiB, smallest first, that are sold under this device number.
+    /// The memory sizes sold under this device id, in MiB, in ascending order.
     #[serde(rename = "gib", deserialize_with = "gib_as_mib")]
     pub memory_sizes_mib: Vec<u64>,
-    /// Whether NVIDIA's vGPU host driver supports it as it is.
+    /// Whether NVIDIA's vGPU host driver supports it without an unlock.
     #[serde(default)]
     vgpu: bool,
 }
@@ -33,12 +33,12 @@ fn gib_as_mib<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> 
 }
 
 impl Card {
-    /// The memory that this card has at most, in MiB.
+    /// The maximum memory of this card, in MiB.
     pub fn memory_mib(&self) -> u64 {
         self.memory_sizes_mib.last().copied().unwrap_or_default()
     }
 
-    /// The memory in words: "11 GiB", or "up to 4 GiB" where it is sold with less, too.
+    /// The memory as text: "11 GiB", or "up to 4 GiB" if it is also sold with less.
     pub fn memory(&self) -> String {
         match self.memory_sizes_mib.len() {
             0 | 1 => size(self.memory_mib()),
@@ -65,28 +65,28 @@ pub struct Unlock {
     pub outlook: Outlook,
 }
 
-/// What to expect of an unlock.
+/// How well an unlock works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outlook {
-    /// Many run it.
+    /// In wide use.
     Works,
     /// Guests crash: consumer cards with Ampere chips.
     Unstable,
 }
 
-/// What a card is to the vGPU host driver.
+/// How the vGPU host driver treats a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The driver supports it as it is.
+    /// Supported without an unlock.
     VgpuCard,
-    /// The driver has to be unlocked for it, and then takes it for another.
+    /// Supported only by an unlocked driver, which treats it as another card.
     Unlockable(Unlock),
-    /// Neither.
+    /// Not supported.
     Neither,
 }
 
 impl Standing {
-    /// In words: "vGPU card", "unlockable as Tesla P40", "no vGPU".
+    /// As text: "vGPU card", "unlockable as Tesla P40", "no vGPU".
     pub fn words(self) -> String {
         match self {
             Standing::VgpuCard => "vGPU card".to_owned(),
@@ -103,7 +103,7 @@ impl Standing {
         }
     }
 
-    /// The word for programs: "vgpu-card", "unlockable", "unstable-unlock", "neither".
+    /// The keyword in JSON: "vgpu-card", "unlockable", "unstable-unlock", "neither".
     pub fn code(self) -> &'static str {
         match self {
             Standing::VgpuCard => "vgpu-card",
@@ -113,7 +113,7 @@ impl Standing {
         }
     }
 
-    /// The unlock, where one is needed.
+    /// The unlock, if one is needed.
     pub fn unlock(self) -> Option<Unlock> {
         match self {
             Standing::Unlockable(unlock) => Some(unlock),
@@ -122,12 +122,12 @@ impl Standing {
     }
 }
 
-/// The card of these PCI numbers, where it is known.
+/// The card with these PCI ids, if known.
 pub fn card(vendor: u16, device: u16) -> Option<&'static Card> {
     (vendor == NVIDIA).then(|| data::card(device))?
 }
 
-/// What a card of these PCI numbers is to the vGPU host driver; `None` for another vendor's.
+/// How the vGPU host driver treats a card with these PCI ids; `None` for other vendors.
 pub fn standing(vendor: u16, device: u16) -> Option<Standing> {
     if vendor != NVIDIA {
         return None;
@@ -140,10 +140,10 @@ pub fn standing(vendor: u16, device: u16) -> Option<Standing> {
     })
 }
 
-/// What a card is whose driver offers types of these names (`None`: not understood), whatever the table
-/// says: a vGPU card, unless at least two things speak for an unlock. It is known for a consumer's; its
-/// types are those of the card that an unlocked driver takes it for; an unlock is wired on the host, which
-/// is asked only where that decides.
+/// Like the above for a card whose driver offers types with these names (`None`: not parsed), regardless of the
+/// table: a vGPU card, unless at least two of these indicate an unlock: it is a known consumer card; its
+/// types are those of the card that an unlocked driver takes it for; an unlock is configured on the host, which
+/// is only checked if it makes a difference.
 pub fn standing_with(
     (vendor, device): (u16, u16),
     offered: impl IntoIterator<Item = Option<TypeName>>,
@@ -170,15 +170,15 @@ pub fn standing_with(
     })
 }
 
-/// Whether a type is one of a card's: "GRID P40-1Q" of the "Tesla P40".
+/// Whether a type belongs to a card, such as "GRID P40-1Q" to the "Tesla P40".
 fn is_of(card: &str, name: &TypeName) -> bool {
     let model = card.strip_prefix("Tesla ").or(card.strip_prefix("Quadro "));
     let model = model.unwrap_or(card).replace(' ', "");
     name.gpu.replace(' ', "").contains(&model)
 }
 
-/// What an unlocked driver takes one of NVIDIA's devices for, vGPU cards among them: the ranges of device
-/// numbers that vgpu_unlock-rs replaces (its `src/lib.rs`), whether or not the card is in the table here.
+/// The card that an unlocked driver takes an NVIDIA device for, including vGPU cards: the ranges of device
+/// ids that vgpu_unlock-rs replaces (in its `src/lib.rs`), whether or not the card is in our table.
 pub fn unlocks_as(device: u16) -> Option<Unlock> {
     use Outlook::{Unstable, Works};
     let (as_card, outlook) = match device {
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::data::tests::all_cards;
 
-    /// The vGPU cards and the others, each with its number.
+    /// The vGPU cards and the others, with their device ids.
     fn both_lists() -> [Vec<(u16, Card)>; 2] {
         let (vgpu, others) = all_cards().into_iter().partition(|(_, card)| card.vgpu);
         [vgpu, others]
@@ -275,16 +275,16 @@ mod tests {
     #[test]
     fn who_offers_types_without_an_unlock_is_a_vgpu_card() {
         for (device, name, is_wired, wanted) in [
-            // Known, and not.
+            // A known and an unknown card.
             (0x1b38, "GRID P40-2Q", false, "vgpu-card"),
             (0x0fff, "GRID X-2Q", false, "vgpu-card"),
             (0x3182, "NVIDIA B300X-1-34C", false, "vgpu-card"),
-            // In an unlock's range of numbers, and with types of its own.
+            // In the id range of an unlock, but with its own types.
             (0x1bad, "GRID P9-2Q", false, "vgpu-card"),
             (0x1bad, "GRID P40-2Q", false, "vgpu-card"),
             (0x1bad, "GRID P9-2Q", true, "vgpu-card"),
             (0x1b30, "GRID P6000-2Q", false, "vgpu-card"),
-            // With types of another's card, by an unlock that is seen or not.
+            // With the types of another card, with and without a detected unlock.
             (0x1bad, "GRID P40-2Q", true, "unlockable"),
             (0x1b06, "GRID P40-2Q", false, "unlockable"),
             (0x1b06, "GRID P40-2Q", true, "unlockable"),

@@ -1,4 +1,4 @@
-//! The tables of `data/`, compiled in and read when they are first used.
+//! The tables in `data/`, compiled in and parsed on first use.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
@@ -13,7 +13,7 @@ use crate::Card;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Types {
     pub series: BTreeMap<String, SeriesFacts>,
-    /// Compute slices, by the beginning of a GPU's name.
+    /// Compute slices by prefix of the GPU name.
     pub mig_slices: BTreeMap<String, u32>,
 }
 
@@ -31,7 +31,7 @@ pub static TYPES: LazyLock<Types> =
 
 const CARDS: &str = include_str!("../data/cards.toml");
 
-/// The card of that device number. To read all of them takes a millisecond, so only its line is read.
+/// The card with this device id. Parsing the whole table takes a millisecond, so only its line is parsed.
 pub fn card(device: u16) -> Option<&'static Card> {
     type Line = (&'static str, OnceLock<Card>);
     static LINES: LazyLock<BTreeMap<&str, Line>> = LazyLock::new(|| {
@@ -43,7 +43,7 @@ pub fn card(device: u16) -> Option<&'static Card> {
     Some(card.get_or_init(|| valid(ValueDeserializer::parse(line).and_then(Card::deserialize))))
 }
 
-/// Tests read it all, so no program is built with data that is not valid.
+/// Tests parse the whole table, so invalid data is never released.
 fn valid<T>(read: Result<T, Error>) -> T {
     read.unwrap_or_else(|error| panic!("in data/: {error}"))
 }
@@ -52,7 +52,7 @@ fn valid<T>(read: Result<T, Error>) -> T {
 pub mod tests {
     use super::*;
 
-    /// Every card and its number, in the order of the file.
+    /// All cards with their device ids, in the order of the file.
     pub fn all_cards() -> Vec<(u16, Card)> {
         let table: BTreeMap<String, Card> = toml::from_str(CARDS).unwrap();
         let number = |text: &str| u16::from_str_radix(text, 16).unwrap();

@@ -1,13 +1,13 @@
-//! A type's `description` file in NVIDIA's form.
+//! The `description` file of a type in NVIDIA's format.
 
-/// What NVIDIA's description of a type says.
+/// The parsed description of an NVIDIA type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeDetails<'a> {
     /// Framebuffer of one instance, in MiB.
     pub framebuffer_mib: u64,
     /// Virtual displays that one instance can drive.
     pub displays: u32,
-    /// The frame rate limiter's setting, in frames a second.
+    /// Frame rate limit, in frames per second.
     pub frame_limit: u32,
     /// Largest resolution, as "5120x2880".
     pub resolution: &'a str,
@@ -18,7 +18,7 @@ pub struct TypeDetails<'a> {
 impl TypeDetails<'_> {
     /// Parses `num_heads=4, frl_config=60, framebuffer=1024M, max_resolution=5120x2880,
     /// max_instance=8` (NVIDIA's vGPU user guide; keys in any order, unknown ones skipped).
-    /// `None` where a key is missing or a value has another form.
+    /// `None` if a key is missing or a value is malformed.
     pub fn parse(description: &str) -> Option<TypeDetails<'_>> {
         let [mut framebuffer, mut displays, mut frame_limit] = [None; 3];
         let [mut resolution, mut max_instances] = [None; 2];
@@ -34,7 +34,7 @@ impl TypeDetails<'_> {
                 "max_instance" => &mut max_instances,
                 _ => continue,
             };
-            // The first of several counts.
+            // If a key is repeated, the first one is used.
             place.get_or_insert(value.trim_ascii());
         }
         Some(TypeDetails {

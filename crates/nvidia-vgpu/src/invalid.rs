@@ -1,31 +1,31 @@
-//! Texts of users that are not understood.
+//! Errors for invalid user input.
 
 use std::fmt;
 
 use crate::{Series, params};
 
-/// How many characters of a text a message shows.
+/// Maximum number of characters quoted in a message.
 const SHOWN: usize = 60;
 
-/// A text that is not what it should be.
+/// Invalid user input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invalid {
-    /// A framebuffer size of another form.
+    /// A malformed framebuffer size.
     Size(String),
-    /// The name of no series.
+    /// An unknown series.
     Series(String),
     /// A change to a parameter that is not of the form NAME=VALUE.
     Param(String),
-    /// What no parameter can be called.
+    /// An invalid parameter name.
     ParamName(String),
-    /// A value that the parameter of that name cannot have.
+    /// An invalid value for the named parameter.
     ParamValue(String, String),
-    /// The name of a parameter that is told twice what to be.
+    /// A parameter that is set more than once.
     ParamTwice(String),
 }
 
 impl Invalid {
-    /// What is taken instead.
+    /// A hint about valid input.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Invalid::Size(_) => "write it as 2G, 2GiB, 2048M or 512M".to_owned(),
@@ -70,7 +70,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// In quotes, on one line, and not longer than the message.
+/// Quoted, on one line, and shortened for messages.
 fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),

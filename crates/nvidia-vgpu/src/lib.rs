@@ -1,6 +1,6 @@
-//! What is known of NVIDIA's vGPUs: the names of types, their series, parameters, cards, MIG instances.
+//! Data about NVIDIA's vGPUs: type names, series, parameters, cards, MIG instances.
 //!
-//! Data, in `data/`, and pure functions: nothing is asked of the host here.
+//! Consists of the tables in `data/` and pure functions; the host is never accessed.
 
 #![deny(missing_docs, unsafe_code)]
 

@@ -1,27 +1,27 @@
-//! MIG-backed types: each vGPU has a GPU instance of its own, so that sizes mix, and what fits is
-//! what GPU instances fit (NVIDIA's MIG user guide, "Supported MIG Profiles").
+//! MIG-backed types: each vGPU has its own GPU instance, so sizes can be mixed, and capacity is determined by
+//! the GPU instances that fit (NVIDIA's MIG user guide, "Supported MIG Profiles").
 
 use std::collections::HashMap;
 
 use crate::data::TYPES;
 use crate::{TypeDetails, TypeName};
 
-/// A GPU's memory is cut into so many slices for its instances.
+/// Number of memory slices of a GPU.
 const MEMORY_SLICES: u64 = 8;
 
-/// What a type's size means to the others on a GPU.
+/// How the size of a type restricts other types on the same GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Share {
-    /// Its size is not known: no rule.
+    /// Unknown size: no restriction.
     Unknown,
-    /// A GPU instance of its own, of whatever size.
+    /// Its own GPU instance, of any size.
     Instance,
-    /// So many MiB, which all on the GPU have to have.
+    /// A size in MiB that all vGPUs on the GPU must have.
     Size(u64),
 }
 
 impl Share {
-    /// Of a type of this name and framebuffer, as far as they are known.
+    /// For a type with this name and framebuffer, as far as known.
     pub fn of(name: Option<&TypeName>, framebuffer_mib: Option<u64>) -> Share {
         match (name, framebuffer_mib) {
             (Some(name), _) if name.is_mig() => Share::Instance,
@@ -30,13 +30,13 @@ impl Share {
         }
     }
 
-    /// Whether both are sizes, and not the same.
+    /// Whether both are known sizes that differ.
     pub fn is_other_size(self, other: Share) -> bool {
         matches!((self, other), (Share::Size(one), Share::Size(another)) if one != another)
     }
 
-    /// Whether one has a GPU instance and the other would share the whole GPU: a GPU is in MIG mode
-    /// or it is not.
+    /// Whether one has a GPU instance and the other would share the whole GPU: a GPU is either in MIG mode
+    /// or not.
     pub fn is_other_mode(self, other: Share) -> bool {
         matches!(
             (self, other),
@@ -44,37 +44,37 @@ impl Share {
         )
     }
 
-    /// Whether two of these are never on one GPU at a time, as long as it serves one size.
+    /// Whether two of these cannot be on one GPU at the same time while it serves one size.
     pub fn clashes(self, other: Share) -> bool {
         self.is_other_size(other) || self.is_other_mode(other)
     }
 }
 
-/// The GPU instance that a MIG-backed type's vGPUs have: types of one kind of instance share those
-/// that there are.
+/// The kind of GPU instance used by a MIG-backed type; types with the same kind share the existing
+/// instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Instance {
     /// Compute slices.
     slices: u32,
     framebuffer_mib: u64,
-    /// Media engines and graphics, with or without.
+    /// With or without media engines and graphics.
     suffix: Option<&'static str>,
 }
 
 /// A MIG-backed type.
 #[derive(Debug, Clone, Copy)]
 pub struct MigType {
-    /// What each of its vGPUs has.
+    /// The GPU instance of each of its vGPUs.
     pub instance: Instance,
     has_media_engines: bool,
-    /// The compute slices of the whole GPU, where they are known.
+    /// The compute slices of the whole GPU, if known.
     gpu_slices: Option<u32>,
-    /// The most that an empty GPU takes, by the type's description.
+    /// The maximum on an empty GPU, from the type's description.
     max_instances: Option<u32>,
 }
 
 impl MigType {
-    /// The type of that name and description; `None` for one without instances.
+    /// The type with this name and description; `None` if not MIG-backed.
     pub fn of(name: &TypeName, details: Option<&TypeDetails<'_>>) -> Option<MigType> {
         let slices = name.slices?;
         let mut gpus = TYPES.mig_slices.iter();
@@ -91,8 +91,8 @@ impl MigType {
         })
     }
 
-    /// The memory slices of an instance on a GPU of so many compute slices. Of one compute slice there
-    /// are profiles with one and with two; the names have rounded sizes.
+    /// The memory slices of an instance on a GPU with this number of compute slices. With one compute slice, there
+    /// are profiles with one and with two memory slices; sizes in names are rounded.
     fn memory_slices(&self, gpu_slices: u32, memory_mib: Option<u64>) -> u64 {
         match (gpu_slices, self.instance.slices) {
             (4, slices) => u64::from(slices) * 2,
@@ -111,9 +111,9 @@ impl MigType {
     }
 }
 
-/// Whether a GPU that holds so many of these and offers so many of those is cut into instances as they
-/// are wanted: it offers more at a time, beside those that it holds, than it can be cut into. What is
-/// free of one kind of instance is then what all kinds leave.
+/// Whether a GPU with these vGPUs and available types is partitioned into instances on
+/// demand: it offers more, in addition to those it holds, than it can be partitioned into at once. The
+/// available number of one kind of instance then depends on all kinds.
 pub fn is_cut_as_wanted(held: &[(MigType, u32)], offered: &[(MigType, u32)]) -> bool {
     let mut kinds: HashMap<Instance, u32> = HashMap::new();
     for (one, free) in offered {
@@ -127,8 +127,8 @@ pub fn is_cut_as_wanted(held: &[(MigType, u32)], offered: &[(MigType, u32)]) -> 
     most.is_some_and(|most| all > most)
 }
 
-/// How many more of a type fit at most on a GPU that holds so many of these, as far as that is known of
-/// its make and memory. A bound from above: which instances there are now, only the driver knows.
+/// The maximum number of further instances of a type on a GPU that holds these, as far as can be derived from
+/// its slices and memory. This is an upper bound: only the driver knows the existing instances.
 pub fn instances_left(
     held: &[(MigType, u32)],
     wanted: &MigType,
@@ -141,7 +141,7 @@ pub fn instances_left(
             .sum();
         all.saturating_sub(taken) / of(wanted)
     };
-    // One instance has the media engines.
+    // Only one instance has the media engines.
     let engines = |one: &MigType| u64::from(one.has_media_engines);
     let by_engines = wanted.has_media_engines.then(|| left(1, &engines));
     let by_compute = wanted
@@ -197,7 +197,7 @@ mod tests {
             ("DC-24Q", Share::Size(24 * GIB)),
             ("L40S-8Q", Share::Size(8 * GIB)),
             ("RTX6000-Ada-8Q", Share::Size(8 * GIB)),
-            // No GPU has so many slices: that is a part of the GPU's name.
+            // No GPU has this many slices: the number is part of the GPU's name.
             ("RTX-6000-8Q", Share::Size(8 * GIB)),
             ("X-0-8Q", Share::Size(8 * GIB)),
             ("RTXA6000-1", Share::Size(GIB)),
@@ -217,7 +217,7 @@ mod tests {
         assert!(!share("A100-10C").clashes(Share::Unknown));
     }
 
-    /// The MIG user guide's and the H200's own numbers (`nvidia-smi mig -lgip`).
+    /// Numbers from the MIG user guide and from an H200 (`nvidia-smi mig -lgip`).
     #[test]
     fn an_empty_gpu_takes_as_many_as_the_guide_says() {
         for (name, memory_gib, most) in [
@@ -260,7 +260,7 @@ mod tests {
         for (held, wanted, fit) in [
             (&[("A100-1-5C", 3)][..], "A100-2-10C", 2),
             (&[("A100-1-5C", 5), ("A100-2-10C", 1)], "A100-1-5C", 0),
-            // Four and three fill the card, though two times three leave a slice of seven.
+            // Four and three fill the card, although two times three leaves one of seven slices.
             (&[("A100-4-20C", 1)], "A100-3-20C", 1),
             (&[("A100-3-20C", 2)], "A100-1-5C", 0),
             (&[("A100-3-20C", 1), ("A100-2-10C", 1)], "A100-1-5C", 2),
@@ -291,7 +291,7 @@ mod tests {
                 &[("A100-1-5C", 2), ("A100-2-10C", 1)],
                 false,
             ),
-            // Two types of one kind of instance offer the same.
+            // Two types with the same kind of instance have the same availability.
             (&[], &[("A100-1-5C", 4), ("GRID A100-1-5C", 4)], false),
             (&[], &[("DC-1-24Q", 4), ("DC-4-96Q", 1)], false),
         ] {

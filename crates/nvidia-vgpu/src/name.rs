@@ -1,34 +1,34 @@
-//! A type's name, taken apart: `GRID P4-2B4`, `NVIDIA A40-48Q`, `GRID A100-1-5CME`, `GRID GTX P40-6`.
+//! Parsing of type names: `GRID P4-2B4`, `NVIDIA A40-48Q`, `GRID A100-1-5CME`, `GRID GTX P40-6`.
 
 use crate::Series;
 
-/// What may stand behind the series' letter: 4 for more than one 4K display (B series), the rest for
-/// what a MIG slice has or lacks (media engines, graphics).
+/// Valid suffixes after the series letter: 4 for more than one 4K display (B series), the others for
+/// features of a MIG slice (media engines, graphics).
 const SUFFIXES: [&str; 5] = ["4", "ME", "NOME", "MEALL", "GFX"];
 
-/// No GPU is cut into more slices; a larger number belongs to the GPU's name.
+/// No GPU has more slices; a larger number is part of the GPU's name.
 const MOST_SLICES: u32 = 7;
 
-/// What the names of gaming types have in common, which end in the size.
+/// Common part of the names of gaming types, which end in the size.
 const GAMING_WORDS: [&str; 3] = ["GTX", "RTX", "GeForce"];
 
-/// A type's name in NVIDIA's form: `[GRID |NVIDIA ]<GPU>-[<slices>-]<GB><series>[<suffix>]`.
+/// A type name in NVIDIA's format: `[GRID |NVIDIA ]<GPU>-[<slices>-]<GB><series>[<suffix>]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeName {
-    /// The GPU, as the driver calls it: `P4`, `RTX6000-Ada`, `RTX Pro 6000 Blackwell DC`.
+    /// The GPU name used by the driver: `P4`, `RTX6000-Ada`, `RTX Pro 6000 Blackwell DC`.
     pub gpu: String,
-    /// Slices of the GPU, of a type that is backed by a MIG instance.
+    /// Slices of the GPU, for a MIG-backed type.
     pub slices: Option<u32>,
-    /// Framebuffer in MiB, as the name has it: whole GiB, and 0 stands for 512 MiB.
+    /// Framebuffer in MiB according to the name: whole GiB, where 0 means 512 MiB.
     pub framebuffer_mib: u64,
-    /// What it is made for.
+    /// The series.
     pub series: Series,
-    /// What stands behind the series' letter.
+    /// The suffix after the series letter.
     pub suffix: Option<&'static str>,
 }
 
 impl TypeName {
-    /// Takes a name apart; `None` where it has another form, which is never guessed at.
+    /// Parses a name; `None` if it has a different format.
     pub fn parse(name: &str) -> Option<TypeName> {
         let (gpu, end) = short_name(name).rsplit_once('-')?;
         let digits = end.bytes().take_while(u8::is_ascii_digit).count();
@@ -65,18 +65,18 @@ impl TypeName {
         })
     }
 
-    /// Whether each of its vGPUs has a GPU instance (MIG) of its own.
+    /// Whether each of its vGPUs has its own GPU instance (MIG).
     pub fn is_mig(&self) -> bool {
         self.slices.is_some()
     }
 
-    /// Whether it has the media engines of a GPU that is cut into instances: one instance does.
+    /// Whether it has the media engines of a GPU in MIG mode, which only one instance has.
     pub fn has_media_engines(&self) -> bool {
         self.is_mig() && matches!(self.suffix, Some("ME" | "MEALL"))
     }
 
-    /// Whether CUDA and OpenCL programs run on it; `None` where NVIDIA does not say. On Maxwell
-    /// cards it takes the whole GPU (NVIDIA's vGPU user guide, "CUDA Toolkit and OpenCL support").
+    /// Whether it supports CUDA and OpenCL; `None` if not documented by NVIDIA. On Maxwell
+    /// cards, only the type with the whole GPU does (NVIDIA's vGPU user guide, "CUDA Toolkit and OpenCL support").
     pub fn cuda(&self) -> Option<bool> {
         let is_maxwell = ["M6", "M10", "M60"].contains(&self.gpu.as_str());
         match self.series {
@@ -88,7 +88,7 @@ impl TypeName {
     }
 }
 
-/// A type's name without the product line in front: `GRID P4-1Q` and `NVIDIA A40-1Q` become
+/// A type name without the product line prefix: `GRID P4-1Q` and `NVIDIA A40-1Q` become
 /// `P4-1Q` and `A40-1Q` (NVIDIA dropped "GRID" for newer cards).
 pub fn short_name(name: &str) -> &str {
     ["GRID ", "NVIDIA "]

@@ -1,4 +1,4 @@
-//! The parameters of one vGPU, which NVIDIA's driver keeps as one line of text:
+//! The parameters of a vGPU, which NVIDIA's driver stores as one line of text:
 //! `frame_rate_limiter=0, disable_vnc=1` (NVIDIA's vGPU user guide).
 
 use std::collections::HashSet;
@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 use crate::Invalid;
 
-/// The attribute of a device that holds them.
+/// The device attribute that contains them.
 pub const ATTRIBUTE: &str = "nvidia/vgpu_params";
 
-/// The longest line that the driver takes, its newline included (more is E2BIG).
+/// The longest line that the driver accepts, including the newline (E2BIG above this).
 pub const LONGEST: usize = 1024;
 
-/// Those that NVIDIA documents.
+/// Parameters documented by NVIDIA.
 pub(crate) const KNOWN: [&str; 6] = [
     "frame_rate_limiter",
     "disable_vnc",
@@ -23,20 +23,20 @@ pub(crate) const KNOWN: [&str; 6] = [
     "vgpu_id",
 ];
 
-/// Of those, the one whose value is not 0 or 1.
+/// The documented parameter whose value is not 0 or 1.
 const NUMBERED: &str = "vgpu_id";
 
 /// A change to one parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParamEdit {
-    /// Sets it to a value, which is not empty.
+    /// Set to a non-empty value.
     Set(String, String),
-    /// Takes it out, if it is there.
+    /// Delete, if present.
     Remove(String),
 }
 
 impl ParamEdit {
-    /// Takes out the parameter of that name.
+    /// Deletes the named parameter.
     ///
     /// # Errors
     /// [`Invalid::ParamName`].
@@ -56,7 +56,7 @@ impl ParamEdit {
 impl FromStr for ParamEdit {
     type Err = Invalid;
 
-    /// Parses `NAME=VALUE`; `NAME=` takes the parameter out.
+    /// Parses `NAME=VALUE`; `NAME=` deletes the parameter.
     fn from_str(text: &str) -> Result<ParamEdit, Invalid> {
         let (name, value) = text
             .split_once('=')
@@ -82,7 +82,7 @@ fn check_name(name: &str) -> Result<(), Invalid> {
     }
 }
 
-/// Refuses a parameter that is told twice what to be.
+/// Rejects a parameter that is set more than once.
 ///
 /// # Errors
 /// [`Invalid::ParamTwice`], with its name.
@@ -94,7 +94,7 @@ pub fn refuse_doubles(edits: &[ParamEdit]) -> Result<(), Invalid> {
     }
 }
 
-/// What is unusual about the parameters that are set, a sentence each. They are passed on: drivers
+/// Warnings about unusual parameters, one sentence each. They are passed to the driver anyway: drivers
 /// add new ones.
 pub fn doubts(edits: &[ParamEdit]) -> Vec<String> {
     let doubt = |edit: &ParamEdit| match edit {
@@ -116,17 +116,17 @@ pub fn doubts(edits: &[ParamEdit]) -> Vec<String> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Params(Vec<Param>);
 
-/// One parameter as it was found. What has no `=` is kept as it is.
+/// One parameter. An item without `=` is preserved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Param {
     /// Its name.
     pub name: String,
-    /// Its value; `None` where there is no `=`.
+    /// Its value; `None` if there is no `=`.
     pub value: Option<String>,
 }
 
 impl Params {
-    /// Understands the driver's line, in any spacing. Nothing in it is refused or lost.
+    /// Parses the driver's line, with any spacing. Nothing is rejected or lost.
     pub fn parse(line: &str) -> Params {
         let parts = line.split(',').map(str::trim).filter(|p| !p.is_empty());
         let param = |part: &str| match part.split_once('=') {
@@ -152,7 +152,7 @@ impl Params {
         self.0.is_empty()
     }
 
-    /// The parameters after the changes: one that is set keeps its place, a new one comes last.
+    /// The parameters after the changes: existing ones keep their position, new ones are appended.
     pub fn edited(&self, edits: &[ParamEdit]) -> Params {
         let mut list = self.0.clone();
         for edit in edits {
@@ -185,9 +185,9 @@ impl fmt::Display for Params {
     }
 }
 
-/// What is written to the attribute in order that `value` stands there. The driver drops the last
-/// character of what is written, which is therefore a newline; a line that is empty but for a space
-/// clears it.
+/// The text to write to the attribute to set it to `value`. The driver drops the last
+/// character written, which is therefore a newline; a line that only contains a space
+/// clears the attribute.
 pub fn line(value: &str) -> String {
     match value.trim_end_matches(['\n', '\r']) {
         value if value.trim().is_empty() => " \n".to_owned(),

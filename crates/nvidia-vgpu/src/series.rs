@@ -1,4 +1,4 @@
-//! The series of NVIDIA's types: what each is made for, and what licence it takes.
+//! The series of NVIDIA's types: the intended use of each, and the licence it requires.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::Invalid;
 use crate::data::{SeriesFacts, TYPES};
 
-/// What a type is made for; the letter that ends its name.
+/// The intended use of a type, given by the letter at the end of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Series {
     /// A: single applications, on session hosts.
@@ -32,17 +32,17 @@ impl Series {
     ];
 
     fn facts(self) -> &'static SeriesFacts {
-        // A test asks for all of them.
+        // A test checks that all series are present.
         &TYPES.series[self.name()]
     }
 
-    /// The series of a letter, as type names have it.
+    /// The series for a letter in a type name.
     pub fn of_letter(letter: char) -> Option<Series> {
         let has_letter = |series: &&Series| series.name().chars().eq([letter]);
         Series::ALL.iter().find(has_letter).copied()
     }
 
-    /// The letter, or "gaming" for the series that has none.
+    /// The letter, or "gaming" for the series without one.
     pub fn name(self) -> &'static str {
         match self {
             Series::Applications => "A",
@@ -53,22 +53,22 @@ impl Series {
         }
     }
 
-    /// What it is made for.
+    /// The intended use.
     pub fn purpose(self) -> &'static str {
         &self.facts().purpose
     }
 
-    /// The edition of the licence that a guest needs, by the name in use with GRID drivers.
+    /// The licence edition that a guest needs, by its name in GRID drivers.
     pub fn licence(self) -> &'static str {
         &self.facts().licence
     }
 
-    /// What NVIDIA calls or sells that edition as today, where that is another name.
+    /// NVIDIA's current name for that edition, if different.
     pub fn licence_today(self) -> Option<&'static str> {
         self.facts().licence_today.as_deref()
     }
 
-    /// Whether OpenGL is accelerated; `None` where NVIDIA does not say.
+    /// Whether OpenGL is accelerated; `None` if not documented by NVIDIA.
     pub fn opengl(self) -> Option<bool> {
         self.facts().opengl
     }
@@ -77,7 +77,7 @@ impl Series {
 impl FromStr for Series {
     type Err = Invalid;
 
-    /// Takes the letter in either case, or "gaming".
+    /// Accepts the letter in either case, or "gaming".
     fn from_str(text: &str) -> Result<Series, Invalid> {
         let known = |series: &&Series| series.name().eq_ignore_ascii_case(text);
         let found = Series::ALL.iter().find(known).copied();

@@ -1,8 +1,8 @@
-//! Framebuffer sizes, as people write and read them.
+//! Parsing and formatting of framebuffer sizes.
 
 use crate::Invalid;
 
-/// A framebuffer size for people: "512 MiB", "2 GiB", "1.5 GiB".
+/// Formats a framebuffer size: "512 MiB", "2 GiB", "1.5 GiB".
 pub fn size(mib: u64) -> String {
     match mib {
         _ if mib < 1024 => format!("{mib} MiB"),
@@ -11,10 +11,10 @@ pub fn size(mib: u64) -> String {
     }
 }
 
-/// Understands `2G`, `2GiB`, `2 GiB`, `2048M`, `2048MiB`, in either case, as MiB.
+/// Parses `2G`, `2GiB`, `2 GiB`, `2048M`, `2048MiB`, case-insensitively, into MiB.
 ///
 /// # Errors
-/// [`Invalid::Size`] for every other form. `2GB` is refused: it may mean a size that no type has.
+/// [`Invalid::Size`] for any other form. `2GB` is rejected, since it could mean a size that no type has.
 pub fn parse_size(text: &str) -> Result<u64, Invalid> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

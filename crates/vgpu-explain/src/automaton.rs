@@ -1,29 +1,29 @@
-//! Many words looked for at once, in time that depends on the text only (Aho and Corasick 1975).
+//! Searches for many words at once, in time that depends only on the text (Aho and Corasick 1975).
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// A number of one of the words, in the order in which they were added.
+/// The index of a word, in the order of insertion.
 pub type WordId = u32;
 
-/// Where the automaton is. A new one stands at the beginning of a text.
+/// The state of the automaton, initially at the beginning of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct State(u32);
 
-/// The words as one table: for each state and class of bytes, the next state.
+/// The transition table: for each state and byte class, the next state.
 #[derive(Debug)]
 pub struct Automaton {
-    /// Bytes that occur in no word are class 0, which leads back to the beginning.
+    /// Bytes that occur in no word are in class 0, which leads back to the start.
     classes: [u8; 256],
     width: usize,
     next: Vec<u32>,
-    /// The word that ends in each state, and the nearest shorter one that ends there too.
+    /// The word that ends in each state, and the next shorter one that also ends there.
     ends: Vec<Option<WordId>>,
     shorter: Vec<u32>,
     /// Whether any word ends in each state.
     any: Vec<bool>,
 }
 
-/// The state from which every word begins, and also "there is none shorter".
+/// The start state; also means "no shorter word".
 const ROOT: u32 = 0;
 
 impl Automaton {
@@ -82,7 +82,7 @@ impl Automaton {
             }
             for (class, child) in &trie[state as usize] {
                 let slot = row + usize::from(*class);
-                // The slot still says where the fallback would have gone.
+                // The slot still contains the transition of the fallback.
                 let beside = if state == ROOT { ROOT } else { self.next[slot] };
                 fall_back[*child as usize] = beside;
                 self.shorter[*child as usize] = match self.ends[beside as usize] {

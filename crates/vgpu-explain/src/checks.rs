@@ -1,23 +1,23 @@
-//! What lines must say besides their words: numbers compared.
+//! Conditions on matching lines beyond their words, such as comparing numbers.
 
 use serde::Deserialize;
 
 use crate::judge::Sighting;
 
-/// Picks the line that tells a failure out of all lines that show its patterns, in their order.
+/// Selects the line to report from all lines that match the patterns, in order.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
-    /// The first of them.
+    /// The first line.
     #[default]
     First,
-    /// One that names no module, or one of those that vGPUs need.
+    /// A line that names no module, or a module that vGPUs need.
     ModuleOfOurs,
-    /// The size that came is larger than the one expected.
+    /// The actual size is larger than the expected one.
     GotMoreThanExpected,
-    /// The size that came is smaller than the one expected.
+    /// The actual size is smaller than the expected one.
     GotLessThanExpected,
-    /// The guest's driver is of a version that the host's does not serve.
+    /// The version of the guest's driver is not supported by the host's driver.
     GuestDoesNotFit,
 }
 
@@ -33,7 +33,7 @@ impl Check {
     }
 }
 
-/// What of the quoted lines a text is filled in with.
+/// The part of the quoted lines that is inserted into a text.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fill {
@@ -49,7 +49,7 @@ impl Fill {
     }
 }
 
-/// A line that names a module must name one of those that vGPUs need.
+/// If a line names a module, it must be one that vGPUs need.
 fn module_of_ours(told: Vec<Sighting>) -> Option<Sighting> {
     const OURS: [&str; 5] = ["nvidia", "kvmgt", "vfio", "mdev", "i915"];
     told.into_iter().find(|told| {
@@ -58,7 +58,7 @@ fn module_of_ours(told: Vec<Sighting>) -> Option<Sighting> {
     })
 }
 
-/// The branch that a GPU needs, where a driver says so: 580 in "the NVIDIA 580.xx Legacy drivers".
+/// The branch that a GPU needs, if stated by the driver: 580 in "the NVIDIA 580.xx Legacy drivers".
 fn legacy_branch(quote: &str) -> Option<String> {
     let text = quote.to_ascii_lowercase();
     let (_, said) = text.split_once("supported")?;
@@ -73,7 +73,7 @@ fn legacy_branch(quote: &str) -> Option<String> {
 
 /// "was 5424 bytes, expected 4960 bytes": both numbers.
 fn sizes(sighting: &Sighting) -> Option<(u64, u64)> {
-    // Broken lines put a number together again.
+    // A number may continue after a line break.
     let text = sighting.quote.to_ascii_lowercase().replace('\n', "");
     let (_, was) = text.rsplit_once("was")?;
     let (was, expected) = was.split_once("expected")?;
@@ -96,14 +96,14 @@ fn got_less_than_expected(told: Vec<Sighting>) -> Option<Sighting> {
         .find(|told| sizes(told).is_some_and(|(was, expected)| was < expected))
 }
 
-/// Whose version the next lines give.
+/// The component whose version the next lines contain.
 #[derive(Clone, Copy)]
 enum Side {
     Host,
     Guest,
 }
 
-/// Branches of the driver; Windows' versions lie between them (538.33 is of the branch 535).
+/// Driver branches; Windows versions are between them (538.33 belongs to branch 535).
 const BRANCHES: [u64; 17] = [
     367, 384, 390, 410, 418, 430, 440, 450, 460, 470, 510, 525, 535, 550, 570, 580, 595,
 ];
@@ -112,13 +112,13 @@ fn branch(major: u64) -> usize {
     BRANCHES.partition_point(|branch| *branch <= major)
 }
 
-/// Reads the versions in their order: the guest's must lie in the range that the host gives, and
-/// where it gives none, not be of a newer branch than the host's.
+/// Processes the versions in order: the guest's must be in the range given by the host, and
+/// if there is none, must not be from a newer branch than the host's.
 fn guest_does_not_fit(told: Vec<Sighting>) -> Option<Sighting> {
     let mut side = None;
     let (mut host, mut range) = (None, None);
     for line in told {
-        // A line may show two of the patterns; it then comes twice and says the same.
+        // A line that matches two of the patterns is processed twice, with the same result.
         let text = line.quote.to_ascii_lowercase();
         let after = |word: &str| text.split_once(word).map(|(_, rest)| rest.to_owned());
         if text.contains("vgpu manager information") {

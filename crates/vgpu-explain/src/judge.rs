@@ -1,30 +1,30 @@
-//! What was seen, judged together: what speaks for a failure, what against it, what comes from what.
+//! Evaluation of all matches: which errors they indicate or exclude, and which are consequences of others.
 
 use std::collections::BTreeMap;
 
 use crate::pattern::PatternId;
 use crate::{Finding, Known, When, all_known};
 
-/// How far a line that excuses another may be from it.
+/// Maximum distance of a line that causes another one to be ignored.
 const NEIGHBOURHOOD: u64 = 12;
 
-/// One time that a pattern was seen.
+/// A match of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
     /// The number of the line.
     pub line: u64,
-    /// The line, where the pattern is one that tells a failure.
+    /// The line, if the pattern identifies an error.
     pub quote: String,
 }
 
 impl Known {
-    /// All its patterns, in the order in which [`findings`] expects their sightings.
+    /// All its patterns, in the order in which [`findings`] expects their matches.
     pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
         let lists = [&self.patterns, &self.needs, &self.unless, &self.excused_by];
         lists.into_iter().flatten().map(String::as_str)
     }
 
-    /// How many of them, the first ones, tell the failure.
+    /// The number of leading patterns that identify the error.
     pub(super) fn patterns_that_tell(&self) -> usize {
         self.patterns.len()
     }
@@ -39,13 +39,13 @@ impl Known {
     }
 }
 
-/// A failure that was recognised, and where.
+/// A recognized error and its location.
 struct Recognised {
     finding: Finding,
     line: u64,
 }
 
-/// The failures that the sightings of all patterns tell, each after what it follows from.
+/// The errors indicated by the matches of all patterns, each after its causes.
 pub fn findings(mut sightings: BTreeMap<PatternId, Vec<Sighting>>) -> Vec<Finding> {
     let mut recognised: Vec<Recognised> = Vec::new();
     let mut next = 0;
@@ -84,7 +84,7 @@ pub fn findings(mut sightings: BTreeMap<PatternId, Vec<Sighting>>) -> Vec<Findin
     in_order(recognised)
 }
 
-/// Leaves out what says nothing new, and puts roots before what follows from them.
+/// Omits redundant errors, and places causes before their consequences.
 fn in_order(recognised: Vec<Recognised>) -> Vec<Finding> {
     let codes: Vec<&str> = recognised
         .iter()
@@ -115,7 +115,7 @@ fn in_order(recognised: Vec<Recognised>) -> Vec<Finding> {
                     && known.follows_from(&other.finding.known.code)
             })
         };
-        // Where each of several follows from another, the first line decides.
+        // In a cycle of causes, the first line decides.
         let next = (0..waiting.len()).find(is_free).unwrap_or(0);
         told.push(waiting.remove(next).finding);
     }

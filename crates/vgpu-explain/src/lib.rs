@@ -1,8 +1,8 @@
-//! Known failures of vGPU hosts and guests: how their logs tell them, what causes them, what to do.
+//! Known errors of vGPU hosts and guests: how they appear in logs, their causes, and remedies.
 //!
-//! The knowledge is in `data/`, one TOML file a theme, compiled in and read at first use. A [`Listener`]
-//! takes a log of any length, in pieces of any size, and keeps little of it; [`Listener::findings`] judges
-//! what it found.
+//! The data is in `data/`, one TOML file per subject, compiled in and parsed on first use. A [`Listener`]
+//! processes a log of any length, in pieces of any size, in bounded memory; [`Listener::findings`] evaluates
+//! the matches.
 
 mod automaton;
 mod checks;
@@ -19,57 +19,57 @@ use checks::{Check, Fill};
 
 pub use listen::Listener;
 
-/// A failure that is known: one `[[message]]` of a file in `data/`.
+/// A known error: one `[[message]]` in a file in `data/`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Known {
-    /// Its name, which stays.
+    /// Its stable name.
     pub code: String,
-    /// What tells it: any of these patterns, in the form that `pattern.rs` describes.
+    /// It is recognized by any of these patterns, in the format described in `pattern.rs`.
     #[serde(default)]
     patterns: Vec<String>,
-    /// Where not empty, one of these must be in the log too.
+    /// If not empty, one of these must also be in the log.
     #[serde(default)]
     needs: Vec<String>,
-    /// Any of these in the log speaks against it.
+    /// Not reported if any of these is in the log.
     #[serde(default)]
     unless: Vec<String>,
-    /// Any of these within a few lines excuses the line.
+    /// A line is ignored if any of these is within a few lines of it.
     #[serde(default)]
     excused_by: Vec<String>,
-    /// What the lines must say besides, where words alone do not decide.
+    /// Additional condition on the lines, if words are not sufficient.
     #[serde(default)]
     check: Check,
-    /// Codes that this may follow from; one that ends in `*` means all that begin like it.
+    /// Codes of possible causes; a trailing `*` matches all codes with this prefix.
     #[serde(default)]
     follows: Vec<String>,
     #[serde(default)]
     when: When,
-    /// What of the quoted lines stands for [`BLANK`] in the two texts that follow.
+    /// The part of the quoted lines that replaces [`BLANK`] in the cause and next step.
     fill: Option<Fill>,
     cause: String,
     next: String,
-    /// Where its cause was established.
+    /// Source of the cause.
     pub source: String,
-    /// Logs that tell it, as they were pasted.
+    /// Example logs, as they were pasted.
     #[serde(default)]
     pub examples: Vec<String>,
 }
 
-/// Stands in a cause or next step for what only the log tells.
+/// Placeholder in a cause or next step for a value from the log.
 const BLANK: &str = "<N>";
 
-/// Stands in them for the name of the program that shows them.
+/// Placeholder in them for the program's name.
 const PROGRAM: &str = "{program}";
 
 impl Known {
-    /// What is wrong, with what the quoted lines say of it. Where two causes are possible, both and how to
+    /// The cause, with values from the quoted lines. If there are two possible causes, both, and how to
     /// tell them apart.
     pub fn cause(&self, program: &str, evidence: Option<&str>) -> String {
         self.filled(&self.cause, program, evidence)
     }
 
-    /// What to do next, with what the quoted lines say of it.
+    /// The next step, with values from the quoted lines.
     pub fn next(&self, program: &str, evidence: Option<&str>) -> String {
         self.filled(&self.next, program, evidence)
     }
@@ -87,20 +87,20 @@ impl Known {
     }
 }
 
-/// When a failure that was recognised is told.
+/// When a recognized error is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum When {
-    /// Always, though after what it follows from.
+    /// Always, but after its causes.
     #[default]
     Always,
-    /// Where nothing is found that it follows from: beside that it would say nothing new.
+    /// Only if none of its causes is found, since it adds no information to them.
     Alone,
-    /// Never by a log: it is a topic that can be asked for.
+    /// Never for a log: it is only available as a topic.
     Asked,
 }
 
-/// Each theme, and its file.
+/// The subjects and their files.
 const THEMES: [(&str, &str); 14] = [
     ("unlock", include_str!("../data/unlock.toml")),
     ("plugin", include_str!("../data/plugin.toml")),
@@ -127,7 +127,7 @@ struct Theme {
 static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let read = |(name, text): (&str, &str)| -> Vec<Known> {
         let theme: Result<Theme, _> = toml::from_str(text);
-        // A test reads them all, so no program is built with one that cannot be read.
+        // A test parses all of them, so an invalid file is never released.
         theme
             .unwrap_or_else(|error| panic!("data/{name}.toml: {error}"))
             .message
@@ -135,18 +135,18 @@ static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
     THEMES.into_iter().flat_map(read).collect()
 });
 
-/// All that is known, theme by theme.
+/// All known errors, by subject.
 pub fn all_known() -> impl Iterator<Item = &'static Known> {
     ALL.iter()
 }
 
-/// What is known under that code.
+/// The error with this code.
 pub fn known(code: &str) -> Option<&'static Known> {
     all_known().find(|known| known.code == code)
 }
 
 impl PartialEq for Known {
-    /// No two have one code.
+    /// Index by code, which is unique.
     fn eq(&self, other: &Known) -> bool {
         self.code == other.code
     }
@@ -154,18 +154,18 @@ impl PartialEq for Known {
 
 impl Eq for Known {}
 
-/// Cause and next step of a failure that the program itself ran into, as hints.
+/// Cause and next step of an error that occurred in the program itself, as hints.
 pub fn hints(code: &str, program: &str) -> impl Iterator<Item = String> {
     let told = known(code).map(|known| [known.cause(program, None), known.next(program, None)]);
     told.into_iter().flatten()
 }
 
-/// A failure found in a log.
+/// An error found in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What is known of it.
+    /// The known error.
     pub known: &'static Known,
-    /// The line or lines that tell it.
+    /// The matching lines.
     pub evidence: String,
 }
 

@@ -1,4 +1,4 @@
-//! A log heard piece by piece, in memory that does not grow with it.
+//! Incremental processing of a log in bounded memory.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,23 +10,23 @@ use crate::pattern::{PatternId, Patterns, Progress, Spot};
 use crate::text::{Plain, goes_on};
 use crate::{Finding, all_known};
 
-/// A line longer than this is heard in several pieces.
+/// Longer lines are processed in several pieces.
 const LONGEST_PIECE: usize = 8 << 10;
 
-/// How many sightings of one pattern are kept: the first, and the last.
+/// Number of matches kept for each pattern: the first and the last ones.
 const KEPT: usize = 32;
 
-/// How many pieces a message may stretch over and still be quoted whole.
+/// Maximum number of pieces of a message that are quoted completely.
 const REMEMBERED: usize = 6;
 
-/// How much of a long line is quoted.
+/// Length of the quoted part of a long line.
 const LONGEST_QUOTE: usize = 500;
 
-/// The patterns of all that is known, in the order that `judge.rs` expects.
+/// All patterns, in the order that `judge.rs` expects.
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&texts()));
 
-/// Whether each of them tells its failure, so that its lines are quoted; of the others, which are in
-/// every second line, only their places count.
+/// Whether each pattern identifies its error, so that its lines are quoted; for the others, which occur in
+/// every second line, only the positions are needed.
 static IS_TOLD: LazyLock<Vec<bool>> = LazyLock::new(|| {
     let all = all_known().flat_map(|known| {
         let told = known.patterns_that_tell();
@@ -40,29 +40,29 @@ fn texts() -> Vec<&'static str> {
     patterns.collect()
 }
 
-/// A piece of the log that was heard already.
+/// A piece of the log that has been processed.
 #[derive(Debug, Default)]
 struct Heard {
     bytes: Vec<u8>,
-    /// Its bytes without blanks: the number of the first in the log, and where each stood.
+    /// Its bytes without blanks: the index of the first in the log, and the original position of each.
     first: u64,
     places: Vec<u32>,
 }
 
-/// Hears a log.
+/// Processes a log.
 #[derive(Debug)]
 pub struct Listener {
     progress: Progress,
     sightings: BTreeMap<PatternId, Sightings>,
     unfinished: Vec<u8>,
-    /// The piece goes on a line that was cut.
+    /// The piece continues a line that was split.
     is_rest: bool,
     plain: Plain,
     state: State,
-    /// Bytes without blanks heard so far.
+    /// Number of bytes without blanks processed so far.
     heard: u64,
     line: u64,
-    /// Where the message that goes on now began.
+    /// Where the current message began.
     message: u64,
     recent: VecDeque<Heard>,
 }
@@ -74,7 +74,7 @@ struct Sightings {
 }
 
 impl Sightings {
-    /// Whether one more in this line tells something: of one without end, the first ones are enough.
+    /// Whether another match in this line is relevant: for an endless line, the first ones are sufficient.
     fn wants(&self, line: u64) -> bool {
         let oldest = self.last.front().filter(|_| self.last.len() == KEPT);
         oldest.is_none_or(|oldest| oldest.line != line)
@@ -98,7 +98,7 @@ impl Default for Listener {
 }
 
 impl Listener {
-    /// One that has heard nothing yet.
+    /// The initial state.
     pub fn new() -> Listener {
         Listener {
             progress: PATTERNS.progress(),
@@ -114,7 +114,7 @@ impl Listener {
         }
     }
 
-    /// Hears more of the log, which need not end where a line does.
+    /// Processes more of the log, which does not have to end at a line break.
     pub fn hear(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = LONGEST_PIECE - self.unfinished.len();
@@ -131,21 +131,21 @@ impl Listener {
         }
     }
 
-    /// What was heard is a whole log; what comes next is another.
+    /// Ends the current log; further input belongs to another one.
     pub fn end(&mut self) {
         self.end_piece();
         self.is_rest = false;
         self.state = State::default();
-        // What began before is of no message any more.
+        // Partial matches do not continue in the next message.
         self.message = self.heard;
     }
 
-    /// How many lines were heard.
+    /// Number of lines processed.
     pub fn lines(&self) -> u64 {
         self.line
     }
 
-    /// What the log tells: roots first, then what follows from them.
+    /// The findings: root causes first, then their consequences.
     pub fn findings(mut self) -> Vec<Finding> {
         self.end();
         let sightings = self.sightings.into_iter().map(|(pattern, kept)| {
@@ -157,7 +157,7 @@ impl Listener {
 
     fn end_piece(&mut self) {
         let piece = std::mem::take(&mut self.unfinished);
-        // Lines without text say nothing, and end no message.
+        // Lines without text are ignored and do not end a message.
         if !piece.iter().all(|b| b.is_ascii_whitespace() || *b == 0) {
             self.piece(&piece);
         }
@@ -174,7 +174,7 @@ impl Listener {
         }
         self.plain.read(piece);
         let first = self.heard;
-        // What is forgotten lends its space to what is remembered.
+        // Reuse the memory of the oldest piece.
         let mut heard = match self.recent.len() {
             REMEMBERED => self.recent.pop_front().unwrap_or_default(),
             _ => Heard::default(),
@@ -195,7 +195,7 @@ impl Listener {
         }
     }
 
-    /// Takes note of the words that end with the byte of that index.
+    /// Processes the words that end at the byte with this index.
     fn found(&mut self, index: usize, first: u64) {
         let end = first + index as u64;
         for word in PATTERNS.automaton().found(self.state) {
@@ -230,7 +230,7 @@ impl Listener {
     }
 }
 
-/// The lines in which the bytes stand, with control characters left out; long lines are cut.
+/// The lines that contain the bytes, without control characters; long lines are shortened.
 fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
     let mut lines = Vec::new();
     for (index, heard) in recent.iter().enumerate() {
@@ -245,10 +245,10 @@ fn quote(recent: &VecDeque<Heard>, begin: u64, end: u64) -> String {
     lines.join("\n")
 }
 
-/// All of a line, unless that is too long to be quoted.
+/// The complete line, unless it is too long to be quoted.
 fn short(heard: &Heard) -> Option<String> {
     let bytes = heard.bytes.trim_ascii();
-    // What is left out may be most of it, but is not looked through for that.
+    // Most of the line may be omitted; it is not scanned for this.
     if bytes.len() > 2 * LONGEST_QUOTE {
         return None;
     }
@@ -265,7 +265,7 @@ fn without_controls(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The part of a long line around the byte of that number.
+/// The part of a long line around the byte with this index.
 fn cut(heard: &Heard, begin: u64) -> String {
     let index = begin.saturating_sub(heard.first) as usize;
     let place = heard.places.get(index).map_or(0, |place| *place as usize);
@@ -277,7 +277,7 @@ fn cut(heard: &Heard, begin: u64) -> String {
         from -= 1;
     }
     let rest = &heard.bytes[from..];
-    // A character is 4 bytes long at most.
+    // A character has at most 4 bytes.
     let part = String::from_utf8_lossy(&rest[..rest.len().min(4 * LONGEST_QUOTE)]);
     let text = part.chars().filter(|c| !c.is_control());
     let text: String = text.take(LONGEST_QUOTE).collect();

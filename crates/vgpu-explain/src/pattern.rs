@@ -1,42 +1,42 @@
-//! Patterns: words in an order. `*` stands for anything in between, within one message, `**` for more
-//! of it; `~` for the edge of a word. Case, blanks, quotes and stars of the log do not count (see `text.rs`).
+//! Patterns: words in order. `*` matches anything between them within one message, `**` more
+//! of it; `~` matches a word boundary. Case, blanks, quotes and stars in the log are ignored (see `text.rs`).
 
 use std::collections::HashMap;
 
 use crate::automaton::{Automaton, WordId};
 use crate::text::Plain;
 
-/// How many bytes `*` stands for at most, and `**`: longer paths than the one, whole audit records are
-/// rare.
+/// Maximum number of bytes matched by `*` and by `**`: longer paths than the first, and audit records longer than
+/// the second are rare.
 const WIDTHS: [u64; 2] = [120, 400];
 
-/// A pattern's number.
+/// The index of a pattern.
 pub type PatternId = usize;
 
-/// Which word of which pattern.
+/// A word of a pattern.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     pattern: PatternId,
     index: usize,
-    /// How far the word before may be.
+    /// Maximum distance from the previous word.
     width: u64,
-    /// Whether the word must begin, and end, where a word of the text does.
+    /// Whether the word must begin, and end, at a word boundary of the text.
     edges: [bool; 2],
 }
 
-/// Where a word was found.
+/// The position of a word in the log.
 #[derive(Debug, Clone, Copy)]
 pub struct Spot {
-    /// Its first and last byte, counted from the beginning of the log.
+    /// Offset of its first and last byte in the log.
     pub begin: u64,
     /// See `begin`.
     pub end: u64,
-    /// Whether an edge of a word is at its beginning, and at its end.
+    /// Whether it begins, and ends, at a word boundary.
     pub edges: [bool; 2],
 }
 
-/// How much of each pattern a text has shown, pattern by pattern. For each word: where the whole
-/// began, and where this word ended.
+/// The matched part of each pattern. For each word: where the match
+/// began, and where the word ended.
 #[derive(Debug)]
 pub struct Progress(Vec<Option<(u64, u64)>>);
 
@@ -45,14 +45,14 @@ pub struct Progress(Vec<Option<(u64, u64)>>);
 pub struct Patterns {
     automaton: Automaton,
     parts: Vec<Vec<Part>>,
-    /// How long each word is.
+    /// The length of each word.
     lengths: Vec<u64>,
-    /// Where the words of each pattern begin among those of all, and after the last where they end.
+    /// For each pattern, the index of its first word; the last element is the total number.
     begins: Vec<usize>,
 }
 
 impl Patterns {
-    /// Reads the patterns; their numbers are their places in `texts`.
+    /// Parses the patterns; their indexes are those in `texts`.
     pub fn of(texts: &[&str]) -> Patterns {
         let mut words: Vec<Vec<u8>> = Vec::new();
         let mut ids: HashMap<Vec<u8>, usize> = HashMap::new();
@@ -82,7 +82,7 @@ impl Patterns {
                     edges,
                 };
                 width = WIDTHS[0];
-                // Later words of a pattern first: one that occurs twice must not answer itself.
+                // Later words of a pattern first: a repeated word must not follow itself.
                 parts[id].insert(0, part);
                 count += 1;
             }
@@ -97,23 +97,23 @@ impl Patterns {
         }
     }
 
-    /// Of a text that has shown nothing yet.
+    /// The initial state.
     pub fn progress(&self) -> Progress {
         Progress(vec![None; self.begins.last().copied().unwrap_or(0)])
     }
 
-    /// What finds the words.
+    /// The automaton that finds the words.
     pub fn automaton(&self) -> &Automaton {
         &self.automaton
     }
 
-    /// How long a word is.
+    /// The length of a word.
     pub fn length(&self, word: WordId) -> u64 {
         self.lengths[word as usize]
     }
 
-    /// Takes note of a word. Calls `whole` with each pattern that it completes, and where in the
-    /// text that began. Words before `message` belong to another message.
+    /// Processes a word. Calls `whole` with each pattern that it completes, and where in the
+    /// text the match began. Words before `message` belong to another message.
     pub fn note(
         &self,
         progress: &mut Progress,
@@ -145,7 +145,7 @@ impl Patterns {
     }
 }
 
-/// A word as the text would show it.
+/// A word in the normalized form of the text.
 fn plain(word: &str) -> Vec<u8> {
     let mut plain = Plain::default();
     plain.read(word.as_bytes());

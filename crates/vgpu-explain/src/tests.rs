@@ -1,4 +1,4 @@
-//! What holds of the knowledge as a whole, and how a log is heard. `tests/explain.rs` has the logs.
+//! Checks of the whole table, and of how a log is read. `tests/explain.rs` has the logs.
 
 use std::collections::BTreeSet;
 

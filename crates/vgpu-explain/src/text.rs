@@ -1,19 +1,19 @@
-//! What a pasted line says, whatever it went through on its way: only what carries meaning is left,
-//! in lower case and without blanks, so that a message broken anywhere still reads the same.
+//! Normalization of pasted lines, regardless of how they were formatted: only significant characters are kept,
+//! in lower case and without blanks, so that a message that was wrapped anywhere still matches.
 
-/// A line without blanks and quotes, and where each of its bytes stood.
+/// A line without blanks and quotes, and the original position of each byte.
 #[derive(Debug, Default)]
 pub struct Plain {
-    /// What is left of the line, in lower case.
+    /// The normalized line, in lower case.
     pub bytes: Vec<u8>,
-    /// For each byte, where in the line as it was written it stood.
+    /// For each byte, its position in the original line.
     pub places: Vec<u32>,
-    /// For each byte, whether something was left out before it.
+    /// For each byte, whether something was removed before it.
     gaps: Vec<bool>,
     gap: bool,
 }
 
-/// Elements of HTML that forums and trackers put around and into logs.
+/// HTML elements that forums and issue trackers add to logs.
 const TAGS: [&str; 27] = [
     "a",
     "b",
@@ -44,7 +44,7 @@ const TAGS: [&str; 27] = [
     "ul",
 ];
 
-/// Longer tags are none: a paste that has `<a ` by accident loses no more than this.
+/// Longer text is not a tag, so that an accidental `<a ` loses no more than this.
 const LONGEST_TAG: usize = 300;
 
 const ENTITIES: [(&str, u8); 12] = [
@@ -63,7 +63,7 @@ const ENTITIES: [(&str, u8); 12] = [
 ];
 
 impl Plain {
-    /// Reads `line`. The space of what was read before is used again.
+    /// Normalizes `line`, reusing the memory of the previous one.
     pub fn read(&mut self, line: &[u8]) {
         self.bytes.clear();
         self.places.clear();
@@ -76,11 +76,11 @@ impl Plain {
         }
     }
 
-    /// Takes one byte, or the mark-up that it begins; how many bytes that were.
+    /// Processes one byte, or the mark-up that begins with it; returns the number of bytes.
     fn take(&mut self, byte: u8, at: usize, rest: &[u8], is_json: bool) -> usize {
         match byte {
             0 => 1,
-            // A star is bold type more often than it is text, and a pattern's wildcard.
+            // A star usually marks bold type, and is the wildcard of patterns.
             b' ' | b'\t' | b'\r' | b'\n' | b'\'' | b'"' | b'`' | b'*' | 0x0b | 0x0c => {
                 self.leave(1)
             }
@@ -127,7 +127,7 @@ impl Plain {
         }
     }
 
-    /// In JSON a backslash begins an escape; elsewhere it is one only before a quote.
+    /// In JSON, a backslash begins an escape; elsewhere only before a quote.
     fn backslash(&mut self, at: usize, rest: &[u8], is_json: bool) -> usize {
         match rest.first() {
             Some(b'"' | b'\'') => self.leave(2),
@@ -159,7 +159,7 @@ impl Plain {
             }
             (0xe2, [0x80, ..]) if rest.len() >= 2 => self.leave(3),
             (0xef, [0xbb, 0xbf, ..]) => 3,
-            // Full-width forms of ASCII, which Chinese and Japanese texts use for punctuation.
+            // Full-width forms of ASCII, used for punctuation in Chinese and Japanese text.
             (0xef, [0xbc, low @ 0x81..=0xbf, ..]) => {
                 self.keep((low - 0x60).to_ascii_lowercase(), at);
                 3
@@ -168,12 +168,12 @@ impl Plain {
         }
     }
 
-    /// No letter or digit goes on right before the byte of that index.
+    /// Whether there is no letter or digit directly before the byte with this index.
     pub fn begins_word(&self, index: usize) -> bool {
         index == 0 || self.gaps[index] || !self.bytes[index - 1].is_ascii_alphanumeric()
     }
 
-    /// No letter or digit goes on right after the byte of that index.
+    /// Whether there is no letter or digit directly after the byte with this index.
     pub fn ends_word(&self, index: usize) -> bool {
         match self.bytes.get(index + 1) {
             None => true,
@@ -182,8 +182,8 @@ impl Plain {
     }
 }
 
-/// How much of the line's beginning marks a quotation, a table, or an item of a list, as pages that
-/// show pasted text number its lines.
+/// Length of the prefix that marks a quotation, table, or list item, such as line numbers added by pages that
+/// show pasted text.
 fn quotation(line: &[u8]) -> usize {
     let is_mark = |byte: &&u8| matches!(byte, b'>' | b'|' | b' ' | b'\t' | 0);
     let mut length = 0;
@@ -206,8 +206,8 @@ fn quotation(line: &[u8]) -> usize {
     }
 }
 
-/// Whether this line goes on with the one before: nothing at its beginning says that it is a message
-/// of its own.
+/// Whether this line continues the previous one: nothing at its beginning indicates a new
+/// message.
 pub fn goes_on(line: &[u8]) -> bool {
     let begin = quotation(line);
     let text = line[begin..]
@@ -242,7 +242,7 @@ pub fn goes_on(line: &[u8]) -> bool {
     !begins
 }
 
-/// `12:13:14...`, as no PCI address and no UUID begins.
+/// `12:13:14...`, which neither PCI addresses nor UUIDs begin with.
 fn is_time(word: &[u8]) -> bool {
     let shape = |index: usize, is: fn(&u8) -> bool| word.get(index).is_some_and(is);
     let colon = |b: &u8| *b == b':';
@@ -289,7 +289,7 @@ fn escape_length(rest: &[u8]) -> usize {
     }
 }
 
-/// The rest of an HTML tag after its `<`; `None` where it is none, as in `vfio-<bus>`.
+/// The rest of an HTML tag after its `<`; `None` if it is not a tag, as in `vfio-<bus>`.
 fn tag_length(rest: &[u8]) -> Option<usize> {
     let slash = usize::from(rest.first() == Some(&b'/'));
     let name = &rest[slash..];

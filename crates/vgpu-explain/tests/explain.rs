@@ -1,7 +1,7 @@
-//! The examples of `data/`, each as it stands in a log, and logs with nothing in them.
+//! Finds the examples in `data/` in logs, and nothing in logs without errors.
 //!
-//! `logs/noise` has what stands around them in the logs of working hosts, `logs/harmless` whole logs in
-//! which nothing is wrong.
+//! `logs/noise` contains ordinary lines from logs of working hosts, `logs/harmless` complete logs
+//! without errors.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ fn codes(findings: &[Finding]) -> Vec<&str> {
         .collect()
 }
 
-/// The message between 15 ordinary lines, which differ from one message to the next.
+/// The message among 15 ordinary lines, which vary between messages.
 fn within_noise(message: &str, nth: usize) -> String {
     let noise = files("noise");
     let noise = read(&noise[nth % noise.len()]);
@@ -91,7 +91,7 @@ fn nothing_is_wrong_in_the_logs_of_working_hosts() {
     assert!(count >= 3 + 10, "{count}");
 }
 
-/// Logs that look like a failure that they do not tell, and the failure.
+/// Logs that resemble an error that they do not contain, and the error.
 const MISTAKEN: [(&str, &str); 12] = [
     (
         "level=info msg=\"Waiting for VFs: 0/160 enabled across 8 GPU(s)\"\n\
@@ -183,7 +183,7 @@ fn the_branch_that_a_card_needs_is_said_with_its_number() {
     }
 }
 
-/// Text as other programs, pages and terminals hand it on.
+/// Text as reformatted by other programs, web pages and terminals.
 #[test]
 fn every_message_is_explained_however_it_was_pasted() {
     type Change = fn(&str) -> String;
@@ -236,7 +236,7 @@ fn every_message_is_explained_however_it_was_pasted() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Broken after 80 characters, wherever that is.
+/// Wrapped after 80 characters, even within words.
 fn wrapped(line: &str) -> String {
     let chars: Vec<char> = line.chars().collect();
     chars

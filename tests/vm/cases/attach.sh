@@ -1,14 +1,14 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 240 seconds a stage
+# expect: 240 seconds per stage
 # guest: libvirt-qemu
-# What vgpuctl attach prints, given to those it is for: QEMU opens the device, libvirt takes the XML and starts the domain.
+# The output of vgpuctl attach works: QEMU opens the device, libvirt accepts the XML and starts the domain.
 . /src/tests/vm/module.sh
 
-# monitor COMMANDS QEMU-ARGUMENTS: QEMU with a machine of nothing else, stopped; what its monitor answered to the commands, a
-# line each. The arguments are given to a shell, as a user would paste them.
+# monitor COMMANDS QEMU-ARGUMENTS: runs QEMU with a stopped machine without other devices; prints the monitor's answers to the
+# commands, one per line. The arguments are evaluated by a shell, as if pasted by a user.
 monitor() {
     local arguments=$2
-    # The last line may be a continued one of a snippet, so nothing follows it.
+    # The last line may end with a continuation, so nothing must follow it.
     printf '%s\nquit\n' "$1" | bash -c "timeout 120 qemu-system-x86_64 -accel tcg -machine q35 -m 64 -nodefaults -display none \
         -S -monitor stdio $arguments" >/tmp/monitor 2>&1 || fail "QEMU refused: $arguments: $(cat /tmp/monitor)"
     tr -d '\r' </tmp/monitor
@@ -50,7 +50,7 @@ qemu_opens_it() {
     fi
 }
 
-# domain NAME DEVICES [END]: a file with its XML.
+# domain NAME DEVICES [END]: creates a file with its XML.
 domain() {
     local file=/tmp/$1.xml
     cat >"$file" <<XML
@@ -70,7 +70,7 @@ ${3:-}
 XML
     printf '%s' "$file"
 }
-block() { # PLACE ARGUMENTS...: the block of that place
+block() { # PLACE ARGUMENTS...: prints the block for that place
     vgpuctl attach "${@:2}" --json | jq -j --arg place "$1" '.attach.blocks[] | select(.place == $place).text'
 }
 vir() { virsh -q -c qemu:///system "$@"; }
@@ -166,7 +166,7 @@ apply_adds_it() {
     has "$answer" "sysfsdev = \"/sys/bus/mdev/devices/$(uuid 1)\""
     has "$answer" "sysfsdev = \"/sys/bus/mdev/devices/$(uuid 3)\""
     has "$(vir dumpxml --inactive web)" "<address uuid='$(uuid 3)'/>"
-    say "--- what libvirt refuses is told"
+    say "--- errors of libvirt are reported"
     vgpuctl stop "$(uuid 4)"
     expect_equal "an inactive device, from the next start on" 0 "$(apply 4 mail --display on)"
     if vir start --paused mail 2>/dev/null; then

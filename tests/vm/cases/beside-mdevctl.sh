@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# expect: 60 seconds a stage
-# mdevctl's own rule starts the same devices at the same events. Both may be there: nothing fails, nothing is there twice.
+# expect: 60 seconds per stage
+# mdevctl's own rule starts the same devices on the same events. Both can be installed: nothing fails or is started twice.
 
-# all_there TIMES: that often each was made since the boot.
+# all_there TIMES: checks that each was created this often since the boot.
 all_there() {
     local n
     local -a uuids=()
@@ -17,19 +17,19 @@ all_there() {
     expect_equal "free instances" 2 "$(cat /sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/available_instances)"
     made_times "$1" "${uuids[@]}"
     no_failed_units
-    # Whoever comes second finds the device there. Ours takes that for done; theirs, as its rule has it, tells the journal
-    # that it is critical.
+    # The second one finds the device active. vgpuctl treats that as success; mdevctl, as called by its rule, logs it
+    # as critical.
     no_errors_but ' mdevctl\[[0-9]*\]: '
     expect_equal "definitions" "$(cat /root/definitions)" "$(find /etc/mdevctl.d -type f -exec sha256sum {} + | sort)"
 }
 stage_1() {
     local n
     install_vgpuctl
-    # Where its rule looks for it, which is not where Debian's package puts it.
+    # The path used by its rule, which differs from that of Debian's package.
     cp -a /opt/mdevctl/usr/bin/mdevctl /usr/sbin/mdevctl
     cp /opt/mdevctl/usr/lib/udev/rules.d/*mdevctl*.rules /usr/lib/udev/rules.d/ 2>/dev/null ||
         cp /opt/mdevctl/lib/udev/rules.d/*mdevctl*.rules /usr/lib/udev/rules.d/
-    mkdir -p /etc/mdevctl.d/scripts.d/{callouts,notifiers} # it does nothing without
+    mkdir -p /etc/mdevctl.d/scripts.d/{callouts,notifiers} # required by mdevctl
     udevadm control --reload
     load_at_boot mtty
     load mtty

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# expect: 60 seconds a stage
-# A parent that registered before udev ran (an initramfs loads drivers early) is found by coldplug.
+# expect: 60 seconds per stage
+# A parent that is registered before udev runs (drivers in an initramfs) is found by coldplug.
 
 stage_1() {
     install_vgpuctl
-    systemctl disable vgpuctl-restore.service # what udev alone does
+    systemctl disable vgpuctl-restore.service # test udev alone
     load mtty
     vgpuctl define --type mtty-1 --parent mtty --uuid "$(uuid 1)"
     modprobe -r mtty

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# expect: 60 seconds a stage
-# One unreadable definition hides none of the others, and the unit that failed for it says which file it is.
+# expect: 60 seconds per stage
+# One unreadable definition does not affect the others, and the unit that failed because of it names the file.
 
 path=/etc/mdevctl.d/mtty/$(uuid 7)
 

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# expect: 90 seconds a stage
-# A device that a process has open: remove says so at once and names the process, and with --wait it waits for the end.
+# expect: 90 seconds per stage
+# A device that a process has open: remove fails immediately and names the process, and with --wait, waits until it ends.
 
-# hold_open MODE NUMBER: in the background; its pid in $holder. let_go ends it.
+# hold_open MODE NUMBER: holds a device in the background, with the pid in $holder. let_go ends it.
 hold_open() {
     fifo=/tmp/fifo-$2
     rm -f "$fifo"
@@ -15,7 +15,7 @@ let_go() {
     echo >"$fifo"
     wait "$holder"
 }
-# refused NUMBER: remove answers soon, with "in use", and everything stays.
+# refused NUMBER: remove fails quickly with "in use", and nothing changes.
 refused() {
     local began status
     began=$(date +%s%N)
@@ -78,7 +78,7 @@ stage_1() {
     let_go
     expect_equal "exit status once it is free" 0 "$(status_of vgpuctl remove "$(uuid 12)")"
 
-    # Group numbers are used again: who still has the old group of that number open does not hold the new device.
+    # Group numbers are reused: a process that still has the old group with this number open does not hold the new device.
     say "--- an old holder of the same group number"
     vgpuctl create --type mtty-1 --parent mtty --uuid "$(uuid 13)"
     hold_open group 13
@@ -88,7 +88,7 @@ stage_1() {
     expect_equal "exit status" 0 "$(status_of vgpuctl remove "$(uuid 14)")"
     let_go
 
-    # The kernel's own behaviour that all of this rests on: only the device's descriptor makes `remove` block.
+    # The kernel behaviour that this relies on: only a descriptor of the device makes `remove` block.
     for mode in group container; do
         say "--- the kernel, held: $mode"
         n=$((n + 1))

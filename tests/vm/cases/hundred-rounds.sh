@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# expect: 200 seconds a stage
+# expect: 200 seconds per stage
 # A hundred rounds of create and remove leave nothing behind.
 
 leftovers() { { find /etc/mdevctl.d /run/vgpuctl /tmp /dev/shm -mindepth 1 2>/dev/null || true; } | sort; }
@@ -17,7 +17,7 @@ stage_1() {
     done
     expect_equal "devices" 0 "$(active_count)"
     expect_equal "what is in /etc/mdevctl.d" "" "$(find /etc/mdevctl.d -mindepth 1 2>/dev/null || true)"
-    # A parent's lock stays, so the third round, when each parent has had its turn, is what the last must look like.
+    # The lock of a parent is kept, so the last round is compared with the third, when each parent has been used.
     expect_equal "files and directories after three rounds and after a hundred" "$first" "$(leftovers)"
     for type in mtty/mdev_supported_types/mtty-2:12 mdpy/mdev_supported_types/mdpy-vga:4 mbochs/mdev_supported_types/mbochs-small:64; do
         expect_equal "free instances of ${type%:*}" "${type#*:}" "$(cat "/sys/class/mdev_bus/${type%:*}/available_instances")"

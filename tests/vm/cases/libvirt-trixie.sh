@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# expect: 150 seconds a stage
+# expect: 150 seconds per stage
 # guest: libvirt-trixie
-# The same session with the next Debian's libvirt, beside the mdevctl that its package depends on; and what only that
-# libvirt has: nodedev-update.
+# The same session with libvirt in Debian 13, together with the mdevctl that its package depends on; and a feature of that
+# version: nodedev-update.
 # shellcheck source=SCRIPTDIR/../libvirt.sh
 . /src/tests/vm/libvirt.sh
 
-# The package's mdevctl notes each call.
+# Log each call of the package's mdevctl.
 theirs=/usr/bin/mdevctl
 calls=/root/calls-of-theirs
 note_calls_of_theirs() {
@@ -15,12 +15,12 @@ note_calls_of_theirs() {
     chmod 755 "$theirs"
 }
 theirs_is_called() { grep -q '^libvirtd: mdevctl list' "$calls"; }
-# From `make install` on it is not called, by anyone.
+# It is never called after `make install`.
 theirs_is_idle() {
     [[ -e /share/debian ]] || expect_equal "calls of the package's mdevctl" "" "$(cat "$calls" 2>/dev/null || true)"
 }
 
-# edited SED: what one edits of the definition, as virsh gives it, in a file.
+# edited SED: creates a file with the edited definition from virsh.
 edited() {
     local file
     file=$(mktemp /tmp/XXXXXXXX.xml)
@@ -30,7 +30,7 @@ edited() {
 updated() { edited "s|\(<attr name='power/control' value='\)[a-z]*|\1$1|"; }
 control() { cat "/sys/bus/mdev/devices/$(uuid 2)/power/control"; }
 attr() { printf "<attr name='power/control' value='%s'/>" "$1"; }
-# saved_is TYPE START VALUE: in the file, in what vgpuctl says of it, and in virsh.
+# saved_is TYPE START VALUE: checks the file, the output of vgpuctl, and virsh.
 saved_is() {
     local file said
     file=$(definition_of "$(uuid 2)")
@@ -41,13 +41,13 @@ saved_is() {
     grep -qF "$(attr "$3")" /tmp/saved.xml || fail "virsh does not know that $3 is saved"
     grep -qF "<type id='$1'" /tmp/saved.xml || fail "virsh does not know that $1 is saved"
 }
-# runs_with VALUE: in sysfs and in virsh.
+# runs_with VALUE: checks sysfs and virsh.
 runs_with() {
     expect_equal "in sysfs" "$1" "$(control)"
     within 60 "power/control $1 of the active device in virsh" dumpxml_has "$(uuid 2)" "$(attr "$1")"
     virsh_ nodedev-dumpxml "$name" >/dev/null
 }
-# refused_with WORDS ARGUMENT...: and nothing changed.
+# refused_with WORDS ARGUMENT...: checks the error, and that nothing changed.
 refused_with() {
     local words=$1
     shift
@@ -61,7 +61,7 @@ stage_1() {
     poll 60 theirs_is_called || fail "libvirt calls another mdevctl than the package's, so this proves nothing"
     install_for_libvirt
     grep -qF "mdevctl for services: /usr/local/bin/mdevctl, which is vgpuctl" /tmp/installed
-    grep -qF "$theirs is another's and stays as it is" /tmp/installed
+    grep -qF "$theirs belongs to another program and is not changed" /tmp/installed
     rm "$calls"
     session_before_reboot
     theirs_is_idle
@@ -75,7 +75,7 @@ stage_2() {
     saved_is mtty-1 manual on
     virsh_ nodedev-update "$name" "$(updated auto)" --config >/dev/null
     saved_is mtty-1 manual auto
-    virsh_ nodedev-update "$name" "$(updated on)" >/dev/null # what there is of an inactive device
+    virsh_ nodedev-update "$name" "$(updated on)" >/dev/null # the definition of an inactive device
     saved_is mtty-1 manual on
     virsh_ nodedev-update "$name" "$(edited "s|<type id='mtty-1'/>|<type id='mtty-2'/>|")" --config >/dev/null
     saved_is mtty-2 manual on
@@ -89,7 +89,7 @@ stage_2() {
     virsh_ nodedev-update "$name" "$(updated on)" --live >/dev/null
     runs_with on
     saved_is mtty-1 manual auto
-    virsh_ nodedev-update "$name" "$(updated auto)" >/dev/null # of an active device it is the live one
+    virsh_ nodedev-update "$name" "$(updated auto)" >/dev/null # for an active device, the live one
     runs_with auto
 
     say "--- and of both"

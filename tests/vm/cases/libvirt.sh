@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# expect: 150 seconds a stage
+# expect: 150 seconds per stage
 # guest: libvirt
-# libvirt's daemon with vgpuctl as the only mdevctl: a session of virsh, a reboot, and what came back.
+# libvirt's daemon with vgpuctl as the only mdevctl: a virsh session, a reboot, and the restored devices.
 # shellcheck source=SCRIPTDIR/../libvirt.sh
 . /src/tests/vm/libvirt.sh
 

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# expect: 90 seconds a stage
-# A host with Debian's mdevctl package and its definitions: vgpuctl takes over, works beside it, and gives the files back.
+# expect: 90 seconds per stage
+# A host with Debian's mdevctl package and its definitions: vgpuctl takes over, coexists with it, and is removed again.
 
 theirs=/usr/bin/mdevctl
-# Six that start at boot, one of them with an attribute, and a manual one.
+# Six devices that start at boot, one of them with an attribute, and a manual one.
 all_there() {
     local n
     for n in 1 2 3 4 5 6; do
@@ -20,7 +20,7 @@ all_there() {
     expect_equal "definitions" "$(cat /root/definitions)" "$(definitions)"
 }
 definitions() { find /etc/mdevctl.d -type f -exec sha256sum {} + | sort; }
-# listing COMMAND...: without the empty line at the end that this version has.
+# listing COMMAND...: prints the output without the trailing empty line of this version.
 listing() { "$@" | sed '/^$/d'; }
 
 stage_1() {
@@ -36,11 +36,11 @@ stage_1() {
     listing "$theirs" list --defined --verbose | tee /root/listed >&3
     expect_equal "definitions" 7 "$(grep -c '^5a1e' /root/listed)"
     definitions >/root/definitions
-    dpkg --verify mdevctl >/root/verified # the guest has no manual pages and the like
+    dpkg --verify mdevctl >/root/verified # the guest has no manual pages and similar files
 }
-# The package's files are as they came.
+# The files of the package are unchanged.
 package_is_whole() { expect_equal "dpkg --verify" "$(cat /root/verified)" "$(dpkg --verify mdevctl)"; }
-# On Debian the package's rule calls a path that does not exist.
+# On Debian, the rule of the package uses a path that does not exist.
 stage_2() {
     [[ -d /sys/class/mdev_bus/mtty ]]
     udevadm settle
@@ -51,7 +51,7 @@ stage_2() {
     say "--- install"
     install_drop_in
     grep -qF "mdevctl for services: /usr/local/bin/mdevctl, which is vgpuctl" /tmp/installed
-    grep -qF "/usr/bin/mdevctl is another's and stays as it is" /tmp/installed
+    grep -qF "/usr/bin/mdevctl belongs to another program and is not changed" /tmp/installed
     package_is_whole
     expect_equal "mdevctl in PATH" /usr/local/bin/mdevctl "$(type -P mdevctl)"
     expect_equal "what its list says" "$(cat /root/listed)" "$(listing mdevctl list --defined --verbose)"
@@ -68,8 +68,8 @@ stage_3() {
 }
 stage_4() {
     all_there
-    # The package's rule runs for everything that bears the parent's name (driver, class, device, module) and hands all
-    # that its mdevctl says to the journal as critical, also when it alone is there. Nothing else complains.
+    # The rule of the package runs for everything with the parent's name (driver, class, device, module), and logs all
+    # output of mdevctl as critical, also when only that package is installed. There are no other errors.
     said_by mdevctl | sed 's/^\[[^]]*\] *//' | sort | uniq -c >&3
     no_errors_but ' mdevctl\[[0-9]*\]: '
     say "--- and ours where it looks"

@@ -1,16 +1,16 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 90 seconds a stage
-# vgpuctl on functions that are mediated-device parents (A40), and what happens when 32 functions bind at once, which udev
-# tells one by one: each device is started once, and no unit fails, in both frameworks.
+# expect: 90 seconds per stage
+# vgpuctl on functions that are mediated-device parents (A40), and 32 functions that bind at once, which udev reports
+# one by one: each device is started once, and no unit fails, with both frameworks.
 . /src/tests/vm/module.sh
 
 pf=$(gpu 1)
 field() { vgpuctl show "$1" --json | jq -r ".device.$2"; }
-# starts: how often each device was started by a unit of this kind since the last mark, by name.
+# starts: prints how often each device was started by a unit of this kind since the last mark, by name.
 mark() { journalctl --sync; from=$(date '+%Y-%m-%d %H:%M:%S.%6N'); }
 since() { journalctl --sync; journalctl --since "$from" -o cat --no-pager -q "$@"; }
 runs() { since -t systemd | grep -c '^Starting vgpuctl-restore@' || true; }
-# bound_at_once: by NVIDIA's program and not by vgpuctl; then all units that it asked for have run.
+# bound_at_once: binds all functions with NVIDIA's program instead of vgpuctl, and waits for all requested units.
 bound_at_once() {
     local began
     mark
@@ -76,7 +76,7 @@ stage_1() {
     say "--- 32 functions that take types at once"
     for n in 1 2 3 4; do vgpuctl undefine "$(uuid "$n")"; done
     host l40s framework=vfio
-    vgpuctl vfs enable "$pf" >/dev/null # a definition needs to know how its GPU's functions make vGPUs
+    vgpuctl vfs enable "$pf" >/dev/null # a definition depends on the framework of its GPU's functions
     udevadm settle
     poll 60 no_jobs
     for n in 11 12 13; do
@@ -85,14 +85,14 @@ stage_1() {
     vgpuctl define --type nvidia-1153 --parent "$(vf 1 31)" --uuid "$(uuid 14)"
     vgpuctl vfs disable "$pf" >/dev/null
     bound_at_once
-    # The others have the first ones that were ready, which need not be the first of all.
+    # The others are on the functions that were ready first, which are not necessarily the first ones.
     expect_equal "where the one of a function is" "$(vf 1 31)" "$(field "$(uuid 14)" vf)"
     since -u 'vgpuctl-restore@*' | grep -E 'nvidia-1153' | sort | uniq -c >&3
     expect_equal "how often each was started" "1 1 1 1" "$(for n in 11 12 13 14; do
         since -u 'vgpuctl-restore@*' | grep -c "started *$(uuid $n)" || true
     done | paste -sd ' ')"
 
-    say "--- the same with one that has no room: told once"
+    say "--- the same with one without capacity: reported once"
     vgpuctl vfs disable "$pf" >/tmp/output 2>&1 && fail "it switched off what is in use"
     vgpuctl stop "$(uuid 11)" "$(uuid 12)" "$(uuid 13)" "$(uuid 14)"
     vgpuctl define --type nvidia-1152 --parent "$pf" --uuid "$(uuid 15)"

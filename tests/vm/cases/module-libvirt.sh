@@ -1,7 +1,7 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 150 seconds a stage
+# expect: 150 seconds per stage
 # guest: libvirt
-# libvirt sees the stand-in's GPUs as vGPU hosts: their types by name, and starts and destroys a vGPU through vgpuctl's mdevctl.
+# libvirt treats the stand-in's GPUs as vGPU hosts: it lists types by name, and starts and destroys a vGPU through vgpuctl as mdevctl.
 . /src/tests/vm/module.sh
 
 nodedev() { virsh -q -c nodedev:///system "nodedev-$@"; }

@@ -1,9 +1,9 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 60 seconds a stage
-# The stand-in's GPUs as mediated-device parents show user space what NVIDIA's driver shows. Plain shell, no vgpuctl.
+# expect: 60 seconds per stage
+# The stand-in's GPUs as mediated-device parents provide the same interface as NVIDIA's driver. Plain shell, no vgpuctl.
 . /src/tests/vm/module.sh
 
-# heard PATTERN...: each is in what the kernel sent.
+# heard PATTERN...: checks that each is among the uevents.
 heard() {
     local pattern
     for pattern; do

@@ -1,11 +1,11 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 60 seconds a stage
-# The stand-in's GPU with virtual functions that are mediated-device parents, each of one vGPU; and sriov-manage.
+# expect: 60 seconds per stage
+# The stand-in's GPU with virtual functions that are parents of one mediated device each; and sriov-manage.
 . /src/tests/vm/module.sh
 
 create() { put "$(uuid "$1")" "$(type_dir "$2" "$3")/create"; }
 vf_count() { find "$(pci "$(gpu 1)")/" -name 'virtfn*' | wc -l; }
-# over VFS TYPE: available_instances of a type on each VF, as one word.
+# over VFS TYPE: prints available_instances of a type on each VF, as one word.
 over() {
     local n
     for ((n = 0; n < $1; n++)); do available "$(vf 1 "$n")" "$2"; done | paste -sd ''

@@ -1,10 +1,10 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 60 seconds a stage
+# expect: 60 seconds per stage
 # The stand-in's GPU whose virtual functions are vendor-specific VFIO devices: nvidia/ and its errors.
 . /src/tests/vm/module.sh
 
 file() { printf '%s/nvidia/%s' "$(pci "$(vf 1 "$1")")" "$2"; }
-# set_type VF ID; creatable VF: the ids.
+# set_type VF ID: assigns a type; creatable VF: prints the ids.
 set_type() { put "$2" "$(file "$1" current_vgpu_type)"; }
 creatable() { sed -n 's/^\([0-9]*\) *: NVIDIA L40S-.*/\1/p' "$(file "$1" creatable_vgpu_types)" | paste -sd ' '; }
 

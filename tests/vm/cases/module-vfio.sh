@@ -1,31 +1,31 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 90 seconds a stage
-# vgpuctl on a host with both frameworks: a P4 with mediated devices beside an L40S whose virtual functions take types.
-# Every verb, then reboots: VFs on by `vfs enable --at-boot`, types 15 s late, guests afterwards; then what cannot start,
-# and NVIDIA's program for VFs that does nothing and says that it worked.
+# expect: 90 seconds per stage
+# vgpuctl on a host with both frameworks: a P4 with mediated devices and an L40S with types assigned to virtual functions.
+# Every command, then reboots: VFs enabled by `vfs enable --at-boot`, types 15 s late, guests afterwards; then devices that
+# cannot start, and NVIDIA's program for VFs reporting success without doing anything.
 . /src/tests/vm/module.sh
 
 p4=$(gpu 1)
 l40s=$(gpu 2)
 current() { cat "$(pci "$(vf 2 "$1")")/nvidia/current_vgpu_type"; }
 set_type() { put "$2" "$(pci "$(vf 2 "$1")")/nvidia/current_vgpu_type"; }
-# currents N: the types on the first N functions.
+# currents N: prints the types on the first N functions.
 currents() { for ((n = 0; n < $1; n++)); do current "$n"; done | paste -sd ' '; }
 field() { vgpuctl show "$1" --json | jq -r ".device.$2"; }
 defined() { find /etc/vgpuctl.d -type f -name '*-*' | wc -l; }
-# journal_of UNIT: of this boot, as an answer to look into.
+# journal_of UNIT: stores the unit's journal of this boot as the output to check.
 journal_of() {
     journalctl --sync
     journalctl -b -o cat --no-pager -q -u "$1" >/tmp/output
     sed 's/^/  | /' /tmp/output >&3
 }
-# retried WORD: sriov-manage misbehaves so, until vgpuctl has told of its first attempt.
+# retried WORD: sriov-manage fails in this way until vgpuctl has reported its first attempt.
 retried() {
     local pid
     echo "$1" >/run/sriov-manage
     vgpuctl vfs enable "$l40s" >/tmp/output 2>&1 &
     pid=$!
-    poll 30 grep -q 'attempt 1 to switch' /tmp/output || fail "$1 is not told: $(cat /tmp/output)"
+    poll 30 grep -q 'attempt 1 to switch' /tmp/output || fail "$1 is not reported: $(cat /tmp/output)"
     rm /run/sriov-manage
     wait "$pid" || fail "$1: $(cat /tmp/output)"
     sed 's/^/  | /' /tmp/output >&3
@@ -143,9 +143,9 @@ stage_2() {
     for n in 1 2 3 4; do
         device_is "$(uuid "$n")" "$p4" nvidia-64
     done
-    # The functions list their types one by one, so which ones are taken is not known beforehand.
+    # The functions publish their types one by one, so it is not known in advance which ones are used.
     expect_equal "the one that a definition names" "$(vf 2 7)" "$(field "$(uuid 12)" vf)"
-    # What names a function comes first, then the others in the order of their UUIDs.
+    # Definitions with a function come first, then the others in UUID order.
     expect_equal "the GPU's memory in the order of starts" "12 0 24 36" "$(for n in 11 12 13 14; do
         cat "$(pci "$(field "$(uuid $n)" vf)")/nvidia/placement_id"
     done | paste -sd ' ')"
@@ -160,7 +160,7 @@ stage_2() {
     host p4,l40s framework=vfio
 }
 stage_3() {
-    # The P4's fifth fails in both.
+    # The fifth on the P4 fails in both.
     expect_equal "without VFs" "vgpuctl-restore.service vgpuctl-restore@$p4.service" "$(failed_units)"
     journal_of vgpuctl-restore.service
     said 'attempt 3 to switch'

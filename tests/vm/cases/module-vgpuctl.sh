@@ -1,7 +1,7 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 90 seconds a stage
-# vgpuctl on GPUs with mediated devices, as a user of two Tesla P4, a P40 and an unlocked GTX 1080 Ti meets it; and its
-# definitions after reboots where the types come late: 15 s after the driver, or when nvidia-vgpud has run.
+# expect: 90 seconds per stage
+# vgpuctl on GPUs with mediated devices (two Tesla P4, a P40 and an unlocked GTX 1080 Ti) from a user's view, and its
+# definitions after reboots with types that appear late: 15 s after the driver, or after nvidia-vgpud has run.
 . /src/tests/vm/module.sh
 
 defined() { find /etc/mdevctl.d -type f -name '*-*' | wc -l; }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# expect: 60 seconds a stage
+# expect: 60 seconds per stage
 # init: /usr/local/lib/vm/udev-only
-# Without systemd udev itself runs vgpuctl: for a parent that was there before udev, and for one that came later.
+# Without systemd, udev runs vgpuctl directly: for a parent that existed before udev, and for one that appears later.
 
 stage_1() {
     install_vgpuctl

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# expect: 150 seconds a stage
+# expect: 150 seconds per stage
 # guest: libvirt-trixie
-# The package vgpuctl-mdevctl in the place of mdevctl, on which the next Debian's libvirt depends: dpkg lets it, libvirt's
-# running daemon goes on with it, and a session of virsh does what it does with the original.
+# The package vgpuctl-mdevctl instead of mdevctl, on which libvirt in Debian 13 depends: dpkg accepts it, libvirt's
+# running daemon continues to work, and a virsh session works as with the original.
 # shellcheck source=SCRIPTDIR/../libvirt.sh
 . /src/tests/vm/libvirt.sh
 
@@ -18,7 +18,7 @@ stage_1() {
 }
 stage_2() {
     session_after_reboot
-    # libvirt depends on mdevctl, and dpkg counts ours as that.
+    # libvirt depends on mdevctl, which our package provides.
     expect_equal "removing what libvirt depends on" 1 "$(status_of dpkg --remove vgpuctl-mdevctl)"
     grep -q 'libvirt.* depends on mdevctl' /tmp/output
     grep -q 'vgpuctl-mdevctl which provides mdevctl is to be removed' /tmp/output

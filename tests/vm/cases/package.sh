@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# expect: 120 seconds a stage
+# expect: 120 seconds per stage
 # The packages: installed, rebooted, upgraded, removed, purged. The devices of the case `reboot` come back from them.
 # shellcheck source=SCRIPTDIR/reboot.sh
 . /src/tests/vm/cases/reboot.sh
 
 ours=$(sed -n 's/^version = "\(.*\)"$/\1/p' /src/Cargo.toml)
 next=$(sed -n 's/^NEXT := //p' /src/Makefile)
-# What a package may leave anywhere; not dpkg's own notes, logs, or what every boot writes.
+# All files that a package could leave behind; without dpkg's own data, logs, and files written at every boot.
 everything() {
     find / -xdev \( -path /root -o -path /tmp -o -path /var/tmp -o -path /var/log -o -path /var/lib/dpkg -o -path /var/cache \
         -o -path /var/lib/systemd/random-seed -o -path '/var/lib/systemd/timers' -o -path '/var/lib/systemd/catalog*' \) -prune -o -print | sort
 }
 definitions() { (cd /etc/mdevctl.d && find . -type f -exec sha256sum {} + | sort -k 2); }
-# The kernel's own number of each device: another one after it was made anew.
+# The inode number of each device, which changes if it is recreated.
 devices() { stat -L -c '%i %n' /sys/bus/mdev/devices/* | sort; }
 unit() { systemctl is-enabled vgpuctl-restore.service 2>/dev/null || true; }
 version() { dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" | sed 's/-0vgpuctl1$//'; }
@@ -21,7 +21,7 @@ installed_version_is() {
     expect_equal "vgpuctl-mdevctl" "installed $1" "$(version vgpuctl-mdevctl)"
     expect_equal "what dpkg complains of" "" "$(dpkg --audit)"
 }
-# The packages' files, and none of another installation.
+# Checks that the files are those of the packages, not of another installation.
 answers_from_the_package() {
     expect_equal "vgpuctl" /usr/bin/vgpuctl "$(type -P vgpuctl)"
     [[ $(type -P mdevctl) -ef /usr/bin/vgpuctl && $(type -P lsmdev) -ef /usr/bin/vgpuctl ]] || fail "mdevctl or lsmdev is not vgpuctl"
@@ -30,7 +30,7 @@ answers_from_the_package() {
     expect_equal "lines of mdevctl list --defined" 23 "$(mdevctl list --defined | grep -c 5a1e0000)"
     mdevctl types --parent mtty | grep -q mtty-2
 }
-# upgrade VERSION UNIT: nothing of the host's changes by it; UNIT is what its administrator wanted of the unit.
+# upgrade VERSION UNIT: checks that it changes nothing on the host; UNIT is the state of the unit set by the administrator.
 upgrade() {
     devices >/root/devices
     definitions >/root/definitions
@@ -90,7 +90,7 @@ stage_3() {
     expect_equal "devices after the purge" "$(cat /root/devices)" "$(devices)"
     no_failed_units
 }
-# The next boot knows nothing of it.
+# No traces at the next boot.
 stage_4() {
     expect_equal "definitions" 23 "$(definitions | wc -l)"
     expect_equal "active devices" 0 "$(active_count)"

@@ -1,29 +1,29 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 480 seconds a stage
+# expect: 480 seconds per stage
 # init: /usr/local/lib/vm/udev-only
 # needs: mdevctl 1.4.0
-# The power goes at any write. Definitions lie on a small file system above dm-log-writes, which logs every write and
-# flush; vgpuctl works on them, and afterwards the log is replayed (guest/replay.c) up to every write and flush, and with
-# each single write lost that a disk's cache may lose. Each of these disks is mounted, as after a crash. A definition has to be as
-# before or as after the command that ran; once a command has returned, as after it; and `restore` starts what is there.
-# Then mdevctl 1.4.0 does the same, and what becomes of its definitions is printed.
+# A power failure at any write. Definitions are on a small file system on dm-log-writes, which logs every write and
+# flush; vgpuctl changes them, and the log is then replayed (guest/replay.c) up to every write and flush, and with the
+# loss of each single write that a disk's cache may lose. Each resulting disk is mounted, as after a crash. A definition must be as
+# before or as after the interrupted command, and as after it once the command has returned; and `restore` starts the rest.
+# The same is then done with mdevctl 1.4.0, and the state of its definitions is printed.
 . /src/tests/vm/module.sh
 
 work=/run/power
-live=$work/live           # the file system that is written to
-recovered=$work/recovered # the one that is looked at
-reference=/share/mdevctl  # tests/vm/run puts it there
+live=$work/live           # the file system that is written to by the tools
+recovered=$work/recovered # the one that is checked
+reference=/share/mdevctl  # provided by tests/vm/run
 
-# --- the two tools, with /etc on the file system that is tested ------------------------------------------------------
+# --- the two tools, with /etc on the tested file system --------------------------------------------------------------
 ours() { /share/target/release/vgpuctl "$@"; }
 theirs() { "$reference" "$@"; }
-# declared GPU: the declaration of two devices on a GPU.
+# declared GPU: prints a declaration of two devices on a GPU.
 declared() {
     printf 'version = 1\n[[group]]\nname = "desk"\ntype = "nvidia-64"\ngpus = "%s"\nuuids = ["%s", "%s"]\n' \
         "$1" "$(uuid 3)" "$(uuid 4)" >$work/declared.toml
     printf '%s' $work/declared.toml
 }
-# What is done, by either tool: STEP_TOOL. mdevctl has no apply; what a script would do stands in its place.
+# The steps with each tool: STEP_TOOL. mdevctl has no apply; equivalent commands are used instead.
 steps=(define modify create undefine apply move)
 define_ours() { ours define --parent "$(gpu 1)" --type nvidia-63 --uuid "$(uuid 1)"; }
 define_theirs() { theirs define --parent "$(gpu 1)" --type nvidia-63 --uuid "$(uuid 1)" --auto; }
@@ -51,7 +51,7 @@ move_theirs() {
 }
 
 # --- the log ---------------------------------------------------------------------------------------------------------
-# state MOUNTED: every file of definitions as "SUM PATH", sorted by path. A file that is being written is none.
+# state MOUNTED: prints all definition files as "SUM PATH", sorted by path, except files that are being written.
 state() {
     local file files=()
     cd "$1/etc" || return
@@ -63,23 +63,23 @@ state() {
 }
 shopt -s globstar dotglob nullglob
 mark() { dmsetup message power 0 mark "$1"; }
-# no_devices: as after a boot.
+# no_devices: removes all devices, as after a boot.
 no_devices() {
     local device
     for device in /sys/bus/mdev/devices/*; do
         [[ ! -e $device ]] || echo 1 >"$device/remove"
     done
 }
-# base FS TOOL: the disk before anything is done, at $work/base.img.
+# base FS TOOL: creates the initial disk, $work/base.img.
 base() {
     gzip -dc "/usr/local/lib/vm/$1.img.gz" | dd of=$work/base.img bs=4K conv=sparse status=none
     mount -o loop $work/base.img $live
     mkdir -p $live/etc $live/elsewhere
-    # mdevctl does nothing without these, which come with its package. vgpuctl is to make what it needs.
+    # mdevctl requires these, which are part of its package. vgpuctl must create what it needs.
     [[ $2 == ours ]] || mkdir -p {$live/etc/mdevctl.d,/usr/lib/mdevctl}/scripts.d/{callouts,notifiers}
     umount $live
 }
-# record FS TOOL: does it all; the log is $work/log, the definitions between the steps $work/state.N.
+# record FS TOOL: runs all steps; the log is $work/log, the definitions between the steps $work/state.N.
 record() {
     local n step disk log
     base "$1" "$2"
@@ -96,12 +96,12 @@ record() {
         mark "$n:during:$step"
         "${step}_$2" >$work/said 2>&1 || fail "$step by $2 on $1: $(cat $work/said)"
         mark "$n:after:$step"
-        # Another program's file is synced, as happens on every host all the time.
+        # Another program syncs a file, as happens on every host.
         echo "$n" >$live/elsewhere/file
         sync $live/elsewhere/file
         state $live >$work/state.$((n + 1))
     done
-    # By now the kernel has written all of it.
+    # The kernel has written everything by now.
     sync --file-system $live
     mark end
     umount /etc $live
@@ -110,10 +110,10 @@ record() {
     no_devices
 }
 
-# --- what the disk holds ---------------------------------------------------------------------------------------------
+# --- checking the disks ----------------------------------------------------------------------------------------------
 empty=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-# verdict SEEN BEFORE AFTER: of files "SUM PATH"; "before" or "after" (a mixture of both, as a command that changes
-# several definitions leaves, is "between"), or what is wrong.
+# verdict SEEN BEFORE AFTER: compares lists of "SUM PATH"; prints "before" or "after" (or "between" for a mixture,
+# as left by a command that changes several definitions), or the error.
 verdict() {
     awk -v empty=$empty '
         FILENAME == ARGV[1] { seen[$2] = $1 }
@@ -128,7 +128,7 @@ verdict() {
                 }
                 if (seen[p] != before[p] && seen[p] != after[p])
                     wrong[seen[p] == empty ? "empty" : seen[p] == "" ? "missing" : before[p] after[p] == "" ? "unexpected" : "garbled"]
-                # Wherever a definition is, it is somewhere as long as it is before and after.
+                # A definition that exists before and after must always exist somewhere.
                 if (before[p] != "") had[uuid(p)]
                 if (after[p] != "") will_have[uuid(p)]
                 if (seen[p] != "") has[uuid(p)]
@@ -139,7 +139,7 @@ verdict() {
             else print (is_after && is_before ? "between" : is_before ? "before" : "after")
         }' "$@"
 }
-# restores TOOL MARK: what is on the recovered disk is started, by the tool itself. Once for each state that was seen.
+# restores TOOL MARK: starts the devices on the recovered disk with the tool itself. Called once for each observed state.
 restores() {
     local tool=$1 file name path parent wanted started rivals=no
     local -A auto=() places=()
@@ -155,8 +155,8 @@ restores() {
         expect_equal "restore --dry-run" 0 "$(status_of ours restore --dry-run)"
         expect_equal "restore" 0 "$(status_of ours restore)"
     elif [[ $tool == ours ]]; then
-        # A UUID under two parents is started under the first, and told of.
-        [[ $(status_of ours restore) != 0 ]] || fail "of a definition under two parents nothing was told"
+        # A UUID under two parents is started under the first, with a warning.
+        [[ $(status_of ours restore) != 0 ]] || fail "a definition under two parents was not reported"
     else
         for path in /etc/mdevctl.d/*:*; do
             parent=$(basename "$path")
@@ -171,7 +171,7 @@ restores() {
         return 1
     }
 }
-# replayed FS TOOL: every point of the log.
+# replayed FS TOOL: checks every point of the log.
 replayed() {
     local fs=$1 tool=$2 scratch replay word mark state n when step a b c result line points=0 unstarted=0
     local -A restored=() judged=() counts=() broken=()
@@ -179,7 +179,7 @@ replayed() {
     scratch=$(losetup --find --show $work/scratch.img)
     udevadm settle
     coproc REPLAY { exec replay $work/log $work/base.img $work/scratch.img "$scratch" "$fs" $recovered; }
-    # Bash forgets these when it ends, which may be before all of it is read.
+    # Bash closes these when the process ends, which may be before everything has been read.
     replay=$REPLAY_PID
     exec 4<&"${REPLAY[0]}" 5>&"${REPLAY[1]}"
     while read -r word mark state a b c <&4; do
@@ -231,7 +231,7 @@ replayed() {
     if [[ $tool == ours ]]; then
         expect_equal "broken disks of vgpuctl on $fs" 0 "${counts[broken]:-0}"
         expect_equal "states that vgpuctl did not start on $fs" 0 "$unstarted"
-        # XFS has no two writes between flushes here, so there is none to lose.
+        # XFS never makes two writes between flushes here, so no single write can be lost.
         [[ $fs != ext4 ]] || ((${counts[lost]:-0} > 0)) || fail "no write of ext4 was lost, so this shows too little"
         ((${counts[write]:-0} + ${counts[flush]:-0} > 30)) || fail "too few disks to show anything"
     fi
@@ -241,7 +241,7 @@ stage_1() {
     [[ -x $reference ]] || fail "mdevctl 1.4.0 is missing; run: make mdevctl-reference"
     host p4,p4,p4
     modprobe -a loop dm-log-writes ext4 xfs
-    # It would look into each disk, too.
+    # It would also probe each disk.
     mkdir -p /run/udev/rules.d
     echo 'KERNEL=="loop*", OPTIONS+="nowatch"' >/run/udev/rules.d/99-power.rules
     udevadm control --reload

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# expect: 60 seconds a stage
-# Twenty saved devices over three parents are there again after every reboot, with their UUIDs; three manual ones are not.
+# expect: 60 seconds per stage
+# Twenty saved devices on three parents are restored after every reboot, with their UUIDs; three manual ones are not.
 
 wanted() { # NUMBER PARENT TYPE. mtty: 20 of 24 ports; mdpy: 3 of 4; mbochs: 5 of 64.
     local n

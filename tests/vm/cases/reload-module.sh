@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# expect: 90 seconds a stage
-# A parent that goes and comes again has its devices again: its module reloaded, and a module that loads late at boot.
+# expect: 90 seconds per stage
+# Devices are restored when their parent reappears: after reloading its module, and with a module that loads late at boot.
 
 all_active() {
     local n
@@ -37,7 +37,7 @@ stage_1() {
     done
     no_failed_units
 
-    # From now on the module loads twenty seconds after the start.
+    # From now on, the module is loaded twenty seconds after the start.
     cat >/etc/systemd/system/late.service <<-'UNIT'
 		[Service]
 		Type=oneshot
@@ -52,17 +52,17 @@ stage_1() {
 	UNIT
     systemctl enable late.timer
 }
-# Late, but within the time that the unit waits: nothing has failed.
+# Late, but within the wait time of the unit: nothing has failed.
 stage_2() {
     check_all
     expect_equal "vgpuctl-restore.service" success "$(restore_unit Result)"
     no_failed_units
-    # Next time the unit gives up before the module is there.
+    # Next time, the unit gives up before the module is loaded.
     mkdir -p /etc/systemd/system/{vgpuctl-restore,late}.service.d
     printf '[Service]\nEnvironment=VGPUCTL_RESTORE_WAIT=1\n' >/etc/systemd/system/vgpuctl-restore.service.d/wait.conf
     printf '[Unit]\nAfter=vgpuctl-restore.service\n' >/etc/systemd/system/late.service.d/order.conf
 }
-# Later than that: the unit has failed and says for which parent, and the devices come all the same.
+# Later than that: the unit has failed and reports the parent, and the devices are restored anyway.
 stage_3() {
     poll 90 test -d /sys/class/mdev_bus/mtty
     check_all

@@ -1,16 +1,16 @@
 # shellcheck shell=bash source=tests/vm/module.sh
-# expect: 90 seconds a stage
-# What the units may do at boot: devices of both frameworks come back with callout scripts, sriov-manage and nvidia-smi
-# at work inside the sandbox; these cannot do what none of them needs; a user gets a vGPU of his own through the socket;
-# and a drop-in, as docs/security.md has it, gives a script more.
+# expect: 90 seconds per stage
+# The sandbox of the units: devices of both frameworks are restored at boot, with callout scripts, sriov-manage and nvidia-smi
+# running in the sandbox, which denies what none of them needs; a user gets a vGPU through the socket;
+# and a drop-in as in docs/security.md grants a script more permissions.
 . /src/tests/vm/module.sh
 
 pf=$(gpu 1)
 seen=/run/seen
-# as_run NAME: what a program was run with.
+# as_run NAME: prints the environment in which a program was run.
 as_run() { grep -m 1 "^$1 " $seen || fail "$1 did not run under a unit"; }
 as_alice() { runuser -u alice -- vgpuctl request "$@"; }
-# told: what the units said in this boot.
+# told: prints the messages of the units in this boot.
 told() {
     journalctl --sync
     journalctl -b -o cat --no-pager -q -u 'vgpuctl-restore*' | sed 's/^/  | /' >&3
@@ -37,7 +37,7 @@ stage_1() {
         [[ $exposure =~ ^(3\.[0-5]|[0-2]\.[0-9])$ ]] || fail "$unit.service: more than 3.5"
     done
 
-    # What each program of others leaves behind says what it could do.
+    # Each external program records what it was able to do.
     cat >/usr/local/bin/what-i-may <<'SCRIPT'
 #!/bin/bash
 line="$1 $(sed -n 's/^\(CapBnd\|NoNewPrivs\|Seccomp\):\t/\1=/p' /proc/self/status | paste -sd ' '):"
@@ -94,11 +94,11 @@ stage_2() {
     local name
     all_there
     sed 's/^/  | /' $seen >&3
-    # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN; what it may do follows from them.
+    # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN; these determine its permissions.
     for name in callout sriov-manage nvidia-smi; do
         expect_equal "$name" "$name CapBnd=0000000000280006 NoNewPrivs=1 Seccomp=2: definitions sysfs run var" "$(as_run $name)"
     done
-    # What is in /run/vgpuctl outlives the units.
+    # The contents of /run/vgpuctl are kept when the units end.
     [[ -d /run/vgpuctl ]] || fail "/run/vgpuctl is gone"
     expect_equal "stop and start by hand" "0 0" "$(status_of vgpuctl stop "$(uuid 1)") $(status_of vgpuctl start "$(uuid 1)")"
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# expect: 60 seconds a stage
-# What somebody stopped is not started again by events that say nothing new about its parent.
+# expect: 60 seconds per stage
+# A stopped device is not started again by events other than a registration of its parent.
 
 stage_1() {
     install_vgpuctl
@@ -25,7 +25,7 @@ stage_2() {
         ! active "$(uuid 1)" || fail "$what started it again"
     done
     active "$(uuid 2)"
-    # A registration is news: it is wanted, so it is there again.
+    # After a new registration, the device is started again.
     modprobe -r mtty
     modprobe mtty
     poll 30 active "$(uuid 1)"

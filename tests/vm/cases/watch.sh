@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# expect: 60 seconds a stage
-# watch on a real kernel: each change is told, and how long after it happened.
+# expect: 60 seconds per stage
+# watch on a real kernel: each change is reported, and with what delay.
 
-# did COMMAND...: keeps the microseconds at which it began and was done; the shell tells them without a process.
+# did COMMAND...: records start and end time in microseconds; the shell provides them without a process.
 did() {
     start=${EPOCHREALTIME/./}
     "$@"
@@ -12,15 +12,15 @@ create() { uuid "$1" >/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/creat
 remove() { echo 1 >"/sys/bus/mdev/devices/$(uuid "$1")/remove"; }
 write() { printf '%s' "$2" >"/etc/mdevctl.d/mtty/$(uuid "$1")"; }
 grep_after() { tail -n +"$seen" /tmp/told | grep -q -- "$1"; }
-# told SUBJECT EVENT [WORD]: waits for that document after the last one found, and says when it was told.
+# told SUBJECT EVENT [WORD]: waits for this document after the last one found, and prints its delay.
 told() {
     local pattern="\"subject\":\"$1\",\"event\":\"$2\".*${3:-}" line at
-    poll 30 grep_after "$pattern" || fail "nothing was told of $1 $2 ${3:-} after line $((seen - 1)) of: $(</tmp/told)"
+    poll 30 grep_after "$pattern" || fail "no event $1 $2 ${3:-} after line $((seen - 1)) of: $(</tmp/told)"
     line=$(tail -n +"$seen" /tmp/told | grep -n -m1 -- "$pattern")
     seen=$((seen + ${line%%:*}))
     at=${line#*\"time\":\"}
     at=$(date -d "${at%%\"*}" +%s%6N)
-    say "$(printf '%-11s %-10s told %7d us after it began, %7d us after it was done' "$1" "$2" $((at - start)) $((at - end)))"
+    say "$(printf '%-11s %-10s reported %7d us after the start, %7d us after the end' "$1" "$2" $((at - start)) $((at - end)))"
     late+=($((at - end)))
 }
 
@@ -71,7 +71,7 @@ stage_1() {
     told types changed '"available":24'
     did create 3
     told device created "$(uuid 3)"
-    # Gone and there again before anybody looks: both are told.
+    # Removed and recreated before anyone checks: both events are reported.
     remove 3
     did create 3
     told device removed "$(uuid 3)"
@@ -87,10 +87,10 @@ stage_1() {
         told device created "$(uuid "$n")"
     done
 
-    # The guest's only processor is emulated, and this script and the watch share it: one `list` says how slow it is.
+    # The guest's only processor is emulated and shared by this script and the watch: the time of one `list` shows how slow it is.
     worst=$(printf '%s\n' "${late[@]}" | sort -n | tail -1)
     did vgpuctl list >/dev/null
-    say "the slowest of ${#late[@]} was told $worst us after it was done; here a vgpuctl list takes $((end - start)) us"
+    say "the slowest of ${#late[@]} was reported $worst us after the end; here a vgpuctl list takes $((end - start)) us"
 
     say "--- nothing happens"
     poll 20 asleep "$watcher"
@@ -104,9 +104,9 @@ stage_1() {
     expect_equal "what it said" "" "$(cat /tmp/said)"
     no_failed_units
 }
-# switches PID: how often it has gone to sleep.
+# switches PID: prints how often it has gone to sleep.
 switches() { awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$1/status"; }
-# asleep PID: it has not woken for a second.
+# asleep PID: succeeds if it has not woken up for a second.
 asleep() {
     local before
     before=$(switches "$1")

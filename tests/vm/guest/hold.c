@@ -1,11 +1,11 @@
 /*
  * hold MODE NAME FIFO: opens a VFIO device (a mediated device's UUID, or a VF's PCI address) as a virtual machine
- * monitor does, says "held", and lets go when FIFO can be read (somebody wrote to it) or a signal ends it.
+ * monitor does, prints "held", and closes it when FIFO becomes readable or on a signal.
  *
  *   group        only /dev/vfio/<group>
- *   container    the group set into a container, with its IOMMU type
+ *   container    the group added to a container, with its IOMMU type
  *   device       all of that and the device itself
- *   device-only  the device, the group's and the container's descriptors closed again
+ *   device-only  the device, with the descriptors of group and container closed again
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,21 +1,21 @@
 /*
- * replay LOG IMAGE SCRATCH DEVICE TYPE MOUNTPOINT: what is on a disk when the power goes, one case after the other.
+ * replay LOG IMAGE SCRATCH DEVICE TYPE MOUNTPOINT: reconstructs the disk after a power failure, case by case.
  *
- * LOG is what dm-log-writes logged, IMAGE the disk as it was before; it is changed. For each case SCRATCH, a file of the
- * same size behind the block device DEVICE, is made what the disk would hold, and mounted as a file system of that TYPE:
+ * LOG is the log of dm-log-writes, IMAGE the original disk, which is modified. For each case, SCRATCH, a file of the
+ * same size behind the block device DEVICE, gets the contents of the disk, and is mounted as a file system of this TYPE:
  *
- *   write   all writes up to one, in the log's order, which is the order in which they got onto the disk
- *   flush   the same, and that write was a flush, or went past the disk's cache (FUA)
- *   lost    of the writes in the cache between two flushes, all got onto the disk but one that is not the last
+ *   write   all writes up to one, in the order of the log, which is the order in which they reached the disk
+ *   flush   the same, and that write was a flush, or bypassed the disk's cache (FUA)
+ *   lost    of the writes in the cache between two flushes, all reached the disk except one that is not the last
  *
- * All files below etc of the mounted file system make a state, which is a number; .vgpuctl.tmp is not one of them. The
- * first time that a state is seen after a mark of the log, a line says so, and the file system stays mounted until a
- * line comes on stdin:
+ * All files below etc in the mounted file system, except .vgpuctl.tmp, form a state, which is represented by a number. The
+ * first time that a state is observed after a mark in the log, this is printed, and the file system stays mounted until a
+ * line is read from stdin:
  *
  *   new MARK STATE
  *
- * At the mark "end" it ends: with how often each was seen, and how many writes and flushes were in the log, and on how
- * many disks .vgpuctl.tmp was. Flushes without data make no case of their own, since the write before them did.
+ * At the mark "end", it prints how often each state was observed, the number of writes and flushes in the log, and on how
+ * many disks .vgpuctl.tmp existed, and exits. Flushes without data are not a separate case, since the write before them is.
  *
  *   seen MARK STATE WRITE FLUSH LOST
  *   end WRITES FLUSHES UNFINISHED
@@ -43,11 +43,11 @@ enum { FLUSH = 1, FUA = 2, DISCARD = 4, MARK = 8 };
 enum kind { WRITTEN, FLUSHED, LOST, KINDS };
 
 struct entry {
-	const uint8_t *data; /* null where the blocks were discarded */
+	const uint8_t *data; /* null if the blocks were discarded */
 	uint64_t at, length, flags;
 };
 
-static uint8_t *image, *in_use; /* in_use: of each page of the image whether anything but zeros was ever there */
+static uint8_t *image, *in_use; /* in_use: for each page of the image, whether it was ever non-zero */
 static size_t size;
 static int scratch;
 static char mark[256] = "before";
@@ -117,7 +117,7 @@ static void write_scratch(const struct entry *entry)
 		punch(entry->length, entry->at);
 }
 
-/* The scratch disk is the image again, whatever was done with it. */
+/* Resets the scratch disk to the image. */
 static void reset(void)
 {
 	punch(size, 0);
@@ -141,7 +141,7 @@ static uint64_t hash(uint64_t sum, const void *bytes, size_t length)
 static uint64_t state;
 static int is_unfinished;
 
-/* Adds a file to the state. Its path counts, the order of files does not. */
+/* Adds a file to the state. Includes its path, but not the order of files. */
 static int add(const char *path, const struct stat *file, int type, struct FTW *where)
 {
 	uint64_t sum = hash(0xcbf29ce484222325ULL, path, strlen(path) + 1);
@@ -177,7 +177,7 @@ static struct seen all[4096];
 static size_t seen_count;
 static unsigned long unfinished;
 
-/* Whether it is the first time. */
+/* Whether the state is observed for the first time. */
 static int count_it(enum kind kind)
 {
 	struct seen *one = all;
@@ -194,14 +194,14 @@ static int count_it(enum kind kind)
 	return 1;
 }
 
-/* Looks at the scratch disk, as after a boot. */
+/* Checks the scratch disk, as after a boot. */
 static void look(char **argv, enum kind kind)
 {
 	const char *device = argv[4], *type = argv[5], *where = argv[6];
 	char etc[PATH_MAX], line[16];
 	int fd = open(device, O_RDONLY);
 
-	/* Nothing of an earlier case is in the kernel's cache. */
+	/* Drop data of earlier cases from the kernel's cache. */
 	if (fd < 0 || ioctl(fd, BLKFLSBUF) < 0)
 		die(device, strerror(errno));
 	close(fd);
@@ -223,7 +223,7 @@ static void look(char **argv, enum kind kind)
 		die(where, strerror(errno));
 }
 
-/* The next entry in the log. Entries have the size of a sector, so that marks have room for their text. */
+/* The next entry in the log. Entries have the size of a sector, so that they can contain the text of marks. */
 static const uint8_t *parse(const uint8_t *log, size_t log_size, size_t *at, struct entry *entry)
 {
 	const uint8_t *head = log + *at;
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
 		if (entry.flags & FLUSH)
 			run_at = 0;
 		else if (run_at < at) {
-			/* A run of writes without a flush begins, if it was not looked at yet: what is lost alone? */
+			/* A new series of writes without a flush: check the loss of each single write. */
 			struct entry run[1024], next;
 			size_t count = 0, ahead = at;
 

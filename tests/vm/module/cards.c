@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The cards and their types, as vGPU user guides and users' listings have them. */
+/* The cards and their types, from vGPU user guides and listings posted by users. */
 #include "standin.h"
 
 static const struct card_type p4_types[] = {
@@ -39,7 +39,7 @@ static const struct {
 } cards[] = {
 	{ 0x1bb3, { "GRID P4", 8, 8, ARRAY_SIZE(p4_types), p4_types } },
 	{ 0x1b38, { "GRID P40", 24, 24, ARRAY_SIZE(p40_types), p40_types } },
-	/* A GTX 1080 Ti, unlocked: taken for a P40, of whose memory it has less than half. */
+	/* An unlocked GTX 1080 Ti: treated as a P40, although it has less than half of its memory. */
 	{ 0x1b06, { "GRID P40", 24, 24, ARRAY_SIZE(p40_types), p40_types } },
 	{ 0x2235, { "NVIDIA A40", 48, 32, ARRAY_SIZE(a40_types), a40_types } },
 	{ 0x26b9, { "NVIDIA L40S", 48, 32, ARRAY_SIZE(l40s_types), l40s_types } },

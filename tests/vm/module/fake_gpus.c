@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * NVIDIA GPUs that are not there: each on a PCI root bus of its own, whose configuration space is
- * kept in memory. The kernel, udev and lspci see them as they see real ones; their driver is
+ * Simulated NVIDIA GPUs: each on its own PCI root bus, whose configuration space is
+ * in memory. To the kernel, udev and lspci they look like real ones; their driver is
  * nvidia.ko, the other module here.
  */
 #include <linux/module.h>
@@ -10,10 +10,10 @@
 
 #define FIRST_BUS 0x81
 #define MOST_GPUS 16
-#define EXPRESS 0x40	/* where a function's PCI Express capability is */
-#define SRIOV 0x100	/* and its SR-IOV capability */
-#define VF_OFFSET 4	/* the first VF's function number, as NVIDIA's cards have it: 81:00.4 */
-#define HDA 0x488	/* bit 25: the audio function is on; the kernel switches it on otherwise */
+#define EXPRESS 0x40	/* offset of the PCI Express capability */
+#define SRIOV 0x100	/* offset of the SR-IOV capability */
+#define VF_OFFSET 4	/* function number of the first VF, as on NVIDIA's cards: 81:00.4 */
+#define HDA 0x488	/* bit 25: the audio function is enabled; otherwise the kernel enables it */
 
 static char *cards[MOST_GPUS] = { "p4", "p4", "p40", "gtx1080ti", "l40s" };
 static int nr_cards = 5;
@@ -47,7 +47,7 @@ struct gpu {
 	struct resource busn;
 	struct pci_bus *bus;
 	u8 pf[PCI_CFG_SPACE_EXP_SIZE];
-	u8 vf[PCI_CFG_SPACE_EXP_SIZE];	/* every VF reads the same */
+	u8 vf[PCI_CFG_SPACE_EXP_SIZE];	/* the same for every VF */
 };
 
 static struct gpu *gpus[MOST_GPUS];
@@ -100,7 +100,7 @@ static int config_write(struct pci_bus *bus, unsigned int devfn, int where, int 
 
 	if (!config)
 		return PCIBIOS_DEVICE_NOT_FOUND;
-	/* All else is read-only, so there are no BARs either. */
+	/* Everything else is read-only, so there are no BARs. */
 	if (devfn)
 		return PCIBIOS_SUCCESSFUL;
 	if (where == PCI_COMMAND || where == SRIOV + PCI_SRIOV_CTRL ||

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What fits on a GPU: one framebuffer size at a time, no more vGPUs than there is memory for, and
+ * Capacity of a GPU: one framebuffer size at a time, no more vGPUs than fit in memory, and
  * one on each VF.
  */
 #include <linux/delay.h>
@@ -26,7 +26,7 @@ static bool is_free(struct gpu *gpu, unsigned int start, unsigned int gib)
 	return find_next_bit(gpu->memory, start + gib, start) == start + gib;
 }
 
-/* The first free place for so much memory, a multiple of the size; less than 0 if there is none. */
+/* The first free placement, a multiple of the size; negative if there is none. */
 static int place(struct gpu *gpu, unsigned int gib)
 {
 	unsigned int start;
@@ -98,7 +98,7 @@ static int take(struct vgpu *vgpu, struct vgpu_type *type)
 	return 0;
 }
 
-/* A vGPU of this type gets its memory. EIO: it does not fit. */
+/* Allocates memory for a vGPU of this type. EIO if it does not fit. */
 int gpu_take(struct vgpu *vgpu, struct vgpu_type *type)
 {
 	struct gpu *gpu = vgpu->function->gpu;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The PCI driver: GPUs and VFs come and go, VFs are switched on and off, types are published. */
+/* The PCI driver: probes GPUs and VFs, enables and disables VFs, publishes types. */
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -55,7 +55,7 @@ static void publish_work(struct work_struct *work)
 	publish(container_of(to_delayed_work(work), struct gpu, publish));
 }
 
-/* What nvidia-vgpud does: echo 1 >/sys/module/nvidia/parameters/publish. */
+/* Simulates nvidia-vgpud: echo 1 >/sys/module/nvidia/parameters/publish. */
 static int publish_all(const char *value, const struct kernel_param *param)
 {
 	struct gpu *gpu;
@@ -183,7 +183,7 @@ static void nvidia_remove(struct pci_dev *pdev)
 	} else {
 		struct gpu *gpu = function->gpu;
 
-		/* Types still to come would need the function. */
+		/* Types that are published later would need the function. */
 		cancel_delayed_work_sync(&gpu->publish);
 		function_remove(function);
 		gpu_remove(gpu);
@@ -195,7 +195,7 @@ static int nvidia_sriov_configure(struct pci_dev *pdev, int vfs)
 	int result;
 
 	if (!raw_numvfs)
-		return -ENOENT; /* what the kernel answers for a driver that does not offer it */
+		return -ENOENT; /* the kernel's error for a driver that does not support it */
 	if (!vfs) {
 		pci_disable_sriov(pdev);
 		return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The mediated-device framework: nvidia-63 and the others under a GPU or a VF. */
+/* The mediated-device framework: nvidia-63 and the other types on a GPU or VF. */
 #include "standin.h"
 
 static struct vgpu_type *type_of(struct mdev_type *mdev)

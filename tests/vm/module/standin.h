@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A stand-in for NVIDIA's vGPU host driver: what user space sees of it, without a GPU. README.md
- * says what it imitates.
+ * A stand-in for NVIDIA's vGPU host driver: its user space interface, without a GPU. See
+ * README.md for its features.
  *
- *   main.c   the PCI driver: GPUs and VFs come and go, VFs are switched on, types are published
- *   gpu.c    what fits on a GPU
- *   cards.c  which types a card has
+ *   main.c   the PCI driver: probes GPUs and VFs, enables VFs, publishes types
+ *   gpu.c    capacity of a GPU
+ *   cards.c  cards and their types
  *   vfio.c   a vGPU as a VFIO device that can be opened
  *   mdev.c   the mediated-device framework
  *   vf.c     the vendor-specific framework: VFs with nvidia/
@@ -31,8 +31,8 @@ struct card_type {
 
 struct card {
 	const char *name;	/* "GRID P4" */
-	unsigned int gib;	/* that the vGPUs share */
-	unsigned int most;	/* vGPUs of any type: the number of VFs, where there are VFs */
+	unsigned int gib;	/* shared by the vGPUs */
+	unsigned int most;	/* maximum number of vGPUs: the number of VFs, if there are VFs */
 	unsigned int nr_types;
 	const struct card_type *types;
 };
@@ -57,13 +57,13 @@ struct gpu {
 	bool published;
 	struct delayed_work publish;
 	struct mutex creating;		/* one vGPU at a time */
-	struct mutex lock;		/* what follows, and the functions' and vGPUs' state */
+	struct mutex lock;		/* protects the following, and the state of functions and vGPUs */
 	unsigned int vgpus;
-	unsigned int gib;		/* of the first one; others of this size only */
+	unsigned int gib;		/* of the first vGPU; all others must have the same size */
 	DECLARE_BITMAP(memory, MOST_GIB);
 };
 
-/* A PCI function that vGPUs are made on: a GPU without VFs, or a VF. */
+/* A PCI function on which vGPUs are created: a GPU without VFs, or a VF. */
 struct function {
 	struct list_head node;
 	struct gpu *gpu;
@@ -76,13 +76,13 @@ struct function {
 	struct vgpu *vgpu;	/* a VF of the vendor-specific framework always has one */
 };
 
-/* What a virtual machine opens. */
+/* The device that a virtual machine opens. */
 struct vgpu {
 	struct vfio_device vdev;
 	struct function *function;
 	struct vgpu_type *type;	/* NULL: a VF without a type */
-	unsigned int placement;	/* the first GiB */
-	int wanted_placement;	/* or less than 0 */
+	unsigned int placement;	/* offset in GiB */
+	int wanted_placement;	/* negative if unset */
 	bool open;
 	bool was_open;
 	bool warm_update;

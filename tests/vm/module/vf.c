@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The vendor-specific framework: a VF has a vGPU where its nvidia/current_vgpu_type is not 0. */
+/* The vendor-specific framework: a VF has a vGPU if its nvidia/current_vgpu_type is not 0. */
 #include <linux/module.h>
 
 #include "standin.h"
@@ -125,7 +125,7 @@ static ssize_t vf_params_store(struct device *dev, struct device_attribute *attr
 static struct device_attribute dev_attr_vgpu_params =
 	__ATTR(vgpu_params, 0644, vf_params_show, vf_params_store);
 
-/* Where on the GPU the vGPU is; nothing to be read before it is. */
+/* The placement of the vGPU on the GPU; cannot be read before it exists. */
 static ssize_t placement_id_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct vgpu *vgpu = vgpu_at(dev);
@@ -157,7 +157,7 @@ static ssize_t placement_id_store(struct device *dev, struct device_attribute *a
 }
 static DEVICE_ATTR_RW(placement_id);
 
-/* There is no MIG here, so there is never a GPU instance to be read or chosen. */
+/* MIG is not simulated, so there is no GPU instance to read or select. */
 static ssize_t gpu_instance_id_show(struct device *dev, struct device_attribute *attr,
 				    char *buf)
 {

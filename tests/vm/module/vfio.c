@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A vGPU as a VFIO device: a virtual machine can open it and finds a function without memory. */
+/* A vGPU as a VFIO device: a virtual machine can open it and sees a function without memory. */
 #include <linux/module.h>
 #include <linux/uaccess.h>
 
@@ -47,7 +47,7 @@ static ssize_t vgpu_read(struct vfio_device *vdev, char __user *buf, size_t coun
 				       PCI_CFG_SPACE_SIZE);
 }
 
-/* Writes are taken and change nothing: there are no BARs to be placed. */
+/* Writes are ignored: there are no BARs. */
 static ssize_t vgpu_write(struct vfio_device *vdev, const char __user *buf, size_t count,
 			  loff_t *at)
 {
@@ -136,7 +136,7 @@ static const struct vfio_device_ops vgpu_ops = {
 	.ioctl = vgpu_ioctl,
 };
 
-/* Not registered yet: vfio_put_device() ends it until then, vgpu_end() afterwards. */
+/* Not registered yet: released by vfio_put_device() until then, by vgpu_end() afterwards. */
 struct vgpu *vgpu_new(struct device *dev, struct function *function)
 {
 	struct vgpu *vgpu = vfio_alloc_device(vgpu, vdev, dev, &vgpu_ops);
@@ -153,7 +153,7 @@ struct vgpu *vgpu_new(struct device *dev, struct function *function)
 	return vgpu;
 }
 
-/* Waits until nobody has it open. */
+/* Waits until no process has it open. */
 void vgpu_end(struct vgpu *vgpu)
 {
 	struct mutex *lock = &vgpu->function->gpu->lock;
@@ -176,8 +176,8 @@ ssize_t vgpu_params_show(struct vgpu *vgpu, char *buf)
 }
 
 /*
- * A write replaces all of it, so a space and a newline clear it. The driver counts on a newline: it
- * drops the last character, whichever that is.
+ * A write replaces the whole string, so a space and a newline clear it. The driver expects a newline: it
+ * drops the last character, whatever it is.
  */
 ssize_t vgpu_params_store(struct vgpu *vgpu, const char *buf, size_t count)
 {

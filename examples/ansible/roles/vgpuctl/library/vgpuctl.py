@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Gives a host the vGPUs that a declaration lists: check mode is `vgpuctl plan`, the rest `vgpuctl apply`."""
+"""Applies a declaration of vGPUs to a host: `vgpuctl plan` in check mode, otherwise `vgpuctl apply`."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -11,28 +11,28 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: vgpuctl
-short_description: Gives a host the vGPUs that a declaration lists
+short_description: Applies a declaration of vGPUs to a host
 options:
-  declaration: {description: 'The declaration''s text, in quotes where it could be a number', type: raw, required: true}
-  from: {description: 'Whose form it has, as C(vgpuctl plan --from) takes it; empty for its own', type: raw, default: ''}
-  select: {description: 'Which part of it, as C(--select) takes it, in quotes where it could be a number', type: raw, default: ''}
-  wait: {description: Seconds to wait for who holds a device that is to go, type: int, default: 0}
+  declaration: {description: 'Text of the declaration, quoted if it could be read as a number', type: raw, required: true}
+  from: {description: 'Format of the text, as for C(vgpuctl plan --from); empty for a declaration', type: raw, default: ''}
+  select: {description: 'Part of the text to use, as for C(--select), quoted if it could be read as a number', type: raw, default: ''}
+  wait: {description: Seconds to wait for processes that hold a device to be removed, type: int, default: 0}
   executable: {description: The program on the host, type: str, default: vgpuctl}
 """
 
 RETURN = r"""
-lines: {description: 'What differs, or was done, a line a device', type: list, returned: always}
-plan: {description: 'The plan in the answer of C(vgpuctl plan --json)', type: dict, returned: always}
+lines: {description: 'Differences or changes, one line per device', type: list, returned: always}
+plan: {description: 'The plan in the output of C(vgpuctl plan --json)', type: dict, returned: always}
 """
 
-# Statuses of `plan` (vgpuctl(8)).
+# Exit statuses of `plan` (vgpuctl(8)).
 AS_DECLARED, DIFFERS = 0, 2
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            # As they are: made a text, an address without quotes would be 2460.0.
+            # Raw values: as a string, an unquoted address would become 2460.0.
             "declaration": {"type": "raw", "required": True},
             "from": {"type": "raw", "default": ""},
             "select": {"type": "raw", "default": ""},
@@ -51,13 +51,13 @@ def main():
 
     def vgpuctl(*arguments):
         command = [params["executable"], "--json"] + list(arguments) + described + ["-"]
-        # In the words of no other language: they are read here.
+        # Untranslated, because the output is parsed here.
         return module.run_command(command, data=params["declaration"], binary_data=True)
 
     status, stdout, stderr = vgpuctl("plan")
-    # An older vgpuctl, which has no plan, ends with 2 as well, and answers nothing.
+    # An older vgpuctl without plan also exits with 2, but prints nothing.
     if status not in (AS_DECLARED, DIFFERS) or not stdout:
-        module.fail_json(msg=problem(stderr) or "vgpuctl plan ended with %d" % status, lines=[])
+        module.fail_json(msg=problem(stderr) or "vgpuctl plan exited with %d" % status, lines=[])
     plan = json.loads(stdout)["plan"]
     lines = told(plan)
     result = {"plan": plan, "lines": lines, "changed": will_change(plan)}
@@ -77,17 +77,17 @@ def no_text(name, value):
     if isinstance(value, str):
         return None
     return (
-        "%s is %r, not a text: YAML reads words such as 0000:41:00.0, 1e30, 010 and yes as numbers and switches;"
+        "%s is %r, not a string: YAML reads words such as 0000:41:00.0, 1e30, 010 and yes as numbers and booleans;"
         ' quote it, as "0000:41:00.0"' % (name, value)
     )
 
 
 def failure(status, stdout, stderr, lines):
-    """Why `apply` did not do all of it: its error, else what it says of single devices."""
+    """Why `apply` was not complete: its error, otherwise the errors of individual devices."""
     try:
         applied = json.loads(stdout)["plan"]["changes"]
     except (KeyError, ValueError):
-        return problem(stderr) or "vgpuctl apply ended with %d" % status
+        return problem(stderr) or "vgpuctl apply exited with %d" % status
     left = [told({"changes": [step]}) for step in applied if step["error"]]
     return "; ".join(sum(left, [])) or problem(stderr) or "; ".join(lines)
 
@@ -101,7 +101,7 @@ def will_change(plan):
 
 
 def told(plan):
-    """One line a device that is not as declared."""
+    """One line per device that differs from the declaration."""
     return [
         "%s %s %s: %s" % (step["action"], step["uuid"], step["type"], why(step))
         for step in steps(plan, "create", "change", "remove", "blocked")
@@ -109,13 +109,13 @@ def told(plan):
 
 
 def why(step):
-    """A step's reasons; of one that is blocked, what is in the way."""
+    """The reasons of a step, or why it is blocked."""
     error = step["error"]
     return error["message"] if error else ", ".join(step["reasons"])
 
 
 def problem(text):
-    """The error in a JSON answer, with its hints; what else there is, as it is."""
+    """The error in JSON output, with its hints; any other text unchanged."""
     try:
         error = json.loads(text)["error"]
     except (KeyError, TypeError, ValueError):
