@@ -10,15 +10,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod attach;
-pub mod capacity;
 #[cfg(not(fuzzing))]
 pub mod cli;
-pub mod declare;
 // One place for what tests roll, here and on simulated hosts.
 #[cfg(test)]
 #[path = "../tests/shared/dice.rs"]
 mod dice;
-pub mod doctor;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -28,9 +25,10 @@ pub mod mdevctl;
 pub mod ops;
 #[cfg(not(fuzzing))]
 pub mod output;
-pub mod text;
 
 pub use nvidia_vgpu as nvidia;
+pub use vgpu_doctor as doctor;
 pub use vgpu_host::{
-    advice, dir, error, forks, host, interrupt, memo, model, notify, scripts, store, sysfs,
+    advice, dir, error, forks, host, interrupt, memo, model, notify, scripts, store, sysfs, text,
 };
+pub use vgpu_plan::{capacity, declare};

@@ -7,20 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Our crates, each with those that it may know.
-const CRATES: [(&str, &[&str]); 3] = [
+const CRATES: [(&str, &[&str]); 5] = [
     ("nvidia-vgpu", &[]),
     ("vgpu-explain", &[]),
     ("vgpu-host", &["nvidia-vgpu"]),
+    ("vgpu-plan", &["nvidia-vgpu", "vgpu-host"]),
+    ("vgpu-doctor", &["nvidia-vgpu", "vgpu-host", "vgpu-plan"]),
 ];
 
 /// The program's modules from the command line down: each may use those after it, and the crates.
-const MODULES: [&[&str]; 6] = [
+const MODULES: [&[&str]; 5] = [
     &["cli", "mdevctl", "fuzzing"],
     &["output"],
-    &["doctor", "ops"],
-    &["attach", "declare"],
-    &["capacity"],
-    &["hints", "text"],
+    &["ops"],
+    &["attach"],
+    &["hints"],
 ];
 
 /// Libraries, and the only places that may see them.
@@ -39,8 +40,12 @@ const PATH_EXCEPTIONS: [(&str, &str); 1] =
 const SYSTEM_DIRS: [&str; 5] = ["sys", "etc", "run", "proc", "dev"];
 
 /// The crates do not know what the program is called, but for names in files that it has always had:
-/// the keys of its notes in definitions, and its temporary files.
-const NAMED_AFTER_IT: [(&str, &str); 3] = [
+/// the keys of its notes in definitions, its temporary files, and the name space of derived UUIDs.
+const NAMED_AFTER_IT: [(&str, &str); 4] = [
+    (
+        "crates/vgpu-plan/src/declare/identity.rs",
+        "vgpuctl/{group}/{member}",
+    ),
     ("crates/vgpu-host/src/store/mark.rs", "vgpuctl"),
     ("crates/vgpu-host/src/store/owner.rs", "vgpuctl-owner"),
     ("crates/vgpu-host/src/store/atomic.rs", ".vgpuctl.tmp"),

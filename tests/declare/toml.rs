@@ -150,7 +150,7 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
             "version = 1\n[[group]]\n".into(),
             vec![
                 "f:2: the group has no name, which the UUIDs of its vGPUs are made of: write name = \"desks\"",
-                "f:2: this group has no type: write type = \"P4-1Q\" or type = \"nvidia-63\" (vgpuctl types lists them)",
+                "f:2: this group has no type: write type = \"P4-1Q\" or type = \"nvidia-63\"",
                 "f:2: this group does not say which vGPUs it has: write count = 2, or one of per-gpu, names, vms, uuids",
             ],
         ),

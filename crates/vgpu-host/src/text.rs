@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use toml::de::DeValue;
+
 /// Longer words are not compared with the known ones.
 const LONGEST_SLIP: usize = 64;
 
@@ -151,6 +153,31 @@ pub fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Opti
         .map(|word| (strsim::osa_distance(&text, &plain(word)), word));
     let (changes, word) = near.min_by_key(|(changes, _)| *changes)?;
     (changes <= word.len().max(text.len()) / 3).then_some(word)
+}
+
+/// A whole number of a TOML file; nothing for another value, and for a number of more than 63 bits.
+pub fn whole(value: &DeValue<'_>) -> Option<i64> {
+    let number = value.as_integer()?;
+    let digits = number.as_str().replace('_', "");
+    i64::from_str_radix(&digits, number.radix()).ok()
+}
+
+/// A value of a TOML file as a message shows it: itself where it is short, else its kind with its article.
+pub fn said(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => shortened(&number.to_string()),
+        DeValue::Float(number) => shortened(number.as_str()),
+        DeValue::Boolean(truth) => truth.to_string(),
+        other => format!("{} {}", article(other.type_str()), other.type_str()),
+    }
+}
+
+fn article(word: &str) -> &'static str {
+    match word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "an",
+        false => "a",
+    }
 }
 
 #[cfg(test)]
