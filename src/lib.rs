@@ -1,4 +1,4 @@
-//! `vgpuctl`: mediated devices and virtual GPUs, listed, created and brought back at boot.
+//! `vgpuctl`: mediated devices and virtual GPUs, listed, created and restored at boot.
 //!
 //! The map of the crate and of those in `crates/` is docs/architecture.md; `tests/architecture.rs`
 //! enforces it.

@@ -1,11 +1,12 @@
-//! The program under each of its names. Everything it does is in the library.
+//! The program under each of its names. All code is in the library.
 
 use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
 use vgpuctl::mdevctl::Name;
 
-/// Nobody but the owner may write to what the program makes, whoever starts it; everybody may read it.
+/// Files that the program creates are writable only by their owner and readable by everyone,
+/// regardless of the caller's umask.
 const UMASK: Mode = Mode::from_bits_truncate(0o022);
 
 fn main() -> ExitCode {

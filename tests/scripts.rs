@@ -217,7 +217,7 @@ fn a_refusal_stops_the_work_and_says_who_and_why() {
     assert_eq!(
         result.unwrap_err().to_string(),
         format!(
-            "the script for pre define of {UUID} ended with status 5: no room: {}",
+            "the script for pre define of {UUID} exited with status 5: no room: {}",
             path.display()
         )
     );
@@ -232,7 +232,7 @@ fn an_overruled_refusal_is_a_warning_and_the_script_is_told_how_it_went() {
     host.callout("b", "");
     let (result, done, warnings) = host.define(&host.scripts(), Refusals::Overruled);
     assert_eq!((result, done, warnings.len()), (Ok(7), true, 1));
-    assert!(warnings[0].contains("ended with status 1"), "{warnings:?}");
+    assert!(warnings[0].contains("exited with status 1"), "{warnings:?}");
     assert_eq!(host.calls(), ["a pre define none", "a post define success"]);
 }
 
@@ -410,7 +410,7 @@ fn the_whole_group_is_ended_at_the_limit_even_where_it_ignores_sigterm() {
     assert!(!done && began.elapsed() < GENEROUS);
     let text = error.to_string();
     assert!(
-        text.contains("did not end within 3s and was killed: waiting"),
+        text.contains("did not finish within 3s and was killed: waiting"),
         "{text}"
     );
     assert!(vgpuctl::hints::hints(&error)[0].contains("VGPUCTL_SCRIPT_TIMEOUT"));
@@ -447,7 +447,7 @@ fn a_script_that_did_not_end_in_time_is_not_waited_for_again() {
     for _ in 0..20 {
         let began = Instant::now();
         let error = scripts.attributes(&host.subject()).unwrap_err().to_string();
-        assert!(error.contains("did not end within"), "{error}");
+        assert!(error.contains("did not finish within"), "{error}");
         assert!(began.elapsed() < GENEROUS);
     }
     assert_eq!(
@@ -526,8 +526,8 @@ fn an_answer_that_cannot_be_understood_is_an_error_with_the_scripts_name() {
         (r#"echo '[{"x":"1","y":"2"}]'"#, "not of the form"),
         (r#"echo '[{"../x":"1"}]'"#, "not a valid attribute"),
         (r#"echo '[{"/etc/passwd":"1"}]'"#, "not a valid attribute"),
-        ("head -c 2097152 /dev/zero", "says more than"),
-        ("echo why >&2; exit 1", "ended with status 1: why"),
+        ("head -c 2097152 /dev/zero", "printed more than"),
+        ("echo why >&2; exit 1", "exited with status 1: why"),
         ("kill -9 $$", "was killed by SIGKILL"),
     ] {
         let host = Fixture::new();
@@ -650,10 +650,10 @@ fn a_running_device_is_changed_by_a_script_that_declared_it() {
 #[test]
 fn without_such_a_script_or_against_its_will_a_running_device_stays_as_it_is() {
     for (actions, events, status, fault) in [
-        (r#""modify""#, r#""live""#, 3, "ended with status 3: no"),
+        (r#""modify""#, r#""live""#, 3, "exited with status 3: no"),
         (r#""modify""#, r#""live""#, 2, "status 2"),
-        (r#""modify""#, r#""pre""#, 0, "while it runs"),
-        (r#""define""#, r#""live""#, 0, "while it runs"),
+        (r#""modify""#, r#""pre""#, 0, "while it is running"),
+        (r#""define""#, r#""live""#, 0, "while it is running"),
     ] {
         let host = Fixture::new();
         let can = serves(actions, events);

@@ -16,12 +16,12 @@ use crate::output::{Lines, Reply, asides, plan_text, to_stderr};
 pub struct ApplyArgs {
     #[command(flatten)]
     file: DeclarationArgs,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
     wait: WaitArgs,
-    /// Show what would be done without changing anything, as plan does, with its exit statuses
+    /// Show what would be done without changing anything, like plan, with its exit statuses
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
 }
@@ -52,7 +52,7 @@ impl ApplyArgs {
         if !self.yes && answer.value.has_work() {
             ask(&answer)?;
             if form == Form::Text {
-                // They were told with the question.
+                // They were shown with the question.
                 answer.warnings.clear();
                 answer.notes.clear();
                 answer.value.cautions.clear();
@@ -63,14 +63,14 @@ impl ApplyArgs {
 
     fn refuse_without_terminal(&self) -> Result<()> {
         let message = if self.file.is_stdin() {
-            "the file comes from standard input, so that nobody can be asked whether to go on"
+            "cannot ask for confirmation: the file is read from standard input"
         } else if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            "there is no terminal to ask on whether to go on"
+            "cannot ask for confirmation: there is no terminal"
         } else {
             return Ok(());
         };
         Err(Error::new(Kind::Usage, message)
-            .hint("look first with: vgpuctl plan FILE; then add --yes"))
+            .hint("review the plan with: vgpuctl plan FILE; then add --yes"))
     }
 }
 
@@ -84,7 +84,7 @@ fn carry_out(context: &Context<'_>, answer: Answer<Plan>, form: Form) -> Result<
     })
 }
 
-/// More than a person says to a question.
+/// More than a person answers.
 const LONGEST_ANSWER: u64 = 1000;
 
 /// Shows the plan and asks whether to carry it out.
@@ -97,11 +97,11 @@ fn ask(answer: &Answer<Plan>) -> Result<()> {
     for line in asides(Some(&answer.value), warnings, &answer.notes) {
         to_stderr(&line);
     }
-    let _ = write!(io::stderr().lock(), "Do this? [y/N] ");
+    let _ = write!(io::stderr().lock(), "Apply these changes? [y/N] ");
     let mut said = String::new();
     let read = io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut said);
     if !said.ends_with('\n') {
-        // Nobody has ended the question's line.
+        // The line of the question has not ended.
         to_stderr("");
     }
     read.map_err(|error| Error::new(Kind::Failed, format!("cannot read the answer: {error}")))?;
@@ -109,7 +109,7 @@ fn ask(answer: &Answer<Plan>) -> Result<()> {
         "y" | "yes" => Ok(()),
         _ => Err(Error::new(
             Kind::Failed,
-            "the answer was not yes: nothing was changed",
+            "not confirmed: nothing was changed",
         )),
     }
 }

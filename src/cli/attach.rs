@@ -15,52 +15,52 @@ use crate::output::Reply;
 pub struct AttachArgs {
     #[command(flatten)]
     which: SelectorArgs,
-    /// For whom; libvirt if left out
+    /// For which program [default: libvirt]
     #[arg(short, long, value_enum)]
     format: Option<FormatArg>,
-    /// Whether VNC or SPICE shows the device's screen
+    /// Whether to show the device's screen over VNC or SPICE
     #[arg(long, value_enum)]
     display: Option<Switch>,
-    /// Show it also before the guest's driver runs: firmware and boot loader (with the display on)
+    /// Also show it before the guest's driver runs: firmware and boot loader (needs the display)
     #[arg(long)]
     ramfb: bool,
-    /// Add the shared memory of Looking Glass: nvfbc, or a resolution for DXGI
+    /// Add shared memory for Looking Glass: nvfbc, or a resolution for DXGI
     #[arg(long, value_name = "nvfbc|WxH", value_parser = parsed::<LookingGlass>)]
     looking_glass: Option<LookingGlass>,
-    /// Show the guest these PCI ids (hexadecimal): 10de:1bb1 is a Quadro P4000
+    /// Present these PCI ids (hexadecimal) to the guest: 10de:1bb1 is a Quadro P4000
     #[arg(long, value_name = "VENDOR:DEVICE[:SUB:SUB]", value_parser = parsed::<Identity>)]
     present_as: Option<Identity>,
-    /// Print the guest's licence settings for this server too (port 7070 if left out)
+    /// Also print the guest's licence settings for this server (default port: 7070)
     #[arg(long, alias = "license-server", value_name = "HOST[:PORT]", value_parser = parsed::<LicenceServer>)]
     licence_server: Option<LicenceServer>,
-    /// Proxmox VE's id of the VM
+    /// The id of the Proxmox VE VM
     #[arg(long, value_name = "N")]
     vmid: Option<u64>,
-    /// The number behind Proxmox VE's hostpci
+    /// The index of its hostpci
     #[arg(long, value_name = "N")]
     index: Option<u64>,
-    /// Print nothing to paste; add the device to this libvirt domain (name or UUID), through virsh
+    /// Instead of printing, add the device to this libvirt domain (name or UUID) with virsh
     #[arg(long, value_name = "DOMAIN")]
     #[arg(conflicts_with_all = ["format", "licence_server", "vmid", "index"])]
     apply: Option<String>,
-    /// With --apply: at once, in the running domain too
+    /// With --apply: immediately, in the running domain too
     #[arg(long, requires = "apply")]
     live: bool,
-    /// With --apply: the libvirt to speak to [default: virsh's own choice, else qemu:///system]
+    /// With --apply: the libvirt connection [default: virsh's own choice, else qemu:///system]
     #[arg(long, value_name = "URI", requires = "apply")]
     connect: Option<String>,
-    /// With --apply: only say what would be done
+    /// With --apply: only show what would be done
     #[arg(long, requires = "apply")]
     dry_run: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FormatArg {
-    /// XML of a domain
+    /// XML for a domain
     Libvirt,
     /// Arguments, quoted for a shell
     Qemu,
-    /// Lines of a VM's configuration
+    /// Lines for a VM's configuration
     Proxmox,
 }
 
@@ -112,14 +112,14 @@ impl AttachArgs {
             (Some(Switch::Off), true) => {
                 return Err(crate::error::Error::new(
                     crate::error::Kind::Usage,
-                    "--ramfb needs the display: leave out --display off",
+                    "--ramfb needs the display: omit --display off",
                 ));
             }
         })
     }
 }
 
-/// For clap: a value that says itself why it is none.
+/// For clap: a value whose parser explains what is wrong.
 fn parsed<T>(text: &str) -> std::result::Result<T, String>
 where
     T: std::str::FromStr<Err = crate::error::Error>,

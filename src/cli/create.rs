@@ -19,19 +19,19 @@ use crate::output::Reply;
 pub struct CreateArgs {
     #[command(flatten)]
     choice: TypeChoice,
-    /// On this parent
+    /// The parent to use
     #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
-    /// Where to put it: pack (fullest GPU that has room), spread (emptiest), or a parent
+    /// Where to create it: pack (fullest GPU with free capacity), spread (emptiest), or a parent
     #[arg(long, value_name = "pack|spread|PARENT", add = Live::Placement)]
     placement: Option<PlacementGiven>,
-    /// Under this UUID instead of a random one
+    /// Use this UUID instead of a random one
     #[arg(short, long, value_parser = whole_uuid)]
     uuid: Option<Uuid>,
-    /// Under the UUID that Proxmox gives a VM's hostpci INDEX (0 if left out)
+    /// Use the UUID that Proxmox VE derives for hostpci INDEX (default: 0) of VM N
     #[arg(long, value_name = "N[:INDEX]", value_parser = vmid_uuid, conflicts_with = "uuid")]
     vmid: Option<Uuid>,
-    /// As many devices; all of them or none
+    /// Create this many devices, or none if one of them fails
     #[arg(
         short = 'n',
         long,
@@ -41,12 +41,12 @@ pub struct CreateArgs {
     )]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=4096), conflicts_with_all = ["uuid", "vmid"])]
     count: u32,
-    /// Attribute to set after creation; repeat for more, order is kept
+    /// Attribute to set after creation; may be repeated, order is kept
     #[arg(short, long = "attr", value_name = "NAME=VALUE")]
     attrs: Vec<Attr>,
     #[command(flatten)]
     params: ParamArgs,
-    /// Write no definition: the device is gone after a reboot
+    /// Do not write a definition: the device does not survive a reboot
     #[arg(long, conflicts_with = "manual")]
     transient: bool,
     /// Define it, but do not start it at boot
@@ -103,7 +103,7 @@ impl FromStr for PlacementGiven {
 /// `--parent` and `--placement` together.
 ///
 /// # Errors
-/// They say different things.
+/// They contradict each other.
 fn place(
     parent: Option<ParentId>,
     placement: Option<PlacementGiven>,
@@ -117,9 +117,9 @@ fn place(
         }
         (Some(parent), Some(_)) => Err(Error::new(
             Kind::Usage,
-            format!("--parent {parent} and --placement say different things"),
+            format!("--parent {parent} and --placement contradict each other"),
         )
-        .hint("give one of them")),
+        .hint("specify only one of them")),
     }
 }
 
@@ -131,8 +131,9 @@ pub fn whole_uuid(text: &str) -> std::result::Result<Uuid, String> {
 fn vmid_uuid(text: &str) -> std::result::Result<Uuid, String> {
     let (vmid, index) = text.split_once(':').unwrap_or((text, "0"));
     let number = |text: &str| {
-        text.parse::<u64>()
-            .map_err(|_| format!("{text:?} is not a number; write a VM's id, as 100 or 100:1"))
+        text.parse::<u64>().map_err(|_| {
+            format!("{text:?} is not a number; expected a VM id, such as 100 or 100:1")
+        })
     };
     proxmox_uuid(number(vmid)?, number(index)?).map_err(|error| for_clap(&error))
 }

@@ -1,4 +1,4 @@
-//! The arguments that name what a host is to have.
+//! The arguments that specify what a host should have.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use crate::ops::{self, Answer, Context, Plan, PlanRequest, gpu_facts, node_name}
 // One declaration, of a file or several.
 #[derive(Debug, Args)]
 pub struct DeclarationArgs {
-    /// What the host is to have (vgpuctl.toml(5)); `-` is standard input
+    /// What the host should have (vgpuctl.toml(5)); `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The file is another program's. nova: nova.conf; cyborg: cyborg.conf; proxmox: machines'
-    /// files, named as 100.conf, and mapping/pci.cfg where they name mappings
+    /// The file belongs to another program. nova: nova.conf; cyborg: cyborg.conf; proxmox: VM
+    /// configurations, such as 100.conf, and mapping/pci.cfg if they use mappings
     #[arg(long, value_name = "FORMAT")]
     from: Option<Format>,
-    /// What such a file leaves open: the configuration's label; KubeVirt's node labels, as
-    /// KEY=VALUE,...; the node whose mappings count, instead of this host
+    /// The part of such a file to use: the configuration's label; KubeVirt's node labels,
+    /// as KEY=VALUE,...; the Proxmox VE node whose mappings apply, instead of this host
     #[arg(long, value_name = "LABEL", requires = "from")]
     select: Option<String>,
 }
 
-/// Whose file it is.
+/// The program that the file belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     NvidiaVgpuDeviceManager,
@@ -49,15 +49,15 @@ impl From<Format> for declare::Format {
 }
 
 impl DeclarationArgs {
-    /// Whether it comes from standard input, which then cannot answer questions.
+    /// Whether it is read from standard input, which then cannot be used for questions.
     pub fn is_stdin(&self) -> bool {
         self.files.iter().any(|path| path == Path::new("-"))
     }
 
-    /// Reads and understands it, for this host.
+    /// Reads and parses it, for this host.
     ///
     /// # Errors
-    /// A file cannot be read; all that is wrong with the first one that makes no sense.
+    /// A file cannot be read; all errors in the first invalid one.
     pub fn read(&self, context: &Context<'_>) -> Result<Reading> {
         let read: Result<Vec<(Source, Option<String>)>> =
             self.files.iter().map(|path| source(path)).collect();
@@ -68,9 +68,7 @@ impl DeclarationArgs {
         };
         let mut reading = reading.map_err(|error| without_text(&error, &files, &why))?;
         if !reading.notes.is_empty() {
-            reading.notes = vec![format!(
-                "what is to be noted of the file is not shown: {why}"
-            )];
+            reading.notes = vec![format!("notes about the file are not shown: {why}")];
         }
         Ok(reading)
     }
@@ -78,9 +76,9 @@ impl DeclarationArgs {
     fn understand(&self, context: &Context<'_>, files: &[Source]) -> Result<Reading> {
         match (self.from, files) {
             (Some(format), files) => {
-                // What could not be read is told by what compares the host with it.
+                // What could not be read is reported when the host is compared with it.
                 let gpus = gpu_facts(context)?.value;
-                // A cluster's mappings speak of all its nodes, and mean this one.
+                // A cluster's mappings list all of its nodes; this one is meant.
                 let node = || match format {
                     Format::Proxmox => node_name(context.host),
                     _ => None,
@@ -89,12 +87,12 @@ impl DeclarationArgs {
                 declare::import(format.into(), files, select.as_deref(), &gpus)
             }
             (None, [file]) => declare::parse(file),
-            (None, _) => Err(Error::new(Kind::Usage, "a declaration is one file")
-                .hint("several files are those of a host of Proxmox VE: --from proxmox")),
+            (None, _) => Err(Error::new(Kind::Usage, "a declaration is a single file")
+                .hint("only --from proxmox accepts several files")),
         }
     }
 
-    /// What there is to do to have this host as it says, with what the reading had to tell.
+    /// What there is to do to make this host match it, with the notes on the file.
     ///
     /// # Errors
     /// As [`DeclarationArgs::read`]; the host cannot be compared with it.
@@ -109,7 +107,7 @@ impl DeclarationArgs {
     }
 }
 
-/// A file's text, and why it is not to be shown, where it is not.
+/// A file's text, and why it must not be shown, if so.
 fn source(path: &Path) -> Result<(Source, Option<String>)> {
     const MOST: usize = LONGEST_FILE >> 20;
     let what = "the declaration";
@@ -133,13 +131,13 @@ fn source(path: &Path) -> Result<(Source, Option<String>)> {
             + 1;
         Error::new(
             Kind::Failed,
-            format!("{name}:{line}: the file is no text in UTF-8"),
+            format!("{name}:{line}: the file is not valid UTF-8"),
         )
     })?;
     Ok((Source { name, text }, named.unshown))
 }
 
-/// The same faults, without anything of the files' text: only where they are.
+/// The same errors without any of the files' text: only their locations.
 fn without_text(error: &Error, files: &[Source], why: &str) -> Error {
     let mut places: Vec<String> = Vec::new();
     for one in std::iter::once(error).chain(error.others()) {
@@ -151,7 +149,7 @@ fn without_text(error: &Error, files: &[Source], why: &str) -> Error {
     let mut faults = places.into_iter().map(|place| {
         Error::new(
             error.kind(),
-            format!("{place}: what is there cannot be used, and is not shown: {why}"),
+            format!("{place}: invalid content, not shown: {why}"),
         )
     });
     match faults.next() {
@@ -160,7 +158,7 @@ fn without_text(error: &Error, files: &[Source], why: &str) -> Error {
     }
 }
 
-/// "FILE:LINE" of a message that begins so; else the first file.
+/// "FILE:LINE" of a message that begins with it; otherwise the first file.
 fn place(message: &str, files: &[Source]) -> String {
     let with_line = files.iter().find_map(|file| {
         let rest = message.strip_prefix(&file.name)?.strip_prefix(':')?;

@@ -16,16 +16,16 @@ use crate::output::Reply;
 pub struct DefineArgs {
     #[command(flatten)]
     choice: TypeChoice,
-    /// On this parent
+    /// The parent to use
     #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: ParentId,
-    /// Under this UUID instead of a random one
+    /// Use this UUID instead of a random one
     #[arg(short, long, value_parser = whole_uuid)]
     uuid: Option<Uuid>,
     /// Do not start it at boot
     #[arg(long)]
     manual: bool,
-    /// Attribute to set after creation; repeat for more, order is kept
+    /// Attribute to set after creation; may be repeated, order is kept
     #[arg(short, long = "attr", value_name = "NAME=VALUE")]
     attrs: Vec<Attr>,
     #[command(flatten)]

@@ -13,12 +13,12 @@ use crate::output::Reply;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads only, and needs root to see all. Exit status: 0 healthy, 1 problems.")]
+Makes no changes. Without root, some checks cannot be made. Exit status: 0 healthy, 1 problems.")]
 pub struct DoctorArgs {
-    /// Only these checks, and what stands in their way
+    /// Run only these checks, and those they depend on
     #[arg(value_name = "CHECK", value_parser = known(), hide_possible_values = true)]
     checks: Vec<String>,
-    /// Name all checks
+    /// List all checks
     #[arg(long, conflicts_with = "checks")]
     list: bool,
 }

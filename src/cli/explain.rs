@@ -14,11 +14,11 @@ use crate::output::Reply;
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A file with the log, `-` for standard input, or a topic such as code-43; without it, the
-    /// journal of nvidia-vgpud and nvidia-vgpu-mgr and the kernel's log are read
+    /// A log file, `-` for standard input, or a topic such as code-43; if omitted, the journal
+    /// of nvidia-vgpud and nvidia-vgpu-mgr and the kernel log are read
     #[arg(value_name = "FILE|TOPIC", value_hint = ValueHint::FilePath)]
     subject: Option<OsString>,
-    /// List the topics: all failures that are known, by name
+    /// List the topics: all known errors, by name
     #[arg(long, conflicts_with = "subject")]
     list: bool,
 }
@@ -44,8 +44,8 @@ impl ExplainArgs {
     }
 }
 
-/// Standard input is a file, as in `vgpuctl explain < log`. A pipe must be asked for by `-`: one that
-/// nobody writes to, as under ssh, would be waited for.
+/// Standard input is a file, as in `vgpuctl explain < log`. A pipe is only read with `-`: reading one
+/// that nobody writes to, as under ssh, would block.
 fn is_file_given() -> bool {
     is_input(SFlag::S_IFREG)
 }

@@ -23,7 +23,7 @@ impl Log for ToStderr {
     fn flush(&self) {}
 }
 
-/// Starts logging. Without `verbose` only what a waiting user must know is said.
+/// Starts logging. Without `verbose`, only warnings are logged.
 pub fn start(verbose: bool) {
     log::set_max_level(match verbose {
         true => LevelFilter::Debug,

@@ -13,12 +13,12 @@ use crate::store::publish_own;
 /// The only files that node_exporter reads.
 const ENDING: &str = "prom";
 
-/// How each file of ours begins: with what its first number is.
+/// How each of our files begins: with the help text of its first metric.
 const BEGINNING: &str = "# HELP vgpuctl_";
 
 #[derive(Debug, Args)]
 pub struct MetricsArgs {
-    /// Write them to FILE, for node_exporter's textfile collector; readers see the old or the new one
+    /// Replace FILE atomically with them, for node_exporter's textfile collector
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ impl MetricsArgs {
         if file.extension().is_none_or(|ending| ending != ENDING) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             answer.notes.push(format!(
-                "node_exporter reads only files that end in .{ENDING}, so not {name}"
+                "node_exporter only reads files that end in .{ENDING} and will ignore {name}"
             ));
         }
         Ok(Reply::MetricsWritten(answer))
@@ -44,10 +44,10 @@ impl MetricsArgs {
 fn with_way_out(error: Error) -> Error {
     match error.errno() {
         Some(Errno::ENOENT) => error.hint(
-            "the folder is the one that node_exporter has as --collector.textfile.directory; make it first",
+            "create the directory first; it must be node_exporter's --collector.textfile.directory",
         ),
         Some(Errno::EROFS) => error.hint(
-            "a systemd unit may write only where its ReadWritePaths= says: see vgpuctl-metrics.service",
+            "a systemd unit can only write to its ReadWritePaths=, see vgpuctl-metrics.service",
         ),
         _ => error,
     }

@@ -57,24 +57,24 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 no capacity, 5 in use, 6 not permitted,
-7 partly done. plan and assert: 0 as declared, 2 not as declared, 1 any error.
+7 partly done. plan and assert: 0 as declared, 2 different, 1 any error.
 
-A UUID may be shortened to its first 8 characters where it is unique.";
+A UUID may be abbreviated to its first 8 or more characters if they are unique.";
 
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// Put every path under DIR, as for a simulated or mounted host [env: VGPUCTL_ROOT]
+    /// Prefix all paths with DIR, for example for a simulated or mounted host [env: VGPUCTL_ROOT]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     root: Option<PathBuf>,
-    /// Answer in JSON
+    /// Print JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Say what is read and written
+    /// Log what is read and written on standard error
     #[arg(short, long, global = true)]
     verbose: bool,
 }
 
-/// Runs one command line and says how it ended.
+/// Runs one command line and returns its exit status.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     if let Some(words) = complete::asked(&arguments) {
@@ -97,7 +97,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return print::end(Err(error), form, cli.verb.scale()),
     };
     let status = cli.verb.run(&host, form);
-    // Where a signal has come, that is what the caller is to see.
+    // If a signal was received, the caller should see that.
     interrupt::end();
     status
 }
@@ -124,7 +124,7 @@ fn likely_scale(arguments: &[OsString]) -> print::Scale {
 /// The variable that names the host's root where `--root` does not.
 const ROOT: &str = "VGPUCTL_ROOT";
 
-/// The host below the root that is named.
+/// The host below the given root.
 ///
 /// # Errors
 /// There is none.
@@ -135,7 +135,7 @@ fn host(root: Option<PathBuf>) -> Result<Host, Error> {
     }
 }
 
-/// The whole definition of the command line, for what is made out of it.
+/// The complete definition of the command line, for what is generated from it.
 pub fn command() -> clap::Command {
     let mut command = Cli::command();
     command.build();

@@ -17,14 +17,14 @@ use crate::output::Reply;
 pub struct ModifyArgs {
     #[command(flatten)]
     which: SelectorArgs,
-    /// Another type: id, name or short name
+    /// New type: id, name or short name
     #[arg(short, long = "type", value_name = "TYPE", add = Live::Type)]
     type_name: Option<String>,
-    /// In place of --type: exactly this much framebuffer (2G, 2GiB, 2048M), if only one type fits
+    /// Instead of --type: exactly this much framebuffer (2G, 2GiB, 2048M), if only one type matches
     #[arg(long, value_name = "SIZE", value_parser = size, add = Live::Framebuffer)]
     #[arg(conflicts_with = "type_name")]
     framebuffer: Option<u64>,
-    /// In place of --type: of this series (A, B, C, Q or gaming), if only one type fits
+    /// Instead of --type: this series (A, B, C, Q or gaming), if only one type matches
     #[arg(long, value_parser = series, add = Live::Series, conflicts_with = "type_name")]
     series: Option<Series>,
     /// Start it at boot
@@ -33,16 +33,16 @@ pub struct ModifyArgs {
     /// Do not start it at boot
     #[arg(long)]
     manual: bool,
-    /// Have it on this virtual function from its next start on, or, with "any", on one that is free then
+    /// Virtual function to use from the next start on, or "any" for one that is free then
     #[arg(long, value_name = "VF|any")]
     vf: Option<FunctionWish>,
-    /// Add an attribute at the end; repeat for more
+    /// Append an attribute; may be repeated
     #[arg(short, long = "attr", value_name = "NAME=VALUE")]
     append: Vec<Attr>,
-    /// Put another attribute in the place of the one of that index (from 0); may be repeated
+    /// Replace the attribute at INDEX (from 0); may be repeated
     #[arg(long = "set-attr", num_args = 2, value_names = ["INDEX", "NAME=VALUE"])]
     replace: Vec<String>,
-    /// Take out the attribute of that index (from 0, as before the change); may be repeated
+    /// Delete the attribute at INDEX (from 0, as before the change); may be repeated
     #[arg(long = "delete-attr", value_name = "INDEX")]
     delete: Vec<usize>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ impl ModifyArgs {
         let is_about_more = start.is_some() || type_wish.is_some() || self.vf.is_some();
         if attrs.is_empty() && params.is_empty() && !is_about_more {
             return Err(Error::new(Kind::Usage, "nothing to modify").hint(
-                "say what to change: --type, --auto, --manual, --vf, --param, --attr, --set-attr or \
+                "specify what to change: --type, --auto, --manual, --vf, --param, --attr, --set-attr or \
                  --delete-attr",
             ));
         }
@@ -116,9 +116,9 @@ fn replacements(values: &[String]) -> Result<Vec<AttrEdit>> {
             let index = pair[0].parse().map_err(|_| {
                 Error::new(
                     Kind::Usage,
-                    format!("{:?} is not the index of an attribute", pair[0]),
+                    format!("{:?} is not an attribute index", pair[0]),
                 )
-                .hint("write it as: --set-attr INDEX NAME=VALUE")
+                .hint("use: --set-attr INDEX NAME=VALUE")
             })?;
             Ok(AttrEdit::Replace(index, pair[1].parse()?))
         })

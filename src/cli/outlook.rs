@@ -1,4 +1,4 @@
-//! What a diagnosis is told of definitions: what will become of them, and where they may go.
+//! What a diagnosis needs to know about definitions: what will happen to them, and where they can be moved.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::ops::{
 };
 use crate::store::Location;
 
-/// Looks at what is defined and set on a host. What cannot be read is for the diagnosis to tell.
+/// Looks at what is defined and set on a host. The diagnosis itself reports what cannot be read.
 pub fn outlook(context: &Context<'_>) -> Outlook {
     let all = context.store.all(&mut Vec::new()).unwrap_or_default();
     let settings = context.store.gpu_settings(&mut Vec::new());
@@ -58,7 +58,7 @@ pub fn outlook(context: &Context<'_>) -> Outlook {
 }
 
 /// The GPUs that have definitions, each with the first of its parents that does, and a definition of
-/// each parent that is not there.
+/// each parent that does not exist.
 fn places<'a>(
     all: &'a [Definition],
     parents: &'a [Parent],
@@ -79,7 +79,7 @@ fn places<'a>(
     (present, gone)
 }
 
-/// Sets that an unlocked card's memory may not hold.
+/// Sets of devices that may not fit into the memory of an unlocked card.
 fn doubts(context: &Context<'_>, gpu: &ParentId, parent: &Parent) -> Vec<(ParentId, Error)> {
     let certain = boot_cautions(context, &parent.id, &[]);
     let all = set_cautions(context, &parent.id, &[]).into_iter();

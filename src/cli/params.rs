@@ -12,16 +12,16 @@ use crate::ops::{Report, holds_params, with_params};
 // Parameters of a new device.
 #[derive(Debug, Args)]
 pub struct ParamArgs {
-    /// Parameter of an NVIDIA vGPU, such as frame_rate_limiter=0; repeat for more
+    /// NVIDIA vGPU parameter, such as frame_rate_limiter=0; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = setting)]
     params: Vec<ParamEdit>,
 }
 
 impl ParamArgs {
-    /// The attributes with these parameters among them, and what is to be told of those.
+    /// The attributes including these parameters, and the notes on the parameters.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where the same is set in two ways.
+    /// [`Kind::Usage`] if the same is set in two ways.
     pub fn merged(self, attrs: Vec<Attr>) -> Result<(Vec<Attr>, Doubts)> {
         refuse_conflict(&self.params, &attrs)?;
         let doubts = Doubts(doubts(&self.params));
@@ -29,12 +29,12 @@ impl ParamArgs {
     }
 }
 
-/// What is unusual about parameters that are passed on all the same.
+/// Notes on unusual parameters, which are passed on nevertheless.
 #[derive(Debug)]
 pub struct Doubts(Vec<String>);
 
 impl Doubts {
-    /// The report, with these told first.
+    /// The report, with these notes first.
     pub fn told_in(self, mut report: Report) -> Report {
         report.notes.splice(0..0, self.0);
         report
@@ -44,11 +44,11 @@ impl Doubts {
 // Changes to the parameters of a definition.
 #[derive(Debug, Args)]
 pub struct ParamEditArgs {
-    /// Set a parameter of an NVIDIA vGPU, such as frame_rate_limiter=0, and keep the others; an
-    /// empty value takes it out; repeat for more. A device that runs must not be in use
+    /// Set an NVIDIA vGPU parameter, such as frame_rate_limiter=0, and keep the others; an empty
+    /// value deletes it; may be repeated. An active device must not be in use
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = setting)]
     params: Vec<ParamEdit>,
-    /// Take a parameter out; repeat for more
+    /// Delete a parameter; may be repeated
     #[arg(long = "del-param", value_name = "NAME", value_parser = removal)]
     removals: Vec<ParamEdit>,
 }
@@ -57,7 +57,7 @@ impl ParamEditArgs {
     /// The changes, given the attributes that the same command sets.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where the same is set in two ways.
+    /// [`Kind::Usage`] if the same is set in two ways.
     pub fn edits<'a>(self, attrs: impl IntoIterator<Item = &'a Attr>) -> Result<Vec<ParamEdit>> {
         let mut edits = self.params;
         edits.extend(self.removals);
@@ -74,9 +74,9 @@ fn refuse_conflict<'a>(
     match !params.is_empty() && attrs.into_iter().any(holds_params) {
         true => Err(Error::new(
             Kind::Usage,
-            format!("parameters by name and the whole attribute {ATTRIBUTE} exclude each other"),
+            format!("parameters by name and the whole attribute {ATTRIBUTE} cannot be combined"),
         )
-        .hint("give all of them by name: --param frame_rate_limiter=0 --param disable_vnc=1")),
+        .hint("set all of them by name: --param frame_rate_limiter=0 --param disable_vnc=1")),
         false => Ok(()),
     }
 }

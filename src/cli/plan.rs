@@ -11,7 +11,7 @@ use crate::output::{Lines, Reply};
 pub struct PlanArgs {
     #[command(flatten)]
     file: DeclarationArgs,
-    /// Also list what is as declared
+    /// Also list vGPUs that match the declaration
     #[arg(long)]
     all: bool,
 }

@@ -1,4 +1,4 @@
-//! The end of every command: answer to standard output, the rest to standard error, a status.
+//! The end of every command: the result on standard output, the rest on standard error, an exit status.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::output::{
 };
 use crate::text::{in_json, with_short_quotes};
 
-/// Who reads the answer.
+/// Who reads the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A person.
@@ -40,7 +40,7 @@ impl Scale {
     }
 }
 
-/// Prints what came of a command.
+/// Prints the result of a command.
 pub fn end(result: Result<Reply>, form: Form, scale: Scale) -> ExitCode {
     let reply = match result {
         Ok(reply) => reply,
@@ -68,7 +68,7 @@ pub fn end_of_answer(result: Result<()>, form: Form, scale: Scale) -> ExitCode {
     }
 }
 
-/// Answers arguments that make no sense, and `--help` and `--version`.
+/// Handles invalid arguments, and `--help` and `--version`.
 pub fn refused_arguments(error: &clap::Error, wants_json: bool, scale: Scale) -> ExitCode {
     if !error.use_stderr() {
         let text = error.render();
@@ -89,7 +89,7 @@ pub fn refused_arguments(error: &clap::Error, wants_json: bool, scale: Scale) ->
     scale.status(Kind::Usage)
 }
 
-/// What clap says, which quotes the command line whole.
+/// clap's message, which quotes the complete command line.
 fn said(error: &clap::Error) -> String {
     let quoted = error.context().filter_map(|(_, value)| match value {
         ContextValue::String(text) => Some(text.as_str()),
@@ -116,7 +116,7 @@ fn pretty(document: &Value) -> String {
     in_json(format!("{document:#}\n"))
 }
 
-/// How the terminal, if it is one, wants it.
+/// The style for standard output, which may be a terminal.
 pub fn style() -> Style {
     let variable = |name| std::env::var(name).ok();
     Style::choose(

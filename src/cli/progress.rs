@@ -1,12 +1,12 @@
-//! How far a command is, on the terminal of who waits for it.
+//! The progress of a command, on the user's terminal.
 
 use std::io::{self, IsTerminal, Write as _};
 
 use super::print::Form;
 use crate::interrupt::{self, EMPTY_LINE};
 
-/// A line that is written over, and gone at the end. There is none for programs, in pipes and files,
-/// and on terminals that cannot delete.
+/// A line that is overwritten, and deleted at the end. It is only shown to people, on terminals that
+/// can delete a line.
 pub struct ProgressLine {
     is_shown: bool,
 }
@@ -22,7 +22,7 @@ impl ProgressLine {
 
     /// Shows how many are done, of how many.
     pub fn tell(&self, done: usize, total: usize) {
-        // The cursor waits at the begin of the line, so that a warning takes its place.
+        // The cursor stays at the beginning of the line, so that a warning overwrites it.
         self.write(&format!("{EMPTY_LINE}{done} of {total} done\r"));
     }
 

@@ -13,7 +13,7 @@ use crate::output::Reply;
 pub struct RemoveArgs {
     #[command(flatten)]
     which: SelectorsArgs,
-    /// Keep the definition: the device comes back at boot
+    /// Keep the definition: the device is restored at boot
     #[arg(long)]
     keep_definition: bool,
     #[command(flatten)]

@@ -15,7 +15,7 @@ pub struct RestoreArgs {
     /// Only devices of this parent
     #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
-    /// Wait for parents that are not there yet, this many seconds at most
+    /// Wait for parents that do not exist yet, for at most this many seconds
     #[arg(
         long,
         value_name = "SECS",
@@ -23,10 +23,10 @@ pub struct RestoreArgs {
         hide_default_value = true
     )]
     wait: u32,
-    /// Only say what the next boot will do, whatever runs now
+    /// Only show what the next boot will do, regardless of what is running now
     #[arg(long)]
     dry_run: bool,
-    /// With --dry-run: say what would be done now
+    /// With --dry-run: show what would be done now
     #[arg(long)]
     now: bool,
 }

@@ -14,7 +14,7 @@ pub struct SelectorsArgs {
     /// UUIDs, or their first 8 or more characters
     #[arg(required = true, value_name = "UUID")]
     uuids: Vec<UuidGiven>,
-    /// Only on this parent, where a UUID is defined under several
+    /// Only on this parent, if a UUID is defined under several
     #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
 }
@@ -39,7 +39,7 @@ pub struct SelectorArgs {
     /// UUID, or its first 8 or more characters
     #[arg(value_name = "UUID")]
     uuid: UuidGiven,
-    /// Only on this parent, where the UUID is defined under several
+    /// Only on this parent, if the UUID is defined under several
     #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
 }
@@ -57,7 +57,7 @@ impl SelectorArgs {
 // How long to wait.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
-    /// While a process holds the device, wait for it to let go, this many seconds at most
+    /// Wait for processes to close the device, for at most this many seconds
     #[arg(
         long,
         value_name = "SECS",

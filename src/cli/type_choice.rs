@@ -17,16 +17,16 @@ pub struct TypeChoice {
     #[arg(required_unless_present_any = ["framebuffer", "series"])]
     #[arg(conflicts_with_all = ["framebuffer", "series"])]
     type_name: Option<String>,
-    /// In place of --type: exactly this much framebuffer (2G, 2GiB, 2048M), if only one type fits
+    /// Instead of --type: exactly this much framebuffer (2G, 2GiB, 2048M), if only one type matches
     #[arg(long, value_name = "SIZE", value_parser = size, add = Live::Framebuffer)]
     framebuffer: Option<u64>,
-    /// In place of --type: of this series (A, B, C, Q or gaming), if only one type fits
+    /// Instead of --type: this series (A, B, C, Q or gaming), if only one type matches
     #[arg(long, value_parser = series, add = Live::Series)]
     series: Option<Series>,
 }
 
 impl TypeChoice {
-    /// What names the type that was chosen, on all parents or on the `only` one.
+    /// The name of the chosen type, on all parents or on the `only` one.
     ///
     /// # Errors
     /// Not exactly one type fits.

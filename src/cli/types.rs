@@ -15,7 +15,7 @@ pub struct TypesArgs {
     /// Only this parent's types
     #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
-    /// Only types that have a free instance
+    /// Only types with an available instance
     #[arg(short, long)]
     available: bool,
     /// Only types of this series: A, B, C, Q or gaming
@@ -24,15 +24,15 @@ pub struct TypesArgs {
     /// Only types with this much framebuffer (2G, 2GiB, 2048M) or more
     #[arg(long, value_name = "SIZE", value_parser = size, add = Live::Framebuffer)]
     min_framebuffer: Option<u64>,
-    /// With "wide", also what each type is for, its licence, CUDA and OpenGL
+    /// With "wide", also show the use of each type, its licence, CUDA and OpenGL
     #[arg(short, long, value_name = "FORM")]
     output: Option<Form>,
 }
 
-/// How the table looks.
+/// The form of the table.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Form {
-    /// All that is known.
+    /// All columns
     Wide,
 }
 

@@ -1,4 +1,4 @@
-//! What can be asked for, and what each is for.
+//! The verbs and their summaries.
 
 use std::process::ExitCode;
 
@@ -13,35 +13,35 @@ use crate::host::Host;
 use crate::ops::Context;
 use crate::output::Reply;
 
-// The options of a verb are put together when it is the one that is asked for: all of them took as
-// long as the answer. A doc comment on arguments would then take the place of what stands here, so
-// they have none.
+// The options of a verb are built only if that verb is used: building all of them takes as long as
+// the answer. A doc comment on the arguments would then replace the summary here, so they have
+// none.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Verb {
     /// List the types that each parent offers
     ///
-    /// The series is the letter that ends a type's name: A for virtual applications, B for basic PC
+    /// The series is the last letter of a type's name: A for virtual applications, B for basic PC
     /// work, C for compute servers, Q for professional workstations.
     Types(types::TypesArgs),
-    /// List GPUs and other parents: card, driver, and what each holds
+    /// List GPUs and other parents: card, driver, and active devices
     Gpus(gpus::GpusArgs),
     /// List active and defined devices
     List(list::ListArgs),
-    /// Show everything about one device, including who holds it
+    /// Show details of one device, including the processes that hold it
     Show(show::ShowArgs),
-    /// Create devices now, and define them so that they come back at boot
+    /// Create devices, and define them so that they are restored at boot
     ///
-    /// Prints the UUID of each device. Without --parent or --placement, picks the fullest parent that has
-    /// room; among equals, the first by address.
+    /// Prints the UUID of each device. Without --parent or --placement, uses the fullest parent with free
+    /// capacity; ties are resolved by the lowest address.
     Create(create::CreateArgs),
     /// Remove devices and their definitions
     ///
-    /// A device that a process holds open is left alone: the kernel would block until it lets go.
+    /// A device that a process holds open is not changed: the kernel would block until it is closed.
     Remove(remove::RemoveArgs),
     /// Define a device to be started at boot, without creating it now
     ///
-    /// Prints the UUID. The parent need not be present.
+    /// Prints the UUID. The parent need not exist.
     Define(define::DefineArgs),
     /// Delete definitions; active devices stay until the next reboot
     Undefine(undefine::UndefineArgs),
@@ -51,65 +51,66 @@ pub enum Verb {
     Start(start::StartArgs),
     /// Stop devices but keep their definitions
     ///
-    /// A device that a process holds open is left alone: the kernel would block until it lets go.
+    /// A device that a process holds open is not changed: the kernel would block until it is closed.
     Stop(stop::StopArgs),
     /// Start every device that is defined to start at boot and is not active
     ///
-    /// Runs at boot, and can be repeated at any time: what is active already is left alone. Prints one
-    /// line per device; the exit status is 0 only if all are as wanted.
+    /// Runs at boot, and can be run again at any time: active devices are not changed. Prints one line
+    /// per device; the exit status is 0 only if there is no failure.
     Restore(restore::RestoreArgs),
     /// Show, enable or disable the virtual functions of SR-IOV GPUs
     ///
     /// Without a subcommand it only shows them. Enabling and disabling is refused while the GPU has a
-    /// vGPU, and is done at boot only where `--at-boot` has asked for it.
+    /// vGPU. Functions are only enabled at boot if `--at-boot` was specified.
     Vfs(vfs::VfsArgs),
     /// Show the changes needed to match a declaration
     ///
     /// One line for each vGPU to be created (+), changed (~) or removed (-), or that is blocked (!), with
-    /// the reason. Nothing is changed. The exit status is 0 where there is nothing to do,
-    /// 2 where there is, and 1 for any error.
+    /// the reason. Nothing is changed. The exit status is 0 if there is nothing to do, 2
+    /// if there is, and 1 on any error.
     Plan(plan::PlanArgs),
     /// Make this host match a declaration
     ///
-    /// Does what plan shows, after asking for confirmation. Steps that free room come before steps that
-    /// take it; if one fails, those done are undone. A device that a process holds is left as it is.
+    /// Makes the changes that plan shows, after asking for confirmation. Steps that free capacity come
+    /// before steps that use it; if one fails, the completed steps are rolled back. A device that a
+    /// process holds open is not changed.
     Apply(apply::ApplyArgs),
     /// Check whether this host matches a declaration, by exit status
     ///
-    /// As for plan: 0 if it does, 2 if it does not, 1 for any error. Prints only the differences.
+    /// The exit status is 0 if it does, 2 if it does not, and 1 on any error. Prints only the differences.
     Assert(assert::AssertArgs),
-    /// Write this host as a declaration for plan and apply
+    /// Print a declaration of this host for plan and apply
     ///
-    /// Each vGPU that is defined, by its UUID, on its GPU, with its attributes; comments tell what is
-    /// active without a definition. A plan of the file has nothing to do.
+    /// Lists each defined vGPU by UUID, with its GPU and attributes; comments list active devices
+    /// without a definition. A plan of the output contains no changes.
     Export(export::ExportArgs),
     /// Print metrics of this host for Prometheus
     ///
-    /// Free and most instances by type, framebuffer, devices by state, devices in use, and what the last
-    /// restore came to. What cannot be told is left out; what cannot be read is counted.
+    /// Available and maximum instances by type, framebuffer, devices by state, devices in use, and the
+    /// result of the last restore. Unknown values are omitted; items that cannot be read are counted.
     Metrics(metrics::MetricsArgs),
     /// Stream events: parents, free instances, devices, definitions, holders
     Watch(watch::WatchArgs),
-    /// Find what keeps vGPUs from working, and how to fix it
+    /// Diagnose problems that prevent vGPUs from working
     Doctor(doctor::DoctorArgs),
-    /// Print how to give a device to a virtual machine, or add it to a libvirt domain
+    /// Print how to assign a device to a virtual machine, or add it to a libvirt domain
     ///
-    /// Prints exactly what to paste: XML for libvirt, arguments for QEMU, or lines for Proxmox VE.
+    /// Prints the configuration to paste: XML for libvirt, arguments for QEMU, or lines for Proxmox VE.
     /// The device may be active or only defined.
     Attach(attach::AttachArgs),
-    /// Explain the vGPU failures in a log, and what to do about them
+    /// Explain the vGPU errors in a log, and how to fix them
     ///
-    /// Recognises failures of vGPUs in what QEMU, libvirt, Proxmox VE, the journal, the kernel, driver
-    /// builds, Kubernetes and guests print, however it was pasted. For each: the cause, the line that
-    /// tells it, the next step; what others follow from comes first. Exit status 3 where nothing is
-    /// recognised.
+    /// Recognizes vGPU errors in the output of QEMU, libvirt, Proxmox VE, the journal, the kernel, driver
+    /// builds, Kubernetes and guests, pasted in any form. For each error, prints the cause, the
+    /// matching line and the next step, root causes first. The exit status is 3 if no error is
+    /// recognized.
     Explain(explain::ExplainArgs),
-    /// Ask the host's delegation service for vGPUs of your own, without being root
+    /// Manage your own vGPUs through the delegation service, without root privileges
     ///
-    /// Root says in /etc/vgpuctl/policy.toml who may have which types, where, and how many. You can
-    /// create, start, stop and remove what is yours, and nothing else.
+    /// Root configures in /etc/vgpuctl/policy.toml who may have which types, where, and how many.
+    /// You can only create, start, stop and remove your own vGPUs.
     Request(request::RequestArgs),
-    /// Serve one request of a user's, as systemd starts it for each connection
+    /// Serve one request of a user; started by systemd for each connection
     #[command(hide = true)]
     ServeRequest,
 }
@@ -124,13 +125,13 @@ impl Verb {
         }
     }
 
-    /// Does it and says how it ended.
+    /// Runs it and returns its exit status.
     pub fn run(self, host: &Host, form: print::Form) -> ExitCode {
         let scale = self.scale();
         let context = &Context::of(host);
         let asked_for = self.asked_for();
         let result: Result<Reply> = match self {
-            // The one whose answer has no end.
+            // The only one whose output has no end.
             Verb::Watch(args) => return print::end_of_answer(args.run(context, form), form, scale),
             Verb::Doctor(args) => args.run(host),
             Verb::Types(args) => args.run(context),

@@ -15,16 +15,16 @@ use crate::output::Reply;
 pub struct VfsArgs {
     #[command(subcommand)]
     word: Option<Word>,
-    /// Only of this GPU
+    /// Only this GPU
     #[arg(value_name = "GPU", add = Live::SriovGpu)]
     gpu: Option<ParentId>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Word {
-    /// Switch all virtual functions of a GPU on, by NVIDIA's sriov-manage where it is installed
+    /// Enable all virtual functions of a GPU, with NVIDIA's sriov-manage if it is installed
     Enable(EnableArgs),
-    /// Switch the virtual functions of a GPU off
+    /// Disable the virtual functions of a GPU, now and at boot
     Disable(DisableArgs),
 }
 
@@ -33,7 +33,7 @@ struct EnableArgs {
     /// The GPU
     #[arg(add = Live::SriovGpu)]
     gpu: ParentId,
-    /// Do it again at each boot, before devices are restored
+    /// Also enable them at each boot, before devices are restored
     #[arg(long)]
     at_boot: bool,
     #[command(flatten)]
@@ -57,7 +57,7 @@ struct DisableArgs {
 
 #[derive(Debug, Args)]
 struct Patience {
-    /// Try again where it fails, for this many seconds
+    /// Retry failures for at most this many seconds
     #[arg(long, value_name = "SECS", default_value_t = 10)]
     wait: u32,
 }

@@ -17,19 +17,19 @@ use crate::output::{Reader, live_stdout, to_stderr, watch as told};
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct WatchArgs {
-    /// First tell what there is now, so that nothing is missed in between
+    /// First report the current state, so that no change is missed
     #[arg(short, long, conflicts_with = "table")]
     initial: bool,
-    /// Keep a table of it all on the terminal up to date
+    /// Show a table on the terminal and keep it up to date
     #[arg(short, long)]
     table: bool,
 }
 
 const AFTER_HELP: &str = "\
-One line a change. After the line \"watch ready\" no change is missed. With --json, one document a
-line. Ctrl-C, SIGTERM, or a reader that goes away end it with exit status 0.";
+Prints one line per change. All changes after the line \"watch ready\" are reported. With --json,
+prints one document per line. Ctrl-C, SIGTERM or a closed output end it with exit status 0.";
 
-/// How the changes are told.
+/// How the changes are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Lines,
@@ -38,7 +38,7 @@ enum Manner {
 }
 
 impl WatchArgs {
-    /// Runs until it is ended; the answer has been given by then.
+    /// Runs until it is ended; the output is complete by then.
     pub fn run(self, context: &Context<'_>, form: Form) -> Result<()> {
         let manner = self.manner(form)?;
         let signals = ending_signals()?;
@@ -66,13 +66,12 @@ impl WatchArgs {
     fn manner(&self, form: Form) -> Result<Manner> {
         let refused = |what: &str, hint: &str| Err(Error::new(Kind::Usage, what).hint(hint));
         match (self.table, form) {
-            (true, Form::Json) => refused(
-                "--table is for people, --json for programs",
-                "leave one of them out",
-            ),
+            (true, Form::Json) => {
+                refused("--table and --json cannot be combined", "omit one of them")
+            }
             (true, Form::Text) if !io::stdout().is_terminal() => refused(
                 "--table needs a terminal",
-                "without it, each change is a line: vgpuctl watch",
+                "without it, each change is printed as a line: vgpuctl watch",
             ),
             (true, Form::Text) => Ok(Manner::Table),
             (false, Form::Text) => Ok(Manner::Lines),
@@ -80,7 +79,7 @@ impl WatchArgs {
         }
     }
 
-    /// What is told of a look: of the first one, only what is asked for or wrong.
+    /// What is reported of a look: of the first one, only what was requested or is wrong.
     fn wanted(&self, look: &Look<'_>) -> Wanted {
         let is_wanted = |change: &&Change| !look.is_first || self.initial || change.is_news();
         Wanted(look.changes.iter().filter(is_wanted).cloned().collect())
@@ -100,7 +99,7 @@ impl Wanted {
     }
 }
 
-/// The signals that end a watch in good order. SIGHUP is none of them, for the sake of `nohup`.
+/// The signals that end a watch normally. SIGHUP is not among them, because of `nohup`.
 fn ending_signals() -> Result<SignalFd> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);

@@ -70,7 +70,7 @@ pub fn attach(context: &Context<'_>, request: &AttachRequest) -> Result<Answer<A
     if request.format != Format::Proxmox && (request.vmid.is_some() || request.index.is_some()) {
         return Err(Error::new(
             Kind::Usage,
-            "a VM's id and index are Proxmox VE's: they go with --format proxmox",
+            "a VM id and index apply to Proxmox VE only: use --format proxmox",
         ));
     }
     let Prepared {
@@ -103,9 +103,9 @@ pub fn attach(context: &Context<'_>, request: &AttachRequest) -> Result<Answer<A
         let name = type_name.as_deref().unwrap_or(type_id.as_str());
         blocks.extend(licence_blocks(server, name, GUEST_LICENCE_SETTINGS)?);
         notes.push(format!(
-            "a licence server that hands out tokens (NVIDIA's DLS and CLS, vGPU 13 or newer) needs \
-             no address: put its token in {GUEST_LICENCE_TOKEN}, on Windows in C:\\Program Files\\\
-             NVIDIA Corporation\\vGPU Licensing\\ClientConfigToken"
+            "a token-based licence server (NVIDIA DLS or CLS, vGPU 13 or newer) needs no address: \
+             put the token in {GUEST_LICENCE_TOKEN}, on Windows in C:\\Program Files\\NVIDIA \
+             Corporation\\vGPU Licensing\\ClientConfigToken"
         ));
     }
     if let [only] = blocks.as_slice() {
@@ -144,7 +144,7 @@ fn source(context: &Context<'_>, shown: &Shown, type_id: &TypeId, model: Model) 
             format!("{uuid} is not active, so its virtual function is not known yet"),
         )
         .hint(format!(
-            "vgpuctl start {uuid}, or define it on one: --parent VF"
+            "vgpuctl start {uuid}, or define it on a virtual function: --parent VF"
         )));
     };
     Ok(Source::Vf {
@@ -171,7 +171,7 @@ pub(super) fn prepare(context: &Context<'_>, request: &AttachRequest) -> Result<
         None => {
             let model = Model::guess(&type_id);
             notes.push(format!(
-                "the device API of {type_id} on {} cannot be read now; taken for {}",
+                "cannot read the device API of {type_id} on {}; assuming {}",
                 shown.at.parent,
                 model.as_str()
             ));
@@ -205,12 +205,12 @@ fn state_notes(shown: &Shown, format: Format) -> Vec<String> {
         // Proxmox VE makes the device itself.
         None if format == Format::Proxmox => {}
         None => notes.push(format!(
-            "it is not active: vgpuctl start {uuid} before the virtual machine starts"
+            "it is not active; before starting the virtual machine: vgpuctl start {uuid}"
         )),
         Some(running) => {
             if shown.definition_path.is_none() {
                 notes.push(
-                    "it has no definition: after a reboot it is gone, and the virtual machine \
+                    "it has no definition: after a reboot it will be gone, and the virtual machine \
                      will not start"
                         .to_owned(),
                 );
@@ -219,7 +219,7 @@ fn state_notes(shown: &Shown, format: Format) -> Vec<String> {
             if !holders.is_empty() {
                 let holders: Vec<String> = holders.iter().map(Holder::to_string).collect();
                 notes.push(format!(
-                    "it is in use by {}, and serves one virtual machine at a time",
+                    "it is in use by {}; only one virtual machine can use it at a time",
                     holders.join(", ")
                 ));
             }
@@ -239,8 +239,8 @@ fn setting_notes(attachment: &Attachment) -> Vec<String> {
     }
     if let Some(memory) = &attachment.memory {
         notes.push(format!(
-            "Looking Glass opens {}, which belongs to QEMU's user: give yours access to it; remove \
-             it when its size changes",
+            "Looking Glass opens {}, which is owned by QEMU's user: give your user access to it, \
+             and remove it when its size changes",
             memory.path.display()
         ));
     }
@@ -250,8 +250,8 @@ fn setting_notes(attachment: &Attachment) -> Vec<String> {
 fn libvirt_notes(attachment: &Attachment) -> Option<String> {
     let has_screen = matches!(attachment.display, Display::On | Display::WithRamFb);
     has_screen.then(|| {
-        "a display needs <graphics> in the domain: VNC, or SPICE with <gl enable='yes'/> where \
-         the driver asks for OpenGL"
+        "a display needs <graphics> in the domain: VNC, or SPICE with <gl enable='yes'/> if the \
+         driver requires OpenGL"
             .to_owned()
     })
 }
@@ -259,8 +259,8 @@ fn libvirt_notes(attachment: &Attachment) -> Option<String> {
 fn qemu_notes(arguments: &[String]) -> Option<String> {
     let names_vm = arguments.iter().any(|argument| argument == "-uuid");
     names_vm.then(|| {
-        "-uuid names the virtual machine, which NVIDIA's vGPU manager asks for; leave it out where \
-         the command line has it already"
+        "-uuid identifies the virtual machine, which NVIDIA's vGPU manager requires; leave it out \
+         if the command line already has one"
             .to_owned()
     })
 }
@@ -280,16 +280,18 @@ fn proxmox_notes(shown: &Shown, type_id: &TypeId, slot: Slot) -> Vec<String> {
     let uuid = shown.at.uuid;
     if shown.at.framework == FrameworkKind::Vfio {
         return vec![
-            "Proxmox VE gives the function this type when the VM starts, whatever it held, and \
-             resets it when the VM ends: set vGPU parameters by the hookscript of examples/proxmox"
+            "Proxmox VE sets this type on the function when the VM starts, whatever it held \
+             before, and resets it when the VM stops: set vGPU parameters with the hookscript from \
+             examples/proxmox"
                 .to_owned(),
         ];
     }
-    let mut notes = vec!["a VM has one line args: at most: add to it where it is there".to_owned()];
+    let mut notes =
+        vec!["a VM can have only one args: line: if it already has one, add to it".to_owned()];
     let (Some(vmid), Some(wanted)) = (slot.vmid, slot.uuid()) else {
         notes.push(format!(
-            "Proxmox VE uses this device only where {uuid} is the UUID that it gives the VM's \
-             hostpci{}: say which VM with --vmid",
+            "Proxmox VE uses this device only if {uuid} is the UUID that it assigns to the VM's \
+             hostpci{}: specify the VM with --vmid",
             slot.index
         ));
         return notes;
@@ -298,9 +300,9 @@ fn proxmox_notes(shown: &Shown, type_id: &TypeId, slot: Slot) -> Vec<String> {
         let parent = &shown.at.parent;
         let index = slot.index;
         notes.push(format!(
-            "Proxmox VE will not use this device: for hostpci{index} of VM {vmid} it makes \
-             {wanted} itself; to have that one defined in its place: vgpuctl remove {uuid}, then \
-             vgpuctl create --type {type_id} --parent {parent} --vmid {vmid}:{index}"
+            "Proxmox VE will not use this device: for hostpci{index} of VM {vmid} it creates \
+             {wanted} itself; to define that one instead: vgpuctl remove {uuid}, then vgpuctl \
+             create --type {type_id} --parent {parent} --vmid {vmid}:{index}"
         ));
     }
     notes

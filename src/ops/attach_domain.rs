@@ -67,11 +67,11 @@ pub fn attach_to_domain(context: &Context<'_>, request: &ApplyRequest) -> Result
         return Err(Error::new(
             Kind::Usage,
             format!(
-                "{} is not this host's root, so it is not clear whose libvirt is meant",
+                "{} is not this host's root: cannot tell which libvirt to use",
                 context.host.root().display()
             ),
         )
-        .hint("say it with --connect, as in: --connect qemu:///system"));
+        .hint("specify it with --connect, for example: --connect qemu:///system"));
     }
     let mut prepared = prepare(context, &request.attach)?;
     check_possible(&prepared, request)?;
@@ -81,13 +81,14 @@ pub fn attach_to_domain(context: &Context<'_>, request: &ApplyRequest) -> Result
     let uuid = prepared.shown.at.uuid;
     check_free(&domains, domain, &prepared)?;
     if request.when == When::Now && domain.live.is_none() {
-        return Err(
-            Error::new(Kind::Failed, format!("domain {} does not run", domain.name))
-                .hint("leave out --live: it gets the device when it starts"),
-        );
+        return Err(Error::new(
+            Kind::Failed,
+            format!("domain {} is not running", domain.name),
+        )
+        .hint("leave out --live: it gets the device when it starts"));
     }
     let unknown = |(domain, error): &Unread| {
-        format!("whether domain {domain} has {uuid} is not known: {error}")
+        format!("cannot tell whether domain {domain} uses {uuid}: {error}")
     };
     prepared.notes.extend(unread.iter().map(unknown));
     let elements = devices_xml(&prepared.attachment);
@@ -103,7 +104,9 @@ fn check_possible(prepared: &Prepared, request: &ApplyRequest) -> Result<()> {
     if let Some(vf) = prepared.shown.vf() {
         return Err(Error::new(
             Kind::Usage,
-            format!("--apply adds mediated devices, and {uuid} is the virtual function {vf}"),
+            format!(
+                "--apply supports only mediated devices, but {uuid} is the virtual function {vf}"
+            ),
         )
         .hint("without --apply, attach prints what `virsh attach-device --config` takes"));
     }
@@ -120,7 +123,7 @@ fn check_possible(prepared: &Prepared, request: &ApplyRequest) -> Result<()> {
     if request.attach.display == Display::WithRamFb {
         return Err(Error::new(
             Kind::Usage,
-            "a device with ramfb cannot be added while the domain runs",
+            "a device with ramfb cannot be added while the domain is running",
         )
         .hint("leave out --live, or --ramfb"));
     }
@@ -149,16 +152,16 @@ fn named<'d>(domains: &'d [Domain], unread: &[Unread], name: &str) -> Result<&'d
             let unread: Vec<Error> = unread.iter().map(|(_, error)| error.clone()).collect();
             let error = Error::new(Kind::NotFound, format!("libvirt has no domain {name:?}"));
             let error = error.hint(match names.as_slice() {
-                [] => "it has none at all here; --connect names another libvirt".to_owned(),
-                names => format!("there are: {}", names.join(", ")),
+                [] => "it has no domains; use --connect for another libvirt".to_owned(),
+                names => format!("available domains: {}", names.join(", ")),
             });
             Err(error.with_unread(&unread))
         }
         several => {
             let uuids: Vec<String> = several.iter().map(|one| one.uuid.to_string()).collect();
             let count = several.len();
-            let message = format!("libvirt has {count} domains that are named {name:?}");
-            let hint = format!("say which by its UUID: {}", uuids.join(", "));
+            let message = format!("libvirt has {count} domains named {name:?}");
+            let hint = format!("specify it by its UUID: {}", uuids.join(", "));
             Err(Error::new(Kind::Usage, message).hint(hint))
         }
     }
@@ -170,13 +173,13 @@ fn check_free(domains: &[Domain], chosen: &Domain, prepared: &Prepared) -> Resul
     let has_it = |domain: &&Domain| has(domain, |xml| taken_by(xml, uuid));
     if let Some(owner) = domains.iter().find(has_it) {
         let name = &owner.name;
-        let error = Error::new(Kind::Failed, format!("domain {name} has {uuid} already"));
+        let error = Error::new(Kind::Failed, format!("domain {name} already has {uuid}"));
         return Err(match owner.uuid == chosen.uuid {
             true => error,
             false => error
-                .hint("a mediated device serves one virtual machine")
+                .hint("only one virtual machine can use a mediated device")
                 .hint(format!(
-                    "take it out of {name} (virsh edit {name}), or make another: vgpuctl create \
+                    "remove it from {name} (virsh edit {name}), or create another: vgpuctl create \
                      --type {} --parent {}",
                     prepared.type_id, prepared.shown.at.parent
                 )),
@@ -190,7 +193,7 @@ fn check_free(domains: &[Domain], chosen: &Domain, prepared: &Prepared) -> Resul
         true => Err(Error::new(
             Kind::Failed,
             format!(
-                "domain {} has shared memory named {} already",
+                "domain {} already has shared memory named {}",
                 chosen.name, memory.name
             ),
         )
@@ -230,7 +233,7 @@ fn look(virsh: &Virsh, domain: &Domain, uuid: Uuid) -> Result<()> {
         false => Err(Error::new(
             Kind::Failed,
             format!(
-                "virsh added {uuid} to domain {}, and yet it does not have it",
+                "virsh added {uuid} to domain {}, but the domain does not have it",
                 domain.name
             ),
         )),
@@ -252,7 +255,7 @@ fn told(
     } = prepared;
     if request.when == When::NextStart && domain.live.is_some() {
         notes.push(format!(
-            "domain {} runs: it gets the device when it is shut down and started again",
+            "domain {} is running: it gets the device when it is shut down and started again",
             domain.name
         ));
     }

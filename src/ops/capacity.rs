@@ -51,7 +51,7 @@ fn what_is_in_the_way_of(context: &Context<'_>, group: &[&Offer], spoken: &Spoke
         .bound(0)
         .and_then(|bound| bound_words(bound, &capacity.holdings()));
     match why {
-        Some(why) => format!("{gpu} has room for {} at most: it {why}", site.free()),
+        Some(why) => format!("{gpu} has room for at most {}: it {why}", site.free()),
         None => format!("{gpu} has room for {}", site.free()),
     }
 }
@@ -73,17 +73,19 @@ fn bound_words(bound: Bound, held: &[Held<'_>]) -> Option<String> {
         By::Functions { all, taken, kept } => {
             let gone = match (taken, kept) {
                 (0, 0) => String::new(),
-                (_, 0) => format!(", {taken} of them taken"),
-                (0, _) => format!(", {kept} of them kept for what starts at boot"),
-                _ => format!(", {taken} of them taken and {kept} kept for what starts at boot"),
+                (_, 0) => format!(", {taken} of them in use"),
+                (0, _) => format!(", {kept} of them reserved for devices that start at boot"),
+                _ => format!(
+                    ", {taken} of them in use and {kept} reserved for devices that start at boot"
+                ),
             };
             format!("has {all} virtual functions{gone}")
         }
         By::Instances if held.is_empty() => {
-            "can be cut into no more GPU instances of this kind".to_owned()
+            "cannot be split into more GPU instances of this kind".to_owned()
         }
         By::Instances => format!(
-            "holds {}, beside which it can be cut into no more GPU instances of this kind",
+            "holds {} and cannot be split into more GPU instances of this kind",
             hold_line(held)
         ),
         By::Memory {
@@ -94,7 +96,7 @@ fn bound_words(bound: Bound, held: &[Held<'_>]) -> Option<String> {
             format!("has {} of memory, and each needs {}", size(all), size(each))
         }
         By::Memory { all, taken, each } => format!(
-            "has {} of memory, of which {} are taken, and each needs {}",
+            "has {} of memory, {} of it in use, and each needs {}",
             size(all),
             size(taken),
             size(each)
@@ -123,7 +125,7 @@ pub fn left_out(context: &Context<'_>, offer: &Offer) -> Error {
     let parent = &offer.parent.id;
     let spoken = spoken_beside(context, offer);
     let why = match look(context, &[offer], &spoken) {
-        Look::Room(free) => format!("{parent} has room for {free} by now"),
+        Look::Room(free) => format!("{parent} now has room for {free}"),
         Look::Full(Full { line, .. }) => line,
     };
     no_room_for(&offer.vgpu_type, &why).hint(left_out_hint(offer.parent.gpu()))
@@ -181,8 +183,7 @@ fn look(context: &Context<'_>, group: &[&Offer], spoken: &Spoken) -> Look {
         return Look::Full(Full {
             line: format!("{gpu} has room, but {line}"),
             way_out: format!(
-                "; name one to take it all the same (--parent {vf}), or have its owner go elsewhere: \
-                 vgpuctl modify {uuid} --manual"
+                "; to use one anyway: --parent {vf}; to release it: vgpuctl modify {uuid} --manual"
             ),
         });
     }
@@ -235,18 +236,21 @@ pub fn taken_function_error(vf: &ParentId, device: &Device, wanted: &Definition)
     let (uuid, id) = (wanted.uuid, &wanted.type_id);
     let message = format!("no instance of {id} is free: {line}");
     Error::new(Kind::NoCapacity, message).hint(format!(
-        "to have it on another function: vgpuctl modify {uuid} --vf any"
+        "to use another function: vgpuctl modify {uuid} --vf any"
     ))
 }
 
 /// The one function that will do has a vGPU, which may be another VM's.
 fn taken_function(vf: &ParentId, device: &Device) -> Full {
     let whose = match device.seat {
-        Seat::ForeignVf(_) => "made by another program, and left alone".to_owned(),
-        Seat::Mdev | Seat::OwnVf(_) => format!("which is {}", device.uuid),
+        Seat::ForeignVf(_) => format!(
+            "{}, which was created by another program and is not changed",
+            device.type_id
+        ),
+        Seat::Mdev | Seat::OwnVf(_) => format!("{} of type {}", device.uuid, device.type_id),
     };
     Full {
-        line: format!("{vf} holds {} already, {whose}", device.type_id),
+        line: format!("{vf} already holds {whose}"),
         way_out: String::new(),
     }
 }

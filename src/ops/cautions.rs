@@ -182,8 +182,8 @@ impl<'a> AtBoot<'a> {
 /// How a GPU serves several sizes.
 pub fn mixing_hint(context: &Context<'_>, gpu: &ParentId) -> String {
     format!(
-        "have the GPU serve several sizes at a time, where it and its driver can: \
-         mixed-sizes = yes in {}",
+        "allow several sizes on the GPU, if it and its driver support that: set mixed-sizes = yes \
+         in {}",
         context.store.settings_path(gpu).display()
     )
 }
@@ -233,7 +233,7 @@ fn beyond_memory(card: &Card, gpu: &ParentId, held: &[Held<'_>], needing: &str) 
         card.memory(),
         size(needed)
     );
-    let hint = "its types are those of the card that the driver takes it for: guests may fail to \
+    let hint = "its types are those of the card that the driver treats it as: guests may fail to \
                 start, or fail later";
     (needed > card.memory_mib()).then(|| Error::new(Kind::NoCapacity, message).hint(hint))
 }

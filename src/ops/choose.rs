@@ -19,7 +19,7 @@ pub struct Offer {
 ///
 /// # Errors
 /// [`Kind::NotFound`] where no parent has it, with what is near; [`Kind::Usage`] where the name
-/// stands for several types, with the choices.
+/// matches several types, with the choices.
 pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Result<Vec<Offer>> {
     let mut warnings = Vec::new();
     let parents = match only {
@@ -56,7 +56,7 @@ pub fn offers(context: &Context<'_>, text: &str, only: Option<&ParentId>) -> Res
         [_] => whole(context, fitting),
         several => Err(Error::new(
             Kind::Usage,
-            format!("{} stands for several types", quoted(text)),
+            format!("{} matches several types", quoted(text)),
         )
         .hint(format!("choose one by its id: {}", several.join(", ")))),
     }
@@ -125,15 +125,15 @@ pub fn type_for_definition(
             return Err(Error::new(
                 Kind::NotFound,
                 format!(
-                    "{parent} is not there now, so {} cannot be looked up",
+                    "{parent} is not present, so {} cannot be looked up",
                     quoted(text)
                 ),
             )
-            .hint("give the type's id, such as nvidia-63"));
+            .hint("specify the type's id, such as nvidia-63"));
         }
         None => text.parse()?,
     };
-    let note = format!("{parent} is not there now, so its type {id} could not be checked");
+    let note = format!("{parent} is not present, so its type {id} could not be checked");
     Ok((id, vec![note]))
 }
 
@@ -180,7 +180,7 @@ fn unknown_type(
         })
         .collect();
     match near.is_empty() {
-        true => error.hint("see what there is: vgpuctl types"),
+        true => error.hint("see all types: vgpuctl types"),
         false => {
             let near: Vec<Offer> = near.into_iter().take(8).cloned().collect();
             error.hint(format!("did you mean: {}", distinct(&near).join(", ")))
@@ -193,8 +193,8 @@ pub fn types_to_come(context: &Context<'_>) -> Vec<String> {
     let gpus = context.kernel.gpus_without_functions().into_iter();
     gpus.map(|gpu| {
         format!(
-            "the virtual functions of {gpu} are off, so its types are not known; to switch them \
-             on: vgpuctl vfs enable {gpu}"
+            "the virtual functions of {gpu} are off, so its types are unknown; to switch them on: \
+             vgpuctl vfs enable {gpu}"
         )
     })
     .collect()

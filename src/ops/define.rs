@@ -131,7 +131,7 @@ fn told(context: &Context<'_>, definition: &Definition, effect: Effect) -> Chang
 fn refuse_defined(context: &Context<'_>, at: &Location) -> Result<()> {
     let defined = Error::new(
         Kind::Failed,
-        format!("{} is defined already, on {}", at.uuid, at.parent),
+        format!("{} is already defined on {}", at.uuid, at.parent),
     )
     .at(context.store.path(at));
     match context.store.read(at) {

@@ -183,7 +183,9 @@ pub fn kept_line(kept: &[(ParentId, Uuid)]) -> Option<String> {
             format!("{} and {} more", named.join(", "), many.len() - TOLD),
         ),
     };
-    Some(format!("{what} kept for what starts at boot: {all}"))
+    Some(format!(
+        "{what} reserved for devices that start at boot: {all}"
+    ))
 }
 
 /// Where a definition's device is made.
@@ -272,7 +274,7 @@ fn rival(
     function: &Parent,
     taken: &HashSet<ParentId>,
 ) -> Option<String> {
-    let of_another = || "other definitions name too".to_owned();
+    let of_another = || "is also named by other definitions".to_owned();
     if taken.contains(&function.id) {
         return Some(of_another());
     }
@@ -289,7 +291,7 @@ fn rival(
     let other = context.store.read(&Location::of_device(&device)).ok()?;
     let has_it = other.start == StartMode::Auto && other.vf.as_ref() == Some(&function.id);
     (has_it && other.uuid != definition.uuid)
-        .then(|| format!("the definition of {} names too", other.uuid))
+        .then(|| format!("is also named by the definition of {}", other.uuid))
 }
 
 /// The function that a definition's vGPU has at a boot that finds nothing running, and what is to be said
@@ -323,11 +325,11 @@ pub fn seat_at_boot(
         }
         let message = format!("no virtual function of {parent} is free for {uuid}");
         return Err(Error::new(Kind::NoCapacity, message).hint(format!(
-            "see which vGPU has which: vgpuctl list --defined --parent {parent}"
+            "see which vGPU uses which: vgpuctl list --defined --parent {parent}"
         )));
     };
     let why = |old: &ParentId| match is_there(old) {
-        true => "other definitions name too",
+        true => "is also named by other definitions",
         false => "is gone",
     };
     let moved = vf.as_ref().map(|old| moves(*uuid, old, why(old), chosen));
@@ -336,9 +338,9 @@ pub fn seat_at_boot(
 
 /// That a vGPU changes its function, and what to do about it.
 fn moves(uuid: Uuid, old: &ParentId, why: &str, new: &ParentId) -> Error {
-    let message = format!("{uuid} goes from {old}, which {why}, to {new}");
+    let message = format!("{uuid} moves from {old}, which {why}, to {new}");
     Error::new(Kind::Failed, message).hint(format!(
-        "change the virtual machine that uses it: vgpuctl attach {uuid}"
+        "update the virtual machine that uses it: vgpuctl attach {uuid}"
     ))
 }
 
@@ -379,7 +381,7 @@ pub fn note_functions<'d>(context: &Context<'_>, devices: impl IntoIterator<Item
     for device in devices {
         if let Err(error) = note_function(context, device) {
             log::warn!(
-                "the virtual function of {} is not noted in its definition: {error}",
+                "cannot record the virtual function of {} in its definition: {error}",
                 device.uuid
             );
         }
@@ -417,11 +419,12 @@ pub fn not_of(context: &Context<'_>, definition: &Definition, vf: &ParentId) -> 
     let (uuid, gpu) = (definition.uuid, &definition.parent);
     Error::new(
         Kind::Failed,
-        format!("the definition of {uuid} names {vf}, which is no virtual function of {gpu}"),
+        format!("the definition of {uuid} names {vf}, which is not a virtual function of {gpu}"),
     )
     .at(context.store.path(&Location::of(definition)))
     .hint(format!(
-        "name one that is (vgpuctl vfs {gpu}): vgpuctl modify {uuid} --vf VF, or --vf any"
+        "choose one of its functions (vgpuctl vfs {gpu}): vgpuctl modify {uuid} --vf VF, or --vf \
+         any"
     ))
 }
 
@@ -456,7 +459,10 @@ pub fn crowded(definition: &Definition) -> Error {
     let Definition { uuid, parent, .. } = definition;
     Error::new(
         Kind::NoCapacity,
-        format!("no room for {uuid}: {parent} takes one vGPU, and another definition comes first"),
+        format!(
+            "no room for {uuid}: {parent} holds only one vGPU, and another definition has \
+             precedence"
+        ),
     )
     .hint(format!(
         "make one of them manual: vgpuctl modify {uuid} --parent {parent} --manual"
@@ -480,12 +486,13 @@ pub fn crowd_cautions(context: &Context<'_>, definition: &Definition) -> Warning
     let other = spoken.keeper(vf, Some(uuid)).into_iter();
     let caution = other.map(|other| {
         let message = format!(
-            "{uuid} and {other} both start at boot on the virtual function {vf}, which takes one vGPU"
+            "{uuid} and {other} both start at boot on the virtual function {vf}, which holds only \
+             one vGPU"
         );
         let error = Error::new(Kind::NoCapacity, message);
         match definition.framework {
             FrameworkKind::Vfio => error.hint(format!(
-                "have one of them on another function: vgpuctl modify {uuid} --vf any, or --manual"
+                "move one of them to another function: vgpuctl modify {uuid} --vf any, or --manual"
             )),
             FrameworkKind::Mdev => error.hint(format!(
                 "make one of them manual: vgpuctl modify {uuid} --parent {vf} --manual"

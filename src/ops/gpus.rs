@@ -227,8 +227,8 @@ fn promises_too_much(gpu: &Gpu, types: &[VgpuType]) -> Option<String> {
     let taken = gpu.framebuffer.filter(|taken| taken.is_overcommitted);
     if let Some(Framebuffer { promised, .. }) = taken {
         return Some(format!(
-            "{} is overcommitted: {who} has {memory} of memory, and what it holds, {}, is promised {} \
-             by its types; guests may fail to start, or fail later",
+            "{} is overcommitted: {who} has {memory} of memory, but the types of its vGPUs ({}) \
+             promise {}; guests may fail to start, or fail later",
             gpu.id,
             gpu.holds,
             size(promised)
@@ -237,7 +237,8 @@ fn promises_too_much(gpu: &Gpu, types: &[VgpuType]) -> Option<String> {
     let promised = most_promised(types)?;
     (promised > card.memory_mib()).then(|| {
         format!(
-            "{} is {who} with {memory} of memory; its types are another card's and promise up to {}",
+            "{} is {who} with {memory} of memory; its types are those of another card and promise \
+             up to {}",
             gpu.id,
             size(promised)
         )

@@ -34,8 +34,8 @@ pub fn home_of(context: &Context<'_>, name: &ParentId) -> Result<Parent> {
     Err(Error::new(
         Kind::Usage,
         format!(
-            "it cannot be told what {name} will offer: the virtual functions of {gpu} are off, and \
-             this host has mediated devices too"
+            "cannot tell what {name} will offer: the virtual functions of {gpu} are off, and this \
+             host also has mediated devices"
         ),
     )
     .hint(format!("switch them on first: vgpuctl vfs enable {gpu}")))

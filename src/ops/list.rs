@@ -210,12 +210,12 @@ fn name_types(context: &Context<'_>, all: &mut [Listed], warnings: &mut Warnings
 
 fn why_empty(request: &ListRequest) -> String {
     let what = match request.which {
-        Which::All => "no device is active or defined",
-        Which::Active => "no device is active",
-        Which::Defined => "no device is defined",
+        Which::All => "no active or defined devices",
+        Which::Active => "no active devices",
+        Which::Defined => "no defined devices",
     };
     match (&request.parent, &request.type_name) {
-        (None, None) => format!("{what}; make one with: vgpuctl create --type TYPE"),
-        _ => format!("{what} that fits; see all: vgpuctl list"),
+        (None, None) => format!("{what}; create one with: vgpuctl create --type TYPE"),
+        _ => format!("{what} match; see all: vgpuctl list"),
     }
 }

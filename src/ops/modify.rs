@@ -143,7 +143,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
         both
     };
     let effect = match (new == old && !is_set, request.dry_run) {
-        (true, _) => Effect::Already("as wanted"),
+        (true, _) => Effect::Already("up to date"),
         (false, true) => Effect::Planned(Action::Modify),
         (false, false) => Effect::Done(Action::Modify),
     };
@@ -181,7 +181,7 @@ fn function_for(
         return Err(Error::new(
             Kind::Usage,
             format!(
-                "{} is a mediated device, which is where its parent is",
+                "{} is a mediated device and has no virtual function to choose",
                 at.uuid
             ),
         )
@@ -196,7 +196,7 @@ fn function_for(
         true => Ok(Some(vf.clone())),
         false => Err(Error::new(
             Kind::NotFound,
-            format!("{vf} is no virtual function of {}", at.parent),
+            format!("{vf} is not a virtual function of {}", at.parent),
         )
         .hint(format!("see: vgpuctl vfs {}", at.parent))),
     }
@@ -219,8 +219,10 @@ fn idle_device(
         return Ok(None);
     };
     match held(context, &device)? {
-        Some(error) => Err(error
-            .hint("vGPU parameters can be changed only while nobody uses the device: shut the VM down, then repeat")),
+        Some(error) => Err(error.hint(
+            "vGPU parameters can be changed only while the device is not in use: shut the VM down, \
+             then repeat",
+        )),
         None => Ok(Some(device)),
     }
 }
@@ -280,12 +282,12 @@ fn place(places: &mut [Vec<Attr>], index: usize) -> Result<&mut Vec<Attr>> {
     places.get_mut(index).ok_or_else(|| {
         let error = Error::new(
             Kind::Usage,
-            format!("the definition has no attribute of index {index}"),
+            format!("the definition has no attribute with index {index}"),
         );
         match count {
-            0 => Error::new(Kind::Usage, "the definition has no attributes at all"),
+            0 => Error::new(Kind::Usage, "the definition has no attributes"),
             _ => error.hint(format!(
-                "its indexes are 0 to {}: see vgpuctl show",
+                "valid indexes are 0 to {}: see vgpuctl show",
                 count - 1
             )),
         }
@@ -295,14 +297,18 @@ fn place(places: &mut [Vec<Attr>], index: usize) -> Result<&mut Vec<Attr>> {
 /// What a look at the running device says after its parameters were set.
 fn seen(context: &Context<'_>, device: &Device, wanted: &Params) -> String {
     match params_now(context, device) {
-        Ok(Some(now)) if now == *wanted => "the running device has these parameters too".to_owned(),
+        Ok(Some(now)) if now == *wanted => "the running device now has these parameters".to_owned(),
         Ok(Some(now)) => {
             let now = quoted(&now.to_string());
-            format!("the running device took the parameters and shows {now}")
+            format!("the running device accepted the parameters and reports {now}")
         }
-        Ok(None) => "the running device took the parameters and does not show them".to_owned(),
+        Ok(None) => {
+            "the running device accepted the parameters but does not report them".to_owned()
+        }
         Err(error) => {
-            format!("the running device took the parameters; what it has now is not known: {error}")
+            format!(
+                "the running device accepted the parameters, but they cannot be read back: {error}"
+            )
         }
     }
 }
@@ -314,7 +320,8 @@ fn difference(
     device: &Device,
 ) -> Option<String> {
     let uuid = device.uuid;
-    let again = format!("it takes effect after: vgpuctl stop {uuid} && vgpuctl start {uuid}");
+    let again =
+        format!("the change takes effect after: vgpuctl stop {uuid} && vgpuctl start {uuid}");
     if device.parent != new.parent {
         return Some(format!(
             "{uuid} is active on {}, not {}",

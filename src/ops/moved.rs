@@ -52,10 +52,10 @@ fn hint(
     ));
     let (cards, its) = match gpus.as_slice() {
         [_] => ("its card is", "all of its definitions"),
-        _ => ("the cards that are gone are", "their definitions"),
+        _ => ("the missing cards are", "their definitions"),
     };
     Some(format!(
-        "where {cards} at {} now, move {its} there: {}",
+        "if {cards} now at {}, move {its} there: {}",
         gpus.join(" and "),
         steps.join("; ")
     ))
@@ -100,7 +100,7 @@ pub fn moved_settings_hint(context: &Context<'_>, old: &ParentId) -> Option<Stri
     let steps = settings_steps(context, old, &Successor::of(gpu.clone()));
     (!steps.is_empty()).then(|| {
         format!(
-            "where the card is at {gpu} now, move its settings there: {}",
+            "if the card is now at {gpu}, move its settings there: {}",
             steps.join("; ")
         )
     })

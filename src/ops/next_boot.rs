@@ -97,7 +97,7 @@ pub fn next_boot(
     let guesses = found.iter().flatten().filter(is_guess).count();
     let doubt = (guesses > 1).then(|| {
         let message = format!(
-            "whether {gpu} has room for all of them cannot be told while its virtual functions are off"
+            "cannot tell whether {gpu} has room for all of them while its virtual functions are off"
         );
         Error::new(Kind::NotFound, message)
             .hint(format!("to switch them on: vgpuctl vfs enable {gpu}"))
@@ -229,7 +229,7 @@ fn functions_off(gpu: &ParentId) -> Error {
         format!("the virtual functions of {gpu} are off after a reboot"),
     )
     .hint(format!(
-        "to have them switched on at each boot: vgpuctl vfs enable {gpu} --at-boot"
+        "to switch them on at each boot: vgpuctl vfs enable {gpu} --at-boot"
     ))
 }
 

@@ -70,18 +70,20 @@ fn explained(context: &Context<'_>, device: &Device, error: Error) -> Error {
             let holders = nodes.and_then(|nodes| context.kernel.holders(&nodes));
             let who = match holders {
                 Ok(holders) if !holders.found.is_empty() => holders_line(&holders.found),
-                _ => "a process that cannot be seen from here".to_owned(),
+                _ => "a process that is not visible from here".to_owned(),
             };
             error.with_kind(Kind::InUse).hint(format!(
-                "parameters are set while nobody uses the device, and {who} has it open: shut the VM down, then repeat"
+                "parameters can be set only while the device is not in use, but {who} has it open: \
+                 shut the VM down, then repeat"
             ))
         }
         Some(Errno::E2BIG) => error.hint(format!(
-            "the parameters are too long: the driver takes a line of {} characters at most",
+            "the parameters are too long: the driver accepts at most {} characters",
             params::LONGEST - 1
         )),
         Some(Errno::ENOENT | Errno::ENOTDIR) => error.hint(format!(
-            "the device has no such attribute, so it takes no vGPU parameters: is {} a type of NVIDIA's?",
+            "the device has no such attribute, so it does not support vGPU parameters: is {} an \
+             NVIDIA type?",
             device.type_id
         )),
         _ => error,

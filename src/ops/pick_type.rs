@@ -60,7 +60,10 @@ pub fn pick_type(
         filter: TypeFilter::default(),
     };
     let answer = types(context, &request).map_err(|error| match (error.kind(), only) {
-        (Kind::NotFound, Some(_)) => error.hint("a parent's types can be looked up only while it is there: give the type's id with --type"),
+        (Kind::NotFound, Some(_)) => error.hint(
+            "types can be looked up only while the parent is present: specify the type's id with \
+             --type",
+        ),
         _ => error,
     })?;
     let all = candidates(answer.value);
@@ -116,16 +119,16 @@ fn several(wants: TypeWants, all: &[Candidate], only: Option<&ParentId>) -> Erro
     let error = Error::new(
         Kind::Usage,
         format!(
-            "{} types {}{place}: which one is not clear",
+            "ambiguous: {} types {}{place}",
             fitting.len(),
             wants.words()
         ),
     )
     .hint(format!("choose one with --type: {}", shortened(named)));
     match (wants.series, wants.framebuffer_mib, only) {
-        (None, ..) => error.hint("or say what it is for: --series"),
-        (_, None, _) => error.hint("or say how much framebuffer: --framebuffer"),
-        (.., None) if !on_all => error.hint("or say on which parent: --parent"),
+        (None, ..) => error.hint("or specify the series: --series"),
+        (_, None, _) => error.hint("or specify the framebuffer size: --framebuffer"),
+        (.., None) if !on_all => error.hint("or specify the parent: --parent"),
         _ => error,
     }
 }
@@ -165,7 +168,7 @@ fn none(wants: TypeWants, all: &[Candidate], only: Option<&ParentId>) -> Error {
         .map(|(one, named)| format!("{}: {}", one.words(), shortened(named)))
         .collect();
     match hints.is_empty() {
-        true => error.hint("see what there is: vgpuctl types"),
+        true => error.hint("see all types: vgpuctl types"),
         false => error.hints(hints),
     }
 }

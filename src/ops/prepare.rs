@@ -75,7 +75,7 @@ pub fn told(gpu: &ParentId, effect: Effect) -> Change {
 /// # Errors
 /// [`Kind::NotFound`] where there is no such GPU.
 pub fn count(context: &Context<'_>, gpu: &ParentId) -> Result<usize> {
-    let absent = || Error::new(Kind::NotFound, format!("there is no GPU {gpu} with SR-IOV"));
+    let absent = || Error::new(Kind::NotFound, format!("no GPU {gpu} with SR-IOV"));
     let found = context.kernel.sriov_gpu(gpu)?.ok_or_else(absent)?;
     Ok(found.functions.len())
 }
@@ -89,7 +89,7 @@ fn mix_sizes(context: &Context<'_>, _held: &Lock, gpu: &ParentId) -> Result<()> 
     {
         return Ok(());
     }
-    let what = format!("cannot let {gpu} have vGPUs of several sizes");
+    let what = format!("cannot enable vGPUs of several sizes on {gpu}");
     match allow_mixed_sizes(context.host, gpu)? {
         None => Err(Error::new(Kind::NotFound, what).at(context.host.nvidia_smi())),
         Some(said) if said.claims_success() => Ok(()),

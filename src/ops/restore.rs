@@ -127,7 +127,7 @@ fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
         });
     }
     let notes = match changes.is_empty() {
-        true => vec!["no device is defined to start at boot".to_owned()],
+        true => vec!["no devices are defined to start at boot".to_owned()],
         false => Vec::new(),
     };
     let mut report = Report::of(changes);
@@ -422,7 +422,7 @@ pub fn contested(definition: &Definition, rival: &ParentId) -> Error {
     Error::new(
         Kind::Failed,
         format!(
-            "{} is to be started on both {rival} and {}, but a UUID can be active once only",
+            "{} is set to start on both {rival} and {}, but a UUID can be active only once",
             definition.uuid, definition.parent
         ),
     )

@@ -88,6 +88,6 @@ pub fn drop_results(context: &Context<'_>, is_over: impl Fn(&ParentId) -> bool) 
             .iter()
             .filter(|parent| is_over(parent))
             .for_each(|parent| results.forget(parent)),
-        Err(error) => debug!("old results stay: {error}"),
+        Err(error) => debug!("cannot remove old results: {error}"),
     }
 }

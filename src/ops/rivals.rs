@@ -23,14 +23,14 @@ impl Rivals {
         let names: Vec<&str> = self.places.iter().map(|at| at.parent.as_str()).collect();
         let (first, losers) = names.split_first().unwrap_or((&"", &[]));
         let message = format!(
-            "{uuid} is to start at boot on {}, but a UUID can be active once only: the next boot \
-             starts it on {first}",
+            "{uuid} is set to start at boot on {}, but a UUID can be active only once: the next \
+             boot starts it on {first}",
             names.join(" and ")
         );
         let ways = losers.iter().map(|loser| {
             format!(
-                "define it once: vgpuctl undefine {uuid} --parent {loser}, or keep that definition for \
-                 later: vgpuctl modify {uuid} --parent {loser} --manual"
+                "remove one definition: vgpuctl undefine {uuid} --parent {loser}, or make it \
+                 manual: vgpuctl modify {uuid} --parent {loser} --manual"
             )
         });
         Error::new(Kind::Failed, message).hints(ways)

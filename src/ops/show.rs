@@ -119,8 +119,8 @@ pub fn show(context: &Context<'_>, request: &ShowRequest) -> Result<Answer<Shown
     if definition.is_some() && params_now.as_ref().is_some_and(|now| *now != params) {
         let uuid = at.uuid;
         notes.push(format!(
-            "it runs with other parameters than it is defined with; those that are defined count \
-             once it was made anew: vgpuctl stop {uuid}, then vgpuctl start {uuid}"
+            "its current parameters differ from its definition; to apply those of the definition: \
+             vgpuctl stop {uuid}, then vgpuctl start {uuid}"
         ));
     }
     let others = target.defined.iter().filter(|other| **other != at);

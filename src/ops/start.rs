@@ -186,7 +186,7 @@ fn to_start(
     let already = |word| Ok(Start::Already(definition.clone(), word));
     let now = match if_present(context.store.read(&Location::of(definition)))? {
         Some(now) if wanted(&now) => now,
-        Some(_) => return already("no longer wanted"),
+        Some(_) => return already("set to manual"),
         None => return already("undefined"),
     };
     if already_up(context, &now)?.is_some() {
@@ -236,7 +236,7 @@ fn up_already(
             false => note_function(context, device),
         };
         if let Err(error) = noted {
-            log::debug!("the function of {} is not noted: {error}", device.uuid);
+            log::debug!("cannot record the function of {}: {error}", device.uuid);
         }
         definition.vf = device.vf().cloned();
     }
@@ -285,7 +285,7 @@ pub fn start_as_described(context: &Context<'_>, wanted: &Definition) -> Result<
         if let Some(device) = context.kernel.device(wanted.uuid)? {
             return Err(Error::new(
                 Kind::Failed,
-                format!("{} is active already, on {}", device.uuid, device.parent),
+                format!("{} is already active on {}", device.uuid, device.parent),
             ));
         }
         let framework = context.kernel.serving(&parent);
@@ -324,7 +324,7 @@ fn already_up(context: &Context<'_>, definition: &Definition) -> Result<Option<D
             ),
         )
         .hint(format!(
-            "stop the one that runs first: vgpuctl stop {}",
+            "stop the running device first: vgpuctl stop {}",
             device.uuid
         ))),
     }

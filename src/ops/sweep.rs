@@ -14,7 +14,7 @@ pub fn sweep_marks(context: &Context<'_>, concerns: impl Fn(&ParentId) -> bool) 
     context.store.sweep_halves();
     for uuid in context.store.unfinished() {
         if let Err(error) = sweep_mark(context, uuid, &concerns) {
-            debug!("the mark of {uuid} stays: {error}");
+            debug!("cannot remove the mark of {uuid}: {error}");
         }
     }
 }

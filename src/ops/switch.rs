@@ -68,7 +68,7 @@ pub fn switch(
         );
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            log::warn!("{told}; that was the last try");
+            log::warn!("{told}; giving up");
             let seconds = begin.elapsed().as_secs();
             return Err(one.failed(trouble, attempt, seconds));
         }
@@ -246,8 +246,9 @@ impl Attempt<'_, '_> {
             }
             (Ok(()), _) => {
                 *left_by_us = Some(own.to_owned());
-                let message =
-                    format!("the kernel took the request to bind it to {own}, and did not");
+                let message = format!(
+                    "the kernel accepted the request to bind it to {own}, but did not bind it"
+                );
                 Driver::Gone(Error::new(Kind::Failed, message))
             }
         }
@@ -265,7 +266,7 @@ impl Attempt<'_, '_> {
                 let error = complaint(&what, said).at(context.host.sriov_manage());
                 match trouble.answer.is_without_lock() {
                     true => error.hint(
-                        "some program uses the GPU through NVML: stop nvidia-persistenced, DCGM, \
+                        "a program is using the GPU through NVML: stop nvidia-persistenced, DCGM, \
                          monitoring and nvidia-smi, then repeat",
                     ),
                     false => error.hint("see the kernel's log: dmesg"),
@@ -281,7 +282,7 @@ impl Attempt<'_, '_> {
             None | Some(Driver::Back(_)) => error,
             Some(Driver::Gone(why)) => error.hint(format!("it was left without a driver: {why}")),
             Some(Driver::NotOurs) => error.hint(format!(
-                "it has no driver, so it was left alone; to give it one: echo {gpu} > {}",
+                "it has no driver, so it was not changed; to bind it to one: echo {gpu} > {}",
                 context.host.nvidia_driver().join("bind").display()
             )),
         }
@@ -302,21 +303,25 @@ impl Trouble {
                 let program = context.host.sriov_manage();
                 format!("{}: {}", program.display(), said_line(said))
             }
-            Answer::Kernel(None) => "the kernel took the request, and it is not so".to_owned(),
+            Answer::Kernel(None) => {
+                "the kernel accepted the request, but nothing changed".to_owned()
+            }
             Answer::Kernel(Some(error)) => error.to_string(),
-            Answer::NotAsked => "nothing was asked".to_owned(),
+            Answer::NotAsked => "no request was made".to_owned(),
         };
         match &self.driver {
             None => answered,
             Some(Driver::Back(own)) => {
-                format!("{answered}; it left the GPU without a driver, and {own} has it again")
+                format!(
+                    "{answered}; it left the GPU without a driver, and the GPU was bound to {own} \
+                     again"
+                )
             }
             Some(Driver::Gone(why)) => {
                 format!("{answered}; the GPU was left without a driver: {why}")
             }
             Some(Driver::NotOurs) => {
-                "it has no driver now, which this program did not take from it, so it is left alone"
-                    .to_owned()
+                "it has no driver, and vgpuctl did not unbind it, so it is not changed".to_owned()
             }
         }
     }
@@ -344,7 +349,9 @@ fn is_set_aside_by(driver: &str) -> bool {
 fn set_aside(gpu: &ParentId, driver: &str) -> Error {
     Error::new(
         Kind::InUse,
-        format!("{gpu} has the driver {driver}, for a virtual machine or nobody: it is left alone"),
+        format!(
+            "{gpu} is bound to {driver}, for a virtual machine or to keep it unused: it is not changed"
+        ),
     )
-    .hint("its virtual functions can be switched once its own driver has it again")
+    .hint("its virtual functions can be switched once it is bound to its own driver again")
 }

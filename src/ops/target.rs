@@ -142,12 +142,13 @@ impl Target {
             [one, other] if one.parent == other.parent => Err(Error::new(
                 Kind::Usage,
                 format!(
-                    "{} is defined twice on {}, for each framework once",
+                    "{} is defined twice on {}, once for each framework",
                     self.uuid, one.parent
                 ),
             )
             .hint(format!(
-                "see what {} offers now (vgpuctl gpus), and delete the file that is of no use: {} or {}",
+                "see what {} offers now (vgpuctl gpus), and delete the file that is not needed: {} \
+                 or {}",
                 one.parent,
                 context.store.path(one).display(),
                 context.store.path(other).display()
@@ -214,9 +215,9 @@ pub fn find(context: &Context<'_>, selector: &Selector) -> Result<Target> {
             let several: Vec<String> = several.iter().map(Uuid::to_string).collect();
             Err(Error::new(
                 Kind::Usage,
-                format!("{} is the beginning of several UUIDs", selector.uuid),
+                format!("{} matches several UUIDs", selector.uuid),
             )
-            .hint(format!("give more of it: {}", several.join(", "))))
+            .hint(format!("specify more of it: {}", several.join(", "))))
         }
     }
 }

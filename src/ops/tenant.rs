@@ -107,7 +107,7 @@ pub fn refuse_uuid(context: &Context<'_>, uuid: Uuid) -> Result<()> {
         return Ok(());
     }
     if uuid.get_version_num() != RANDOM {
-        let message = format!("{uuid} is no random UUID (version {RANDOM})");
+        let message = format!("{uuid} is not a random UUID (version {RANDOM})");
         return Err(Error::new(Kind::Usage, message));
     }
     let mut places = context.store.index(&mut Vec::new())?;
@@ -118,7 +118,10 @@ pub fn refuse_uuid(context: &Context<'_>, uuid: Uuid) -> Result<()> {
     };
     match is_own && places.iter().all(|at| has(context, at)) {
         true => Ok(()),
-        false => Err(Error::new(Kind::Failed, format!("{uuid} is taken already"))),
+        false => Err(Error::new(
+            Kind::Failed,
+            format!("{uuid} is already in use"),
+        )),
     }
 }
 

@@ -54,10 +54,10 @@ impl TypeFilter {
         );
         match (self.available, what.is_empty()) {
             (true, true) => {
-                "no type has a free instance; see what is taken: vgpuctl list".to_owned()
+                "no type has a free instance; see what is in use: vgpuctl list".to_owned()
             }
             (true, false) => format!("no type{what} has a free instance; see all: vgpuctl types"),
-            (false, _) => format!("there is no type{what}; see all: vgpuctl types"),
+            (false, _) => format!("no type{what}; see all: vgpuctl types"),
         }
     }
 }

@@ -103,7 +103,7 @@ pub fn vfs(context: &Context<'_>, request: &VfsRequest) -> Result<Answer<Vec<Gpu
         });
     }
     let notes = match all.is_empty() {
-        true => vec!["no GPU of NVIDIA's driver can have virtual functions".to_owned()],
+        true => vec!["no GPU with NVIDIA's driver supports virtual functions".to_owned()],
         false => Vec::new(),
     };
     Ok(Answer {
@@ -123,9 +123,9 @@ pub fn the_gpu(context: &Context<'_>, gpu: &ParentId) -> Result<SriovGpu> {
     context.kernel.sriov_gpu(&whole)?.ok_or_else(|| {
         Error::new(
             Kind::NotFound,
-            format!("{gpu} is no GPU that can have virtual functions"),
+            format!("{gpu} is not a GPU that supports virtual functions"),
         )
-        .hint("see which can: vgpuctl vfs")
+        .hint("see which GPUs do: vgpuctl vfs")
     })
 }
 
@@ -138,10 +138,10 @@ pub fn refuse_no_gpu(context: &Context<'_>, id: &ParentId) -> Result<()> {
         None => Ok(()),
         Some(what) => Err(Error::new(
             Kind::Usage,
-            format!("{id} is no GPU ({what}): its virtual functions are left alone"),
+            format!("{id} is not a GPU ({what}): its virtual functions are not changed"),
         )
         .at(context.host.pci_devices().join(id.as_str()))
-        .hint("see which GPUs can have virtual functions: vgpuctl vfs")),
+        .hint("see which GPUs support virtual functions: vgpuctl vfs")),
     }
 }
 
@@ -157,11 +157,11 @@ fn refuse_function(request: &SwitchRequest, gpu: &ParentId) -> Result<()> {
     Err(Error::new(
         Kind::Usage,
         format!(
-            "{} is a virtual function of {gpu}, and functions are switched all at once",
+            "{} is a virtual function of {gpu}, and functions can only be switched all at once",
             request.gpu
         ),
     )
-    .hint(format!("name the GPU: vgpuctl vfs {verb} {gpu}")))
+    .hint(format!("specify the GPU: vgpuctl vfs {verb} {gpu}")))
 }
 
 fn sits_on(device: &Device, vf: &ParentId) -> bool {
@@ -222,8 +222,8 @@ pub fn is_as_wanted(gpu: &SriovGpu, switch: Switch) -> bool {
 /// Says so.
 pub fn already(gpu: &SriovGpu) -> String {
     match gpu.functions.len() {
-        0 => format!("the virtual functions of {} are off already", gpu.gpu),
-        count => format!("{count} virtual functions of {} are on already", gpu.gpu),
+        0 => format!("the virtual functions of {} are already off", gpu.gpu),
+        count => format!("{count} virtual functions of {} are already on", gpu.gpu),
     }
 }
 
@@ -254,7 +254,7 @@ pub fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
             ),
         )
         .hint(format!(
-            "stop them first, such as: vgpuctl stop {}",
+            "stop them first, for example: vgpuctl stop {}",
             first.name()
         ))),
     }
@@ -284,7 +284,7 @@ fn refuse_unclear(context: &Context<'_>, gpu: &SriovGpu, doubts: Warnings) -> Re
         if !holders.is_empty() {
             let who = holders_line(&holders);
             return Err(Error::new(Kind::InUse, format!("{vf} is in use by {who}"))
-                .hint("shut the VM down, or end the process, then repeat"));
+                .hint("shut the VM down or stop the process, then repeat"));
         }
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! A diagnosis for people: what is wrong first, what is well in a line each.
+//! A diagnosis as text: what is wrong first, then one line for each passed check.
 
 use super::{Style, json};
 use crate::doctor::{Check, Diagnosis, Finding, Severity, Step};
 use crate::hints;
 use crate::text::on_one_line;
 
-/// The order in which findings are told.
+/// The order in which findings are shown.
 const ORDER: [Severity; 5] = [
     Severity::Problem,
     Severity::Warning,
@@ -31,7 +31,7 @@ pub fn text(diagnosis: &Diagnosis, style: Style) -> String {
         .filter(|checked| checked.findings.is_empty());
     let idle: Vec<&str> = idle.map(|checked| checked.check.id).collect();
     if !idle.is_empty() {
-        told += &format!("{:<12}{}\n", "not here", idle.join(", "));
+        told += &format!("{:<12}{}\n", "n/a", idle.join(", "));
     }
     told += &format!("\n{}\n", sum(diagnosis));
     told
@@ -44,7 +44,7 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
-/// ANSI's colour of a severity; nothing for what needs no eye.
+/// ANSI colour of a severity; none for what needs no attention.
 fn colour(severity: Severity) -> Option<&'static str> {
     match severity {
         Severity::Problem => Some("\u{1b}[1;31m"),
@@ -104,7 +104,7 @@ fn sum(diagnosis: &Diagnosis) -> String {
         count(Severity::Problem, "problem", "problems"),
         count(Severity::Warning, "warning", "warnings"),
         count(Severity::Unchecked, "not checked", "not checked"),
-        count(Severity::Ok, "in order", "in order"),
+        count(Severity::Ok, "ok", "ok"),
     ]
     .join(", ")
 }

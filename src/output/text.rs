@@ -190,7 +190,7 @@ fn sentence(change: &Change) -> String {
         Effect::Planned(action) => format!("would {} {}", action.verb(), subject(change)),
         Effect::Enabled => format!("enabled {}", subject(change)),
         Effect::WouldEnable => format!("would enable {}", subject(change)),
-        Effect::Already(state) => format!("{} is {state} already", subject(change)),
+        Effect::Already(state) => format!("{} is already {state}", subject(change)),
         Effect::Failed(error) => return on_one_line(error.to_string()).into_owned(),
     };
     match place(change) {

@@ -79,9 +79,9 @@ fn every_setting_has_its_place_in_libvirts_xml() {
     "FeatureType"=dword:00000001
     --- stderr
     note: with another identity the guest's NVIDIA driver must be older than 450, and neither CUDA nor OpenCL will work
-    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which belongs to QEMU's user: give yours access to it; remove it when its size changes
-    note: a display needs <graphics> in the domain: VNC, or SPICE with <gl enable='yes'/> where the driver asks for OpenGL
-    note: a licence server that hands out tokens (NVIDIA's DLS and CLS, vGPU 13 or newer) needs no address: put its token in /etc/nvidia/ClientConfigToken/, on Windows in C:\Program Files\NVIDIA Corporation\vGPU Licensing\ClientConfigToken
+    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which is owned by QEMU's user: give your user access to it, and remove it when its size changes
+    note: a display needs <graphics> in the domain: VNC, or SPICE with <gl enable='yes'/> if the driver requires OpenGL
+    note: a token-based licence server (NVIDIA DLS or CLS, vGPU 13 or newer) needs no address: put the token in /etc/nvidia/ClientConfigToken/, on Windows in C:\Program Files\NVIDIA Corporation\vGPU Licensing\ClientConfigToken
     "#);
 }
 
@@ -100,8 +100,8 @@ fn qemus_arguments_are_lines_for_a_shell() {
     -device ivshmem-plain,memdev=looking-glass
     --- stderr
     note: this belongs at the end of QEMU's command line
-    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which belongs to QEMU's user: give yours access to it; remove it when its size changes
-    note: -uuid names the virtual machine, which NVIDIA's vGPU manager asks for; leave it out where the command line has it already
+    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which is owned by QEMU's user: give your user access to it, and remove it when its size changes
+    note: -uuid identifies the virtual machine, which NVIDIA's vGPU manager requires; leave it out if the command line already has one
     ");
 }
 
@@ -143,7 +143,7 @@ fn proxmoxs_line_is_for_the_vm_that_the_uuid_says() {
     # and there, as the only line args:, on an older Proxmox VE, where the vGPU manager logs "Failed to get VM UUID from QEMU command-line"
     args: -uuid 00000000-0000-0000-0000-000000000100
     --- stderr
-    note: a VM has one line args: at most: add to it where it is there
+    note: a VM can have only one args: line: if it already has one, add to it
     "#);
     for same in ["--vmid 100", "--vmid 100 --index 1", "--index 1"] {
         let said = host.run(&format!("attach {PROXMOXS} -f proxmox {same}"));
@@ -167,9 +167,9 @@ fn a_device_that_proxmox_would_not_use_is_told_with_the_way_out() {
     # and there, as the only line args:, on an older Proxmox VE, where the vGPU manager logs "Failed to get VM UUID from QEMU command-line"
     args: -uuid 00000000-0000-0000-0000-000000000101 -object memory-backend-file,id=looking-glass,share=on,mem-path=[ROOT]/dev/shm/looking-glass,size=64M -device ivshmem-plain,memdev=looking-glass
     --- stderr
-    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which belongs to QEMU's user: give yours access to it; remove it when its size changes
-    note: a VM has one line args: at most: add to it where it is there
-    note: Proxmox VE will not use this device: for hostpci0 of VM 101 it makes 00000000-0000-0000-0000-000000000101 itself; to have that one defined in its place: vgpuctl remove a0000001-0000-4000-8000-000000000000, then vgpuctl create --type nvidia-63 --parent 0000:81:00.0 --vmid 101:0
+    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which is owned by QEMU's user: give your user access to it, and remove it when its size changes
+    note: a VM can have only one args: line: if it already has one, add to it
+    note: Proxmox VE will not use this device: for hostpci0 of VM 101 it creates 00000000-0000-0000-0000-000000000101 itself; to define that one instead: vgpuctl remove a0000001-0000-4000-8000-000000000000, then vgpuctl create --type nvidia-63 --parent 0000:81:00.0 --vmid 101:0
     "#);
     // The way out leads there.
     host.run(&format!("remove {}", uuid(1))).expect(0);
@@ -199,7 +199,7 @@ fn without_a_vms_id_proxmoxs_choice_is_not_known() {
         run.stdout.contains("/VMID.conf\nhostpci0: 0000:8"),
         "{run:?}"
     );
-    assert!(run.stderr.contains("say which VM with --vmid"), "{run:?}");
+    assert!(run.stderr.contains("specify the VM with --vmid"), "{run:?}");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_definition_is_enough_and_what_it_still_needs_is_said() {
     let run = host.run("attach a0000001").expect(0);
     assert!(run.stdout.contains(&uuid(1)));
     let hint = format!(
-        "vgpuctl start {} before the virtual machine starts",
+        "before starting the virtual machine: vgpuctl start {}",
         uuid(1)
     );
     assert!(run.stderr.contains(&hint), "{run:?}");
@@ -218,7 +218,7 @@ fn a_definition_is_enough_and_what_it_still_needs_is_said() {
     let run = host.run("attach a0000002").expect(0);
     assert!(
         run.stderr
-            .contains("cannot be read now; taken for vfio-pci"),
+            .contains("cannot read the device API of nvidia-63 on 0000:99:00.0; assuming vfio-pci"),
         "{run:?}"
     );
     put_auto(&host, "matrix", &uuid(3), "vfio_ap-passthrough");
@@ -232,7 +232,10 @@ fn a_device_that_will_be_gone_or_is_in_use_is_told() {
     host.run(&format!("create -t P4-1Q --transient -u {}", uuid(1)))
         .expect(0);
     let run = host.run("attach a0000001").expect(0);
-    assert!(run.stderr.contains("after a reboot it is gone"), "{run:?}");
+    assert!(
+        run.stderr.contains("after a reboot it will be gone"),
+        "{run:?}"
+    );
     let show = host.run("show a0000001 --json").expect(0).json();
     let group = show["device"]["vfio_group"].as_str().unwrap().to_owned();
     let held = HeldOpen::open(group.as_ref(), "-name guest=web");

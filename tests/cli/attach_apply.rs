@@ -161,7 +161,7 @@ fn a_dry_run_says_what_it_would_add_and_adds_nothing() {
       <size unit='M'>32</size>
     </shmem>
     --- stderr
-    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which belongs to QEMU's user: give yours access to it; remove it when its size changes
+    note: Looking Glass opens [ROOT]/dev/shm/looking-glass, which is owned by QEMU's user: give your user access to it, and remove it when its size changes
     ");
     assert_eq!(libvirt.text(&format!("{WEB}.xml")), before);
     assert_eq!(libvirt.changes(), [""; 0]);
@@ -190,7 +190,7 @@ fn a_running_domain_gets_it_at_once_where_that_is_asked_for() {
 fn live_is_refused_where_it_cannot_be() {
     let libvirt = Libvirt::start();
     let run = libvirt.run("--apply web --live").expect(1);
-    assert!(run.stderr.contains("domain web does not run"), "{run:?}");
+    assert!(run.stderr.contains("domain web is not running"), "{run:?}");
     libvirt.put(&format!("{WEB}.live"), &domain("web", WEB, ""));
     let run = libvirt.run("--apply web --live --ramfb").expect(2);
     assert!(run.stderr.contains("ramfb"), "{run:?}");
@@ -215,9 +215,9 @@ fn a_device_that_a_domain_has_is_given_to_no_other_and_not_twice() {
         let text = domain(name, owner, &hostdev(&uuid(1).to_uppercase()));
         libvirt.put(&format!("{owner}.{kind}"), &text);
         let run = libvirt.run("--apply web").expect(1);
-        let said = format!("error: domain {name} has {} already", uuid(1));
+        let said = format!("error: domain {name} already has {}", uuid(1));
         assert!(run.stderr.starts_with(&said), "{run:?}");
-        assert_eq!(run.stderr.contains("make another"), name == "mail");
+        assert_eq!(run.stderr.contains("create another"), name == "mail");
         libvirt.put(&format!("{owner}.xml"), &domain(name, owner, ""));
     }
     assert_eq!(libvirt.changes(), [""; 0]);
@@ -232,7 +232,7 @@ fn an_unknown_domain_or_device_is_not_found() {
     --- stdout
     --- stderr
     error: libvirt has no domain "wbe"
-    hint: there are: web, mail
+    hint: available domains: web, mail
     "#);
     let run = libvirt.run_args(&[&uuid(9), "--apply", "web"]).expect(3);
     assert!(run.stderr.contains("neither active nor defined"), "{run:?}");
@@ -240,7 +240,7 @@ fn an_unknown_domain_or_device_is_not_found() {
         fs::remove_file(libvirt.files.path().join(format!("{name}.xml"))).unwrap();
     }
     let run = libvirt.run("--apply web").expect(3);
-    assert!(run.stderr.contains("--connect names another"), "{run:?}");
+    assert!(run.stderr.contains("use --connect for another"), "{run:?}");
 }
 
 #[test]
@@ -253,8 +253,8 @@ fn without_virsh_the_way_by_hand_is_said() {
     status: 1
     --- stdout
     --- stderr
-    error: there is no virsh in PATH
-    hint: install it (Debian: libvirt-clients), or paste the XML with what your libvirt has: vgpuctl attach UUID --format libvirt
+    error: virsh not found in PATH
+    hint: install it (Debian: libvirt-clients), or paste the XML with another libvirt tool: vgpuctl attach UUID --format libvirt
     ");
 }
 
@@ -292,7 +292,7 @@ fn a_virsh_that_does_nothing_is_found_out() {
     libvirt.put("lie-attach-device", "");
     let run = libvirt.run("--apply web").expect(1);
     assert!(
-        run.stderr.contains("and yet it does not have it"),
+        run.stderr.contains("but the domain does not have it"),
         "{run:?}"
     );
 }
@@ -307,7 +307,7 @@ fn a_virsh_that_never_ends_is_ended() {
     let run = finished(command.env("VGPUCTL_SCRIPT_TIMEOUT", "1").output().unwrap());
     let run = run.expect(1);
     assert!(
-        run.stderr.contains("virsh list did not end within 1 s"),
+        run.stderr.contains("virsh list did not finish within 1 s"),
         "{run:?}"
     );
 }
@@ -323,7 +323,7 @@ fn where_the_device_fails_its_shared_memory_is_taken_back() {
     assert_eq!(libvirt.changes().len(), 3);
     libvirt.put("fail-detach-device", "error: not that either\n");
     let run = libvirt.run("--apply web --looking-glass nvfbc").expect(1);
-    let both = "failed: no; and taking it back failed: virsh detach-device failed: not that either";
+    let both = "failed: no; rollback failed: virsh detach-device failed: not that either";
     assert!(run.stderr.contains(both), "{run:?}");
 }
 
@@ -340,7 +340,7 @@ fn shared_memory_that_is_there_is_not_added_again() {
     let run = libvirt.run_args(&words).expect(1);
     assert!(
         run.stderr
-            .contains("shared memory named looking-glass already"),
+            .contains("already has shared memory named looking-glass"),
         "{run:?}"
     );
     assert!(!libvirt.text(&format!("{WEB}.xml")).contains(&other));
@@ -381,7 +381,7 @@ fn a_virsh_that_others_could_have_put_there_is_not_run() {
     set_mode(0o777);
     let run = libvirt.run("--apply web").expect(6);
     assert!(
-        run.stderr.contains("virsh is not run: the directory"),
+        run.stderr.contains("refusing to run virsh: the directory"),
         "{run:?}"
     );
     assert!(!libvirt.files.path().join("calls").exists());
@@ -390,7 +390,7 @@ fn a_virsh_that_others_could_have_put_there_is_not_run() {
     let mut here = libvirt.command(&[&uuid(1), "--apply", "web", "--connect", "test:///files"]);
     here.current_dir(&bin).env("PATH", ".:");
     let run = finished(here.output().unwrap()).expect(1);
-    assert!(run.stderr.contains("there is no virsh in PATH"), "{run:?}");
+    assert!(run.stderr.contains("virsh not found in PATH"), "{run:?}");
     libvirt.run("--apply web").expect(0);
 }
 
@@ -416,12 +416,15 @@ fn a_domain_that_cannot_be_read_keeps_no_other_from_its_device() {
     let libvirt = Libvirt::start();
     fs::write(libvirt.files.path().join(format!("{MAIL}.xml")), [0xff]).unwrap();
     let run = libvirt.run("--apply web").expect(0);
-    let note = format!("whether domain {MAIL} has {} is not known", uuid(1));
+    let note = format!("cannot tell whether domain {MAIL} uses {}", uuid(1));
     assert!(run.stderr.contains(&note), "{run:?}");
     assert!(libvirt.text(&format!("{WEB}.xml")).contains(&uuid(1)));
     for name in ["mail", MAIL] {
         let run = libvirt.run(&format!("--apply {name}"));
         assert!([1, 3].contains(&run.status), "{run:?}");
-        assert!(run.stderr.contains("did not answer in UTF-8"), "{run:?}");
+        assert!(
+            run.stderr.contains("printed output that is not UTF-8"),
+            "{run:?}"
+        );
     }
 }

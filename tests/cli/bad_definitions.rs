@@ -55,10 +55,10 @@ fn list_and_restore_name_it_and_go_on() {
         assert_eq!(host.active(), [uuid(1), uuid(3), uuid(4)], "{why}");
         for run in [list, restore] {
             let warning = run.stderr.lines().next().unwrap();
-            assert!(warning.starts_with("warning: the definition is unusable: "));
+            assert!(warning.starts_with("warning: invalid definition: "));
             assert!(warning.contains(why), "{why}: {run:?}");
             assert!(warning.ends_with(path.to_str().unwrap()), "{run:?}");
-            assert!(run.stderr.contains("hint: mend the file"), "{run:?}");
+            assert!(run.stderr.contains("hint: fix the file"), "{run:?}");
         }
         assert_eq!(std::fs::read(&path).unwrap(), bad, "it is left as it is");
         host.ctl(&["reboot"]);
@@ -108,7 +108,10 @@ fn show_names_a_definition_that_is_a_link_to_nowhere() {
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
     let run = host.run(&format!("show {}", uuid(2))).expect(7);
     assert!(run.stderr.contains(path.to_str().unwrap()), "{run:?}");
-    assert!(run.stderr.contains("hint: mend the link"), "{run:?}");
+    assert!(
+        run.stderr.contains("hint: fix the dangling symbolic link"),
+        "{run:?}"
+    );
 }
 
 #[test]

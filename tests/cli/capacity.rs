@@ -138,7 +138,7 @@ fn more_than_a_card_can_ever_hold_is_refused_beforehand() {
     let refused = |line: &str, most: u32, why: &str| {
         for dry in [" --dry-run", ""] {
             let run = host.run(&format!("create {line}{dry}")).expect(4);
-            let hint = format!("hint: 0000:41:00.0 has room for {most} at most: it has {why}\n");
+            let hint = format!("hint: 0000:41:00.0 has room for at most {most}: it has {why}\n");
             assert!(run.stderr.ends_with(&hint), "{run:#?}");
         }
     };
@@ -153,7 +153,7 @@ fn more_than_a_card_can_ever_hold_is_refused_beforehand() {
     refused(
         "-t L40S-8Q -n 5",
         4,
-        "48 GiB of memory, of which 16 GiB are taken, and each needs 8 GiB",
+        "48 GiB of memory, 16 GiB of it in use, and each needs 8 GiB",
     );
     let planned = host.run("create -t L40S-8Q -n 4 --dry-run").expect(0);
     assert_eq!(planned.stdout.lines().count(), 4);

@@ -47,7 +47,7 @@ fn a_name_that_stands_for_several_types_is_refused_with_the_choices() {
     status: 2
     --- stdout
     --- stderr
-    error: "Twin" stands for several types
+    error: "Twin" matches several types
     hint: choose one by its id: acme-1 (Twin), acme-2 (Twin)
     "#);
     assert_eq!(counter(&host, "create_writes"), 0);
@@ -69,7 +69,7 @@ fn an_unknown_type_gets_a_suggestion_where_something_is_near() {
     --- stdout
     --- stderr
     error: no parent has a type "nvidia-999"
-    hint: see what there is: vgpuctl types
+    hint: see all types: vgpuctl types
     "#);
     let run = host.run(&format!("create -t nvidia-999 -p {P2}")).expect(3);
     assert!(
@@ -79,7 +79,7 @@ fn an_unknown_type_gets_a_suggestion_where_something_is_near() {
     let run = host.run("create -t nvidia-63 -p 0000:99:00.0").expect(3);
     assert!(
         run.stderr
-            .contains("parents here: 0000:81:00.0, 0000:82:00.0")
+            .contains("available parents: 0000:81:00.0, 0000:82:00.0")
     );
 }
 
@@ -191,7 +191,7 @@ fn a_uuid_that_is_taken_is_refused_and_nothing_changes() {
     status: 1
     --- stdout
     --- stderr
-    error: a0000001-0000-4000-8000-000000000000 is active already, as nvidia-63 on 0000:81:00.0
+    error: a0000001-0000-4000-8000-000000000000 is already active as nvidia-63 on 0000:81:00.0
     hint: see: vgpuctl show a0000001-0000-4000-8000-000000000000
     ");
 
@@ -202,8 +202,8 @@ fn a_uuid_that_is_taken_is_refused_and_nothing_changes() {
     status: 1
     --- stdout
     --- stderr
-    error: a0000002-0000-4000-8000-000000000000 is defined already, on 0000:82:00.0: [ROOT]/etc/mdevctl.d/0000:82:00.0/a0000002-0000-4000-8000-000000000000
-    hint: make the device that is defined: vgpuctl start a0000002-0000-4000-8000-000000000000
+    error: a0000002-0000-4000-8000-000000000000 is already defined on 0000:82:00.0: [ROOT]/etc/mdevctl.d/0000:82:00.0/a0000002-0000-4000-8000-000000000000
+    hint: start the defined device: vgpuctl start a0000002-0000-4000-8000-000000000000
     hint: or delete the definition first: vgpuctl undefine a0000002-0000-4000-8000-000000000000
     ");
     assert_eq!(std::fs::read(&path).unwrap(), before);

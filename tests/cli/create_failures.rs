@@ -51,7 +51,7 @@ fn count_is_all_or_nothing() {
     assert!(run.stderr.contains("Input/output error (EIO)"), "{run:?}");
     assert!(
         run.stderr
-            .contains("hint: the 2 made before it were taken back")
+            .contains("hint: the 2 created before it were rolled back")
     );
     assert_eq!(host.active(), [""; 0]);
     assert_eq!(host.defined(), [""; 0]);
@@ -65,10 +65,7 @@ fn what_cannot_be_taken_back_is_told_after_the_cause() {
     host.ctl(&["fail-create", "2", "EIO"]);
     host.ctl(&["fail-remove", "1", "EBUSY"]);
     let run = host.run("create -t P4-1Q --count 2").expect(1);
-    let (cause, clean_up) = run
-        .stderr
-        .split_once("; and taking it back failed: ")
-        .unwrap();
+    let (cause, clean_up) = run.stderr.split_once("; rollback failed: ").unwrap();
     assert!(cause.contains("Input/output error (EIO)"), "{run:?}");
     assert!(
         clean_up.contains("Device or resource busy (EBUSY)"),
@@ -124,7 +121,7 @@ fn an_attribute_that_fails_and_a_device_that_stays_are_both_told() {
     let run = host.run(&format!("create -t P4-1Q -u {} {ATTR}", uuid(1)));
     let run = run.expect(1);
     let first = run.stderr.lines().next().unwrap();
-    let (cause, clean_up) = first.split_once("; and taking it back failed: ").unwrap();
+    let (cause, clean_up) = first.split_once("; rollback failed: ").unwrap();
     assert!(cause.contains("vgpu_params: Invalid argument (EINVAL)"));
     assert!(clean_up.contains("remove: Device or resource busy (EBUSY)"));
     host.run(&format!("remove {}", uuid(1))).expect(0);

@@ -68,7 +68,7 @@ fn nvidias_device_manager() {
     let arguments = ["--from", "nvidia-vgpu-device-manager"];
     let refused = run(&host, &["plan"], &arguments, &["vgpu-device-manager.yaml"]).expect(1);
     assert!(
-        refused.stderr.contains("there are small, mixed"),
+        refused.stderr.contains("available: small, mixed"),
         "{refused:#?}"
     );
 }
@@ -159,7 +159,7 @@ fn all_faults_of_a_file_are_told_a_line_each() {
     assert!(
         refused
             .stderr
-            .contains("wrong.toml:4: \"a b\" is not a valid name"),
+            .contains("wrong.toml:4: \"a b\" is not a valid group name"),
         "{refused:#?}"
     );
     let refused = host.run_args(["--json".as_ref(), "plan".as_ref(), file.as_os_str()]);
@@ -213,7 +213,7 @@ fn what_is_no_file_to_read_is_named() {
                 .run(&format!("{verb} {}", path.display()))
                 .expect(status);
             let said = format!(
-                "error: {}:1: the file does not say its version: begin it with version = 1\n",
+                "error: {}:1: the file does not set its version: begin it with version = 1\n",
                 path.display()
             );
             assert_eq!(run.stderr, said);
@@ -236,7 +236,7 @@ fn what_is_no_file_to_read_is_named() {
     );
     assert!(run.stderr.contains("hint: this needs root"), "{run:#?}");
     let run = host.run("plan /dev/zero").expect(1);
-    assert!(run.stderr.contains("longer than 1 MiB"), "{run:#?}");
+    assert!(run.stderr.contains("larger than 1 MiB"), "{run:#?}");
     assert_eq!(host.active(), before);
 }
 
@@ -284,17 +284,17 @@ fn nothing_can_be_two_members() {
         (
             "vms = [100, 101]",
             "vms = [101, 102]",
-            format!("VM 101 ({uuid}) is in group a already"),
+            format!("VM 101 ({uuid}) is already in group a"),
         ),
         (
             "vms = [101]",
             &listed,
-            format!("{uuid} is in group a already"),
+            format!("{uuid} is already in group a"),
         ),
         (
             &named,
             "vms = [101]",
-            format!("VM 101 ({uuid}) is in group a already"),
+            format!("VM 101 ({uuid}) is already in group a"),
         ),
         (
             "count = 1",
@@ -322,7 +322,7 @@ fn nothing_can_be_two_members() {
     let run = plan(&host, &same_name).expect(1);
     assert!(
         run.stderr
-            .contains("host.toml:6: a group a is in line 2 already"),
+            .contains("host.toml:6: group a is already defined in line 2"),
         "{run:#?}"
     );
     // A name may be there in two groups: they are two.

@@ -58,12 +58,12 @@ fn a_parent_that_is_absent_may_be_named() {
     a0000001-0000-4000-8000-000000000000
     --- stderr
     defined a0000001-0000-4000-8000-000000000000: nvidia-46 on 0000:99:00.0
-    note: 0000:99:00.0 is not there now, so its type nvidia-46 could not be checked
+    note: 0000:99:00.0 is not present, so its type nvidia-46 could not be checked
     ");
     let run = host.run(&format!("start {}", uuid(1))).expect(3);
     assert!(
         run.stderr
-            .starts_with("error: there is no parent 0000:99:00.0\n")
+            .starts_with("error: parent 0000:99:00.0 not found\n")
     );
 }
 
@@ -87,7 +87,7 @@ fn a_type_that_a_present_parent_does_not_have_is_refused() {
     --- stdout
     --- stderr
     error: 0000:81:00.0 has no type "nvidia-46"
-    hint: see what there is: vgpuctl types
+    hint: see all types: vgpuctl types
     "#);
     host.run(&format!("define -t P4-1Q -p {P1} -u x")).expect(2);
     host.run("define -t P4-1Q").expect(2);
@@ -110,7 +110,7 @@ fn what_is_defined_already_is_left_as_it_is() {
     status: 1
     --- stdout
     --- stderr
-    error: a0000001-0000-4000-8000-000000000000 is defined already, on 0000:81:00.0: [ROOT]/etc/mdevctl.d/0000:81:00.0/a0000001-0000-4000-8000-000000000000
+    error: a0000001-0000-4000-8000-000000000000 is already defined on 0000:81:00.0: [ROOT]/etc/mdevctl.d/0000:81:00.0/a0000001-0000-4000-8000-000000000000
     hint: change it with: vgpuctl modify a0000001-0000-4000-8000-000000000000
     ");
     assert_eq!(
@@ -171,7 +171,10 @@ fn definitions_that_cannot_be_understood_can_be_undefined() {
     for bad in [&b""[..], b"{", b"[]", b"\xff\xfe", b"{\"mdev_type\":5}"] {
         let path = put(&host, P1, &uuid(1), bad);
         let run = host.run(&format!("undefine {}", uuid(1))).expect(0);
-        assert!(run.stderr.contains("is unusable: "), "{bad:?}: {run:?}");
+        assert!(
+            run.stderr.contains("invalid definition: "),
+            "{bad:?}: {run:?}"
+        );
         assert!(!path.exists(), "{bad:?}");
     }
 }
@@ -212,13 +215,13 @@ fn what_is_the_kernels_own_is_no_attribute() {
         for verb in ["create", "define"] {
             let run = host.run(&format!("{verb} -t P4-1Q -p {P2} --attr {name}=1"));
             let run = run.expect(2);
-            assert!(run.stderr.contains("the kernel's own"), "{run:?}");
+            assert!(run.stderr.contains("it is a file of the kernel"), "{run:?}");
         }
         let text =
             format!(r#"{{"mdev_type":"nvidia-63","start":"auto","attrs":[{{"{name}":"1"}}]}}"#);
         crate::helpers::put(&host, P2, &uuid(1), text);
         let run = host.run("restore").expect(7);
-        assert!(run.stderr.contains("the kernel's own"), "{run:?}");
+        assert!(run.stderr.contains("it is a file of the kernel"), "{run:?}");
         assert!(host.active().is_empty());
         host.run(&format!("undefine {}", uuid(1))).expect(0);
     }
@@ -226,5 +229,5 @@ fn what_is_the_kernels_own_is_no_attribute() {
         .expect(0);
     let add = format!("modify --uuid {} --addattr remove --value 1", uuid(2));
     let run = host.mdevctl(&add).expect(1);
-    assert!(run.stderr.contains("the kernel's own"), "{run:?}");
+    assert!(run.stderr.contains("it is a file of the kernel"), "{run:?}");
 }

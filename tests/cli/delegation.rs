@@ -74,17 +74,17 @@ fn a_user_creates_stops_starts_and_removes_what_is_his() {
     );
     assert!(host.active().is_empty());
     let run = ask(&host, ALICE, &format!("stop {one}")).expect(0);
-    assert!(run.stderr.contains("is inactive already"), "{run:?}");
+    assert!(run.stderr.contains("is already inactive"), "{run:?}");
     ask(&host, ALICE, &format!("start {one}")).expect(0);
     assert_eq!(host.active(), [one]);
     let run = ask(&host, ALICE, &format!("start {one}")).expect(0);
-    assert!(run.stderr.contains("is active already"), "{run:?}");
+    assert!(run.stderr.contains("is already active"), "{run:?}");
     ask(&host, ALICE, &format!("remove {one}")).expect(0);
     assert!(host.active().is_empty() && host.defined().is_empty());
     let log = service.log();
     for line in [
         format!("user {ALICE}: create \"nvidia-63\" on {P2}: created {one} on {P2}\n"),
-        format!("user {ALICE}: list: told of 1\n"),
+        format!("user {ALICE}: list: listed 1\n"),
         format!("user {ALICE}: stop {one}: unchanged {one} on {P2}\n"),
         format!("user {ALICE}: remove {one}: removed {one} on {P2}\n"),
     ] {
@@ -142,7 +142,7 @@ fn types_parents_and_the_number_are_the_policys() {
     let refused = |line: &str, why: &str| {
         let run = ask(&host, ALICE, line).expect(6);
         assert!(run.stderr.contains(why), "{line}: {run:?}");
-        assert!(run.stderr.contains("hint: see what is yours"), "{run:?}");
+        assert!(run.stderr.contains("hint: list your vGPUs"), "{run:?}");
     };
     refused("create --type nvidia-64", "you may not have a vGPU of type");
     refused(
@@ -235,7 +235,7 @@ fn uuids_that_programs_derive_are_nobodys_to_choose() {
     ] {
         let line = format!("create --type P4-1Q --uuid {other}");
         let run = ask(&host, BOB, &line).expect(2);
-        assert!(run.stderr.contains("is no random UUID"), "{run:?}");
+        assert!(run.stderr.contains("is not a random UUID"), "{run:?}");
     }
     assert!(host.active().is_empty());
 }
@@ -268,7 +268,8 @@ fn who_is_not_named_may_do_nothing_and_without_a_policy_nobody_is() {
         for line in &lines {
             let run = ask(&host, ALICE, line).expect(6);
             assert!(
-                run.stderr.contains("may not ask for vGPUs here"),
+                run.stderr
+                    .contains("is not allowed to request vGPUs on this host"),
                 "{why}: {run:?}"
             );
         }
@@ -306,7 +307,7 @@ fn groups_are_those_of_the_system_and_not_those_of_the_process() {
         let mut alice = as_user(&host, ALICE, ["request", "create", "--type", "P4-1Q"]);
         std::os::unix::process::CommandExt::gid(&mut alice, 1);
         let run = finished(alice.output().unwrap()).expect(6);
-        assert!(run.stderr.contains("may not ask"), "{run:?}");
+        assert!(run.stderr.contains("is not allowed to request"), "{run:?}");
     }
     // Who stands for nobody is nobody.
     allow(
@@ -314,7 +315,7 @@ fn groups_are_those_of_the_system_and_not_those_of_the_process() {
         "[[allow]]\ngroup = \"nogroup\"\ntypes = [\"P4-1Q\"]\ndevices = 1\n",
     );
     let run = ask(&host, 65534, "create --type P4-1Q").expect(6);
-    assert!(run.stderr.contains("nobody in particular"), "{run:?}");
+    assert!(run.stderr.contains("is not a specific user"), "{run:?}");
 }
 
 #[test]
@@ -338,7 +339,7 @@ fn a_policy_that_cannot_be_relied_on_allows_nothing_and_the_log_says_why() {
     let policy = allow(&host, &good);
     let refused = || {
         let run = ask(&host, ALICE, "create --type P4-1Q").expect(1);
-        let told = "error: root's policy cannot be used, so nothing is done\n";
+        let told = "error: the delegation policy cannot be used, so all requests are refused\n";
         assert!(run.stderr.starts_with(told), "{run:?}");
         assert!(!run.stderr.contains("secret"), "{run:?}");
     };
@@ -362,9 +363,9 @@ fn a_policy_that_cannot_be_relied_on_allows_nothing_and_the_log_says_why() {
     refused();
     let log = service.log();
     for why in [
-        "the file may be written to by others (mode 0666)",
-        "the directory may be written to by others (mode 0777)",
-        &format!("belongs to user {ALICE}"),
+        "the file is writable by others (mode 0666)",
+        "the directory is writable by others (mode 0777)",
+        &format!("is owned by user {ALICE}"),
         "policy.toml:7: allow has no key \"secret\"",
     ] {
         assert!(log.contains(why), "{why}: {log}");
@@ -414,7 +415,7 @@ fn a_vgpu_in_use_stays_and_its_holder_is_named() {
             "{run:?}"
         );
         assert!(
-            run.stderr.contains("hint: shut the virtual machine down"),
+            run.stderr.contains("hint: shut down the virtual machine"),
             "{run:?}"
         );
     }
@@ -537,7 +538,11 @@ fn the_policy_on_the_page_is_one() {
     allow(&host, policy);
     // Its names are nobody's here.
     let run = ask(&host, ALICE, "list").expect(6);
-    assert!(run.stderr.contains("may not ask for vGPUs here"), "{run:?}");
+    assert!(
+        run.stderr
+            .contains("is not allowed to request vGPUs on this host"),
+        "{run:?}"
+    );
     let named = policy.replace("group = \"vgpu-users\"", &format!("user = {ALICE}"));
     assert_ne!(named, policy);
     allow(&host, &named);

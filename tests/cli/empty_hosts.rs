@@ -12,19 +12,19 @@ fn without_the_kernels_module_the_reason_is_told() {
     status: 0
     --- stdout
     --- stderr
-    note: [ROOT]/sys/class/mdev_bus is absent: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt); see what is wrong: vgpuctl doctor
+    note: [ROOT]/sys/class/mdev_bus does not exist: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt); to diagnose this: vgpuctl doctor
     ");
     assert_snapshot!(host.run("gpus").snapshot(&host), @"
     status: 0
     --- stdout
     --- stderr
-    note: [ROOT]/sys/class/mdev_bus is absent: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt); see what is wrong: vgpuctl doctor
+    note: [ROOT]/sys/class/mdev_bus does not exist: no driver that offers mediated devices is loaded (for NVIDIA, the vGPU host driver; for Intel GVT-g, kvmgt); to diagnose this: vgpuctl doctor
     ");
     assert_snapshot!(host.run("list").snapshot(&host), @"
     status: 0
     --- stdout
     --- stderr
-    note: no device is active or defined; make one with: vgpuctl create --type TYPE
+    note: no active or defined devices; create one with: vgpuctl create --type TYPE
     ");
     let run = host.run("restore").expect(0);
     assert_eq!(run.stdout, "");
@@ -37,7 +37,7 @@ fn without_a_driver_the_reason_is_told() {
     status: 0
     --- stdout
     --- stderr
-    note: [ROOT]/sys/class/mdev_bus is empty: the kernel has mediated devices, but no driver offers any (is the vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?); see what is wrong: vgpuctl doctor
+    note: [ROOT]/sys/class/mdev_bus is empty: the kernel supports mediated devices, but no driver offers any (is the vendor's vGPU host driver loaded, and for NVIDIA, has nvidia-vgpud run?); to diagnose this: vgpuctl doctor
     ");
     for verb in [
         "types --available",
@@ -74,14 +74,15 @@ fn what_needs_a_parent_is_not_found_with_the_reason() {
 
 #[test]
 fn definitions_are_still_listed_and_a_restore_of_them_fails() {
-    for name in ["empty", "no-mdev"] {
+    for (name, why) in [("empty", "is empty"), ("no-mdev", "does not exist")] {
         let host = SimHost::start(name);
         put_auto(&host, "0000:81:00.0", &uuid(1), "nvidia-63");
         let run = host.run("list").expect(0);
         assert!(run.stdout.contains(&uuid(1)), "{run:?}");
         let run = host.run("restore").expect(7);
-        assert!(run.stdout.contains("there is no parent 0000:81:00.0"));
-        assert!(run.stderr.contains("sys/class/mdev_bus is "), "{run:?}");
+        assert!(run.stdout.contains("parent 0000:81:00.0 not found"));
+        let why = format!("sys/class/mdev_bus {why}");
+        assert!(run.stderr.contains(&why), "{run:?}");
         host.run(&format!("undefine {}", uuid(1))).expect(0);
     }
 }

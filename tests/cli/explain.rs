@@ -114,7 +114,7 @@ fn nothing_recognised_is_status_3_and_no_answer() {
     assert_eq!(run.stdout, "");
     assert!(
         run.stderr
-            .starts_with("note: the log (2 lines) tells no failure"),
+            .starts_with("note: the log (2 lines) shows no known failure"),
         "{run:?}"
     );
     let run = with_input(&folder, &["-", "--json"], b"").expect(3);
@@ -175,8 +175,7 @@ fn what_is_neither_file_nor_topic_is_told_with_what_is_near() {
     let folder = TempDir::new().unwrap();
     let run = run(&folder, &["licence"]).expect(3);
     assert!(
-        run.stderr
-            .contains("neither a file nor a topic \"licence\""),
+        run.stderr.contains("no file or topic \"licence\""),
         "{run:?}"
     );
     assert!(run.stderr.contains("hint: did you mean: ") && run.stderr.contains("licence-token"));
@@ -245,12 +244,12 @@ fn no_journal_is_an_error_that_says_what_to_give_instead() {
     let mut command = vgpuctl(folder.path(), [] as [&str; 0]);
     let run = finished(command.env("PATH", folder.path()).output().unwrap()).expect(1);
     assert!(
-        run.stderr.starts_with("error: journalctl is not there"),
+        run.stderr.starts_with("error: journalctl not found"),
         "{run:?}"
     );
     assert!(
         run.stderr
-            .contains("hint: give a log instead: vgpuctl explain FILE"),
+            .contains("hint: pass a log instead: vgpuctl explain FILE"),
         "{run:?}"
     );
     let failing = run_with_journal(&with_journal("exit 1"), &[]).expect(1);
@@ -268,7 +267,7 @@ fn a_journalctl_that_others_could_have_written_is_not_run() {
     let run = run_with_journal(&folder, &[]).expect(6);
     assert!(
         run.stderr
-            .starts_with("error: journalctl is not run: the directory"),
+            .starts_with("error: refusing to run journalctl: the directory"),
         "{run:?}"
     );
     assert!(!folder.path().join("run").exists());
@@ -276,7 +275,7 @@ fn a_journalctl_that_others_could_have_written_is_not_run() {
     let mut command = vgpuctl(folder.path(), [] as [&str; 0]);
     let run = finished(command.env("PATH", ".").output().unwrap()).expect(1);
     assert!(
-        run.stderr.starts_with("error: journalctl is not there"),
+        run.stderr.starts_with("error: journalctl not found"),
         "{run:?}"
     );
 }

@@ -368,7 +368,7 @@ fn a_full_disk_loses_nothing_and_says_what_to_do() {
     for line in &lines {
         let run = host.run(line).expect(1);
         assert!(run.stderr.contains("(ENOSPC)"), "{line}: {run:#?}");
-        assert!(run.stderr.contains("make room"), "{line}: {run:#?}");
+        assert!(run.stderr.contains("free some space"), "{line}: {run:#?}");
         assert_eq!(state(&host), before, "{line}: {run:#?}");
     }
     fs::remove_file(&filler).unwrap();

@@ -166,7 +166,7 @@ fn another_ones_vgpu_is_named_by_its_function_and_never_taken_for_ours() {
 
     let stopped = host.run(&format!("stop {id}")).expect(0);
     assert!(
-        stopped.stderr.contains("inactive already"),
+        stopped.stderr.contains("already inactive"),
         "{}",
         stopped.stderr
     );

@@ -181,7 +181,10 @@ fn create_leaves_functions_alone_that_are_kept() {
         assert!(count.stderr.contains(&auto), "{}", count.stderr);
         // The manual one waits, and is told for what.
         let refused = host.run(&format!("start {manual}")).expect(4).stderr;
-        assert!(refused.contains(&format!("{VF1} holds")), "{refused}");
+        assert!(
+            refused.contains(&format!("{VF1} already holds {}", uuid(4))),
+            "{refused}"
+        );
         assert!(refused.contains(&uuid(4)), "{refused}");
         host.run("restore").expect(0);
         assert_eq!(place(&auto), VF0);
@@ -221,7 +224,7 @@ fn a_function_that_is_gone_is_replaced_and_that_is_said() {
     for run in [planned, done] {
         let told = format!("{}{}", run.stdout, run.stderr);
         assert!(
-            told.contains(&format!("{id} goes from {VF2}, which is gone, to {VF1}")),
+            told.contains(&format!("{id} moves from {VF2}, which is gone, to {VF1}")),
             "{told}"
         );
         assert!(told.contains(&format!("vgpuctl attach {id}")), "{told}");
@@ -237,7 +240,7 @@ fn a_function_that_is_gone_is_replaced_and_that_is_said() {
     host.ctl(&["reboot"]);
     host.ctl(&["vfs", GPU, "32"]);
     let again = host.run("restore").expect(0);
-    assert!(!again.stderr.contains("goes from"), "{}", again.stderr);
+    assert!(!again.stderr.contains("moves from"), "{}", again.stderr);
     assert_eq!(vf_of(&host, &id), VF1);
     // Functions that are off are not gone.
     host.ctl(&["reboot"]);
@@ -335,7 +338,7 @@ fn a_function_that_another_program_has_is_waited_for_and_not_changed() {
         assert_ne!(run.status, 0, "{line}");
         let told = format!("{}{}", run.stdout, run.stderr);
         assert!(
-            told.contains(&format!("{VF0} holds {TYPE} already")),
+            told.contains(&format!("{VF0} already holds {TYPE}")),
             "{line}: {told}"
         );
         assert!(told.contains("another program"), "{line}: {told}");
@@ -388,7 +391,7 @@ fn what_makes_no_sense_as_a_function_has_an_address_and_hides_nothing() {
         assert_ne!(run.status, 0);
         let told = format!("{}{}", run.stdout, run.stderr);
         assert!(
-            told.contains("0000:42:00.4, which is no virtual function of 0000:41:00.0"),
+            told.contains("0000:42:00.4, which is not a virtual function of 0000:41:00.0"),
             "{told}"
         );
         assert!(

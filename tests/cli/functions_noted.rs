@@ -90,7 +90,7 @@ fn a_declared_function_that_another_definition_starts_on_is_said() {
         uuid(2)
     );
     let words = format!(
-        "{} comes to the virtual function 0000:41:00.4, on which {} starts at boot",
+        "{} will be on the virtual function 0000:41:00.4, on which {} starts at boot",
         uuid(2),
         uuid(1)
     );
@@ -116,7 +116,7 @@ fn what_is_declared_elsewhere_is_no_other_vgpus_fault() {
         uuid(1)
     );
     let run = plan(&host, &text).expect(2);
-    let words = "goes from 0000:41:00.4, which is not what is declared, to 0000:41:00.7";
+    let words = "moves from 0000:41:00.4, which is not the declared one, to 0000:41:00.7";
     assert!(run.stderr.contains(words), "{run:?}");
 }
 
@@ -134,7 +134,7 @@ fn a_gpu_of_several_sizes_is_not_said_to_have_one() {
     let run = host.run("create -t L40S-24Q").expect(4);
     assert!(!run.stderr.contains("one framebuffer size"), "{run:?}");
     assert!(
-        run.stderr.contains("which leaves too little for one more"),
+        run.stderr.contains("which leaves no room for one more"),
         "{run:?}"
     );
 }

@@ -118,7 +118,7 @@ fn an_unlocked_card_shows_its_own_memory_and_whose_types_it_lists() {
     );
     assert_eq!(
         run.stderr,
-        "note: 0000:01:00.0 is a GTX 1080 Ti with 11 GiB of memory; its types are another card's \
+        "note: 0000:01:00.0 is a GTX 1080 Ti with 11 GiB of memory; its types are those of another card \
          and promise up to 24 GiB\n"
     );
     let gpu = host.run("gpus --json").expect(0).json()["gpus"][0].clone();
@@ -158,8 +158,8 @@ fn an_unlocked_card_that_is_promised_more_than_it_has_is_overcommitted() {
         row.ends_with("|[########] 11 GiB of 11 GiB, overcommitted"),
         "{row}"
     );
-    let note = "overcommitted: a GTX 1080 Ti has 11 GiB of memory, and what it holds, 5 x P40-3Q \
-                (3 GiB each), is promised 15 GiB";
+    let note = "overcommitted: a GTX 1080 Ti has 11 GiB of memory, but the types of its vGPUs (5 x \
+                P40-3Q (3 GiB each)) promise 15 GiB";
     assert!(run.stderr.contains(note), "{run:#?}");
     let gpu = host.run("gpus --json").expect(0).json()["gpus"][0].clone();
     assert_eq!(gpu["framebuffer_taken_mib"], 11 * 1024);

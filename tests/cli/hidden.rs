@@ -88,12 +88,12 @@ fn list_types_and_the_personality_show_what_is_hidden() {
         a0000001-0000-4000-8000-000000000000  nvidia-63  P4-1Q\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}  0000:81:00.0  inactive  manual
         a0000002-0000-4000-8000-000000000000  nvidia-63  P4-1Q\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}  0000:81:00.0  active    manual
         ---
-        warning: "parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid parent: it contains a control character, or one that is not seen: /etc/mdevctl.d/parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}
+        warning: "parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid parent: it contains a control or invisible character: /etc/mdevctl.d/parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}
         warning: the name of a definition must be a UUID: /etc/mdevctl.d/0000:81:00.0/misnamed\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}
-        warning: the definition is unusable: "nvidia-63\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid type: it contains a control character, or one that is not seen: /etc/mdevctl.d/0000:81:00.0/a0000003-0000-4000-8000-000000000000
-        hint: mend the file, or delete it with: vgpuctl undefine a0000003-0000-4000-8000-000000000000
-        warning: the definition is unusable: it is not JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 15: /etc/mdevctl.d/0000:81:00.0/a0000004-0000-4000-8000-000000000000
-        hint: mend the file, or delete it with: vgpuctl undefine a0000004-0000-4000-8000-000000000000
+        warning: invalid definition: "nvidia-63\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid type: it contains a control or invisible character: /etc/mdevctl.d/0000:81:00.0/a0000003-0000-4000-8000-000000000000
+        hint: fix the file, or delete it with: vgpuctl undefine a0000003-0000-4000-8000-000000000000
+        warning: invalid definition: it is not JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 15: /etc/mdevctl.d/0000:81:00.0/a0000004-0000-4000-8000-000000000000
+        hint: fix the file, or delete it with: vgpuctl undefine a0000004-0000-4000-8000-000000000000
     "#);
     assert_snapshot!(told(&host, &host.run("types")), @r#"
         PARENT        TYPE       NAME                                                           FREE  API       DESCRIPTION
@@ -106,10 +106,10 @@ fn list_types_and_the_personality_show_what_is_hidden() {
             @{0}: {"nvidia/vgpu_params":"a=\u001b[31m\u009b2J\u202e\u2028\u200b\udb40\udc41"}
         a0000002-0000-4000-8000-000000000000 0000:81:00.0 nvidia-63 manual (active)
         ---
-        Warning: "parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid parent: it contains a control character, or one that is not seen: /etc/mdevctl.d/parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}
+        Warning: "parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid parent: it contains a control or invisible character: /etc/mdevctl.d/parent\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}
         Warning: the name of a definition must be a UUID: /etc/mdevctl.d/0000:81:00.0/misnamed\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}
-        Warning: the definition is unusable: "nvidia-63\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid type: it contains a control character, or one that is not seen: /etc/mdevctl.d/0000:81:00.0/a0000003-0000-4000-8000-000000000000
-        Warning: the definition is unusable: it is not JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 15: /etc/mdevctl.d/0000:81:00.0/a0000004-0000-4000-8000-000000000000
+        Warning: invalid definition: "nvidia-63\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid type: it contains a control or invisible character: /etc/mdevctl.d/0000:81:00.0/a0000003-0000-4000-8000-000000000000
+        Warning: invalid definition: it is not JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 15: /etc/mdevctl.d/0000:81:00.0/a0000004-0000-4000-8000-000000000000
     "#);
     assert_snapshot!(told(&host, &host.mdevctl("types")), @r#"
         0000:81:00.0
@@ -353,8 +353,8 @@ fn a_watch_shows_what_is_hidden() {
             assert_snapshot!(lines.replace(host.root().to_str().unwrap(), ""), @r#"
         definition  present     a0000001-0000-4000-8000-000000000000 nvidia-63 (P4-1Q\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}) on 0000:81:00.0, manual
         definition  present     a0000002-0000-4000-8000-000000000000 nvidia-63 (P4-1Q\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}) on 0000:81:00.0, manual
-        definition  unreadable  the definition is unusable: "nvidia-63\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid type: it contains a control character, or one that is not seen: /etc/mdevctl.d/0000:81:00.0/a0000003-0000-4000-8000-000000000000
-        definition  unreadable  the definition is unusable: it is not JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 15: /etc/mdevctl.d/0000:81:00.0/a0000004-0000-4000-8000-000000000000
+        definition  unreadable  invalid definition: "nvidia-63\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}" is not a valid type: it contains a control or invisible character: /etc/mdevctl.d/0000:81:00.0/a0000003-0000-4000-8000-000000000000
+        definition  unreadable  invalid definition: it is not JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 15: /etc/mdevctl.d/0000:81:00.0/a0000004-0000-4000-8000-000000000000
         parent      present     0000:81:00.0 (mdev)
         device      present     a0000002-0000-4000-8000-000000000000 nvidia-63 (P4-1Q\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041}) on 0000:81:00.0
         types       present     0000:81:00.0: P4-1Q\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{200b}\u{e0041} 1

@@ -66,7 +66,7 @@ fn an_empty_list_says_why_on_stderr_and_is_no_failure() {
     status: 0
     --- stdout
     --- stderr
-    note: no device is active or defined; make one with: vgpuctl create --type TYPE
+    note: no active or defined devices; create one with: vgpuctl create --type TYPE
     ");
     host.run("create -t P4-1Q").expect(0);
     let run = host.run("list --type P4-2Q");
@@ -74,7 +74,7 @@ fn an_empty_list_says_why_on_stderr_and_is_no_failure() {
     status: 0
     --- stdout
     --- stderr
-    note: no device is active or defined that fits; see all: vgpuctl list
+    note: no active or defined devices match; see all: vgpuctl list
     ");
 }
 

@@ -258,7 +258,7 @@ fn a_result_that_cannot_be_kept_fails_no_restore() {
     let run = host.run("restore").expect(0);
     assert!(
         run.stderr
-            .starts_with("warning: cannot note for the metrics"),
+            .starts_with("warning: cannot save the restore result"),
         "{run:?}"
     );
     assert_eq!(host.active(), [uuid(1)]);
@@ -449,8 +449,7 @@ fn without_root_only_the_holders_are_missing() {
     let wanted: Vec<&str> = full.lines().filter(is_other).collect();
     assert_eq!(run.stdout.lines().collect::<Vec<_>>(), wanted);
     assert!(
-        run.stderr
-            .starts_with("note: who holds devices is left out"),
+        run.stderr.starts_with("note: device holders are left out"),
         "{run:?}"
     );
 }
@@ -528,7 +527,7 @@ fn a_name_that_node_exporter_does_not_read_is_told() {
     assert_eq!(run.status, 0);
     assert!(
         run.stderr
-            .starts_with("note: node_exporter reads only files that end in .prom")
+            .starts_with("note: node_exporter only reads files that end in .prom")
     );
     assert!(folder.path().join("vgpuctl.txt").exists());
 }
@@ -539,8 +538,7 @@ fn what_cannot_be_written_is_told_with_the_way_out() {
     let (_folder, run) = written(&host, "no/such/folder/vgpuctl.prom");
     assert_eq!(run.status, 1, "{run:?}");
     assert!(
-        run.stderr
-            .contains("hint: the folder is the one that node_exporter has"),
+        run.stderr.contains("hint: create the directory first"),
         "{run:?}"
     );
     let folder = tempfile::tempdir().unwrap();
@@ -549,7 +547,7 @@ fn what_cannot_be_written_is_told_with_the_way_out() {
     let run = host
         .run(&format!("metrics -o {}", link.display()))
         .expect(2);
-    assert!(run.stderr.contains("that is no file"), "{run:?}");
+    assert!(run.stderr.contains("not a regular file"), "{run:?}");
     assert!(
         fs::symlink_metadata(&link).unwrap().is_symlink(),
         "it is left as it is"

@@ -145,7 +145,8 @@ fn no_more_are_promised_than_the_gpu_can_be_cut_into() {
         assert!(run.stdout.ends_with(&all), "{run:#?}");
         says_nothing_of_sizes(&run);
         let run = host.run(&format!("create -t {name} --count 8")).expect(4);
-        let room = format!("has room for {most} at most: it can be cut into no more GPU instances");
+        let room =
+            format!("has room for at most {most}: it cannot be split into more GPU instances");
         assert!(run.stderr.contains(&room), "{run:#?}");
         assert_eq!(active(&host), 0, "all or none");
         let line = format!("create -t {name} --count {most} --transient");
@@ -159,7 +160,7 @@ fn no_more_are_promised_than_the_gpu_can_be_cut_into() {
     let run = host.run("create -t A100D-2-20C --count 4").expect(4);
     assert!(
         run.stderr
-            .contains("room for 3 at most: it holds 1 x A100D-1-10C"),
+            .contains("room for at most 3: it holds 1 x A100D-1-10C"),
         "{run:#?}"
     );
 }
@@ -204,7 +205,7 @@ fn functions_that_are_parents_promise_no_more_than_their_gpu_can_be_cut_into() {
     let line = "create -t A100-2-10C --count 4";
     for dry in ["--dry-run", ""] {
         let run = host.run(&format!("{line} {dry}")).expect(4);
-        assert!(run.stderr.contains("room for 3 at most"), "{dry}: {run:#?}");
+        assert!(run.stderr.contains("room for at most 3"), "{dry}: {run:#?}");
         assert_eq!(active(&host), 0, "{dry}");
     }
     host.run("create -t A100-2-10C --count 3").expect(0);

@@ -71,8 +71,8 @@ fn an_index_that_is_not_there_changes_nothing() {
     status: 2
     --- stdout
     --- stderr
-    error: the definition has no attribute of index 1
-    hint: its indexes are 0 to 0: see vgpuctl show
+    error: the definition has no attribute with index 1
+    hint: valid indexes are 0 to 0: see vgpuctl show
     ");
     for bad in [
         "--set-attr 5 a=1",
@@ -85,10 +85,7 @@ fn an_index_that_is_not_there_changes_nothing() {
     assert_eq!(document(&host), before);
     modify(&host, "--delete-attr 0").expect(0);
     let run = modify(&host, "--delete-attr 0").expect(2);
-    assert!(
-        run.stderr
-            .contains("the definition has no attributes at all")
-    );
+    assert!(run.stderr.contains("the definition has no attributes"));
 }
 
 #[test]
@@ -127,13 +124,13 @@ fn nothing_to_change_is_a_usage_error_and_nothing_changed_is_none() {
     --- stdout
     --- stderr
     error: nothing to modify
-    hint: say what to change: --type, --auto, --manual, --vf, --param, --attr, --set-attr or --delete-attr
+    hint: specify what to change: --type, --auto, --manual, --vf, --param, --attr, --set-attr or --delete-attr
     ");
     assert_snapshot!(modify(&host, "--auto").snapshot(&host), @"
     status: 0
     --- stdout
     --- stderr
-    a0000001-0000-4000-8000-000000000000 is as wanted already: nvidia-63 (P4-1Q) on 0000:81:00.0
+    a0000001-0000-4000-8000-000000000000 is already up to date: nvidia-63 (P4-1Q) on 0000:81:00.0
     ");
     modify(&host, "--auto --manual").expect(2);
 }
@@ -149,7 +146,7 @@ fn a_running_device_is_left_as_it_is_and_the_difference_is_told() {
     --- stdout
     --- stderr
     modified a0000001-0000-4000-8000-000000000000: nvidia-64 (P4-2Q) on 0000:81:00.0
-    note: the running device is still of type nvidia-63; it takes effect after: vgpuctl stop a0000001-0000-4000-8000-000000000000 && vgpuctl start a0000001-0000-4000-8000-000000000000
+    note: the running device is still of type nvidia-63; the change takes effect after: vgpuctl stop a0000001-0000-4000-8000-000000000000 && vgpuctl start a0000001-0000-4000-8000-000000000000
     ");
     assert_eq!(device(&host, &uuid(1), "type"), "nvidia-63");
     modify(&host, "--type P4-1Q").expect(0);
@@ -214,7 +211,7 @@ fn a_definition_of_an_absent_parent_can_be_changed() {
     --- stdout
     --- stderr
     modified a0000001-0000-4000-8000-000000000000: nvidia-46 on 0000:81:00.0
-    note: 0000:81:00.0 is not there now, so its type nvidia-46 could not be checked
+    note: 0000:81:00.0 is not present, so its type nvidia-46 could not be checked
     ");
     assert_eq!(document(&host)["mdev_type"], "nvidia-46");
 }

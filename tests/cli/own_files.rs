@@ -100,10 +100,10 @@ fn a_folder_of_locks_that_others_may_write_to_is_refused() {
         assert_eq!((host.active().len(), host.defined().len()), (0, 0));
     };
     fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).unwrap();
-    refuses("the directory may be written to by others (mode 0777)");
+    refuses("the directory is writable by others (mode 0777)");
     fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
     chown(&run, Some(65534), None).unwrap();
-    refuses("the directory belongs to user 65534");
+    refuses("the directory is owned by user 65534");
     // Who may not change anything is told so, as ever.
     chown(&run, Some(0), None).unwrap();
     as_nobody(&host, "create -t P4-1Q").expect(6);

@@ -93,13 +93,13 @@ fn setting_one_keeps_the_others_in_the_definition_and_on_the_running_device() {
     --- stdout
     --- stderr
     modified a0000001-0000-4000-8000-000000000000: nvidia-63 (P4-1Q) on 0000:81:00.0
-    note: the running device has these parameters too
+    note: the running device now has these parameters
     ");
     let line = "frame_rate_limiter=1, disable_vnc=1, enable_uvm=1";
     assert_eq!(attrs(&host), params(line));
     assert_eq!(on_device(&host), line);
     let run = modify(&host, "--param enable_uvm=1").expect(0);
-    assert!(run.stderr.contains("is as wanted already"), "{run:?}");
+    assert!(run.stderr.contains("is already up to date"), "{run:?}");
     modify(&host, "--param frame_rate_limiter= --del-param enable_uvm").expect(0);
     assert_eq!(attrs(&host), params("disable_vnc=1"));
     assert_eq!(on_device(&host), "disable_vnc=1");
@@ -107,7 +107,7 @@ fn setting_one_keeps_the_others_in_the_definition_and_on_the_running_device() {
     assert_eq!(attrs(&host), json!([]));
     assert_eq!(on_device(&host), " ", "a space clears the line");
     let run = modify(&host, "--del-param disable_vnc").expect(0);
-    assert!(run.stderr.contains("is as wanted already"), "{run:?}");
+    assert!(run.stderr.contains("is already up to date"), "{run:?}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn while_somebody_holds_the_device_nothing_changes_and_they_are_named() {
         let wanted = format!("is in use by pid {} (bash, VM web): ", held.pid());
         assert!(run.stderr.contains(&wanted), "{run:?}");
         assert!(
-            run.stderr.contains("only while nobody uses the device"),
+            run.stderr.contains("only while the device is not in use"),
             "{run:?}"
         );
         assert!(
@@ -196,7 +196,7 @@ fn what_the_driver_refuses_is_explained_and_the_definition_is_as_before() {
     );
     assert!(
         run.stderr
-            .contains("hint: parameters are set while nobody uses the device"),
+            .contains("hint: parameters can be set only while the device is not in use"),
         "{run:?}"
     );
     assert_eq!(attrs(&host), before);
@@ -217,7 +217,7 @@ fn a_device_that_takes_none_is_not_made() {
     let run = run.expect(1);
     assert!(
         run.stderr
-            .contains("takes no vGPU parameters: is i915-GVTg_V5_8"),
+            .contains("does not support vGPU parameters: is i915-GVTg_V5_8"),
         "{run:?}"
     );
     assert_eq!(host.active(), [""; 0]);
@@ -285,7 +285,8 @@ fn what_the_device_does_not_show_as_written_is_told() {
     host.ctl(&["break", &file, "eio"]);
     let run = modify(&host, "--param disable_vnc=0").expect(0);
     assert!(
-        run.stderr.contains("is not known: cannot read: "),
+        run.stderr
+            .contains("they cannot be read back: cannot read: "),
         "{run:?}"
     );
     let cause = format!("{file}: Input/output error (EIO)");
@@ -302,10 +303,13 @@ fn what_the_device_does_not_show_as_written_is_told() {
     );
     host.ctl(&["break", &file, "empty"]);
     let run = modify(&host, "--param disable_vnc=1").expect(0);
-    assert!(run.stderr.contains(r#"and shows """#), "{run:?}");
+    assert!(run.stderr.contains(r#"and reports """#), "{run:?}");
     host.ctl(&["break", &file, "missing"]);
     let before = attrs(&host);
     let run = modify(&host, "--param disable_vnc=0").expect(1);
-    assert!(run.stderr.contains("takes no vGPU parameters"), "{run:?}");
+    assert!(
+        run.stderr.contains("does not support vGPU parameters"),
+        "{run:?}"
+    );
     assert_eq!(attrs(&host), before);
 }

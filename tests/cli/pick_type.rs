@@ -36,16 +36,16 @@ fn several_that_fit_are_named_and_none_is_taken() {
     status: 2
     --- stdout
     --- stderr
-    error: 4 types with 2 GiB: which one is not clear
+    error: ambiguous: 4 types with 2 GiB
     hint: choose one with --type: nvidia-64 (P4-2Q), nvidia-68 (P4-2A), nvidia-157 (P4-2B), nvidia-214 (P4-2B4)
-    hint: or say what it is for: --series
+    hint: or specify the series: --series
     ");
     let run = host.run("create --framebuffer 2G --series B");
     assert_snapshot!(run.snapshot(&host), @"
     status: 2
     --- stdout
     --- stderr
-    error: 2 types of series B with 2 GiB: which one is not clear
+    error: ambiguous: 2 types of series B with 2 GiB
     hint: choose one with --type: nvidia-157 (P4-2B), nvidia-214 (P4-2B4)
     ");
     assert_eq!(host.active(), [""; 0]);
@@ -65,7 +65,7 @@ fn none_that_fits_is_not_found_and_those_near_are_named() {
     hint: with 1 GiB: nvidia-63 (P4-1Q), nvidia-67 (P4-1A), nvidia-71 (P4-1B), nvidia-243 (P4-1B4)
     ");
     let run = host.run("create --series gaming").expect(3);
-    assert!(run.stderr.contains("hint: see what there is"), "{run:?}");
+    assert!(run.stderr.contains("hint: see all types"), "{run:?}");
     let host = SimHost::start("empty");
     let run = host.run("create --framebuffer 2G --series Q").expect(3);
     assert!(run.stderr.contains("no driver offers any"), "{run:?}");
@@ -83,9 +83,9 @@ fn cards_of_two_kinds_need_the_parent() {
     status: 2
     --- stdout
     --- stderr
-    error: 2 types of series Q with 2 GiB: which one is not clear
+    error: ambiguous: 2 types of series Q with 2 GiB
     hint: choose one with --type: nvidia-47 (P40-2Q) on 0000:82:00.0, nvidia-64 (P4-2Q) on 0000:81:00.0
-    hint: or say on which parent: --parent
+    hint: or specify the parent: --parent
     ");
     // Full or not, the choice stays as unclear as before.
     host.run(&format!("create -t P4-8Q -p {P1}")).expect(0);
@@ -108,7 +108,7 @@ fn on_a_parent_that_is_not_there_nothing_is_guessed() {
         .run("define --framebuffer 2G --series Q -p 0000:99:00.0")
         .expect(3);
     assert!(
-        run.stderr.contains("give the type's id with --type"),
+        run.stderr.contains("specify the type's id with --type"),
         "{run:?}"
     );
     put_auto(&host, "0000:99:00.0", &uuid(1), "nvidia-63");

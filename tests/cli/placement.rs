@@ -65,7 +65,7 @@ fn a_parent_as_placement_is_that_parent() {
     assert_eq!(loads(&host), [(P2.to_owned(), 2)]);
     for other in ["pack", "spread", P1] {
         let run = host.run(&format!("create -t P4-1Q -p {P2} --placement {other}"));
-        assert!(run.expect(2).stderr.contains("say different things"));
+        assert!(run.expect(2).stderr.contains("contradict each other"));
     }
     for (status, odd) in [(2, "a/b"), (2, ".."), (3, "packed")] {
         host.run(&format!("create -t P4-1Q --placement {odd}"))
@@ -139,7 +139,7 @@ fn what_an_unlocked_card_cannot_hold_is_said_and_made_all_the_same() {
     --- stderr
     created a0000001-0000-4000-8000-000000000000: nvidia-62 (P40-1B) on 0000:01:00.0
     warning: 0000:01:00.0 is a GTX 1080 Ti with 11 GiB of memory; 11 x P40-1Q (1 GiB each), 1 x P40-1B (1 GiB each) need 12 GiB
-    hint: its types are those of the card that the driver takes it for: guests may fail to start, or fail later
+    hint: its types are those of the card that the driver treats it as: guests may fail to start, or fail later
     ");
     let run = host
         .run(&format!("create --json -t P40-1Q -u {}", uuid(2)))

@@ -162,9 +162,7 @@ fn an_export_says_which_of_its_gpus_plan_will_not_find() {
     host.run(&format!("define -t P4-1Q -p {P1}")).expect(0);
     host.run("define -t nvidia-63 -p 0000:99:00.0").expect(0);
     let text = host.run("export").expect(0).stdout;
-    let said = text
-        .lines()
-        .filter(|line| line.contains("is not there now"));
+    let said = text.lines().filter(|line| line.contains("is not present"));
     let said: Vec<_> = said.collect();
     assert_eq!(said.len(), 1, "{text}");
     assert!(said[0].starts_with("# 0000:99:00.0 "), "{text}");

@@ -19,7 +19,7 @@ fn command(host: &SimHost, text: &str, options: &[&str]) -> Command {
 #[track_caller]
 fn answered(host: &SimHost, keys: &str) -> (i32, String, String) {
     let mut apply = AtTerminal::start(command(host, TWO, &[]));
-    apply.until("Do this? [y/N] ");
+    apply.until("Apply these changes? [y/N] ");
     apply.types(keys);
     apply.end()
 }
@@ -33,9 +33,12 @@ fn it_asks_and_does_it_only_if_told_so() {
         let lines: Vec<&str> = shown.lines().collect();
         assert!(lines[0].starts_with("+ create "), "{shown}");
         assert_eq!(lines[2], "2 to create", "{shown}");
-        assert!(lines[3].starts_with("Do this? [y/N]"), "{shown}");
+        assert!(
+            lines[3].starts_with("Apply these changes? [y/N]"),
+            "{shown}"
+        );
         assert_eq!(
-            lines[4], "error: the answer was not yes: nothing was changed",
+            lines[4], "error: not confirmed: nothing was changed",
             "{shown}"
         );
         assert_eq!((host.active(), host.defined()), (vec![], vec![]), "{no:?}");
@@ -57,7 +60,7 @@ fn where_there_is_nothing_to_do_it_does_not_ask() {
     let (status, answer, shown) = AtTerminal::start(command(&host, TWO, &[])).end();
     assert_eq!((status, answer.as_str()), (0, ""));
     assert!(shown.ends_with("2 as declared\n"), "{shown:?}");
-    assert!(!shown.contains("Do this?"), "{shown:?}");
+    assert!(!shown.contains("Apply these changes?"), "{shown:?}");
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn what_could_not_be_read_is_told_before_the_question_and_once() {
     crate::helpers::put(&host, crate::helpers::P1, &crate::helpers::uuid(1), "{");
     let (status, _, shown) = answered(&host, "y\n");
     assert_eq!(status, 0, "{shown}");
-    let (before, after) = shown.split_once("Do this?").unwrap();
+    let (before, after) = shown.split_once("Apply these changes?").unwrap();
     assert!(before.contains("warning: "), "{shown}");
     assert!(!after.contains("warning: "), "{shown}");
 }
@@ -96,20 +99,20 @@ fn where_nobody_can_be_asked_it_changes_nothing_and_says_what_to_do() {
         assert_eq!(run.status, 2, "{said}");
         assert!(said.contains(why), "{said}");
         assert!(
-            said.contains("hint: look first with: vgpuctl plan "),
+            said.contains("hint: review the plan with: vgpuctl plan "),
             "{said}"
         );
         assert!(said.contains("--yes"), "{said}");
         assert_eq!((host.active(), host.defined()), (vec![], vec![]));
     };
-    let none = "there is no terminal to ask on";
+    let none = "cannot ask for confirmation: there is no terminal";
     refused(host.run(&format!("apply {}", path.display())), none);
     refused(line("apply </dev/null"), none);
     let log = host.path("usr/log");
     let run = line(&format!("apply 2>{}", log.display()));
     let stderr = std::fs::read_to_string(&log).unwrap();
     refused(Run { stderr, ..run }, none);
-    refused(line("apply - <"), "the file comes from standard input");
+    refused(line("apply - <"), "the file is read from standard input");
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn a_script_that_refuses_one_has_all_taken_back_and_is_named() {
         assert!(first.contains("status 7: not on my watch"), "{run:#?}");
         assert!(first.ends_with("callouts/10-x"), "{run:#?}");
         assert!(
-            run.stderr.contains("taken back: the host is as it was"),
+            run.stderr.contains("rolled back: the host is unchanged"),
             "{run:#?}"
         );
         assert_eq!((host.active(), host.defined()), (vec![], vec![]));
@@ -114,10 +114,7 @@ fn a_script_that_also_refuses_to_take_it_back_is_told_beside_the_cause() {
          'pre undefine') echo no way back >&2; exit 8;;\nesac\nexit 0",
     );
     let run = apply(&host, ONE).expect(1);
-    let (cause, back) = run
-        .stderr
-        .split_once("; and taking it back failed: ")
-        .unwrap();
+    let (cause, back) = run.stderr.split_once("; rollback failed: ").unwrap();
     assert!(
         cause.contains("pre start") && cause.contains("status 7: no start"),
         "{run:#?}"
@@ -128,7 +125,7 @@ fn a_script_that_also_refuses_to_take_it_back_is_told_beside_the_cause() {
     );
     assert!(
         run.stderr
-            .contains("0 of 1 steps before it were taken back"),
+            .contains("0 of 1 steps before it were rolled back"),
         "{run:#?}"
     );
     assert_eq!((host.active().len(), host.defined().len()), (0, 1));

@@ -78,7 +78,7 @@ fn a_create_that_fails_in_the_middle_is_told_and_everything_taken_back() {
         assert!(run.stderr.starts_with("error: cannot create "), "{run:#?}");
         assert!(run.stderr.contains("(EIO)"), "{run:#?}");
         assert!(
-            run.stderr.contains("taken back: the host is as it was"),
+            run.stderr.contains("rolled back: the host is unchanged"),
             "{run:#?}"
         );
         assert_eq!(
@@ -100,15 +100,15 @@ fn what_cannot_be_taken_back_is_told_after_the_cause() {
         host.ctl(&["fail-create", &number.to_string(), "EIO"]);
     }
     let run = apply(&host, AFTER).expect(1);
-    let (cause, rest) = run
-        .stderr
-        .split_once("; and taking it back failed: ")
-        .unwrap();
+    let (cause, rest) = run.stderr.split_once("; rollback failed: ").unwrap();
     assert!(
         cause.contains("(EIO)") && rest.contains("(EIO)"),
         "{run:#?}"
     );
-    assert!(rest.contains("steps before it were taken back"), "{run:#?}");
+    assert!(
+        rest.contains("steps before it were rolled back"),
+        "{run:#?}"
+    );
     host.ctl(&["mend"]);
     apply(&host, AFTER).expect(0);
     plan(&host, AFTER).expect(0);

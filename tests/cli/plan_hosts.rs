@@ -199,7 +199,7 @@ fn what_somebody_changed_by_hand_is_named_and_put_right() {
     for (uuid, told) in [
         (a, "inactive -> active"),
         (b, "start: manual -> auto"),
-        (c, "definition: none -> written"),
+        (c, "definition: none -> created"),
         (d, "attributes: nvidia/vgpu_params=disable_vnc=1 -> none"),
         (&uuids[4], " is missing"),
     ] {
@@ -258,7 +258,7 @@ fn an_attribute_that_no_function_has_is_a_mistake_of_the_file() {
     };
     let run = plan(&host, &text("placement_id")).expect(1);
     let told = "error: group a (line 2): cannot set placement_id: not an attribute of a vGPU on a \
-                virtual function\nhint: those are: nvidia/vgpu_params, ";
+                virtual function\nhint: supported attributes: nvidia/vgpu_params, ";
     assert!(run.stderr.starts_with(told), "{run:#?}");
     apply(&host, &text("placement_id")).expect(2);
     assert_eq!(host.status()["create_writes"], 0);

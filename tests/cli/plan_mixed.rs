@@ -67,7 +67,7 @@ fn an_idle_gpu_is_had_to_serve_them_and_filled_to_its_memory() {
     for (more, fits) in [("L40S-4Q", true), ("L40S-6Q", false), ("L40S-48Q", false)] {
         let run = plan(&host, &(text.clone() + &group(more, 1))).expect(2);
         assert_eq!(run.stdout.contains("+ create "), fits, "{more}: {run:#?}");
-        let why = "which leaves too little for one more";
+        let why = "which leaves no room for one more";
         assert_eq!(run.stdout.contains(why), !fits, "{more}: {run:#?}");
     }
 }
@@ -100,7 +100,7 @@ fn a_gpu_that_holds_one_size_already_is_asked_when_it_is_empty() {
     );
     assert!(
         run.stderr
-            .contains("counts once 0000:41:00.0 holds nothing"),
+            .contains("takes effect once 0000:41:00.0 has no vGPUs"),
         "{run:#?}"
     );
     apply(&host, &both).expect(4);
@@ -143,10 +143,10 @@ fn where_nvidias_program_fails_nothing_is_changed_and_it_is_named() {
     );
     std::fs::remove_file(&program).unwrap();
     let run = apply(&host, &text).expect(3);
-    let begin = format!("error: cannot let {GPU} have vGPUs of several sizes: ");
+    let begin = format!("error: cannot enable vGPUs of several sizes on {GPU}: ");
     assert!(run.stderr.starts_with(&begin), "{run:#?}");
     assert!(run.stderr.contains(program.to_str().unwrap()), "{run:#?}");
-    assert!(run.stderr.contains("the host is as it was"), "{run:#?}");
+    assert!(run.stderr.contains("the host is unchanged"), "{run:#?}");
     assert_eq!(types(&host), ["NVIDIA L40S-12Q"]);
     plan(&host, &before).expect(0);
 }

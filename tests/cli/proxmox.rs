@@ -143,7 +143,7 @@ fn a_mapping_means_this_nodes_entries() {
     let run = planned(&host, &["plan"], &files).expect(1);
     assert!(
         run.stderr
-            .contains("says nothing of this node, other, only of pve1, pve2"),
+            .contains("has no entry for this node, other, only for pve1, pve2"),
         "{run:?}"
     );
 }
@@ -202,7 +202,7 @@ fn a_line_that_names_a_function_means_it() {
         let files = self::files(&host, &[("103.conf", &own)]);
         let run = planned(&host, &["plan"], &files).expect(0);
         assert!(
-            run.stderr.contains("on its functions only"),
+            run.stderr.contains("only on its virtual functions"),
             "{name}: {run:?}"
         );
     }
@@ -240,7 +240,7 @@ fn our_own_declarations_name_functions_too() {
         }
         let run = on(&["plan"], &declare(3)).expect(2);
         let why =
-            "of 0000:41:00.0 all functions that it names are taken: 0000:41:01.1, 0000:41:01.2";
+            "all functions of 0000:41:00.0 that it names are in use: 0000:41:01.1, 0000:41:01.2";
         assert!(run.stdout.contains(why), "{name}: {run:?}");
     }
 }

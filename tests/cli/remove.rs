@@ -126,8 +126,8 @@ fn a_device_that_stays_although_the_kernel_said_yes_keeps_its_definition() {
     status: 5
     --- stdout
     --- stderr
-    error: cannot remove a0000001-0000-4000-8000-000000000000: the kernel took the request, but the device stays: [ROOT]/sys/bus/mdev/devices/a0000001-0000-4000-8000-000000000000
-    hint: NVIDIA's driver does this while a VM uses the vGPU: shut the VM down, then repeat
+    error: cannot remove a0000001-0000-4000-8000-000000000000: the kernel accepted the request, but the device is still there: [ROOT]/sys/bus/mdev/devices/a0000001-0000-4000-8000-000000000000
+    hint: NVIDIA's driver does this while a VM uses the vGPU: shut down the VM, then try again
     ");
     assert_eq!(host.active(), [uuid(1)]);
     assert_eq!(host.defined(), [uuid(1)]);

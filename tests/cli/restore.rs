@@ -85,7 +85,7 @@ fn one_that_fails_has_its_line_and_does_not_stop_the_others() {
     failed   a0000002-0000-4000-8000-000000000000 nvidia-63 (P4-1Q) on 0000:81:00.0: cannot create a0000002-0000-4000-8000-000000000000 of type nvidia-63 on 0000:81:00.0: [ROOT]/sys/class/mdev_bus/0000:81:00.0/mdev_supported_types/nvidia-63/create: Invalid argument (EINVAL)
     started  a0000004-0000-4000-8000-000000000000 nvidia-63 (P4-1Q) on 0000:81:00.0
     --- stderr
-    hint: the kernel takes no such UUID here, or the type has just been withdrawn
+    hint: the kernel does not accept this UUID here, or the type has just been withdrawn
     ");
     assert_eq!(host.active(), [uuid(4)]);
     assert_eq!(host.defined().len(), 5, "no definition is lost");
@@ -100,10 +100,10 @@ fn one_failure_alone_is_exit_7_too() {
     assert_snapshot!(run.snapshot(&host), @"
     status: 7
     --- stdout
-    failed   a0000001-0000-4000-8000-000000000000 nvidia-63 on 0000:99:00.0: there is no parent 0000:99:00.0
+    failed   a0000001-0000-4000-8000-000000000000 nvidia-63 on 0000:99:00.0: parent 0000:99:00.0 not found
     --- stderr
-    hint: parents here: 0000:81:00.0, 0000:82:00.0
-    hint: where its card is at 0000:81:00.0 now, move all of its definitions there: vgpuctl export > host.toml; sed -i 's/0000:99:00.0/0000:81:00.0/' host.toml; vgpuctl apply host.toml
+    hint: available parents: 0000:81:00.0, 0000:82:00.0
+    hint: if its card is now at 0000:81:00.0, move all of its definitions there: vgpuctl export > host.toml; sed -i 's/0000:99:00.0/0000:81:00.0/' host.toml; vgpuctl apply host.toml
     ");
 }
 
@@ -115,7 +115,7 @@ fn a_uuid_that_two_parents_claim_goes_to_the_first_every_time() {
     for _ in 0..5 {
         let run = host.run("restore").expect(7);
         assert_eq!(run.stdout.lines().count(), 2, "{run:?}");
-        assert!(run.stdout.contains("is to be started on both"), "{run:?}");
+        assert!(run.stdout.contains("is set to start on both"), "{run:?}");
         assert_eq!(device(&host, &uuid(1), "parent"), P1);
         host.ctl(&["reboot"]);
     }
@@ -157,9 +157,7 @@ fn waiting_for_a_parent_that_never_comes_ends() {
     host.ctl(&["detach", P2]);
     let run = host.run("restore --wait 1").expect(7);
     assert_eq!(
-        run.stdout
-            .matches("there is no parent 0000:82:00.0")
-            .count(),
+        run.stdout.matches("parent 0000:82:00.0 not found").count(),
         2
     );
     assert_eq!(host.active(), [uuid(2), uuid(4)]);

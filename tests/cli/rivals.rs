@@ -11,7 +11,7 @@ fn whoever_defines_the_second_one_is_warned() {
     let (id, first) = (uuid(1), format!("the next boot starts it on {P1}"));
     let warned = |line: &str| {
         let run = host.run(line).expect(0);
-        let told = run.stderr.contains("is to start at boot on");
+        let told = run.stderr.contains("is set to start at boot on");
         if told {
             assert!(run.stderr.contains(&first), "{run:?}");
             let way = format!("vgpuctl undefine {id} --parent {P2}");
@@ -62,7 +62,7 @@ fn what_is_exported_is_what_plan_takes_and_says_what_it_leaves_out() {
         fs::write(&file, &run.stdout).unwrap();
         // 2: it differs from the file, in what was said and in nothing else.
         let plan = host.run_args(["plan".as_ref(), file.as_os_str()]).expect(2);
-        let goes = format!("definition on {left_out}: goes");
+        let goes = format!("definition on {left_out}: to be removed");
         assert!(plan.stdout.contains(&goes), "{plan:?}");
         assert!(!plan.stdout.contains(&uuid(2)), "{plan:?}");
         assert!(

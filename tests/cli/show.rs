@@ -183,7 +183,7 @@ fn an_unknown_uuid_is_not_found_and_what_is_none_is_refused() {
     status: 2
     --- stdout
     --- stderr
-    error: invalid value '81' for '<UUID>': "81" is not a valid UUID: the form is 8-4-4-4-12 hexadecimal digits; its first 8 characters are enough
+    error: invalid value '81' for '<UUID>': "81" is not a valid UUID: expected 8-4-4-4-12 hexadecimal digits; its first 8 characters are enough
 
     For more information, try '--help'.
     "#);
@@ -209,13 +209,13 @@ fn eight_characters_of_a_uuid_are_enough_where_they_are_unique() {
     status: 2
     --- stdout
     --- stderr
-    error: a0000001 is the beginning of several UUIDs
-    hint: give more of it: a0000001-0000-4000-8000-000000000000, a0000001-1111-4000-8000-000000000000
+    error: a0000001 matches several UUIDs
+    hint: specify more of it: a0000001-0000-4000-8000-000000000000, a0000001-1111-4000-8000-000000000000
     ");
     host.run("show a000000").expect(2);
     for verb in ["start", "stop", "modify --auto", "undefine", "remove"] {
         let run = host.run(&format!("{verb} a0000001")).expect(2);
-        assert!(run.stderr.contains("beginning of several"), "{run:?}");
+        assert!(run.stderr.contains("matches several UUIDs"), "{run:?}");
     }
     assert_eq!(host.defined().len(), 3);
     host.run("start a0000002").expect(0);

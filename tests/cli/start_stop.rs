@@ -21,7 +21,7 @@ fn both_say_what_they_did_and_that_nothing_was_to_do() {
     status: 0
     --- stdout
     --- stderr
-    a0000001-0000-4000-8000-000000000000 is active already: nvidia-63 (P4-1Q) on 0000:81:00.0
+    a0000001-0000-4000-8000-000000000000 is already active: nvidia-63 (P4-1Q) on 0000:81:00.0
     ");
     assert_snapshot!(host.run(&stop).snapshot(&host), @"
     status: 0
@@ -33,7 +33,7 @@ fn both_say_what_they_did_and_that_nothing_was_to_do() {
     status: 0
     --- stdout
     --- stderr
-    a0000001-0000-4000-8000-000000000000 is inactive already: nvidia-63 (P4-1Q) on 0000:81:00.0
+    a0000001-0000-4000-8000-000000000000 is already inactive: nvidia-63 (P4-1Q) on 0000:81:00.0
     ");
     assert_eq!(host.defined(), [uuid(1)]);
     assert_eq!(counter(&host, "create_writes"), 1);
@@ -88,7 +88,7 @@ fn a_device_that_runs_as_something_else_is_no_success() {
     --- stdout
     --- stderr
     error: a0000001-0000-4000-8000-000000000000 is active as nvidia-63 on 0000:81:00.0, but defined as nvidia-64 on 0000:81:00.0
-    hint: stop the one that runs first: vgpuctl stop a0000001-0000-4000-8000-000000000000
+    hint: stop the running device first: vgpuctl stop a0000001-0000-4000-8000-000000000000
     ");
     host.run("restore").expect(7);
     assert_eq!(device(&host, &uuid(1), "type"), "nvidia-63");
@@ -109,7 +109,7 @@ fn dry_runs_start_and_stop_nothing() {
     assert!(run.stdout.starts_with(&format!("would stop {}: ", uuid(1))));
     assert_eq!(host.active(), [uuid(1)]);
     let run = host.run(&format!("start --dry-run {}", uuid(1))).expect(0);
-    assert!(run.stderr.contains("is active already"), "{run:?}");
+    assert!(run.stderr.contains("is already active"), "{run:?}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn parents_types_and_uuids_that_are_not_there_are_named() {
     let run = host.run(&format!("start {}", uuid(2))).expect(3);
     assert!(
         run.stderr
-            .starts_with("error: there is no parent 0000:99:00.0\n")
+            .starts_with("error: parent 0000:99:00.0 not found\n")
     );
 }
 
@@ -167,10 +167,7 @@ fn a_device_left_without_its_attributes_is_no_success_and_the_next_start_makes_i
     host.ctl(&["fail-remove", "1", "EBUSY"]);
     let run = host.run(&format!("start {}", uuid(1))).expect(1);
     assert!(run.stderr.contains("cannot set nvidia/vgpu_params=a=1"));
-    assert!(
-        run.stderr
-            .contains("; and taking it back failed: cannot remove")
-    );
+    assert!(run.stderr.contains("; rollback failed: cannot remove"));
     assert!(
         run.stderr
             .contains("is still there, without its attributes")

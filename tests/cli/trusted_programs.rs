@@ -42,7 +42,7 @@ fn a_callout_that_others_could_have_written_stops_every_change() {
     ] {
         let run = host.run(&line).expect(1);
         let why = format!(
-            "a script is not run: the directory {} may be written to by others (mode 0777)",
+            "refusing to run a script: the directory {} is writable by others (mode 0777)",
             far_up.display()
         );
         assert!(run.stderr.contains(&why), "{line}: {run:?}");
@@ -52,7 +52,7 @@ fn a_callout_that_others_could_have_written_stops_every_change() {
     // mdevctl's way to go on all the same.
     host.mdevctl(&format!("stop --uuid {}", uuid(1))).expect(1);
     let stop = host.mdevctl(&format!("stop --force --uuid {}", uuid(1)));
-    assert!(stop.expect(0).stderr.contains("is not run"));
+    assert!(stop.expect(0).stderr.contains("refusing to run"));
     assert!(host.active().is_empty() && !ran(&host));
     // Looking does not need it.
     host.run("list").expect(0);
@@ -73,7 +73,7 @@ fn restore_makes_nothing_that_a_callout_could_not_be_asked_about() {
     let script = host.path("usr/lib/mdevctl/scripts.d/callouts/10-x");
     chown(&script, Some(1234), None).unwrap();
     let run = host.run("restore").expect(7);
-    assert!(run.stdout.contains("it belongs to user 1234"), "{run:?}");
+    assert!(run.stdout.contains("it is owned by user 1234"), "{run:?}");
     assert!(host.active().is_empty() && !ran(&host));
 }
 
@@ -82,7 +82,7 @@ fn programs_of_a_root_that_is_anothers_are_not_run() {
     let host = with_callout();
     chown(host.root(), Some(1234), None).unwrap();
     let run = host.run("create -t P4-1Q").expect(1);
-    let why = "is not this host's root, and belongs to user 1234";
+    let why = "is not this host's root, and is owned by user 1234";
     assert!(run.stderr.contains(why), "{run:?}");
     assert!(!ran(&host));
 }
@@ -94,7 +94,7 @@ fn nvidias_programs_are_run_only_where_nobody_else_could_have_written_them() {
     let calls = counter(&host, "sriov_calls");
     set_mode(program.parent().unwrap(), 0o777);
     let run = host.run(&format!("vfs disable {gpu}")).expect(6);
-    let why = "NVIDIA's program is not run: the directory";
+    let why = "refusing to run NVIDIA's program: the directory";
     assert!(run.stderr.contains(why), "{run:?}");
     assert!(run.stderr.contains("sriov-manage"), "{run:?}");
     set_mode(program.parent().unwrap(), 0o755);

@@ -64,7 +64,7 @@ fn available_leaves_out_what_a_vgpu_of_another_size_has_made_impossible() {
     status: 0
     --- stdout
     --- stderr
-    note: no type has a free instance; see what is taken: vgpuctl list
+    note: no type has a free instance; see what is in use: vgpuctl list
     ");
 }
 
@@ -148,8 +148,8 @@ fn a_parent_that_is_not_there_is_named_with_those_that_are() {
     status: 3
     --- stdout
     --- stderr
-    error: there is no parent 0000:99:00.0
-    hint: parents here: 0000:81:00.0, 0000:82:00.0
+    error: parent 0000:99:00.0 not found
+    hint: available parents: 0000:81:00.0, 0000:82:00.0
     ");
 }
 

@@ -45,7 +45,7 @@ fn nvidias_program_switches_them_and_the_functions_count_not_its_exit_status() {
     );
     said(
         &host.run(&format!("vfs enable {GPU}")).expect(0),
-        "on already",
+        "already on",
     );
     said(
         &host.run(&format!("vfs disable {GPU}")).expect(0),
@@ -56,7 +56,7 @@ fn nvidias_program_switches_them_and_the_functions_count_not_its_exit_status() {
     host.ctl(&["sriov-manage-is", "no-vfs"]);
     let failed = host.run(&format!("vfs enable {GPU}")).expect(1);
     said(&failed, "still has no virtual functions after 3 attempts");
-    said(&failed, "ended as if it had worked");
+    said(&failed, "reported success");
     assert_eq!(count(&host), 0);
 }
 
@@ -158,7 +158,7 @@ fn a_network_card_is_left_alone() {
                 let refused = host.run(&format!("{line} {which}{end}")).expect(2);
                 said(
                     &refused,
-                    "0000:05:00.0 is no GPU (PCI class 0x020000, driver ixgbe)",
+                    "0000:05:00.0 is not a GPU (PCI class 0x020000, driver ixgbe)",
                 );
             }
         }
@@ -186,7 +186,7 @@ fn boot_switches_no_network_card_whatever_its_settings_say() {
     for line in ["restore --dry-run", "restore --wait 3000", "restore"] {
         let run = host.run(line);
         assert_ne!(run.status, 0, "{line}");
-        let why = "0000:05:00.0 is no GPU (PCI class 0x020000, driver ixgbe)";
+        let why = "0000:05:00.0 is not a GPU (PCI class 0x020000, driver ixgbe)";
         assert!(run.stdout.contains(why), "{line}: {run:?}");
     }
     assert_eq!(network_functions(&host), "0");

@@ -34,9 +34,9 @@ fn types_take_gpus_in_turn_and_fill_them() {
     assert_eq!(
         reading.notes,
         [
-            "line 2: no GPU of this host offers nvidia-999",
-            "KubeVirt chooses among the types at random; here they take turns in the file's order",
-            "0000:83:00.0 gets none of the types and stays as it is; KubeVirt would remove what it has of others",
+            "line 2: no GPU on this host offers nvidia-999",
+            "KubeVirt picks types at random; here they are assigned in turn, in the order of the file",
+            "0000:83:00.0 gets none of the types and is not changed; KubeVirt would remove its devices of other types",
         ]
     );
 }
@@ -88,7 +88,7 @@ fn what_makes_no_sense_is_told() {
         (
             "spec: {}",
             None,
-            "f:1: there is no mediatedDevicesConfiguration, and no list of types",
+            "f:1: no mediatedDevicesConfiguration and no list of types",
         ),
         (
             "mediatedDeviceTypes: nvidia-1",
@@ -108,7 +108,7 @@ fn what_makes_no_sense_is_told() {
         (
             "mediatedDeviceTypes: []",
             Some("x"),
-            "\"x\" is no label of a node",
+            "\"x\" is not a node label",
         ),
     ] {
         assert_eq!(read(text, select).unwrap_err(), [wanted], "{text}");

@@ -28,7 +28,7 @@ fn each_type_has_its_gpus() {
     assert_eq!(
         reading.notes,
         [
-            "line 16: mdev_class is Nova's alone",
+            "line 16: mdev_class only matters to Nova",
             "this host has no GPU at \"0000:99:00.0\"",
         ]
     );
@@ -55,8 +55,8 @@ fn one_type_without_addresses_is_every_gpus() {
     assert_eq!(
         reading.notes,
         [
-            "nvidia-230 has no device_addresses: read as Nova 29 and newer do, it is the type of all GPUs that no type names (26 to 28 use nvidia-230 alone, on every GPU)",
-            "nvidia-231 has no device_addresses either, so Nova does not use it",
+            "nvidia-230 has no device_addresses: as in Nova 29 and newer, it is the type of all GPUs not listed for another type (26 to 28 use only nvidia-230, on every GPU)",
+            "nvidia-231 also has no device_addresses, so Nova does not use it",
         ]
     );
     let reading = read("[devices]\n").unwrap();
@@ -71,12 +71,12 @@ fn what_nova_would_not_start_with_is_told() {
         read(text).unwrap_err(),
         [
             "f:1: an option before the first [section]",
-            "f:5: \"0000:81:00.0\" is there twice: Nova does not start",
-            "f:6: max_instances takes a whole number from 1, not \"0\"",
+            "f:5: \"0000:81:00.0\" is listed twice: Nova does not start",
+            "f:6: max_instances must be a whole number from 1, not \"0\"",
             "f:7: neither NAME = VALUE nor [section]: \"nonsense\"",
             "f:8: a section is written as [name], with nothing after it, not [mdev_b",
-            "f:11: the line begins with white space and goes on with nothing: no value is right above it",
-            "f:12: \"0000:81:00.0\" is a's already: Nova does not start",
+            "f:11: the line is indented, but there is no value directly above it to continue",
+            "f:12: \"0000:81:00.0\" already belongs to a: Nova does not start",
         ]
     );
 }

@@ -93,10 +93,10 @@ const CASES: &[Case] = &[
     vm("hostpci0: 81:00.0,mdev=nvidia-230\r\n[snap]\r\nhostpci1: 82:00.0,mdev=nvidia-230\r\n", STARTS, Planned(ONE)),
     vm("hostpci15: 81:00.0,mdev=nvidia-230\n", STARTS, Planned("15 nvidia-230 81:00.0")),
     vm("hostpci1: 82:00.0,mdev=nvidia-231\nhostpci0: 81:00.0,mdev=nvidia-230\n", STARTS, Planned("0 nvidia-230 81:00.0; 1 nvidia-231 82:00.0")),
-    vm("hostpci16: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("knows no \"hostpci16\", only hostpci0 to hostpci15")),
-    vm("hostpci00: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("knows no \"hostpci00\"")),
-    vm("hostpci: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("knows no \"hostpci\"")),
-    vm("hostpcix: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("knows no \"hostpcix\"")),
+    vm("hostpci16: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("does not know \"hostpci16\", only hostpci0 to hostpci15")),
+    vm("hostpci00: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("does not know \"hostpci00\"")),
+    vm("hostpci: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("does not know \"hostpci\"")),
+    vm("hostpcix: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("does not know \"hostpcix\"")),
     vm(" hostpci0: 81:00.0,mdev=nvidia-230\n", UNREAD, Said("cannot read this line")),
     vm("hostpci0 : 81:00.0,mdev=nvidia-230\n", UNREAD, Said("cannot read this line")),
     vm("hostpci0=81:00.0,mdev=nvidia-230\n", UNREAD, Said("cannot read this line")),
@@ -114,9 +114,9 @@ const CASES: &[Case] = &[
     vm("[before\nhostpci0: 81:00.0,mdev=nvidia-230\n", "no section: makes the device", Planned(ONE)),
     vm("[a] b\nhostpci0: 81:00.0,mdev=nvidia-230\n", "no section: makes the device", Planned(ONE)),
     // Twice the same key.
-    vm("hostpci0: 82:00.0,mdev=nvidia-231\nhostpci0: 81:00.0,mdev=nvidia-230\n", "the last counts", Both(ONE, "100.conf:1: hostpci0 of line 2 counts")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-230\nhostpci0: 81:00.0,mdev=nvidia.1\n", "the last that can be read counts", Both(ONE, "100.conf:2: Proxmox VE leaves this line out")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-230\nhostpci0: 05:00.0\n", "the last counts: passed through whole", Said("hostpci0 of line 2 counts")),
+    vm("hostpci0: 82:00.0,mdev=nvidia-231\nhostpci0: 81:00.0,mdev=nvidia-230\n", "the last counts", Both(ONE, "100.conf:1: overridden by hostpci0 in line 2")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-230\nhostpci0: 81:00.0,mdev=nvidia.1\n", "the last that can be read counts", Both(ONE, "100.conf:2: Proxmox VE ignores this line")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-230\nhostpci0: 05:00.0\n", "the last counts: passed through whole", Said("overridden by hostpci0 in line 2")),
     // What a line may hold.
     vm("hostpci0: host=81:00.0,mdev=nvidia-230\n", STARTS, Planned(ONE)),
     vm("hostpci0: mdev=nvidia-230,x-vga=1,pcie=on,rombar=0,81:00.0\n", STARTS, Planned(ONE)),
@@ -124,18 +124,18 @@ const CASES: &[Case] = &[
     vm("hostpci0: ,81:00.0,,mdev=nvidia-230, ,\n", STARTS, Planned(ONE)),
     vm("hostpci0: 81:00.0,mdev=nvidia-230,driver=vfio\n", STARTS, Planned(ONE)),
     vm("hostpci0: 81:00.0,mdev=nvidia-230,driver=keep\n", "uses a device that is there, makes none", Both(ONE, "start this one before the VM")),
-    vm("hostpci0: 81:00.0, mdev=nvidia-230\n", UNREAD, Said("there is no key \" mdev\"")),
-    vm("hostpci0: 81:00.0,mdev =nvidia-230\n", UNREAD, Said("there is no key \"mdev \"")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-230,foo=1\n", UNREAD, Said("there is no key \"foo\"")),
-    vm("hostpci0: 81:00.0,MDEV=nvidia-230\n", UNREAD, Said("there is no key \"MDEV\"")),
+    vm("hostpci0: 81:00.0, mdev=nvidia-230\n", UNREAD, Said("unknown key \" mdev\"")),
+    vm("hostpci0: 81:00.0,mdev =nvidia-230\n", UNREAD, Said("unknown key \"mdev \"")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-230,foo=1\n", UNREAD, Said("unknown key \"foo\"")),
+    vm("hostpci0: 81:00.0,MDEV=nvidia-230\n", UNREAD, Said("unknown key \"MDEV\"")),
     vm("hostpci0: 81:00.0,mdev=nvidia-230,pcie=maybe\n", UNREAD, Said("pcie cannot be \"maybe\"")),
     vm("hostpci0: 81:00.0,mdev=nvidia-230,vendor-id=10de\n", UNREAD, Said("vendor-id cannot be \"10de\"")),
     vm("hostpci0: 81:00.0,mdev=nvidia-230,driver=none\n", UNREAD, Said("driver cannot be")),
     vm("hostpci0: 81:00.0,mdev=\n", UNREAD, Said("\"mdev=\" lacks a key or a value")),
     vm("hostpci0: 81:00.0,=nvidia-230\n", UNREAD, Said("lacks a key or a value")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-230,mdev=nvidia-231\n", UNREAD, Said("mdev is there twice")),
-    vm("hostpci0: 81:00.0,82:00.0,mdev=nvidia-230\n", UNREAD, Said("host is there twice")),
-    vm("hostpci0: host=81:00.0,82:00.0,mdev=nvidia-230\n", UNREAD, Said("host is there twice")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-230,mdev=nvidia-231\n", UNREAD, Said("mdev is set twice")),
+    vm("hostpci0: 81:00.0,82:00.0,mdev=nvidia-230\n", UNREAD, Said("host is set twice")),
+    vm("hostpci0: host=81:00.0,82:00.0,mdev=nvidia-230\n", UNREAD, Said("host is set twice")),
     vm("hostpci0: x,mdev=nvidia-230\n", UNREAD, Said("host cannot be \"x\"")),
     vm("hostpci0: 0000:8A:00.0,mdev=nvidia-230\n", UNREAD, Said("host cannot be \"0000:8A:00.0\"")),
     vm("hostpci0: 000:81:00.0,mdev=nvidia-230\n", UNREAD, Said("host cannot be")),
@@ -146,11 +146,11 @@ const CASES: &[Case] = &[
     vm("hostpci0: mapping=1gpu,mdev=nvidia-230\n", UNREAD, Said("mapping cannot be \"1gpu\"")),
     // Types.
     vm("hostpci0: 00:02.0,mdev=i915-GVTg_V5_4\n", STARTS, Planned("0 i915-GVTg_V5_4 00:02.0")),
-    vm("hostpci0: 81:00.0,mdev=T4-1Q\n", FAILS, Said("T4-1Q is a name, and it knows the type by its id, nvidia-230")),
-    vm("hostpci0: 81:00.0,mdev=GRID T4-1Q\n", FAILS, Said("knows the type by its id, nvidia-230")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-558\n", FAILS, Said("there is no type \"nvidia-558\" on 0000:81:00.0")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-0230\n", FAILS, Said("there is no type")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-230 x\n", FAILS, Said("there is no type")),
+    vm("hostpci0: 81:00.0,mdev=T4-1Q\n", FAILS, Said("T4-1Q is a type name; it expects the type id, nvidia-230")),
+    vm("hostpci0: 81:00.0,mdev=GRID T4-1Q\n", FAILS, Said("expects the type id, nvidia-230")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-558\n", FAILS, Said("no type \"nvidia-558\" on 0000:81:00.0")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-0230\n", FAILS, Said("no type \"")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-230 x\n", FAILS, Said("no type \"")),
     vm("hostpci0: 81:00.0,mdev=nvidia.230\n", UNREAD, Said("mdev cannot be \"nvidia.230\"")),
     vm("hostpci0: 81:00.0,mdev=nvidia/230\n", UNREAD, Said("mdev cannot be")),
     vm("hostpci0: 81:00.0,mdev=nvidia:230\n", UNREAD, Said("mdev cannot be")),
@@ -159,21 +159,21 @@ const CASES: &[Case] = &[
     vm("hostpci0: 81:00,mdev=nvidia-230\n", "one function: makes the device", Planned(ONE)),
     vm("hostpci0: 0000:81:00,mdev=nvidia-230\n", "one function: makes the device", Planned(ONE)),
     vm("hostpci0: 84:00.0,mdev=nvidia-230\n", STARTS, Planned("0 nvidia-230 84:00.0")),
-    vm("hostpci0: 84:00,mdev=nvidia-230\n", FAILS, Said("84:00 is more than one function")),
-    vm("hostpci0: 84:00.1,mdev=nvidia-230\n", FAILS, Said("0000:84:00.1 offers no vGPUs here")),
-    vm("hostpci0: 81:00.0;82:00.0,mdev=nvidia-230\n", FAILS, Said("81:00.0;82:00.0 is more than one function")),
-    vm("hostpci0: 81:00.0;81:00.0,mdev=nvidia-230\n", FAILS, Said("is more than one function")),
-    vm("hostpci0: 05:00.0,mdev=nvidia-230\n", FAILS, Said("0000:05:00.0 offers no vGPUs here")),
-    vm("hostpci0: 10000:81:00.0,mdev=nvidia-230\n", FAILS, Said("10000:81:00.0 offers no vGPUs here")),
+    vm("hostpci0: 84:00,mdev=nvidia-230\n", FAILS, Said("84:00 matches more than one function")),
+    vm("hostpci0: 84:00.1,mdev=nvidia-230\n", FAILS, Said("0000:84:00.1 offers no vGPUs on this host")),
+    vm("hostpci0: 81:00.0;82:00.0,mdev=nvidia-230\n", FAILS, Said("81:00.0;82:00.0 matches more than one function")),
+    vm("hostpci0: 81:00.0;81:00.0,mdev=nvidia-230\n", FAILS, Said("matches more than one function")),
+    vm("hostpci0: 05:00.0,mdev=nvidia-230\n", FAILS, Said("0000:05:00.0 offers no vGPUs on this host")),
+    vm("hostpci0: 10000:81:00.0,mdev=nvidia-230\n", FAILS, Said("10000:81:00.0 offers no vGPUs on this host")),
     vm("hostpci0: 83:00.5,mdev=nvidia-557\n", "makes it on that function", Planned("0 nvidia-557 83:00.5")),
-    vm("hostpci0: 83:00,mdev=nvidia-557\n", FAILS, Said("83:00 is more than one function")),
-    vm("hostpci0: 83:00.0,mdev=nvidia-557\n", FAILS, Said("on its functions only: name one, such as 0000:83:00.4")),
-    vm("hostpci0: 83:00.5,mdev=nvidia-557\nhostpci1: 83:00.5,mdev=nvidia-557\n", FAILS, Said("it has one function twice")),
+    vm("hostpci0: 83:00,mdev=nvidia-557\n", FAILS, Said("83:00 matches more than one function")),
+    vm("hostpci0: 83:00.0,mdev=nvidia-557\n", FAILS, Said("only on its virtual functions: specify one, such as 0000:83:00.4")),
+    vm("hostpci0: 83:00.5,mdev=nvidia-557\nhostpci1: 83:00.5,mdev=nvidia-557\n", FAILS, Said("it uses one function twice")),
     vm("hostpci0: 81:00.0,mdev=nvidia-230\nhostpci1: 81:00.0,mdev=nvidia-230\n", STARTS, Planned("0 nvidia-230 81:00.0; 1 nvidia-230 81:00.0")),
     // What keeps the whole machine from starting.
     vm("hostpci0: mdev=nvidia-230\n", FAILS, Said("host or mapping is missing")),
-    vm("hostpci0: 81:00.0,mapping=gpu,mdev=nvidia-230\n", FAILS, Said("host and mapping exclude each other")),
-    vm("hostpci0: 81:00.0,mdev=nvidia-230,legacy-igd=1\n", FAILS, Said("legacy-igd takes no mediated device")),
+    vm("hostpci0: 81:00.0,mapping=gpu,mdev=nvidia-230\n", FAILS, Said("host and mapping are mutually exclusive")),
+    vm("hostpci0: 81:00.0,mdev=nvidia-230,legacy-igd=1\n", FAILS, Said("legacy-igd does not support mediated devices")),
     vm("hostpci0: 81:00.0,mdev=nvidia-230,legacy-igd=0\n", STARTS, Planned(ONE)),
     vm("hostpci0: 81:00.0,mdev=nvidia-230\nhostpci1: 81:00.0,mdev=T4-1Q\n", FAILS, Said("nothing is planned for it")),
     vm("template: 1\nhostpci0: 81:00.0,mdev=nvidia-230\n", "a template never runs", Said("VM 100 is a template")),
@@ -186,24 +186,24 @@ const CASES: &[Case] = &[
     mapped("gpu\n    description two; map x\n    map id=10de:1eb8,node=pve1,path=0000:81:00.0\n    mdev 1\n", STARTS, Planned(ONE)),
     mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmap id=10de:1eb8,node=pve1,path=0000:82:00.0\n\tmdev 1\n", "the first of both that has room", Planned("0 nvidia-230 81:00.0 82:00.0")),
     mapped("gpu\n\tmap id=10de:1eb8,node=pve2,path=0000:81:00.0\n\tmap id=10de:1eb8,node=pve1,path=0000:82:00.0\n\tmdev 1\n", "on this node's", Planned("0 nvidia-230 82:00.0")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve2,path=0000:81:00.0\n\tmap id=10de:1eb8,node=pve3,path=0000:82:00.0\n\tmdev 1\n", FAILS, Refused("the mapping gpu says nothing of this node, pve1, only of pve2, pve3")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=PVE1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("says nothing of this node, pve1, only of PVE1")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1.lan,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only of no node")),
-    mapped("gpu\n\tmap id=10de:1eb8,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only of no node")),
-    mapped("gpu\n\tmap node=pve1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only of no node")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=81:00.0\n\tmdev 1\n", FAILS, Refused("only of no node")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1, path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only of no node")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n", FAILS, Said("the mapping gpu is not marked for them (mdev 1)")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 0\n", FAILS, Said("not marked for them")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve2,path=0000:81:00.0\n\tmap id=10de:1eb8,node=pve3,path=0000:82:00.0\n\tmdev 1\n", FAILS, Refused("the mapping gpu has no entry for this node, pve1, only for pve2, pve3")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=PVE1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("has no entry for this node, pve1, only for PVE1")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1.lan,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only for no node")),
+    mapped("gpu\n\tmap id=10de:1eb8,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only for no node")),
+    mapped("gpu\n\tmap node=pve1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only for no node")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=81:00.0\n\tmdev 1\n", FAILS, Refused("only for no node")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1, path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("only for no node")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n", FAILS, Said("the mapping gpu is not marked for mediated devices (mdev 1)")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 0\n", FAILS, Said("not marked for mediated devices")),
     mapped("gpu\n\tmap id=10de:1bb3,node=pve1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Said("the mapping gpu expects 10de:1bb3 at 0000:81:00.0, which is 10de:1eb8")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0;0000:82:00.0\n\tmdev 1\n", FAILS, Said("is more than one function")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0;0000:82:00.0\n\tmdev 1\n", FAILS, Said("matches more than one function")),
     mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00\n\tmdev 1\n", "one function: makes the device", Planned(ONE)),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:84:00\n\tmdev 1\n", FAILS, Said("0000:84:00 is more than one function")),
-    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmap id=10de:1eb8,node=pve1,path=0000:05:00.0\n\tmdev 1\n", "fails for one alternative that is gone", Said("0000:05:00.0 of the mapping gpu offers no vGPUs here")),
-    mapped("pci: gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("there is no mapping \"gpu\" in pci.cfg")),
-    mapped("other\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("there is no mapping \"gpu\" in pci.cfg")),
-    mapped("other\n\tmdev 1\ngpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n", "gpu belongs to other: does not start", Refused("there is no mapping \"gpu\"")),
-    mapped("gpu\n\tmdev 1\n\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n", "the empty line ends it: does not start", Refused("only of no node")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:84:00\n\tmdev 1\n", FAILS, Said("0000:84:00 matches more than one function")),
+    mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmap id=10de:1eb8,node=pve1,path=0000:05:00.0\n\tmdev 1\n", "fails for one alternative that is gone", Said("0000:05:00.0 of the mapping gpu offers no vGPUs on this host")),
+    mapped("pci: gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("no mapping \"gpu\" in pci.cfg")),
+    mapped("other\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 1\n", FAILS, Refused("no mapping \"gpu\" in pci.cfg")),
+    mapped("other\n\tmdev 1\ngpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n", "gpu belongs to other: does not start", Refused("no mapping \"gpu\"")),
+    mapped("gpu\n\tmdev 1\n\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n", "the empty line ends it: does not start", Refused("only for no node")),
     mapped("# all\ngpu\n # one\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 1\n\nother\n\tmdev 1\n", STARTS, Planned(ONE)),
     mapped("gpu\n\tmap id=10de:1eb8,node=pve1,path=0000:82:00.0\n\tmdev 1\n\ngpu\n\tmap id=10de:1eb8,node=pve1,path=0000:81:00.0\n\tmdev 1\n", "the last counts", Planned(ONE)),
     Case {
@@ -216,7 +216,7 @@ const CASES: &[Case] = &[
         conf: MAPPED,
         cfg: "",
         real: FAILS,
-        ours: Said("the mapping gpu cannot be resolved; give the cluster's mapping/pci.cfg too"),
+        ours: Said("the mapping gpu cannot be resolved; also pass the cluster's mapping/pci.cfg"),
     },
 ];
 
@@ -321,10 +321,9 @@ fn machines_get_the_devices_that_proxmox_would_make() {
     assert_eq!(
         reading.notes,
         [
-            "dir/100.conf:3: args is not looked at",
-            "104.conf:1: 0000:83:00.5 is VM 102's too: one of them runs at a time",
-            "105.conf:1: Proxmox VE does not start VM 105: 0000:81:00.0;82:00 is more than one \
-             function, which makes no mediated device; nothing is planned for it",
+            "dir/100.conf:3: args is ignored",
+            "104.conf:1: 0000:83:00.5 is also used by VM 102: only one of them can run at a time",
+            "105.conf:1: Proxmox VE does not start VM 105: 0000:81:00.0;82:00 matches more than one function; a mediated device needs exactly one; nothing is planned for it",
         ]
     );
 }
@@ -339,20 +338,20 @@ fn a_mapping_means_the_node_that_is_asked_for() {
         assert_eq!(devices(&reading), format!("0 nvidia-230 {on}"));
         assert_eq!(
             reading.notes,
-            ["pci.cfg:4: Proxmox VE leaves this line out: id= is missing"]
+            ["pci.cfg:4: Proxmox VE ignores this line: id= is missing"]
         );
     }
     assert_eq!(
         read(&files, Some("c")).unwrap_err(),
         [
-            "100.conf:1: the mapping gpu says nothing of this node, c, only of a, b (another node's \
-             name: --select NODE)"
+            "100.conf:1: the mapping gpu has no entry for this node, c, only for a, b (to use another node: \
+             --select NODE)"
         ]
     );
     assert_eq!(
         read(&files, None).unwrap_err(),
         [
-            "100.conf:1: the mapping gpu names nodes, and this one's name is not known: --select NODE"
+            "100.conf:1: the mapping gpu is per node, and the name of this node is not known: use --select NODE"
         ]
     );
 }
@@ -362,20 +361,19 @@ fn what_makes_no_sense_is_told() {
     for (name, wanted) in [
         (
             "vm.conf",
-            "vm.conf: the file's name does not say the VM's id",
+            "vm.conf: the file name does not contain the VM id",
         ),
         (
             "0100.conf",
-            "0100.conf: the file's name does not say the VM's id",
+            "0100.conf: the file name does not contain the VM id",
         ),
         (
             "99.conf",
-            "99.conf: 99 is no VM of Proxmox VE: their ids are 100 to 999999999",
+            "99.conf: 99 is not a Proxmox VE VM id: valid ids are 100 to 999999999",
         ),
         (
             "1234567890123.conf",
-            "1234567890123.conf: 1234567890123 is no VM of Proxmox VE: their ids are 100 to \
-             999999999",
+            "1234567890123.conf: 1234567890123 is not a Proxmox VE VM id: valid ids are 100 to 999999999",
         ),
     ] {
         let text = "hostpci0: 81:00.0,mdev=nvidia-230\n";
@@ -383,6 +381,6 @@ fn what_makes_no_sense_is_told() {
     }
     assert_eq!(
         read(&[("a/100.conf", ""), ("b/100.conf", "")], None).unwrap_err(),
-        ["b/100.conf: VM 100 has a file already"]
+        ["b/100.conf: VM 100 already has a file"]
     );
 }

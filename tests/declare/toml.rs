@@ -120,11 +120,11 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
     let cases = [
         (
             String::new(),
-            vec!["f:1: the file does not say its version: begin it with version = 1"],
+            vec!["f:1: the file does not set its version: begin it with version = 1"],
         ),
         (
             "version = 2".into(),
-            vec!["f:1: version 2 is not known here: write version = 1"],
+            vec!["f:1: version 2 is not supported: write version = 1"],
         ),
         (
             "version = 1\nunlsted = \"keep\"".into(),
@@ -136,20 +136,20 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         ),
         (
             "version = 1\nunlisted = {}".into(),
-            vec!["f:2: unlisted does not say remove-on = [GPU, ...]"],
+            vec!["f:2: unlisted lacks remove-on = [GPU, ...]"],
         ),
         (
             "version = 1\nunlisted = { remove-on = [0], but = [63, \"nvidia-65\"] }".into(),
-            vec!["f:2: but takes a text, not 63"],
+            vec!["f:2: but takes a string, not 63"],
         ),
         (
             "version = 1\n[group]\nname = \"a\"".into(),
-            vec!["f:2: group is a list: write [[group]], with two brackets, above each"],
+            vec!["f:2: group is a list: write [[group]], with two brackets, above each group"],
         ),
         (
             "version = 1\n[[group]]\n".into(),
             vec![
-                "f:2: the group has no name, which the UUIDs of its vGPUs are made of: write name = \"desks\"",
+                "f:2: the group has no name, from which the UUIDs of its vGPUs are derived: write name = \"desks\"",
                 "f:2: this group has no type: write type = \"P4-1Q\" or type = \"nvidia-63\"",
                 "f:2: this group does not say which vGPUs it has: write count = 2, or one of per-gpu, names, vms, uuids",
             ],
@@ -164,7 +164,7 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         ),
         (
             group("count = 1\nnames = []"),
-            vec!["f:6: group a has count and names: one of them can be meant"],
+            vec!["f:6: group a has count and names: only one of them is allowed"],
         ),
         (
             group("count = -1"),
@@ -189,8 +189,8 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         (
             group("names = [\n \"x\",\n \"a b\",\n 7,\n \"x\"]"),
             vec![
-                "f:7: \"a b\" is not a valid name of a member: it contains ' '; letters, digits, '-', '_' and '.' will do",
-                "f:8: names takes a list such as [\"alice\", \"bob\"], without 7",
+                "f:7: \"a b\" is not a valid member name: it contains ' '; use letters, digits, '-', '_' and '.'",
+                "f:8: names takes a list such as [\"alice\", \"bob\"], which cannot contain 7",
                 "f:9: names has x twice",
             ],
         ),
@@ -200,15 +200,15 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         ),
         (
             group("vms = [-1]"),
-            vec!["f:5: vms takes a list such as [100, \"101:1\"], without -1"],
+            vec!["f:5: vms takes a list such as [100, \"101:1\"], which cannot contain -1"],
         ),
         (
             group("vms = [9999999999999]"),
-            vec!["f:5: 9999999999999 is no VM of Proxmox VE: their ids are 100 to 999999999"],
+            vec!["f:5: 9999999999999 is not a Proxmox VE VM id: valid ids are 100 to 999999999"],
         ),
         (
             group("uuids = [\"x\"]"),
-            vec!["f:5: \"x\" is not a valid UUID: the form is 8-4-4-4-12 hexadecimal digits"],
+            vec!["f:5: \"x\" is not a valid UUID: expected 8-4-4-4-12 hexadecimal digits"],
         ),
         (
             group("count = 1\ngpus = []"),
@@ -220,7 +220,7 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         ),
         (
             group("count = 1\ngpus = [\"any\"]"),
-            vec!["f:6: gpus takes \"any\" alone, not in a list"],
+            vec!["f:6: gpus takes \"any\" only on its own, not in a list"],
         ),
         (
             group("count = 1\ngpus = 0.5"),
@@ -236,7 +236,7 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         ),
         (
             group("count = 1\nparams = { frame_rate_limiter = false }"),
-            vec!["f:6: frame_rate_limiter takes a number or a text, not false: write 0"],
+            vec!["f:6: frame_rate_limiter takes a number or a string, not false: write 0"],
         ),
         (
             group("count = 1\nattrs = [\"x\"]"),
@@ -244,7 +244,7 @@ fn each_slip_is_told_with_its_line_and_what_would_be_right() {
         ),
         (
             group("count = 1\nattrs = [\"nvidia/vgpu_params=a=1\"]\nparams = { a = 1 }"),
-            vec!["f:7: params and the attribute nvidia/vgpu_params exclude each other"],
+            vec!["f:7: params and the attribute nvidia/vgpu_params are mutually exclusive"],
         ),
     ];
     for (text, wanted) in cases {
@@ -263,8 +263,8 @@ fn nothing_is_declared_twice() {
     assert_eq!(
         told(&error),
         [
-            "f:6: a group a is in line 2 already",
-            "f:10: 00000000-0000-0000-0000-000000000100 is in group a already"
+            "f:6: group a is already defined in line 2",
+            "f:10: 00000000-0000-0000-0000-000000000100 is already in group a"
         ]
     );
     let error = parse(&source("version = 1\nversion = 1\n[[group]\n")).unwrap_err();
@@ -284,7 +284,7 @@ fn nothing_is_declared_twice() {
 #[test]
 fn a_file_beyond_all_measure_is_refused() {
     let error = parse(&source(&" ".repeat((1 << 20) + 1))).unwrap_err();
-    assert!(error.to_string().contains("longer than 1 MiB"), "{error}");
+    assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
     let mut text = "version = 1\n".to_owned();
     for n in 0..17 {
         text += &format!("[[group]]\nname = \"g{n}\"\ntype = \"t\"\ncount = 4096\n");
@@ -292,7 +292,7 @@ fn a_file_beyond_all_measure_is_refused() {
     let error = parse(&source(&text)).unwrap_err();
     assert_eq!(
         told(&error),
-        ["f:66: with this group, the file asks for more than 65536 vGPUs"]
+        ["f:66: with this group, the file requests more than 65536 vGPUs"]
     );
     let error = parse(&source(&"x = 1\n[[group]]\n".repeat(500))).unwrap_err();
     assert!(told(&error).len() <= 21);

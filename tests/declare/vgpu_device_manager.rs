@@ -38,7 +38,9 @@ fn a_configuration_means_its_gpus_and_nothing_else_there() {
     );
     assert_eq!(
         reading.notes,
-        ["0000:83:00.0 is not in T4-small and stays as it is; their assert fails for that"]
+        [
+            "0000:83:00.0 is not in T4-small and is not changed; NVIDIA's own assert fails because of this"
+        ]
     );
 }
 
@@ -56,8 +58,8 @@ fn of_two_entries_for_one_gpu_the_later_one_counts() {
     assert_eq!(
         reading.notes,
         [
-            "0000:83:00.0 is not in mixed and stays as it is; their assert fails for that",
-            "line 15: no GPU of this host is meant",
+            "0000:83:00.0 is not in mixed and is not changed; NVIDIA's own assert fails because of this",
+            "line 15: it matches no GPU on this host",
         ]
     );
 }
@@ -66,11 +68,11 @@ fn of_two_entries_for_one_gpu_the_later_one_counts() {
 fn a_label_that_is_not_there_leads_to_those_that_are() {
     assert_eq!(
         read(FILE, Some("T4-smal")).unwrap_err(),
-        ["f:1: no configuration \"T4-smal\"; did you mean T4-small? There are T4-small, mixed"]
+        ["f:1: no configuration \"T4-smal\"; did you mean T4-small? Available: T4-small, mixed"]
     );
     assert_eq!(
         read(FILE, None).unwrap_err(),
-        ["f:1: say which configuration with --select LABEL; there are T4-small, mixed"]
+        ["f:1: choose a configuration with --select LABEL; available: T4-small, mixed"]
     );
     let one = "version: v1\nvgpu-configs: {a: [{devices: all, vgpu-devices: {A40-1Q: 2}}]}";
     assert_eq!(
@@ -85,25 +87,25 @@ fn it_is_as_strict_as_theirs_and_tells_all_at_once() {
     assert_eq!(
         read(text, Some("a")).unwrap_err(),
         [
-            "f:1: version v2 is not known here: v1 is",
+            "f:1: version v2 is not supported, only v1 is",
             "f:2: the file has no key \"vgpu-config\"; did you mean vgpu-configs?",
             "f:5: an entry of a has no key \"device\"; did you mean devices?",
             "f:5: an entry of a has no devices",
             "f:7: devices takes all or a list such as [0, 1], not some",
-            "f:8: T4-1Q takes a whole number from 1, not many",
-            "f:9: device-filter takes texts: quote it, as \"0x1EB810DE\"",
+            "f:8: T4-1Q must be a whole number from 1, not many",
+            "f:9: device-filter takes strings: quote it, as \"0x1EB810DE\"",
         ]
     );
     for (text, wanted) in [
-        ("", "f:1: the file holds nothing"),
+        ("", "f:1: the file is empty"),
         ("a: [", "f:2: not YAML: "),
         (
             "version: v1\n",
-            "f:1: vgpu-configs must be a mapping with a configuration in it",
+            "f:1: vgpu-configs must be a mapping with at least one configuration",
         ),
         ("--- 1\n--- 2\n", "f:1: the file must be a mapping, not 1"),
-        ("a: !foo 1", "f:1: the tag !foo is not known here"),
-        ("? [a]\n: b", "f:1: a key that is no text"),
+        ("a: !foo 1", "f:1: the tag !foo is not supported"),
+        ("? [a]\n: b", "f:1: a key that is not a string"),
     ] {
         let found = read(text, None).unwrap_err();
         assert!(
@@ -121,7 +123,7 @@ fn a_fault_in_one_label_refuses_no_other() {
     assert_eq!(
         reading.notes,
         [
-            "line 6: a type is written as in T4-1Q or A100-1-5C, not \"nvidia-222\": neither an id nor a GRID name will do; NVIDIA's own program refuses the whole file for that"
+            "line 6: a type is written as T4-1Q or A100-1-5C, not \"nvidia-222\": ids and GRID names are not accepted; NVIDIA's own program rejects the whole file because of this"
         ]
     );
     let faults = read(text, Some("b")).unwrap_err();
@@ -148,7 +150,7 @@ fn aliases_are_read_and_cannot_blow_up() {
     }
     let found = read(&text, None).unwrap_err();
     assert!(
-        found[0].contains("its aliases repeat too much"),
+        found[0].contains("its aliases expand to too much"),
         "{found:?}"
     );
     let deep = "[".repeat(100);

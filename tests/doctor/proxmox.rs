@@ -81,7 +81,7 @@ fn parameters_that_a_device_runs_without_are_told() {
         );
         assert!(text.contains(told.unwrap_or_default()), "{params}: {text}");
         assert_eq!(
-            text.contains("the hookscript of examples/proxmox"),
+            text.contains("the hookscript in examples/proxmox"),
             told.is_some()
         );
     }
@@ -101,15 +101,15 @@ fn a_definition_that_is_not_what_its_vm_wants_is_told() {
         ("hostpci0: mapping=gpu,mdev=nvidia-63\n", None),
         (
             "hostpci0: mapping=gpu,mdev=nvidia-64\n",
-            Some("VM 100 wants nvidia-64 for hostpci0"),
+            Some("VM 100 requests nvidia-64 for hostpci0"),
         ),
         (
             "hostpci0: 0000:81:00.0,mdev=nvidia-64\n",
-            Some("VM 100 wants nvidia-64 for hostpci0"),
+            Some("VM 100 requests nvidia-64 for hostpci0"),
         ),
         (
             "hostpci0: 0000:82:00.0,mdev=nvidia-63\n",
-            Some("VM 100 wants nvidia-63 on 0000:82:00.0"),
+            Some("VM 100 requests nvidia-63 on 0000:82:00.0"),
         ),
         ("template: 1\nhostpci0: 0000:81:00.0,mdev=nvidia-64\n", None),
         ("[snap]\nhostpci0: 0000:81:00.0,mdev=nvidia-64\n", None),

@@ -119,7 +119,8 @@ fn what_only_root_may_read_is_not_checked_for_others() {
         String::from_utf8(run.unwrap().stdout).unwrap()
     };
     let text = ask();
-    let unseen = "not checked unlock-wiring: whether the nvidia-vgpu-mgr that runs has the unlock";
+    let unseen = "not checked unlock-wiring: cannot tell whether the running nvidia-vgpu-mgr has \
+                  loaded the unlock";
     assert!(text.contains(unseen), "{text}");
     close(
         "etc/systemd/system/nvidia-vgpud.service.d/vgpu_unlock.conf",

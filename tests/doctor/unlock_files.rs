@@ -38,15 +38,15 @@ fn told(finding: &Value) -> String {
 
 fn verdict(which: Which, findings: &[Value]) -> Verdict {
     let ends = match which {
-        Which::Overrides => "every VM's start fails",
-        Which::Config => "the daemons end at once",
+        Which::Overrides => "every VM fails to start",
+        Which::Config => "the daemons exit at once",
     };
     let worst = &findings[0];
     let message = worst["message"].as_str().unwrap();
     match worst["severity"].as_str().unwrap() {
         "problem" if message.ends_with(ends) => Verdict::Refused,
         "problem" => Verdict::Limited,
-        "warning" if message.contains("leave it aside") => Verdict::LeftAside,
+        "warning" if message.contains("the daemons ignore it") => Verdict::LeftAside,
         "warning" => Verdict::Useless,
         _ => Verdict::Taken,
     }
@@ -156,7 +156,10 @@ fn the_file_that_the_manager_is_told_of_is_the_one_that_is_judged() {
         tree.without("srv/vgpu/mine.toml");
         let found = findings(&tree, "profile-override");
         assert_eq!(found[0]["severity"], "warning", "{drop_in}{found:?}");
-        assert!(told(&found[0]).contains("which is not there"), "{found:?}");
+        assert!(
+            told(&found[0]).contains("which does not exist"),
+            "{found:?}"
+        );
     }
     // The other daemon starts no VMs.
     let tree = host();
@@ -168,7 +171,7 @@ fn the_file_that_the_manager_is_told_of_is_the_one_that_is_judged() {
     let found = findings(&tree, "profile-override");
     assert_eq!(found[0]["severity"], "problem", "{found:?}");
     assert!(
-        told(&found[1]).contains("for nvidia-vgpud alone"),
+        told(&found[1]).contains("only for nvidia-vgpud"),
         "{found:?}"
     );
 }
@@ -234,5 +237,5 @@ fn definitions_that_other_programs_read_otherwise_are_named() {
         "{all:?}"
     );
     let step = found[0]["steps"][0].to_string();
-    assert!(step.contains("is there too, and counts"), "{step}");
+    assert!(step.contains("also exists and is the one used"), "{step}");
 }

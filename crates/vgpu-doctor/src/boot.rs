@@ -48,7 +48,7 @@ pub fn boot(facts: &Facts<'_>) -> Vec<Finding> {
         .map(|(path, found)| Evidence::new(path, found))
         .collect();
     if !missing.is_empty() {
-        let message = "what brings devices back at boot is not whole";
+        let message = "the udev rule and units that restore devices at boot are incomplete";
         return Finding::new(severity(facts), message)
             .seen_all(missing)
             .run("make install")
@@ -57,11 +57,11 @@ pub fn boot(facts: &Facts<'_>) -> Vec<Finding> {
     }
     let Some(wanted_by) = &boot.once.wanted_by else {
         let message = format!(
-            "{once} is not enabled: {} to start at boot",
+            "{once} is not enabled: {} set to start at boot",
             to_start(facts)
         );
         return Finding::new(severity(facts), message)
-            .seen(boot.once.place(), "in no target's .wants")
+            .seen(boot.once.place(), "not in the .wants of any target")
             .run(format!("systemctl enable {once}"))
             .into();
     };
@@ -71,7 +71,7 @@ pub fn boot(facts: &Facts<'_>) -> Vec<Finding> {
     }
     let to_start = to_start(facts);
     Finding::ok(format!(
-        "rule and units are installed and enabled; {to_start} to start"
+        "rule and units are installed and enabled; {to_start} set to start at boot"
     ))
     .seen(path_of(boot.rule.as_ref()), "present")
     .seen(wanted_by, "enabled")
@@ -86,7 +86,7 @@ fn not_installed(facts: &Facts<'_>) -> Finding {
     let path = usual(&facts.host.rule_dirs(), &facts.boot.rule_name);
     if facts.saved.at_boot() == 0 {
         let message = format!(
-            "nothing of {}'s runs at boot; nothing is to be brought back yet",
+            "{} is not installed to run at boot; there is nothing to restore yet",
             facts.program
         );
         return Finding::note(message)
@@ -96,12 +96,15 @@ fn not_installed(facts: &Facts<'_>) -> Finding {
     let mut theirs = mdevctl_rule(facts).into_iter();
     let is_sound = theirs.all(|found| found.severity == Severity::Ok);
     if let (Some(other), true) = (&facts.boot.mdevctl, is_sound) {
-        return Finding::note(format!("{} to start at boot, by mdevctl", to_start(facts)))
-            .seen(&other.path, "present")
-            .seen(path, "absent");
+        return Finding::note(format!(
+            "{} set to start at boot, by mdevctl",
+            to_start(facts)
+        ))
+        .seen(&other.path, "present")
+        .seen(path, "absent");
     }
     let message = format!(
-        "{} to start at boot, and nothing does that",
+        "{} set to start at boot, but nothing is installed to do that",
         to_start(facts)
     );
     Finding::problem(message)
@@ -116,11 +119,11 @@ fn without_systemd(facts: &Facts<'_>) -> Option<Finding> {
     if boot.has_systemd || boot.is_beside_rules || facts.managers.is_none() {
         return None;
     }
-    let message = format!("systemd does not run here, and udev does not find {program}");
+    let message = format!("systemd is not running, and udev does not find {program}");
     let places = facts.host.rule_dirs().map(|dir| dir.with_file_name(""));
     let finding = Finding::new(severity(facts), message)
         .seen(path_of(boot.rule.as_ref()), format!("RUN calls {program}"))
-        .seen(usual(&places, program), "absent, or a link to nothing")
+        .seen(usual(&places, program), "absent, or a dangling link")
         .run("make install");
     Some(finding)
 }
@@ -158,7 +161,7 @@ pub fn mdevctl_rule(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let Some(called) = &rule.calls else {
-        let message = "mdevctl's rule calls mdevctl in a way that is not known";
+        let message = "cannot tell how mdevctl's rule calls mdevctl";
         return Finding::unchecked(message)
             .seen(&rule.path, "no path that ends in /mdevctl")
             .into();
@@ -174,10 +177,10 @@ pub fn mdevctl_rule(facts: &Facts<'_>) -> Vec<Finding> {
         (false, _) => Severity::Problem,
     };
     let therefore = match ours {
-        true => format!("; {program}'s own does the work"),
-        false => ": it brings nothing back".to_owned(),
+        true => format!("; {program}'s own rule does the work"),
+        false => ": it restores nothing".to_owned(),
     };
-    let message = format!("mdevctl's rule calls {called}, which is not there{therefore}");
+    let message = format!("mdevctl's rule calls {called}, which does not exist{therefore}");
     let found = Finding::new(severity, message)
         .seen(&rule.path, format!("RUN calls {called}"))
         .seen(facts.host.named(Path::new(called)), "absent");
@@ -189,7 +192,7 @@ pub fn mdevctl_rule(facts: &Facts<'_>) -> Vec<Finding> {
             found.seen(real, "present").run(command)
         }
         None => found.advise(format!(
-            "install mdevctl again, or make install of {program}"
+            "reinstall mdevctl, or install {program} (make install)"
         )),
     };
     finding.into()
@@ -208,9 +211,11 @@ pub fn mdevctl_name(facts: &Facts<'_>) -> Vec<Finding> {
             .into();
     }
     let place = usual(&facts.host.program_dirs(), MDEVCTL);
-    Finding::warning("libvirt finds no mdevctl, so `virsh nodedev-define` and -start fail")
-        .seen(libvirt, "present")
-        .seen(place, "absent, as in every other directory of programs")
-        .run("make install MDEVCTL=yes")
-        .into()
+    Finding::warning(
+        "libvirt does not find mdevctl, so `virsh nodedev-define` and `nodedev-start` fail",
+    )
+    .seen(libvirt, "present")
+    .seen(place, "absent, as in all other program directories")
+    .run("make install MDEVCTL=yes")
+    .into()
 }

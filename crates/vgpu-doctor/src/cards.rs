@@ -1,4 +1,4 @@
-//! Which GPUs are there, and what each can be split by.
+//! The GPUs of the host, and how each can be split.
 
 use super::driver::names;
 use super::facts::kinds::{Way, alternative, title, way};
@@ -20,14 +20,14 @@ pub fn cards(facts: &Facts<'_>) -> Vec<Finding> {
         .filter(|parent| facts.gpu(&parent.id).is_none());
     let elsewhere: Vec<&str> = elsewhere.map(|parent| parent.id.as_str()).collect();
     if !elsewhere.is_empty() {
-        let message = format!("parents that are no GPUs: {}", elsewhere.join(", "));
+        let message = format!("parents that are not GPUs: {}", elsewhere.join(", "));
         found.push(Finding::ok(message).seen(facts.host.mdev_parents(), "present"));
     }
     if found.is_empty() {
         let path = facts.host.pci_devices();
         found.push(match facts.gpus {
-            Ok(None) => Finding::unchecked("there is no list of PCI devices").seen(path, "absent"),
-            _ => Finding::note("no GPU that could be split, and no other parent, on this host")
+            Ok(None) => Finding::unchecked("cannot list PCI devices").seen(path, "absent"),
+            _ => Finding::note("no GPU that can be split, and no other parent, on this host")
                 .seen(path, "no NVIDIA, AMD or Intel display controller"),
         });
     }
@@ -44,19 +44,21 @@ fn nvidia(card: &Gpu, has_better: bool) -> Finding {
     };
     let finding = match way(card) {
         Way::Card => Finding::ok(format!("{who}, a vGPU card")),
-        Way::Functions => Finding::ok(format!("{who}, a vGPU card by SR-IOV")),
+        Way::Functions => Finding::ok(format!("{who}, a vGPU card (SR-IOV)")),
         Way::Unlock(other) => Finding::ok(format!("{who}, unlockable as {other}")),
         Way::NoUnlock => bad(format!(
-            "{who}: a consumer's card without virtual functions, for which there is no stable \
-             unlock; guests crash when their driver starts"
+            "{who}: a consumer card without virtual functions; no stable unlock exists for it \
+             (guests crash when their driver starts)"
         ))
-        .advise("use a card up to Turing, or one that NVIDIA's vGPU software lists")
-        .advise("an RTX A5000 or A6000 shows its virtual functions after displaymodeselector"),
+        .advise("use a card up to Turing, or one that NVIDIA's vGPU software supports")
+        .advise(
+            "on an RTX A5000 or A6000, run displaymodeselector to expose the virtual functions",
+        ),
         Way::Past => bad(format!(
-            "{who}: a Kepler card; the last drivers that split GRID K1 and K2 were GRID 4, for \
-             XenServer and ESXi"
+            "{who}: a Kepler card; the last drivers with vGPU support for GRID K1 and K2 were \
+             GRID 4, for XenServer and ESXi"
         ))
-        .advise("use a card from Maxwell on"),
+        .advise("use a Maxwell or newer card"),
         Way::Unknown => bad(format!(
             "{who}: neither a vGPU card nor known to be unlockable"
         )),
@@ -75,7 +77,7 @@ fn other(gpu: &Gpu) -> Option<Finding> {
     let what = alternative(gpu)?;
     let finding = match gpu.offer {
         Offer::Mdev(types) => Finding::ok(format!(
-            "{}: GPU ({}) with {types} types of mediated devices (GVT-g)",
+            "{}: GPU ({}) with {types} mediated device types (GVT-g)",
             gpu.address,
             gpu.ids()
         )),
@@ -96,15 +98,19 @@ pub fn gpu_mix(facts: &Facts<'_>) -> Vec<Finding> {
     devices.dedup();
     let (served, left): (Vec<&Gpu>, Vec<&Gpu>) = cards.iter().partition(|card| card.has_types());
     let finding = match (devices.len(), served.is_empty(), left.is_empty()) {
-        (1, _, _) => Finding::ok("the unlocked GPUs share one device id"),
-        (_, _, true) => Finding::ok("the unlocked GPUs differ, and all offer types"),
+        (1, _, _) => Finding::ok("all unlocked GPUs have the same device ID"),
+        (_, _, true) => {
+            Finding::ok("the unlocked GPUs have different device IDs, and all offer types")
+        }
         // Then it is not the mix: nothing works.
         (_, true, _) => Finding::note(
-            "the unlocked GPUs differ; the unlock is known to work for GPUs of one device id only",
+            "the unlocked GPUs have different device IDs; the unlock is known to work only for \
+             GPUs with the same one",
         ),
         _ => {
             let message = format!(
-                "several GPUs are unlocked only if they share one device id: no types for {}",
+                "several GPUs can be unlocked only if they have the same device ID: no types for \
+                 {}",
                 names(&left)
             );
             let device = |card: &&Gpu| {
@@ -113,7 +119,7 @@ pub fn gpu_mix(facts: &Facts<'_>) -> Vec<Finding> {
             };
             Finding::problem(message)
                 .seen_all(cards.iter().map(device))
-                .advise("give the other GPUs away whole (vfio-pci), or take them out")
+                .advise("pass the other GPUs through whole (vfio-pci), or remove them")
                 .run("journalctl -b -u nvidia-vgpud")
         }
     };

@@ -6,7 +6,7 @@ use super::facts::units::{Unit, words};
 use super::remedies::usual;
 use super::{Facts, Finding};
 
-const AGAIN: &str = "install the vGPU manager (NVIDIA-Linux-x86_64-*-vgpu-kvm.run) again";
+const AGAIN: &str = "reinstall the vGPU manager (NVIDIA-Linux-x86_64-*-vgpu-kvm.run)";
 
 /// Both daemons: installed, not forbidden, enabled, and running where that can be seen.
 pub fn daemons(facts: &Facts<'_>) -> Vec<Finding> {
@@ -20,12 +20,14 @@ pub fn daemons(facts: &Facts<'_>) -> Vec<Finding> {
     }
     let path = facts.host.processes();
     let finding = match facts.managers.as_deref() {
-        None => Finding::unchecked("whether nvidia-vgpu-mgr runs: the processes cannot be seen")
-            .seen(path, "no process 1"),
-        Some([]) => Finding::problem(
-            "nvidia-vgpu-mgr does not run: a VM that opens a vGPU waits for it in vain",
+        None => Finding::unchecked(
+            "cannot tell whether nvidia-vgpu-mgr is running: processes are not visible",
         )
-        .seen(path, "no process of that name")
+        .seen(path, "no process 1"),
+        Some([]) => Finding::problem(
+            "nvidia-vgpu-mgr is not running: a VM that opens a vGPU hangs waiting for it",
+        )
+        .seen(path, "no process with that name")
         .run("systemctl restart nvidia-vgpu-mgr")
         .run("journalctl -b -u nvidia-vgpu-mgr"),
         Some(running) => {
@@ -34,7 +36,7 @@ pub fn daemons(facts: &Facts<'_>) -> Vec<Finding> {
                 .map(|process| process.pid.to_string())
                 .collect();
             let pids = pids.join(", ");
-            let message = format!("both enabled, nvidia-vgpu-mgr runs (pid {pids})");
+            let message = format!("both are enabled, and nvidia-vgpu-mgr is running (PID {pids})");
             let links = units.map(|unit| unit.wanted_by.clone().unwrap_or_default());
             let seen = |finding: Finding, link| finding.seen(link, "enabled");
             links.into_iter().fold(Finding::ok(message), seen)
@@ -69,16 +71,16 @@ fn wrong(facts: &Facts<'_>, unit: &Unit) -> Option<Finding> {
         (!unit.finds(&path)).then_some((setting, path))
     });
     if let Some((setting, path)) = missing {
-        let finding = Finding::problem(format!("{name} starts a program that is not there"))
+        let finding = Finding::problem(format!("{name} starts a program that does not exist"))
             .seen_all([setting.as_evidence("ExecStart=")])
             .seen(path, "absent")
             .advise(AGAIN);
         return Some(finding);
     }
-    let message = format!("{name} is not enabled: nothing starts it at the next boot");
+    let message = format!("{name} is not enabled: it will not start at the next boot");
     let not_enabled = || {
         Finding::warning(message)
-            .seen(file, "in no target's .wants")
+            .seen(file, "not in the .wants of any target")
             .run(format!("systemctl enable --now {name}"))
     };
     unit.wanted_by.is_none().then(not_enabled)

@@ -1,6 +1,6 @@
-//! Saved devices that cannot start.
+//! Definitions that cannot start.
 //!
-//! What finds no room is known to the program that starts them, and told in [`super::Outlook`].
+//! What has no room is known to the program that starts them, and reported in [`super::Outlook`].
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
         };
         found.extend(no_type(facts, parent, types, definitions));
         found.extend(functions::no_function(facts, parent, definitions));
-        // The functions of one GPU share its room, which is told once.
+        // The functions of one GPU share its room, which is reported once.
         if !judged.contains(&parent.gpu()) {
             judged.push(parent.gpu());
             found.extend(no_room(facts, parent));
@@ -60,7 +60,7 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
         let shelves = kinds
             .into_iter()
             .map(|kind| Evidence::new(store.shelf(kind), "read"));
-        let message = format!("parent and type of {} are there", all.len());
+        let message = format!("parents and types of all definitions exist ({})", all.len());
         found.push(Finding::ok(message).seen_all(shelves));
     }
     found
@@ -70,7 +70,7 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
 pub fn told(error: &Error) -> Finding {
     let finding = Finding::of_error(Severity::Problem, error, "cannot be used");
     match finding.steps.is_empty() {
-        true => finding.advise("mend the file, or take it away"),
+        true => finding.advise("fix the file, or remove it"),
         false => finding,
     }
 }
@@ -97,7 +97,7 @@ fn no_parent(
     let some = definitions.iter().take(MOST_PATHS);
     let seen = some.map(|one| Evidence::new(facts.path(one), format!("{} on {id}", one.type_id)));
     let (place, lacks) = match (framework, gpu) {
-        (FrameworkKind::Vfio, Some(gpu)) => (gpu.path.clone(), "no function that takes a type"),
+        (FrameworkKind::Vfio, Some(gpu)) => (gpu.path.clone(), "no function that accepts a type"),
         (FrameworkKind::Vfio, None) => (facts.host.pci_devices().join(id.as_str()), "absent"),
         (FrameworkKind::Mdev, _) => (facts.host.mdev_parents().join(id.as_str()), "absent"),
     };
@@ -130,30 +130,30 @@ fn why_not(
     let program = facts.program;
     let Some(gpu) = gpu else {
         let advice =
-            "where the card moved to another slot, define them anew there and undefine these";
+            "if the card moved to another slot, define them again there and undefine these";
         return ("is not on this host", advice.to_owned());
     };
     let offers = |wanted: fn(&Offer) -> bool| {
         let functions = facts.functions(gpu);
         wanted(&gpu.offer) || functions.iter().any(|function| wanted(&function.offer))
     };
-    let anew = format!("define them anew ({program} define), then undefine these");
+    let anew = format!("define them again ({program} define), then undefine these");
     match framework {
         FrameworkKind::Mdev if offers(|offer| *offer == Offer::VendorVfio) => (
-            "makes no mediated devices (vendor-specific VFIO)",
-            format!("its vGPUs sit on virtual functions: {anew}"),
+            "does not offer mediated devices (vendor-specific VFIO)",
+            format!("its vGPUs are on virtual functions: {anew}"),
         ),
         FrameworkKind::Mdev if gpu.vendor == INTEL => (
             "offers no mediated devices",
-            "start the kernel with i915.enable_gvt=1, and load kvmgt: modprobe kvmgt".to_owned(),
+            "boot the kernel with i915.enable_gvt=1, and load kvmgt: modprobe kvmgt".to_owned(),
         ),
         FrameworkKind::Mdev => ("offers no mediated devices", format!("see: {program} gpus")),
         FrameworkKind::Vfio if offers(|offer| matches!(offer, Offer::Mdev(_))) => (
-            "makes mediated devices, and has no functions that take types",
-            format!("the kernel or the driver was changed since: {anew}"),
+            "offers mediated devices, and has no functions that accept types",
+            format!("the kernel or driver has changed since: {anew}"),
         ),
         FrameworkKind::Vfio => (
-            "has no virtual functions that take types",
+            "has no virtual functions that accept types",
             format!("see: {program} vfs"),
         ),
     }
@@ -162,7 +162,7 @@ fn why_not(
 /// Devices that start at boot and will find no room, and sets that an unlocked card's memory may
 /// not hold.
 fn no_room(facts: &Facts<'_>, parent: &Parent) -> Vec<Finding> {
-    const SET: &str = "what starts at boot, in order of the UUIDs";
+    const SET: &str = "devices that start at boot, in UUID order";
     let dir = Store::of(facts.host).dir(parent.framework, parent.home());
     // Those together of which the same is said.
     let mut alike: Vec<(&Error, Vec<String>)> = Vec::new();
@@ -218,7 +218,7 @@ fn no_type(
     let gone = definitions.iter().filter(is_gone);
     gone.map(|definition| {
         let (uuid, id, type_id) = (definition.uuid, &parent.id, &definition.type_id);
-        let message = format!("{uuid} is of type {type_id}, which {id} does not offer");
+        let message = format!("{uuid} has type {type_id}, which {id} does not offer");
         finding(&[definition], message)
             .seen(facts.path(definition), format!("mdev_type {type_id}"))
             .run(format!("{} types --parent {id}", facts.program))

@@ -5,7 +5,7 @@ use super::facts::kinds::{Generation, title};
 use super::facts::pci::Gpu;
 use super::{Evidence, Facts, Finding, Severity, Step, remedies};
 
-/// nouveau in the place of NVIDIA's driver.
+/// GPUs bound to nouveau instead of NVIDIA's driver.
 pub fn nouveau(facts: &Facts<'_>) -> Vec<Finding> {
     let cards = facts.candidates();
     if cards.is_empty() {
@@ -15,7 +15,7 @@ pub fn nouveau(facts: &Facts<'_>) -> Vec<Finding> {
     let on = cards.iter().copied();
     let taken: Vec<&Gpu> = on.filter(|card| is_on(card, "nouveau")).collect();
     if taken.is_empty() {
-        return Finding::ok("nouveau serves no GPU that could be split").into();
+        return Finding::ok("no GPU that can be split is bound to nouveau").into();
     }
     let severity = match cards.iter().any(|card| is_on(card, "nvidia")) {
         true => Severity::Warning,
@@ -25,7 +25,7 @@ pub fn nouveau(facts: &Facts<'_>) -> Vec<Finding> {
     let file = facts.host.own_name(&facts.host.nouveau_blacklist());
     Finding::new(
         severity,
-        format!("nouveau serves {names}, so NVIDIA's driver cannot"),
+        format!("nouveau is bound to {names}, so NVIDIA's driver cannot bind"),
     )
     .seen_all(drivers(&taken))
     .run(format!(
@@ -36,7 +36,7 @@ pub fn nouveau(facts: &Facts<'_>) -> Vec<Finding> {
     .into()
 }
 
-/// GPUs and virtual functions that vfio-pci has taken.
+/// GPUs and virtual functions bound to vfio-pci.
 pub fn vfio_pci(facts: &Facts<'_>) -> Vec<Finding> {
     let cards = facts.candidates();
     if cards.is_empty() {
@@ -51,7 +51,7 @@ pub fn vfio_pci(facts: &Facts<'_>) -> Vec<Finding> {
     if taken.len() == cards.len() {
         found.push(whole(facts, &taken));
     } else if !taken.is_empty() {
-        let message = format!("{} is given away whole, by vfio-pci", names(&taken));
+        let message = format!("passed through whole by vfio-pci: {}", names(&taken));
         found.push(Finding::note(message).seen_all(drivers(&taken)));
     }
     for card in &cards {
@@ -62,14 +62,14 @@ pub fn vfio_pci(facts: &Facts<'_>) -> Vec<Finding> {
         }
     }
     if found.is_empty() {
-        found.push(Finding::ok("vfio-pci has taken no GPU"));
+        found.push(Finding::ok("no GPU is bound to vfio-pci"));
     }
     found
 }
 
 fn whole(facts: &Facts<'_>, taken: &[&Gpu]) -> Finding {
     let message = format!(
-        "vfio-pci has taken {}: given to a VM whole, and not to be split",
+        "vfio-pci is bound to {}: a GPU that is passed through whole cannot be split",
         names(taken)
     );
     let mut finding = Finding::problem(message).seen_all(drivers(taken));
@@ -78,14 +78,14 @@ fn whole(facts: &Facts<'_>, taken: &[&Gpu]) -> Finding {
         return finding
             .seen(facts.host.command_line(), word)
             .advise(format!(
-                "take `{word}` off the kernel's command line, then reboot"
+                "remove `{word}` from the kernel command line, then reboot"
             ));
     }
     for (path, option) in &facts.vfio_options {
         let file = facts.host.own_name(path);
         finding = finding
             .seen(path, option)
-            .advise(format!("take that line out of {}", file.display()));
+            .advise(format!("remove that line from {}", file.display()));
     }
     if !facts.vfio_options.is_empty() {
         return finding.then(remedies::new_initramfs(facts.distro));
@@ -94,18 +94,18 @@ fn whole(facts: &Facts<'_>, taken: &[&Gpu]) -> Finding {
         return finding;
     };
     finding
-        .advise("shut the VM down that has it, and take the whole card out of its settings")
+        .advise("shut down the VM that uses it, and remove the card from its configuration")
         .then(rebind(first))
 }
 
 fn functions_taken(card: &Gpu, functions: &[&Gpu], first: &Gpu) -> Finding {
     Finding::problem(format!(
-        "vfio-pci has taken {} of the virtual functions of {}: they must stay with nvidia",
+        "vfio-pci is bound to {} of the virtual functions of {}: they must stay bound to nvidia",
         functions.len(),
         card.who()
     ))
     .seen_all(drivers(functions))
-    .advise("give a VM the function with managed='no', and shut VMs down that hold these")
+    .advise("assign functions to VMs with managed='no', and shut down the VMs that use these")
     .then(rebind(first))
 }
 
@@ -180,8 +180,8 @@ fn not_loaded(facts: &Facts<'_>) -> Finding {
 fn guest(facts: &Facts<'_>, finding: Finding) -> Finding {
     match &facts.driver.guest_daemon {
         Some(path) => finding
-            .seen(path, "present: the guest's (grid) package")
-            .advise("the guest's package belongs into the VMs; the host needs the other one"),
+            .seen(path, "present: from the guest (GRID) package")
+            .advise("the guest package belongs in the VMs; the host needs the vGPU manager"),
         None => finding,
     }
 }
@@ -198,7 +198,7 @@ fn install(facts: &Facts<'_>, finding: Finding) -> Finding {
 
 fn unserved(left: &[&Gpu], is_open: bool) -> Finding {
     let finding = Finding::problem(format!(
-        "NVIDIA's driver is loaded, but does not serve {}",
+        "NVIDIA's driver is loaded, but not bound to {}",
         names(left)
     ))
     .seen_all(
@@ -209,7 +209,7 @@ fn unserved(left: &[&Gpu], is_open: bool) -> Finding {
         |gpu: &&Gpu| Generation::of(gpu.device).is_some_and(|known| known < Generation::Turing);
     match is_open && left.iter().any(is_too_old) {
         true => finding.advise(
-            "the open kernel module serves GPUs from Turing on: install with \
+            "the open kernel module supports only Turing and newer GPUs: install with \
              --kernel-module-type=proprietary",
         ),
         false => finding.run("dmesg | grep -i nvrm"),
@@ -231,15 +231,18 @@ pub fn firmware(facts: &Facts<'_>) -> Vec<Finding> {
     let dir = facts.host.nvidia_firmware(&module.version);
     let (version, firmware) = (&module.version, &facts.driver.firmware);
     if !firmware.is_empty() {
-        let message = format!("firmware of {version} is there");
+        let message = format!("firmware {version} is installed");
         return Finding::ok(message).seen(dir, firmware.join(" ")).into();
     }
     let card = title(card);
-    let message = format!("no firmware of {version} for {card}, which may not start without");
+    let message =
+        format!("firmware {version} is missing for {card}, which may not start without it");
     Finding::warning(message)
         .seen(dir, "no gsp_*.bin")
         .run("dmesg | grep -i gsp")
-        .advise("install the driver again, or copy firmware/gsp_*.bin out of its .run file there")
+        .advise(
+            "reinstall the driver, or copy firmware/gsp_*.bin from its .run file to that directory",
+        )
         .into()
 }
 

@@ -7,7 +7,7 @@ use super::{Evidence, Facts, Finding};
 use vgpu_host::model::{Definition, FrameworkKind, Parent, ParentId, StartMode};
 use vgpu_host::store::{FunctionsAtBoot, GPU_SETTINGS, GpuSettings};
 
-const NOT_ENABLED: &str = "no line vfs = enable";
+const NOT_ENABLED: &str = "vfs = enable is not set";
 
 /// Each GPU's settings can be read, are for a GPU with virtual functions, and bring those back that
 /// definitions need.
@@ -46,9 +46,9 @@ fn nothing_to_set(facts: &Facts<'_>, gpu: &ParentId, settings: GpuSettings) -> O
     };
     let moved = facts.outlook.moved_settings.get(gpu).map(String::as_str);
     let advice =
-        moved.unwrap_or("take the file away, or move it to the directory of the GPU that is meant");
+        moved.unwrap_or("remove the file, or move it to the directory of the intended GPU");
     let message =
-        format!("settings are for {gpu}, which is not there, is no GPU, or has no SR-IOV");
+        format!("settings are for {gpu}, which does not exist, is not a GPU, or has no SR-IOV");
     let finding = Finding::problem(message)
         .seen(facts.settings_path(gpu), asked)
         .advise(advice)
@@ -72,12 +72,12 @@ pub fn off(facts: &Facts<'_>, gpu: &str, finding: Finding) -> Finding {
     let all = facts.saved.all().iter();
     let finding = match all.filter(|definition| definition.parent == gpu).count() {
         0 => finding,
-        1 => finding.seen(path, format!("{NOT_ENABLED}, beside 1 definition")),
-        count => finding.seen(path, format!("{NOT_ENABLED}, beside {count} definitions")),
+        1 => finding.seen(path, format!("{NOT_ENABLED}, with 1 definition")),
+        count => finding.seen(path, format!("{NOT_ENABLED}, with {count} definitions")),
     };
     finding
         .run(format!("{program} vfs enable {gpu} --at-boot"))
-        .advise("with --at-boot they come back at every reboot, where they are lost otherwise")
+        .advise("with --at-boot they are on after every boot; otherwise a reboot turns them off")
 }
 
 fn at_boot(definitions: &[Definition]) -> impl Iterator<Item = &Definition> {
@@ -109,7 +109,7 @@ fn lost_at_reboot(facts: &Facts<'_>, gpu: &ParentId, names: &[String]) -> Option
         count => format!("{count} definitions start"),
     };
     let message = format!(
-        "{who} at boot on virtual functions of {gpu}, which are off then: {}",
+        "{who} at boot on virtual functions of {gpu}, which will be off then: {}",
         listed(names)
     );
     let finding = Finding::warning(message)
@@ -133,7 +133,8 @@ pub fn crowded(facts: &Facts<'_>, definitions: &[Definition]) -> Vec<Finding> {
             continue;
         };
         let message = format!(
-            "{} definitions start at boot on the virtual function {function}, which takes one vGPU",
+            "{} definitions start at boot on the virtual function {function}, which holds only \
+             one vGPU",
             all.len()
         );
         let on = format!("on {function}");
@@ -172,7 +173,7 @@ pub fn no_function(
             .run(format!("{program} vfs {id}"))
             .run(format!("{program} modify {uuid} --vf any"))
             .advise(format!(
-                "it gets a free function at its next start; then change the virtual machine: \
+                "it gets a free function at its next start; then update the virtual machine: \
                  {program} attach {uuid}"
             ))
     })

@@ -13,43 +13,44 @@ pub fn cpu_virtualization(facts: &Facts<'_>) -> Vec<Finding> {
     let machine = &facts.machine;
     let (kvm, path) = (facts.host.devices().join("kvm"), facts.host.cpu_info());
     if machine.has_kvm {
-        return Finding::ok("KVM is there").seen(kvm, "present").into();
+        return Finding::ok("KVM is available").seen(kvm, "present").into();
     }
     match &machine.cpu {
         Ok(Some(_)) => {}
         Ok(None) => {
-            let finding = Finding::unchecked("nothing tells what the CPU can do");
+            let finding = Finding::unchecked("cannot tell whether the CPU supports virtualization");
             return finding.seen(path, "absent").into();
         }
         Err(error) => return Finding::unreadable(error).into(),
     }
     let Some(flags) = machine.flags() else {
-        return Finding::unchecked("this CPU does not say in flags whether it can virtualize")
-            .seen(path, "no line of flags")
-            .seen(kvm, "absent")
-            .into();
+        return Finding::unchecked(
+            "cannot tell whether the CPU supports virtualization: its flags are not listed",
+        )
+        .seen(path, "no flags line")
+        .seen(kvm, "absent")
+        .into();
     };
     let mut known = [("vmx", "kvm_intel"), ("svm", "kvm_amd")].into_iter();
     let finding = match known.find(|(flag, _)| flags.contains(flag)) {
         Some((flag, module)) if machine.has_nodes => {
-            Finding::problem("the CPU can virtualize, but KVM is not loaded")
-                .seen(path, format!("flags have {flag}"))
+            Finding::problem("the CPU supports virtualization, but KVM is not loaded")
+                .seen(path, format!("flags include {flag}"))
                 .seen(kvm, "absent")
                 .run(format!("modprobe {module}"))
-                .advise("where that fails, VT-x or AMD-V is off in the BIOS: dmesg | grep kvm")
+                .advise("if that fails, VT-x or AMD-V is disabled in the BIOS: dmesg | grep kvm")
         }
-        Some((flag, _)) => {
-            Finding::ok("the CPU can virtualize").seen(path, format!("flags have {flag}"))
-        }
-        None => Finding::problem("the CPU offers no virtualization, so no VM can run")
-            .seen(path, "flags have neither vmx nor svm")
+        Some((flag, _)) => Finding::ok("the CPU supports virtualization")
+            .seen(path, format!("flags include {flag}")),
+        None => Finding::problem("the CPU does not support virtualization, so no VM can run")
+            .seen(path, "flags include neither vmx nor svm")
             .seen(kvm, "absent")
             .advise(match machine.is_made_by("GenuineIntel") {
                 _ if machine.is_virtual() => {
-                    "this is a virtual machine itself: allow nested virtualization on its host"
+                    "this is a virtual machine: enable nested virtualization on its host"
                 }
-                true => "turn VT-x on in the BIOS",
-                false => "turn AMD-V (SVM) on in the BIOS",
+                true => "enable VT-x in the BIOS",
+                false => "enable AMD-V (SVM) in the BIOS",
             }),
     };
     finding.into()
@@ -69,7 +70,7 @@ pub fn iommu(facts: &Facts<'_>) -> Vec<Finding> {
         Ok(Some(units)) => units.as_slice(),
         Ok(None) if is_proxmox => &[],
         Ok(None) => {
-            let finding = Finding::unchecked("nothing tells of IOMMUs");
+            let finding = Finding::unchecked("cannot tell whether the IOMMU is on");
             return finding.seen(host.iommus(), "absent").into();
         }
         Err(error) => return Finding::unreadable(error).into(),
@@ -80,14 +81,14 @@ pub fn iommu(facts: &Facts<'_>) -> Vec<Finding> {
             .seen(host.iommu_groups(), format!("{groups} groups")),
         (None, true) if is_proxmox && units.is_empty() => off(
             facts,
-            "the IOMMU is off: the cards do without, but Proxmox VE starts no VM with a vGPU then \
-             (\"cannot prepare PCI pass-through, IOMMU not present\")",
+            "the IOMMU is off: the cards work without it, but Proxmox VE does not start VMs with \
+             a vGPU (\"cannot prepare PCI pass-through, IOMMU not present\")",
         ),
-        (None, true) => Finding::ok("the IOMMU is off, which cards before Ampere do not mind")
+        (None, true) => Finding::ok("the IOMMU is off; cards before Ampere do not need it")
             .seen(host.iommus(), "empty"),
         (Some(card), true) => {
             let who = card.who();
-            let why = format!("{who} makes vGPUs by SR-IOV only, which needs it");
+            let why = format!("{who} supports vGPUs only through SR-IOV, which needs it");
             off(facts, &format!("the IOMMU is off, and {why}"))
         }
     };
@@ -104,20 +105,19 @@ fn off(facts: &Facts<'_>, message: &str) -> Finding {
     let said: Vec<&str> = of_iommu.collect();
     let said = match (&facts.command_line, said.is_empty()) {
         (Err(_) | Ok(None), _) => "absent or unreadable".to_owned(),
-        (_, true) => "says nothing of an IOMMU".to_owned(),
+        (_, true) => "no IOMMU option".to_owned(),
         (_, false) => said.join(" "),
     };
     let finding = Finding::problem(message)
         .seen(facts.host.iommus(), "empty")
         .seen(facts.host.command_line(), said);
     if facts.machine.is_virtual() {
-        return finding
-            .advise("this is a virtual machine itself: give it a virtual IOMMU on its host");
+        return finding.advise("this is a virtual machine: give it a virtual IOMMU on its host");
     }
     if words.contains(&wanted) {
-        return finding.advise(format!("turn {name} on in the BIOS"));
+        return finding.advise(format!("enable {name} in the BIOS"));
     }
     finding
         .then(remedies::kernel_arguments(facts.distro, arguments))
-        .advise(format!("where it stays off, turn {name} on in the BIOS"))
+        .advise(format!("if it stays off, enable {name} in the BIOS"))
 }

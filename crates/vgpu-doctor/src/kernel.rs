@@ -19,7 +19,7 @@ pub fn kernel(facts: &Facts<'_>) -> Vec<Finding> {
         if !facts.is_for_vgpus() {
             return Vec::new();
         }
-        let finding = Finding::unchecked("the kernel's release cannot be read");
+        let finding = Finding::unchecked("cannot read the kernel release");
         return finding.seen(path, "absent").into();
     };
     let system = facts.system.as_ref();
@@ -38,7 +38,7 @@ pub fn kernel(facts: &Facts<'_>) -> Vec<Finding> {
         .is_some_and(|branch| branch <= LAST_OLD_BRANCH);
     if release.number == UNLUCKY && old_driver {
         let message = format!(
-            "kernel {} with a driver up to R460: vGPUs did not work with 5.13, patched or not",
+            "kernel {} with a driver up to R460: vGPUs do not work on 5.13, patched or not",
             release.text
         );
         return Finding::warning(message)
@@ -70,7 +70,7 @@ fn not_built(facts: &Facts<'_>, release: &Release) -> Option<Finding> {
     let is_old = branch(&source.version).is_some_and(|branch| branch <= LAST_OLD_BRANCH);
     if is_old && release.number >= FIRST_PATCHED {
         return Some(finding.advise(
-            "drivers up to R460 build on kernels from 5.10 on only with patches: patch the source, \
+            "drivers up to R460 need patches to build on kernel 5.10 and newer: patch the source, \
              or boot a kernel before 5.10",
         ));
     }
@@ -86,7 +86,7 @@ fn not_built(facts: &Facts<'_>, release: &Release) -> Option<Finding> {
                 source.version, release.text
             ))
             .advise(format!(
-                "where that fails, the reason is in /var/lib/dkms/nvidia/{}/build/make.log",
+                "if that fails, see /var/lib/dkms/nvidia/{}/build/make.log",
                 source.version
             )),
     )
@@ -101,7 +101,7 @@ pub fn modules(facts: &Facts<'_>) -> Vec<Finding> {
     let modules = match &facts.modules {
         Ok(Some(modules)) => modules,
         Ok(None) => {
-            let finding = Finding::unchecked("there is no list of modules");
+            let finding = Finding::unchecked("cannot list kernel modules");
             return finding.seen(list, "absent").into();
         }
         Err(error) => return Finding::unreadable(error).into(),
@@ -115,8 +115,8 @@ pub fn modules(facts: &Facts<'_>) -> Vec<Finding> {
         .seen(list, "no nvidia_vgpu_vfio")
         .run("modprobe nvidia-vgpu-vfio")
         .advise(
-            "where there is no such module, the driver is not the vGPU manager, or was built \
-             without it",
+            "if there is no such module, the driver is not the vGPU manager, or was built without \
+             it",
         )
     } else if kernel.is_some_and(|number| number < NO_VFIO_MDEV) && missing("vfio_mdev") {
         Finding::problem(

@@ -1,6 +1,6 @@
 //! The keys of vgpu_unlock-rs' settings, and what each takes.
 //!
-//! vgpu_unlock-rs ignores a key that it does not know, without a word; a value of the wrong kind
+//! vgpu_unlock-rs silently ignores a key that it does not know; a value of the wrong kind
 //! makes the whole file fail, when a VM starts.
 
 use toml::de::DeValue;
@@ -69,28 +69,29 @@ pub fn fault(takes: Takes, value: &DeValue<'_>) -> Option<String> {
     };
     match takes {
         Takes::Switch => match value.as_bool() {
-            Some(true) => Some("takes 0 or 1, not true: write 1".to_owned()),
-            Some(false) => Some("takes 0 or 1, not false: write 0".to_owned()),
+            Some(true) => Some("must be 0 or 1, not true: write 1".to_owned()),
+            Some(false) => Some("must be 0 or 1, not false: write 0".to_owned()),
             None if fits(32) => None,
-            None => Some(format!("takes 0 or 1, not {}", said(value))),
+            None => Some(format!("must be 0 or 1, not {}", said(value))),
         },
         Takes::Number(bits) => match fits(bits) {
             true => None,
             false => Some(format!(
-                "takes a whole number from 0 that fits in {bits} bits, not {}",
+                "must be a non-negative integer that fits in {bits} bits, not {}",
                 said(value)
             )),
         },
         Takes::Size => match size(value) {
             Some(_) => None,
             None => Some(format!(
-                "takes a number of bytes, or a text with kB, MB, GB, TB, KiB, MiB, GiB or TiB, not {}",
+                "must be a number of bytes, or a string with kB, MB, GB, TB, KiB, MiB, GiB or \
+                 TiB, not {}",
                 said(value)
             )),
         },
         Takes::Text(_) | Takes::Name => match value.as_str() {
             Some(_) => None,
-            None => Some(format!("takes a text, not {}", said(value))),
+            None => Some(format!("must be a string, not {}", said(value))),
         },
     }
 }
@@ -121,7 +122,7 @@ pub fn too_long(takes: Takes, value: &DeValue<'_>, branch: Option<u32>) -> Optio
     };
     (length >= limit).then(|| TooLong {
         is_certain,
-        words: format!("takes a text shorter than {limit} bytes{drivers}; this one has {length}"),
+        words: format!("must be shorter than {limit} bytes{drivers}; this one has {length}"),
     })
 }
 
@@ -189,9 +190,12 @@ mod tests {
         for (line, words) in [
             ("frl_enabled = false", "not false: write 0"),
             ("cuda_enabled = true", "not true: write 1"),
-            ("cuda_enabled = -1", "takes 0 or 1, not -1"),
-            ("cuda_enabled = 4294967296", "takes 0 or 1, not 4294967296"),
-            ("cuda_enabled = \"1\"", "takes 0 or 1, not \"1\""),
+            ("cuda_enabled = -1", "must be 0 or 1, not -1"),
+            (
+                "cuda_enabled = 4294967296",
+                "must be 0 or 1, not 4294967296",
+            ),
+            ("cuda_enabled = \"1\"", "must be 0 or 1, not \"1\""),
             ("num_displays = -1", "fits in 32 bits, not -1"),
             ("num_displays = 4294967296", "fits in 32 bits"),
             ("num_displays = 1.0", "not 1.0"),
@@ -199,7 +203,7 @@ mod tests {
             ("framebuffer = -1", "not -1"),
             ("framebuffer = \"\"", "not \"\""),
             ("framebuffer = [1]", "not an array"),
-            ("card_name = 5", "takes a text, not 5"),
+            ("card_name = 5", "must be a string, not 5"),
         ] {
             let found = faults(line).remove(0).unwrap_or_default();
             assert!(found.contains(words), "{line}: {found:?}");

@@ -92,17 +92,18 @@ macro_rules! checks {
 }
 
 checks! {
-    "cards" Hardware cards::cards, "which GPUs are there, and what each can be split by",
+    "cards" Hardware cards::cards, "GPUs on this host, and how each can be split",
         after [];
-    "cpu-virtualization" Hardware hardware::cpu_virtualization, "VT-x or AMD-V, without which no virtual machine runs",
+    "cpu-virtualization" Hardware hardware::cpu_virtualization, "VT-x or AMD-V, required to run \
+     virtual machines",
         after [];
-    "iommu" Hardware hardware::iommu, "the IOMMU, which SR-IOV cards need and older ones do not",
+    "iommu" Hardware hardware::iommu, "the IOMMU, required by SR-IOV cards but not by older ones",
         after [];
-    "nouveau" Software driver::nouveau, "nouveau in the place of NVIDIA's driver",
+    "nouveau" Software driver::nouveau, "GPUs bound to nouveau instead of NVIDIA's driver",
         after [];
-    "vfio-pci" Software driver::vfio_pci, "GPUs and virtual functions taken away by vfio-pci",
+    "vfio-pci" Software driver::vfio_pci, "GPUs and virtual functions bound to vfio-pci",
         after [];
-    "kernel" Software kernel::kernel, "the kernel's version, and the driver built for it",
+    "kernel" Software kernel::kernel, "the kernel version, and whether the driver is built for it",
         after ["cards"];
     "driver" Software driver::driver, "NVIDIA's driver: its version, and whether it is the vGPU manager",
         after ["cards", "nouveau", "vfio-pci", "kernel"];
@@ -116,18 +117,18 @@ checks! {
         after ["driver"];
     "unlock-kernel" Software unlock_kernel::kernel_side, "vgpu_unlock in the kernel module's source",
         after ["driver"];
-    "merged-driver" Software merged::merged_driver, "a merged driver's version check",
+    "merged-driver" Software merged::merged_driver, "the version check of a merged driver",
         after ["driver"];
-    "gpu-mix" Hardware cards::gpu_mix, "several unlocked GPUs of different kinds",
+    "gpu-mix" Hardware cards::gpu_mix, "unlocked GPUs of different models",
         after ["driver", "daemons", "unlock-wiring", "unlock-kernel"];
     "virtual-functions" Devices parents::virtual_functions, "the virtual functions of SR-IOV cards",
         after ["cards", "iommu", "driver", "modules"];
-    "types" Devices parents::types, "whether the parents offer any types, and why not",
+    "types" Devices parents::types, "whether parents offer types, and if not, why",
         after ["driver", "modules", "daemons", "unlock-wiring", "unlock-kernel",
                "merged-driver", "gpu-mix", "virtual-functions", "unlock-config"];
-    "definitions" Devices definitions::definitions, "saved devices that cannot start",
+    "definitions" Devices definitions::definitions, "definitions that cannot start",
         after ["types", "vfio-pci"];
-    "boot" Boot boot::boot, "the udev rule and the units that bring devices back",
+    "boot" Boot boot::boot, "the udev rule and units that restore devices at boot",
         after ["mdevctl-rule"];
     "mdevctl-rule" Boot boot::mdevctl_rule, "whether mdevctl's udev rule finds mdevctl",
         after [];

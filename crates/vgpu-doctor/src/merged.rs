@@ -31,31 +31,32 @@ pub fn merged_driver(facts: &Facts<'_>) -> Vec<Finding> {
     };
     let left: Vec<&Unit> = units.into_iter().filter(|unit| !is_told(unit)).collect();
     let message = format!(
-        "the module is {}, the vGPU manager {version}",
+        "the module is {}, the vGPU manager is {version}",
         module.version
     );
     let seen = |finding: Finding| match &driver.desktop_library {
-        Some(path) => both(finding).seen(path, "of the module's version: a merged driver"),
+        Some(path) => both(finding).seen(path, "has the module's version: a merged driver"),
         None => both(finding),
     };
     if left.is_empty() {
-        let message = format!("{message}: a merged driver, and both daemons are told");
+        let message =
+            format!("{message}: a merged driver, and both daemons skip the version check");
         return seen(Finding::ok(message)).into();
     }
     if driver.desktop_library.is_none() {
         return seen(Finding::problem(format!("{message}: \"API mismatch\"")))
-            .advise("after an update, the old module runs until the reboot")
+            .advise("after an update, the old module stays loaded until the reboot")
             .run("reboot")
             .into();
     }
     let names: Vec<&str> = left.iter().map(|unit| unit.name.as_str()).collect();
     let mut finding = seen(Finding::problem(format!(
-        "{message}, and {} refuses that (\"API mismatch\")",
+        "{message}; the version check fails in {} (\"API mismatch\")",
         names.join(" and ")
     )));
     for unit in &left {
         let line = format!("Environment={NO_CHECK}=1");
-        let absent = format!("no {NO_CHECK}=1, nor in its drop-ins");
+        let absent = format!("no {NO_CHECK}=1 here or in its drop-ins");
         let step = drop_in(facts.host, &unit.name, "merged-driver.conf", &line);
         finding = finding.seen(unit.place(), absent).then([step]);
     }

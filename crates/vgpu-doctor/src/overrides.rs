@@ -17,7 +17,7 @@ const READER: Reader = Reader {
     therefore: FAILS,
     unread: (Severity::Problem, FAILS),
 };
-const FAILS: &str = "every VM's start fails";
+const FAILS: &str = "every VM fails to start";
 
 /// `profile_override.toml`, or what nvidia-vgpu-mgr reads instead.
 pub fn profile_override(facts: &Facts<'_>) -> Vec<Finding> {
@@ -28,8 +28,8 @@ pub fn profile_override(facts: &Facts<'_>) -> Vec<Finding> {
         // Where the other daemon alone was told of another file, somebody meant the one that counts.
         if let Some((_, seen)) = facts.vgpud.told(MOVED_BY) {
             let message = format!(
-                "{MOVED_BY} is set for nvidia-vgpud alone; it is nvidia-vgpu-mgr that starts VMs, \
-                 and it reads {}",
+                "{MOVED_BY} is set only for nvidia-vgpud; VMs are started by nvidia-vgpu-mgr, \
+                 which reads {}",
                 own.display()
             );
             let finding = Finding::warning(message).seen_all([seen]);
@@ -41,12 +41,12 @@ pub fn profile_override(facts: &Facts<'_>) -> Vec<Finding> {
     if let Ok(None) = moved.file.bytes {
         let what = match said.as_str() {
             "" => "no file".to_owned(),
-            file => format!("{file}, which is not there"),
+            file => format!("{file}, which does not exist"),
         };
-        let message = format!("{MOVED_BY} names {what}: no override is in use");
+        let message = format!("{MOVED_BY} names {what}: no overrides are in effect");
         return Finding::warning(message)
             .seen_all(seen)
-            .advise("put the file there, or take the variable away")
+            .advise("create the file, or unset the variable")
             .into();
     }
     let mut found = judged(facts, &moved.file);
@@ -80,8 +80,9 @@ fn judged(facts: &Facts<'_>, settings: &Settings) -> Vec<Finding> {
                     }
                 }
                 (kind @ ("profile" | "mdev" | "vm"), None) => {
-                    let message =
-                        format!("{kind} must hold tables, such as [profile.nvidia-259]: {FAILS}");
+                    let message = format!(
+                        "{kind} must contain tables, such as [profile.nvidia-259]: {FAILS}"
+                    );
                     let at = name.span().start;
                     judged.refused.push(file.at(Severity::Problem, at, message));
                 }
@@ -107,7 +108,7 @@ fn odd_name(
 ) -> Option<Finding> {
     let name = who.get_ref().as_ref();
     let useless = |why: String| {
-        let message = format!("[{kind}.{}] is used for nothing: {why}", shortened(name));
+        let message = format!("[{kind}.{}] has no effect: {why}", shortened(name));
         file.at(Severity::Warning, who.span().start, message)
     };
     match kind {
@@ -117,14 +118,14 @@ fn odd_name(
                 return Some(useless("it must name a type such as nvidia-259".to_owned()));
             }
             (!offered.is_empty() && !offered.contains(&name)).then(|| {
-                let finding = useless("no card here offers that type".to_owned());
+                let finding = useless("no card on this host offers that type".to_owned());
                 finding.run(format!("{} types", facts.program))
             })
         }
         "mdev" => match parse_uuid(name).map(uuid_text) {
             Ok(text) if text.as_str() == name => None,
             Ok(text) => Some(useless(format!(
-                "UUIDs are compared as text, in lower case: write {}",
+                "UUIDs are compared as lower-case text: write {}",
                 text.as_str()
             ))),
             Err(_) => Some(useless("it must name a UUID".to_owned())),
@@ -135,10 +136,10 @@ fn odd_name(
             name.trim_start_matches('0'),
         ) {
             (true, _) => None,
-            (false, plain) if is_plain(plain) && plain.len() <= 12 => {
-                Some(useless(format!("VMs are compared as text: write {plain}")))
-            }
-            (false, _) => Some(useless("it must name a VM's number such as 100".to_owned())),
+            (false, plain) if is_plain(plain) && plain.len() <= 12 => Some(useless(format!(
+                "VM numbers are compared as text: write {plain}"
+            ))),
+            (false, _) => Some(useless("it must name a VM number such as 100".to_owned())),
         },
     }
 }
@@ -181,7 +182,7 @@ fn entry(
             let message = format!("{name} in {place} {words}: VMs with it do not start");
             judged.taken.push(file.at(severity, at, message));
         } else if counts_as_one(*takes, value.get_ref()) {
-            let message = format!("{name} in {place} counts as 1");
+            let message = format!("{name} in {place} is treated as 1");
             judged.taken.push(file.at(Severity::Note, at, message));
         }
     }
@@ -229,7 +230,7 @@ fn too_large(
     let sum = bytes(framebuffer).saturating_add(bytes(reservation));
     (sum > card_mib * MIB).then(|| {
         let message = format!(
-            "{FRAMEBUFFER} and {RESERVATION} in {place} make {}, more than {card} has",
+            "{FRAMEBUFFER} and {RESERVATION} in {place} add up to {}, more than {card} has",
             nvidia_vgpu::size(sum.div_ceil(MIB))
         );
         file.at(Severity::Problem, at, message)

@@ -24,13 +24,13 @@ fn functions_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
     let (who, on) = (card.who(), card.functions_on);
     let total = card.path.join("sriov_totalvfs");
     let Some(possible) = card.functions_possible else {
-        let message = format!("{who} shows no SR-IOV, of which its vGPUs are made");
+        let message = format!("{who} does not expose SR-IOV, which its vGPUs need");
         let finding = Finding::problem(message).seen(total, "absent or 0");
         return match facts.machine.is_virtual() {
-            true => finding.advise("this is a virtual machine itself: make the vGPUs on its host"),
+            true => finding.advise("this is a virtual machine: create the vGPUs on its host"),
             false => finding
-                .advise("turn SR-IOV (and Above 4G Decoding, ARI) on in the BIOS")
-                .advise("an RTX A5000, A5500 or A6000 shows it after displaymodeselector"),
+                .advise("enable SR-IOV (and Above 4G Decoding, ARI) in the BIOS")
+                .advise("on an RTX A5000, A5500 or A6000, run displaymodeselector to expose it"),
         };
     };
     let number = card.path.join("sriov_numvfs");
@@ -39,7 +39,7 @@ fn functions_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
         return Finding::ok(message).seen(number, on.to_string());
     }
     let finding = Finding::problem(format!(
-        "{who}: its {possible} virtual functions are off, and vGPUs are made of those"
+        "{who}: its {possible} virtual functions are off, and its vGPUs need them"
     ))
     .seen(number, "0")
     .seen(total, possible.to_string());
@@ -87,7 +87,7 @@ fn types_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
     let mut by_vendor = functions.iter().chain([&card]);
     if let Some(function) = by_vendor.find(|gpu| gpu.offer == Offer::VendorVfio) {
         return Finding::ok(format!(
-            "{who}: types are set on its virtual functions (vendor-specific VFIO), so programs for \
+            "{who}: types are set on its virtual functions (vendor-specific VFIO), so tools for \
              mediated devices show none"
         ))
         .seen(function.path.join("nvidia/creatable_vgpu_types"), "present");
@@ -97,16 +97,16 @@ fn types_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
         _ => "absent",
     };
     let mut finding = Finding::problem(format!(
-        "{who} offers no types: nvidia-vgpud has not run, or has refused the card"
+        "{who} offers no types: nvidia-vgpud has not run, or has rejected the card"
     ))
     .seen(dir, found)
-    .advise("while no VM has a vGPU:")
+    .advise("while no VM uses a vGPU:")
     .run("systemctl restart nvidia-vgpud")
     .run("journalctl -b -u nvidia-vgpud -u nvidia-vgpu-mgr");
     let (branch, generation) = (facts.driver.branch(), Generation::of(card.device));
     if branch >= Some(VENDOR_VFIO_BRANCH) && generation <= Some(Generation::Pascal) {
         finding = finding.advise(
-            "drivers from R550 (vGPU 17) on no longer list Maxwell and Pascal cards: use R535 \
+            "drivers since R550 (vGPU 17) no longer support Maxwell and Pascal cards: use R535 \
              (vGPU 16)",
         );
     }
@@ -116,7 +116,7 @@ fn types_of(facts: &Facts<'_>, card: &Gpu) -> Finding {
         && generation >= Some(Generation::Ampere)
     {
         finding = finding
-            .advise("for SR-IOV cards, kernels from 6.8 on want drivers from R550 (vGPU 17) on");
+            .advise("for SR-IOV cards, kernel 6.8 and newer need driver R550 (vGPU 17) or newer");
     }
     finding
 }

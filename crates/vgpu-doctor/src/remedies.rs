@@ -22,13 +22,13 @@ pub fn kernel_arguments(distro: Distro, arguments: &str) -> Vec<Step> {
         Distro::Debian => vec![grub, run("update-grub")],
         Distro::Proxmox => vec![
             by_hand(
-                "GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, or to /etc/kernel/cmdline \
-                 where systemd-boot starts the host",
+                "GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, or to /etc/kernel/cmdline if \
+                 the host boots with systemd-boot",
             ),
             run("proxmox-boot-tool refresh; update-grub"),
         ],
         Distro::Other => vec![by_hand(
-            "the kernel's command line in the boot loader's settings",
+            "the kernel command line in the boot loader configuration",
         )],
     };
     steps.push(run("reboot"));
@@ -44,14 +44,14 @@ pub fn drop_in(host: &Host, unit: &str, file: &str, lines: &str) -> Step {
     ))
 }
 
-/// Makes the initramfs anew, so that the next boot knows modprobe's settings.
+/// Rebuilds the initramfs, so that the next boot knows modprobe's settings.
 pub fn new_initramfs(distro: Distro) -> Vec<Step> {
     let command = match distro {
         Distro::Debian | Distro::Proxmox => "update-initramfs -u -k all",
         Distro::RedHat => "dracut --force",
         Distro::Other => {
             return vec![
-                Step::Do("make the initramfs anew with your distribution's tool".to_owned()),
+                Step::Do("rebuild the initramfs with your distribution's tool".to_owned()),
                 run("reboot"),
             ];
         }

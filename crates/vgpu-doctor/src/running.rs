@@ -6,7 +6,7 @@ use vgpu_host::model::{Definition, FrameworkKind, proxmox_uuid};
 use vgpu_host::store::Location;
 use vgpu_plan::declare::{VmDevice, vm_devices};
 
-/// Active devices without the parameters that are defined for them: Proxmox VE makes a device anew
+/// Active devices without the parameters that are defined for them: Proxmox VE recreates a device
 /// at each start of its VM, and gives it none.
 pub fn with_other_params(facts: &Facts<'_>, definitions: &[Definition]) -> Vec<Finding> {
     let others = definitions.iter().filter_map(|definition| {
@@ -20,15 +20,15 @@ pub fn with_other_params(facts: &Facts<'_>, definitions: &[Definition]) -> Vec<F
             true => "no parameters".to_owned(),
             false => now.to_string(),
         };
-        let message = format!("{uuid} runs with {now}, not with what its definition says");
+        let message = format!("{uuid} runs with {now}, which differs from its definition");
         let finding = Finding::warning(message).seen(facts.path(definition), "its parameters");
         match facts.distro {
             Distro::Proxmox => finding.advise(
-                "Proxmox VE made it anew when the VM started; the hookscript of examples/proxmox \
-                 has it made as it is defined, from the VM's next start on",
+                "Proxmox VE recreated it when the VM started; with the hookscript in \
+                 examples/proxmox, it is created as defined from the VM's next start on",
             ),
             _ => finding
-                .advise("where a VM uses it, shut that down first")
+                .advise("if a VM uses it, shut down the VM first")
                 .run(format!("{program} stop {uuid} && {program} start {uuid}")),
         }
     });
@@ -59,8 +59,8 @@ fn conflict(
     let (index, program) = (device.index, facts.program);
     let file = facts.host.proxmox_vm(Some(vmid));
     let message = format!(
-        "VM {vmid} wants {why} for hostpci{index}, whose device is defined as {} on {}: while that \
-         is active, Proxmox VE does not start the VM",
+        "VM {vmid} requests {why} for hostpci{index}, but that device is defined as {} on {}: \
+         while it is active, Proxmox VE does not start the VM",
         definition.type_id, definition.parent
     );
     let finding = Finding::warning(message)

@@ -19,8 +19,8 @@ enum Wire {
     Library(PathBuf, Setting),
 }
 
-/// A daemon that starts anew takes running VMs' vGPUs with it, or leaves them half served.
-pub const QUIET: &str = "do this while no VM has a vGPU";
+/// A daemon that restarts takes running VMs' vGPUs with it, or leaves them half served.
+pub const QUIET: &str = "do this while no VM uses a vGPU";
 
 /// What the names of the wrapper and of the library have in common.
 const MARK: &str = "vgpu_unlock";
@@ -106,7 +106,7 @@ pub fn wiring(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     if let Some(unit) = units.iter().find(|unit| !unit.is_startable()) {
-        let message = format!("{} cannot be started at all", unit.name);
+        let message = format!("{} cannot be started", unit.name);
         let finding = Finding::unchecked(message);
         return finding.seen(unit.place(), "absent or masked").into();
     }
@@ -120,7 +120,7 @@ pub fn wiring(facts: &Facts<'_>) -> Vec<Finding> {
     let evidence = wires.iter().filter_map(Wire::evidence);
     let finding = match &wires {
         _ if unlocked.is_empty() => {
-            Finding::note("the daemons are unlocked, and no card here needs that")
+            Finding::note("the daemons are unlocked, but no card on this host needs it")
                 .seen_all(evidence)
         }
         [Wire::None, Wire::None] => not_at_all(facts),
@@ -155,8 +155,8 @@ fn absent(facts: &Facts<'_>, unit: &Unit, wire: &Wire) -> Option<Finding> {
         return None;
     }
     let what = match wire {
-        Wire::Library(..) => "the unlock's library is not there, so the daemons run without it",
-        _ => "the unlock's wrapper is not there, so the daemons do not start",
+        Wire::Library(..) => "the unlock library is missing, so the daemons run without it",
+        _ => "the unlock wrapper is missing, so the daemons do not start",
     };
     let finding = Finding::problem(what)
         .seen_all(wire.evidence())
@@ -167,13 +167,13 @@ fn absent(facts: &Facts<'_>, unit: &Unit, wire: &Wire) -> Option<Finding> {
     Some(finding)
 }
 
-const NEITHER: &str = "neither a wrapper in ExecStart nor LD_PRELOAD, nor in its drop-ins";
+const NEITHER: &str = "no wrapper in ExecStart and no LD_PRELOAD, here or in its drop-ins";
 
 fn one_only(facts: &Facts<'_>, unit: &Unit, other: &Wire, therefore: &str) -> Finding {
     let unread = "not read: its name does not end in .conf";
     let ignored = unit.ignored.iter().map(|path| Evidence::new(path, unread));
     Finding::problem(format!(
-        "{} is not unlocked, the other daemon is, {therefore}",
+        "{} is not unlocked, but the other daemon is, {therefore}",
         unit.name
     ))
     .seen(unit.place(), NEITHER)
@@ -188,20 +188,20 @@ fn not_at_all(facts: &Facts<'_>) -> Finding {
     let [first, second] = facts.units();
     if cards.iter().any(|card| card.has_types()) {
         return Finding::note(
-            "the daemons are not unlocked by a wrapper or LD_PRELOAD, and yet there are types: it \
-             was done in another way",
+            "the daemons are not unlocked by a wrapper or LD_PRELOAD, but there are types: they \
+             are unlocked in another way",
         )
         .seen(first.place(), NEITHER);
     }
     let message = format!(
-        "{} is no vGPU card, and neither daemon is unlocked",
+        "{} is not a vGPU card, and neither daemon is unlocked",
         names(&cards)
     );
     Finding::problem(message)
         .seen(first.place(), NEITHER)
         .seen(second.place(), NEITHER)
         .advise(QUIET)
-        .advise("build vgpu_unlock-rs, and with PATH where its library lies:")
+        .advise("build vgpu_unlock-rs, and replace PATH with the directory of its library:")
         .then(Wire::None.for_other(facts.host, first))
         .then(Wire::None.for_other(facts.host, second))
 }
@@ -224,13 +224,14 @@ fn maps(facts: &Facts<'_>, wire: &Wire, is_it: impl Fn(Option<&str>) -> bool) ->
 fn stale(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
     let without = |maps: Option<&str>| maps.is_some_and(|maps| !maps.contains(LIBRARY));
     let maps = maps(facts, wire, without)?;
-    let message = "nvidia-vgpu-mgr is wired, but runs without the unlock: it started before";
+    let message =
+        "nvidia-vgpu-mgr is configured for the unlock, but runs without it: it was started before";
     let again = "systemctl stop nvidia-vgpu-mgr; killall nvidia-vgpu-mgr; \
                  systemctl start nvidia-vgpu-mgr";
     let finding = Finding::problem(message)
         .seen_all(wire.evidence())
-        .seen(maps, "the library is not in it")
-        .advise("first shut every VM down that has a vGPU: it would lose it")
+        .seen(maps, "does not list the library")
+        .advise("first shut down every VM that uses a vGPU, or it loses the vGPU")
         .run("systemctl daemon-reload")
         .run(again);
     Some(finding)
@@ -239,7 +240,7 @@ fn stale(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
 /// Whether the manager that runs has the library is for root to see.
 fn not_seen(facts: &Facts<'_>, wire: &Wire) -> Option<Finding> {
     let maps = maps(facts, wire, |maps| maps.is_none())?;
-    let message = "whether the nvidia-vgpu-mgr that runs has the unlock in it";
+    let message = "cannot tell whether the running nvidia-vgpu-mgr has loaded the unlock";
     let finding = Finding::unchecked(message)
         .seen(maps, "cannot be read")
         .advise("only root can see that: run it again with sudo");

@@ -12,12 +12,9 @@ use vgpu_host::text::{quoted, said, shortened, whole};
 
 const READER: Reader = Reader {
     therefore: ENDS,
-    unread: (
-        Severity::Warning,
-        "the daemons leave it aside, and run as without it",
-    ),
+    unread: (Severity::Warning, "the daemons ignore it"),
 };
-const ENDS: &str = "the daemons end at once";
+const ENDS: &str = "the daemons exit at once";
 const KEYS: [&str; 3] = ["unlock", "unlock_migration", "pci_info_map"];
 const CARD_KEYS: [&str; 2] = ["device_id", "sub_system_id"];
 
@@ -49,14 +46,15 @@ fn judge_switch(
     let at = name.span().start;
     match value.get_ref().as_bool() {
         Some(false) if switch == "unlock" && !facts.unlocked().is_empty() => {
-            let message = "unlock = false: the unlock does nothing, and a card here needs it";
+            let message =
+                "unlock = false: the unlock does nothing, but a card on this host needs it";
             judged
                 .taken
                 .push(file.at(Severity::Problem, at, message.to_owned()));
         }
         Some(_) => {}
         None => {
-            let message = format!("{switch} takes true or false: {ENDS}");
+            let message = format!("{switch} must be true or false: {ENDS}");
             judged.refused.push(file.at(Severity::Problem, at, message));
         }
     }
@@ -71,7 +69,7 @@ fn pci_info_map(
 ) {
     let wrong = |at: usize, message: String| file.at(Severity::Problem, at, message);
     let Some(map) = table(value) else {
-        let message = format!("pci_info_map must hold tables: {ENDS}");
+        let message = format!("pci_info_map must contain tables: {ENDS}");
         judged.refused.push(wrong(name.span().start, message));
         return;
     };
@@ -81,8 +79,8 @@ fn pci_info_map(
         match device_number(device.get_ref()) {
             None => {
                 let message = format!(
-                    "{} is no number of a PCI device: digits are decimal, and hexadecimal ones need \
-                     0x before them: {ENDS}",
+                    "{} is not a PCI device number: numbers are decimal, and hexadecimal ones \
+                     need the prefix 0x: {ENDS}",
                     quoted(device.get_ref())
                 );
                 judged.refused.push(wrong(at, message));
@@ -90,7 +88,7 @@ fn pci_info_map(
             Some(number) => {
                 let doubt = match seen.insert(number) {
                     true => useless(facts, device.get_ref(), number),
-                    false => Some("is there twice: the last one counts".to_owned()),
+                    false => Some("appears twice: the last one takes effect".to_owned()),
                 };
                 judged.taken.extend(doubt.map(|words| {
                     let message = format!("[pci_info_map.{}] {words}", shortened(device.get_ref()));
@@ -105,13 +103,13 @@ fn pci_info_map(
 /// Why no card is ever looked for under a number.
 fn useless(facts: &Facts<'_>, key: &str, number: u32) -> Option<String> {
     if number > u32::from(u16::MAX) {
-        return Some("is used for nothing: PCI devices have numbers up to 0xffff".to_owned());
+        return Some("has no effect: PCI device numbers go up to 0xffff".to_owned());
     }
     let has = |number: u32| facts.gpus().any(|gpu| u32::from(gpu.device) == number);
     let meant = u32::from_str_radix(key.trim(), 16).ok()?;
     (meant != number && has(meant) && !has(number)).then(|| {
         format!(
-            "is decimal, and means {number:#06x}: for the card that is here, write {meant:#06x}"
+            "is decimal, and means {number:#06x}: for the card on this host, write {meant:#06x}"
         )
     })
 }
@@ -133,7 +131,7 @@ fn card(file: &File<'_>, device: &Name<'_>, entry: &Spanned<DeValue<'_>>, judged
         let fits = whole(value.get_ref()).is_some_and(|number| u16::try_from(number).is_ok());
         if !fits {
             let message = format!(
-                "{} in {place} takes a number from 0 to 0xffff, without quotes, not {}: {ENDS}",
+                "{} in {place} must be a number from 0 to 0xffff, without quotes, not {}: {ENDS}",
                 key.get_ref(),
                 said(value.get_ref())
             );

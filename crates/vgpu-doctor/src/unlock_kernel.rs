@@ -31,10 +31,10 @@ pub fn kernel_side(facts: &Facts<'_>) -> Vec<Finding> {
     }
     let Some(source) = facts.driver.source() else {
         let found = match facts.driver.sources.len() {
-            0 => "no nvidia-<version> there",
-            _ => "none of the version that is loaded",
+            0 => "no nvidia-<version>",
+            _ => "no source of the loaded version",
         };
-        let message = "whether the kernel module is unlocked: its source is not here";
+        let message = "cannot tell whether the kernel module is unlocked: its source is missing";
         return Finding::unchecked(message)
             .seen(facts.host.sources(), found)
             .into();
@@ -46,7 +46,8 @@ pub fn kernel_side(facts: &Facts<'_>) -> Vec<Finding> {
         let text = match text {
             Ok(Some(text)) => text,
             Ok(None) => {
-                let message = "whether the kernel module is unlocked: its source is not whole";
+                let message =
+                    "cannot tell whether the kernel module is unlocked: its source is incomplete";
                 return Finding::unchecked(message).seen(path, "absent").into();
             }
             Err(error) => return Finding::unreadable(error).into(),

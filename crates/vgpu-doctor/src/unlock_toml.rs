@@ -40,7 +40,7 @@ impl File<'_> {
             None => String::new(),
         };
         let message = format!(
-            "the {what} {} is not known, and ignored without a word{meant}",
+            "unknown {what} {}, silently ignored{meant}",
             quoted(name.get_ref())
         );
         self.at(Severity::Warning, name.span().start, message)
@@ -92,7 +92,7 @@ pub fn lint(
         Err(error) => {
             let before = bytes.iter().take(error.valid_up_to());
             let line = before.filter(|byte| **byte == b'\n').count() + 1;
-            return unread("is no text in UTF-8", &format!("line {line}"));
+            return unread("is not valid UTF-8", &format!("line {line}"));
         }
     };
     let file = File {
@@ -106,12 +106,13 @@ pub fn lint(
             let at = error.span().map_or(0, |span| span.start);
             let (error, therefore) = (error.message(), reader.therefore);
             let refused = || {
-                let message = format!("{name} is not TOML ({error}): {therefore}");
+                let message = format!("{name} is not valid TOML ({error}): {therefore}");
                 file.at(Severity::Problem, at, message)
             };
             let taken = || {
-                let message =
-                    format!("{name} is taken by the unlock of today, and is not TOML ({error})");
+                let message = format!(
+                    "{name} is accepted by the current unlock, but is not valid TOML ({error})"
+                );
                 file.at(Severity::Warning, at, message)
             };
             match refusal {
@@ -129,7 +130,7 @@ pub fn lint(
     // Its reader has the last word on what is refused.
     if let (Some(refusal), true) = (refusal, judged.refused.is_empty()) {
         let message = format!(
-            "{name} is refused by the unlock, which reads TOML 1.0 ({}): {}",
+            "{name} is rejected by the unlock, which reads TOML 1.0 ({}): {}",
             shortened(&refusal.message),
             reader.therefore
         );
@@ -147,7 +148,7 @@ fn told(facts: &Facts<'_>, file: &File<'_>, name: &str, judged: Judged) -> Vec<F
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let is_fine = found.iter().all(|f| f.severity < Severity::Warning);
     let ok = is_fine.then(|| {
-        let message = format!("{name} is as the unlock wants it");
+        let message = format!("{name} is valid for the unlock");
         Finding::ok(message).seen(file.path, "present")
     });
     let mended = found.into_iter().map(|finding| match finding.severity {
@@ -158,7 +159,7 @@ fn told(facts: &Facts<'_>, file: &File<'_>, name: &str, judged: Judged) -> Vec<F
 }
 
 fn mend(facts: &Facts<'_>, path: &Path) -> String {
-    format!("mend {}", facts.host.own_name(path).display())
+    format!("fix {}", facts.host.own_name(path).display())
 }
 
 /// A value's table, if it is one.

@@ -253,7 +253,7 @@ impl fmt::Display for Error {
             write!(f, ": {}", describe(errno))?;
         }
         if let Some(clean_up) = &self.0.clean_up {
-            write!(f, "; and taking it back failed: {clean_up}")?;
+            write!(f, "; rollback failed: {clean_up}")?;
         }
         Ok(())
     }
@@ -331,7 +331,7 @@ mod tests {
             ));
         assert_eq!(
             error.to_string(),
-            "cannot write a=1; and taking it back failed: cannot remove it"
+            "cannot write a=1; rollback failed: cannot remove it"
         );
         assert_eq!(
             error.all_hints(),

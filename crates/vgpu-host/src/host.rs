@@ -54,14 +54,14 @@ impl Host {
         }
         if root.is_relative() {
             let message =
-                format!("cannot use what {by} names as a host's root: it is not an absolute path");
+                format!("cannot use the host root set by {by}: it is not an absolute path");
             let error = Error::new(Kind::Usage, message).at(&root);
-            return Err(error.hint("give an absolute path, as in: \"$PWD/host\""));
+            return Err(error.hint("use an absolute path, such as \"$PWD/host\""));
         }
         sudo::check(by, &this_one.sudo_settings())?;
         let refused = |errno| {
             Error::system(
-                format!("cannot use what {by} names as a host's root"),
+                format!("cannot use the host root set by {by}"),
                 &root,
                 errno,
             )

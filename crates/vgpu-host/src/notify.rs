@@ -95,10 +95,10 @@ impl<M: Clone> Notify<M> {
     pub fn new() -> Result<Notify<M>> {
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
         let inotify = Inotify::init(flags).map_err(|errno| {
-            let error = Error::system("cannot listen to changes of files", "inotify", errno);
+            let error = Error::system("cannot watch files for changes", "inotify", errno);
             match errno {
                 Errno::EMFILE => error
-                    .hint("too many programs do: raise fs.inotify.max_user_instances with sysctl"),
+                    .hint("too many programs watch files: raise fs.inotify.max_user_instances with sysctl"),
                 _ => error,
             }
         })?;
@@ -122,10 +122,10 @@ impl<M: Clone> Notify<M> {
                 return Ok(false);
             }
             Err(errno) => {
-                let error = Error::system("cannot listen to changes in the directory", dir, errno);
+                let error = Error::system("cannot watch the directory for changes", dir, errno);
                 return Err(match errno {
                     Errno::ENOSPC => error.hint(
-                        "too many are watched: raise fs.inotify.max_user_watches with sysctl",
+                        "too many files and directories are watched: raise fs.inotify.max_user_watches with sysctl",
                     ),
                     _ => error,
                 });
@@ -171,7 +171,7 @@ impl<M: Clone> Notify<M> {
                 Err(Errno::EINTR) => {}
                 Err(errno) => {
                     return Err(Error::system(
-                        "cannot hear of changes of files",
+                        "cannot read file change events",
                         "inotify",
                         errno,
                     ));

@@ -1,4 +1,4 @@
-//! Values that only the host knows.
+//! Values that depend on the host.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Live {
     InactiveDevice,
     /// A device that has a definition.
     DefinedDevice,
-    /// A parent, or a GPU that stands for its functions.
+    /// A parent, or a GPU in place of its functions.
     Parent,
     /// A way of placing devices, or a parent.
     Placement,
@@ -39,7 +39,7 @@ pub enum Live {
 
 impl ArgExt for Live {}
 
-/// What was typed before the word that is to be completed.
+/// What was typed before the word to complete.
 #[derive(Debug, Clone)]
 pub struct Line(Vec<OsString>);
 
@@ -78,7 +78,7 @@ impl Line {
 
     fn host(&self) -> Host {
         let root: Option<PathBuf> = self.value("root", None).map(Into::into);
-        // Below a root that is not there is nothing to offer.
+        // A root that does not exist has nothing to offer.
         host(root.clone()).unwrap_or_else(|_| Host::new(root.unwrap_or_default()))
     }
 
@@ -89,7 +89,7 @@ impl Line {
 }
 
 impl Live {
-    /// What the argument may be on the host of this line. What cannot be read is left out.
+    /// The possible values of the argument on the host of this line. What cannot be read is omitted.
     pub fn candidates(self, line: &Line) -> Vec<CompletionCandidate> {
         let host = line.host();
         let context = &Context::of(&host);
@@ -153,7 +153,7 @@ fn what_it_is(one: &Listed) -> String {
     )
 }
 
-/// The kernel's parents and those that only definitions know. Functions hide behind their GPU until typed.
+/// The kernel's parents and those that occur only in definitions. Functions are hidden behind their GPU until typed.
 fn parents(context: &Context<'_>) -> Vec<CompletionCandidate> {
     let parents = context.kernel.parents(&mut Vec::new()).unwrap_or_default();
     let defined = listed(context, None).into_iter().map(|one| one.parent);
@@ -170,7 +170,7 @@ fn parents(context: &Context<'_>) -> Vec<CompletionCandidate> {
 
 fn placements(context: &Context<'_>) -> Vec<CompletionCandidate> {
     let mut all = vec![
-        candidate("pack", "the fullest GPU that has room".to_owned()),
+        candidate("pack", "the fullest GPU with free capacity".to_owned()),
         candidate("spread", "the emptiest GPU".to_owned()),
     ];
     all.extend(parents(context));
@@ -204,7 +204,7 @@ fn offered(context: &Context<'_>, line: &Line) -> Vec<VgpuType> {
     all
 }
 
-/// Types by id; their short names hide until typed.
+/// Types by id; their short names are hidden until typed.
 fn types(context: &Context<'_>, line: &Line) -> Vec<CompletionCandidate> {
     let all = offered(context, line);
     let by_id = all.iter().map(|one| {

@@ -1,7 +1,7 @@
-//! What shells ask when somebody presses Tab: `vgpuctl __complete WORD...`, the last word as far as it is typed.
+//! What shells run when Tab is pressed: `vgpuctl __complete WORD...`, the last word as far as it is typed.
 //!
-//! The scripts in `completions/` ask it. One line a candidate: the word, and after a tab what it is. Whatever goes
-//! wrong, nothing is said, because the answer goes to where somebody types.
+//! The scripts in `completions/` run it. One line per candidate: the word, and after a tab its description. Errors
+//! are not reported, because the output would end up on the command line.
 
 mod live;
 
@@ -20,7 +20,7 @@ pub use live::Live;
 /// The word that a script puts before those that were typed.
 const ASKED: &str = "__complete";
 
-/// The words that are to be completed, if this is what the command line asks.
+/// The words to complete, if the command line requests that.
 pub fn asked(arguments: &[OsString]) -> Option<&[OsString]> {
     match arguments {
         [_, asked, words @ ..] if asked == ASKED => Some(words),
@@ -28,10 +28,10 @@ pub fn asked(arguments: &[OsString]) -> Option<&[OsString]> {
     }
 }
 
-/// Prints what the last of the words may become.
+/// Prints the candidates for the last word.
 pub fn answer(words: &[OsString]) -> ExitCode {
     let text: String = candidates(words).iter().map(line).collect();
-    // Nobody is there who could be told that it failed.
+    // There is nobody to report a failure to.
     let _ = to_stdout(&text);
     ExitCode::SUCCESS
 }
@@ -41,7 +41,7 @@ fn candidates(words: &[OsString]) -> Vec<CompletionCandidate> {
         [before @ .., last] => (last.as_os_str(), before),
         [] => (OsStr::new(""), words),
     };
-    // A dash may become each of the long options; one of one letter needs no help.
+    // A dash offers all long options; one-letter options need no completion.
     let last = if last == "-" { OsStr::new("--") } else { last };
     let line = Line::of(before);
     let mut command = with_live_values(super::command(), &line);
@@ -60,7 +60,7 @@ fn is_option(word: &OsStr) -> bool {
     word.as_encoded_bytes().starts_with(b"-")
 }
 
-/// The command with the host's own values for the arguments that are marked with a [`Live`].
+/// The command with the host's own values for the arguments marked with a [`Live`].
 fn with_live_values(command: Command, line: &Line) -> Command {
     let verbs: Vec<String> = command
         .get_subcommands()
@@ -78,7 +78,7 @@ fn with_live_values(command: Command, line: &Line) -> Command {
     })
 }
 
-/// One candidate on a line. A name that would not stay on its line is left out.
+/// One candidate on a line. A name that would not stay on its line is omitted.
 fn line(candidate: &CompletionCandidate) -> String {
     let value = candidate.get_value().to_string_lossy();
     if hides_something(&value) {

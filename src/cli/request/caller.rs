@@ -1,4 +1,4 @@
-//! Who asks: what this system knows of the user whom the kernel names.
+//! The requesting user: what this system knows about the user reported by the kernel.
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User};
@@ -7,14 +7,14 @@ use crate::declare::{Account, NOBODY, Policy, Quota, Who};
 use crate::error::{Error, Kind, Result};
 use crate::host::groups_of;
 
-/// A user who asks.
+/// A requesting user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// His number, by the kernel's word.
+    /// The user id reported by the kernel.
     pub user: u32,
-    /// His name, where this system knows him.
+    /// The name, if this system knows the user.
     pub name: Option<String>,
-    /// The groups that this system has him in, by number, whatever groups his process has.
+    /// The groups of which this system lists the user as a member, by id, regardless of the groups of the process.
     groups: Vec<u32>,
 }
 
@@ -28,14 +28,14 @@ impl std::fmt::Display for Caller {
 }
 
 impl Caller {
-    /// What is known of a user.
+    /// What is known about a user.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`] for the user who stands for nobody in
-    /// particular; this system cannot tell who he is.
+    /// [`Kind::NotPermitted`] for an id that does not identify a
+    /// user; the user cannot be looked up.
     pub fn of(user: u32) -> Result<Caller> {
         if user == NOBODY || user == u32::MAX {
-            let message = format!("user {user} stands for nobody in particular");
+            let message = format!("user {user} is not a specific user");
             return Err(Error::new(Kind::NotPermitted, message));
         }
         let known = User::from_uid(Uid::from_raw(user)).map_err(unknown)?;
@@ -50,10 +50,10 @@ impl Caller {
         })
     }
 
-    /// What the policy allows this user; `None` where it does not name him.
+    /// What the policy allows this user; `None` if it does not name the user.
     ///
     /// # Errors
-    /// This system cannot tell which group a name stands for.
+    /// A group cannot be looked up.
     pub fn quotas(&self, policy: &Policy) -> Result<Option<Vec<Quota>>> {
         self.quotas_by(policy, |name| {
             let group = Group::from_name(name).map_err(unknown)?;
@@ -78,7 +78,7 @@ impl Caller {
             };
             if is_meant {
                 let all = quotas.get_or_insert_with(Vec::new);
-                // One without types lets the user take away what he has.
+                // One without types lets the user remove existing vGPUs.
                 all.extend(Some(block.quota.clone()).filter(|quota| !quota.types.is_empty()));
             }
         }
@@ -87,7 +87,7 @@ impl Caller {
 }
 
 fn unknown(errno: Errno) -> Error {
-    let message = "this system cannot tell who asks, or in which groups he is";
+    let message = "cannot look up the requesting user or their groups";
     Error::new(Kind::Failed, message).answered(errno)
 }
 

@@ -1,4 +1,4 @@
-//! `vgpuctl request`: what a user asks root's service for, and what it answers.
+//! `vgpuctl request`: requests of a user to root's service, and its answers.
 
 mod caller;
 mod serve;
@@ -28,7 +28,7 @@ use wire::{Request, Word};
 
 pub use serve::serve;
 
-/// How long the service may take. It ends by itself before.
+/// How long the service may take. It has shorter limits itself.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The longest answer, in bytes.
@@ -42,17 +42,17 @@ pub struct RequestArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Create a vGPU of your own now, and define it
+    /// Create and define a vGPU of your own
     ///
-    /// Prints its UUID. Of what the policy allows, the fullest parent that has room is taken.
+    /// Prints its UUID. Without --parent, uses the fullest parent with free capacity that the policy allows.
     Create(CreateArgs),
-    /// Start a vGPU of your own that is defined
+    /// Start a defined vGPU of your own
     Start(OneArgs),
-    /// Stop a vGPU of your own; its definition stays
+    /// Stop a vGPU of your own; its definition is kept
     Stop(OneArgs),
     /// Remove a vGPU of your own and its definition
     Remove(OneArgs),
-    /// List your own vGPUs, and say what you may have
+    /// List your own vGPUs, and what you are allowed to create
     List,
 }
 
@@ -61,13 +61,13 @@ struct CreateArgs {
     /// The type: id, name or short name (nvidia-63, "GRID P4-1Q", P4-1Q)
     #[arg(short, long = "type", value_name = "TYPE", add = Live::Type)]
     type_name: String,
-    /// On this parent
+    /// The parent to use
     #[arg(short, long, value_name = "PARENT", add = Live::Parent)]
     parent: Option<ParentId>,
-    /// Under this random UUID (version 4) instead of one that is chosen for you
+    /// Use this random UUID (version 4) instead of a generated one
     #[arg(short, long, value_parser = whole_uuid)]
     uuid: Option<Uuid>,
-    /// Start it at boot too, where the policy allows that
+    /// Also start it at boot, if the policy allows that
     #[arg(long)]
     at_boot: bool,
 }
@@ -110,7 +110,7 @@ impl What {
     }
 }
 
-/// Sends one line and returns what is answered.
+/// Sends one line and returns the answer.
 fn ask(host: &Host, line: &str) -> Result<Vec<u8>> {
     let path = host.request_socket();
     let mut stream = UnixStream::connect(&path).map_err(|error| no_service(host, &error))?;
@@ -119,9 +119,9 @@ fn ask(host: &Host, line: &str) -> Result<Vec<u8>> {
         error.answered(errno).at(&path)
     };
     let peer = getsockopt(&stream, PeerCredentials)
-        .map_err(|errno| failed("tell who serves as", errno))?;
+        .map_err(|errno| failed("identify the owner of", errno))?;
     if peer.uid() != 0 && peer.uid() != geteuid().as_raw() {
-        let message = format!("the service here is not root's, but user {}'s", peer.uid());
+        let message = format!("the service is run by user {}, not by root", peer.uid());
         return Err(Error::new(Kind::NotPermitted, message).at(path));
     }
     let asked = stream
@@ -130,31 +130,34 @@ fn ask(host: &Host, line: &str) -> Result<Vec<u8>> {
         .and_then(|()| stream.write_all(line.as_bytes()))
         .and_then(|()| stream.shutdown(Shutdown::Write));
     match asked {
-        // Whoever does not read any more may have answered already.
+        // A peer that no longer reads may have answered already.
         Err(error)
             if !matches!(
                 error.kind(),
                 ErrorKind::BrokenPipe | ErrorKind::NotConnected
             ) =>
         {
-            return Err(failed("ask", errno_of(&error)));
+            return Err(failed("send the request to", errno_of(&error)));
         }
         _ => {}
     }
     let mut answer = Vec::new();
     match stream.take(LONGEST_ANSWER).read_to_end(&mut answer) {
         Ok(_) => {}
-        // Whoever ends without having read all resets it.
+        // A peer that ends before it has read everything resets the connection.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-        Err(error) => return Err(failed("hear from", errno_of(&error))),
+        Err(error) => return Err(failed("receive an answer from", errno_of(&error))),
     }
     match answer.is_empty() {
         true => Err(Error::new(
             Kind::Failed,
-            "the service ended without an answer",
+            "the service closed the connection without an answer",
         )
         .at(path)
-        .hint("it serves only so many at once: try again, or have root look at its log: journalctl -u 'vgpuctl-delegate@*'")),
+        .hint(
+            "it may have too many connections: try again, or ask root to check its log: \
+             journalctl -u 'vgpuctl-delegate@*'",
+        )),
         false => Ok(answer),
     }
 }
@@ -162,19 +165,19 @@ fn ask(host: &Host, line: &str) -> Result<Vec<u8>> {
 fn no_service(host: &Host, error: &std::io::Error) -> Error {
     let path = host.request_socket();
     let errno = errno_of(error);
-    let what = "cannot reach the service that does what users ask for";
+    let what = "cannot reach the delegation service";
     match errno {
-        Errno::EACCES | Errno::EPERM => Error::new(Kind::NotPermitted, what).answered(errno).hint(
-            "root lets you in by: usermod -aG vgpu-users USER; it counts once you log in anew",
-        ),
+        Errno::EACCES | Errno::EPERM => Error::new(Kind::NotPermitted, what)
+            .answered(errno)
+            .hint("root can grant access with: usermod -aG vgpu-users USER; then log in again"),
         _ => Error::new(Kind::Failed, what)
             .answered(errno)
-            .hint("root starts it by: systemctl enable --now vgpuctl-delegate.socket"),
+            .hint("root can start it with: systemctl enable --now vgpuctl-delegate.socket"),
     }
     .at(path)
 }
 
-/// Adds, where the system refuses a user what he may ask the service for, how he does.
+/// If the system refuses a user something that the service may allow, adds how to request it.
 pub fn with_way_in(
     context: &Context<'_>,
     verb: &'static str,
@@ -204,7 +207,7 @@ pub fn with_way_in(
 }
 
 impl Verb {
-    /// The word for the same in a request, where a user may ask for it.
+    /// The same verb of a request, if there is one.
     pub fn asked_for(&self) -> Option<&'static str> {
         match self {
             Verb::Create(_) => Some("create"),

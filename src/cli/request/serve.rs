@@ -24,7 +24,7 @@ use crate::ops::{
 use crate::output::{Reply, error_document, problem, reply_document, to_stderr};
 use crate::text::{on_one_line, quoted};
 
-/// How long a user may take to say what he wants, and to take the answer.
+/// How long a user may take to send the request, and to receive the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves the connection that standard input is.
@@ -55,21 +55,22 @@ pub fn serve(host: &Host) -> ExitCode {
         Err(error) => error_document(error),
     };
     if let Err(error) = answer(&stream, &one_line(&document)) {
-        to_stderr(&format!("{who} did not take the answer: {error}"));
+        to_stderr(&format!("cannot send the answer to {who}: {error}"));
     }
     ExitCode::SUCCESS
 }
 
-/// The connection, and who is at its other end, unless that is somebody who may ask for nothing.
+/// The connection and its peer, or why the peer cannot request anything.
 fn connection() -> Result<(UnixStream, Result<Caller>)> {
     let refused = |errno| {
-        let what = "standard input is no connection of a user's";
-        let hint = "systemd starts this: systemctl enable --now vgpuctl-delegate.socket";
+        let what = "standard input is not a client connection";
+        let hint =
+            "this command is started by systemd: systemctl enable --now vgpuctl-delegate.socket";
         Error::new(Kind::Usage, what).answered(errno).hint(hint)
     };
     let stdin = io::stdin().as_fd().try_clone_to_owned();
     let stream = UnixStream::from(stdin.map_err(|error| refused(errno_of(&error)))?);
-    // Whatever else it is, it has no peer.
+    // Anything else has no peer.
     let peer = getsockopt(&stream, PeerCredentials).map_err(refused)?;
     Ok((stream, Caller::of(peer.uid())))
 }
@@ -78,7 +79,7 @@ fn connection() -> Result<(UnixStream, Result<Caller>)> {
 fn read(stream: &UnixStream) -> Result<Vec<u8>> {
     let failed = |error: &io::Error| {
         let errno = errno_of(error);
-        Error::new(Kind::Failed, "the request cannot be read").answered(errno)
+        Error::new(Kind::Failed, "cannot read the request").answered(errno)
     };
     let end = Instant::now() + PATIENCE;
     let mut line = vec![0; LONGEST + 1];
@@ -86,7 +87,7 @@ fn read(stream: &UnixStream) -> Result<Vec<u8>> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let message = format!("the request did not come within {} s", PATIENCE.as_secs());
+            let message = format!("no request was received within {} s", PATIENCE.as_secs());
             return Err(Error::new(Kind::Usage, message));
         }
         let set = stream.set_read_timeout(Some(left));
@@ -103,9 +104,9 @@ fn read(stream: &UnixStream) -> Result<Vec<u8>> {
                 line.truncate(end);
                 return Ok(line);
             }
-            Some(_) => "the request is followed by something else".to_owned(),
+            Some(_) => "unexpected data after the request".to_owned(),
             None if length > LONGEST => format!("the request is longer than {LONGEST} bytes"),
-            None if count == 0 => "the request ends before its line does".to_owned(),
+            None if count == 0 => "the request does not end with a newline".to_owned(),
             None => continue,
         };
         return Err(Error::new(Kind::Usage, fault));
@@ -136,18 +137,18 @@ fn fulfil(host: &Host, caller: &Caller, wish: Wish) -> Result<Reply> {
         for line in problem("error", &error) {
             to_stderr(&line);
         }
-        // What is in root's files, and where, is not the user's to know.
-        let message = "root's policy cannot be used, so nothing is done";
+        // The content and location of root's files are not disclosed to the user.
+        let message = "the delegation policy cannot be used, so all requests are refused";
         Error::new(Kind::Failed, message)
-            .hint("tell root, whose log says what is wrong: journalctl -u 'vgpuctl-delegate@*'")
+            .hint("ask root to check the log for the reason: journalctl -u 'vgpuctl-delegate@*'")
     })?;
     let quotas = match &policy {
         Some(policy) => caller.quotas(policy)?,
         None => None,
     };
     let Some(quotas) = quotas else {
-        let message = format!("{caller} may not ask for vGPUs here");
-        let hint = "root says who may, in the file that vgpuctl(8) tells of under DELEGATION";
+        let message = format!("{caller} is not allowed to request vGPUs on this host");
+        let hint = "root can grant access in the policy file, see DELEGATION in vgpuctl(8)";
         return Err(Error::new(Kind::NotPermitted, message).hint(hint));
     };
     let user = caller.user;
@@ -158,7 +159,7 @@ fn fulfil(host: &Host, caller: &Caller, wish: Wish) -> Result<Reply> {
     if wish == Wish::List {
         return list(&context);
     }
-    // One after the other, so that no two of one user's requests count the same vGPUs.
+    // Serialized, so that concurrent requests of one user cannot exceed the quota.
     let _turn = context.store.lock_user(user)?;
     let is_new = matches!(wish, Wish::Create { .. });
     let report = change(&context, wish).map_err(|error| plain(&error, is_new))?;
@@ -238,16 +239,18 @@ fn only(uuid: uuid::Uuid) -> Vec<Selector> {
     }]
 }
 
-/// A failure as it is told to a user, who cannot do what root would do next.
+/// A failure as it is reported to a user, without the next steps that only root can take.
 fn plain(error: &Error, is_new: bool) -> Error {
     let hint = match error.kind() {
-        Kind::InUse => "shut the virtual machine down, or end the process",
-        Kind::NoCapacity => "see what is free: vgpuctl types --available",
-        Kind::NotFound if is_new => "see what there is: vgpuctl types",
-        Kind::NotFound => "see what is yours: vgpuctl request list",
-        Kind::NotPermitted => "see what is yours, and what you may have: vgpuctl request list",
+        Kind::InUse => "shut down the virtual machine, or end the process",
+        Kind::NoCapacity => "list available types: vgpuctl types --available",
+        Kind::NotFound if is_new => "list parents and types: vgpuctl types",
+        Kind::NotFound => "list your vGPUs: vgpuctl request list",
+        Kind::NotPermitted => {
+            "list your vGPUs and what you are allowed to create: vgpuctl request list"
+        }
         Kind::Usage if is_new => {
-            "leave the UUID out, and one is chosen; types have ids: vgpuctl types"
+            "omit the UUID to have one generated; to list type ids: vgpuctl types"
         }
         _ => return Error::new(error.kind(), error.to_string()),
     };
@@ -287,7 +290,7 @@ fn note(who: &str, what: &str, result: &Result<Reply>) {
             let all: Vec<String> = report.changes.iter().map(done).collect();
             all.join(", ")
         }
-        Ok(Reply::Own(answer, _)) => format!("told of {}", answer.value.len()),
+        Ok(Reply::Own(answer, _)) => format!("listed {}", answer.value.len()),
         Ok(_) => "done".to_owned(),
         Err(error) => format!("refused ({}): {error}", error.kind().code()),
     };

@@ -1,4 +1,4 @@
-//! What goes through the socket: one line of JSON each way.
+//! The protocol of the socket: one line of JSON in each direction.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::ops::{Action, Answer, Change, Effect, Grant, Listed, Report};
 use crate::output::Reply;
 use crate::text::{hides_something, quoted, shortened};
 
-/// The longest request, in bytes, its newline among them.
+/// The longest request, in bytes, including its newline.
 pub const LONGEST: usize = 4096;
 
 /// The longest name of a type.
@@ -21,7 +21,7 @@ const LONGEST_TYPE: usize = 240;
 
 const VERSION: u32 = 1;
 
-/// What is asked for.
+/// The verb of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Word {
@@ -48,7 +48,7 @@ pub struct Request {
     pub at_boot: Option<bool>,
 }
 
-/// A request that makes sense.
+/// A valid request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
     Create {
@@ -77,19 +77,19 @@ impl Request {
 
     /// As it is sent.
     pub fn line(&self) -> String {
-        // Texts and flags only: it can always be written.
+        // It has only strings and flags, so serialization cannot fail.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 }
 
 impl Wish {
-    /// Understands one line.
+    /// Parses one line.
     ///
     /// # Errors
-    /// [`Kind::Usage`], saying what is wrong with it.
+    /// [`Kind::Usage`], with the reason.
     pub fn parse(line: &[u8]) -> Result<Wish> {
-        let not_understood = |fault: &str| usage(format!("the request is not understood: {fault}"));
-        // serde would also take the values alone, in an array.
+        let not_understood = |fault: &str| usage(format!("invalid request: {fault}"));
+        // serde would also accept the values alone, in an array.
         if line
             .trim_ascii_start()
             .first()
@@ -100,7 +100,7 @@ impl Wish {
         let request: Request = serde_json::from_slice(line)
             .map_err(|error| not_understood(&shortened(&error.to_string())))?;
         if request.version != VERSION {
-            let message = format!("version {} of requests is not known here", request.version);
+            let message = format!("unsupported request version {}", request.version);
             return Err(usage(message));
         }
         let uuid = request.uuid.as_deref().map(parse_uuid).transpose();
@@ -121,20 +121,18 @@ impl Wish {
             (Word::Stop, Some(uuid)) if is_bare => Ok(Wish::Stop(uuid)),
             (Word::Remove, Some(uuid)) if is_bare => Ok(Wish::Remove(uuid)),
             (Word::List, None) if is_bare => Ok(Wish::List),
-            (Word::List, _) => Err(usage("list takes nothing".to_owned())),
-            _ => Err(usage(
-                "start, stop and remove take a uuid and nothing else".to_owned(),
-            )),
+            (Word::List, _) => Err(usage("list takes no arguments".to_owned())),
+            _ => Err(usage("start, stop and remove take only a uuid".to_owned())),
         }
     }
 }
 
 fn type_name(given: Option<String>) -> Result<String> {
     let Some(name) = given.filter(|name| !name.is_empty()) else {
-        return Err(usage("create takes a type".to_owned()));
+        return Err(usage("create requires a type".to_owned()));
     };
     match name.len() > LONGEST_TYPE || hides_something(&name) {
-        true => Err(usage(format!("{} is no type's name", quoted(&name)))),
+        true => Err(usage(format!("{} is not a type name", quoted(&name)))),
         false => Ok(name),
     }
 }
@@ -195,14 +193,14 @@ struct Allowed {
     at_boot: bool,
 }
 
-/// Understands an answer.
+/// Parses an answer.
 ///
 /// # Errors
-/// The service's own; that it makes no sense.
+/// The service's own error; the answer is invalid.
 pub fn understand(asked: Word, line: &[u8]) -> Result<Reply> {
     let told: Told = serde_json::from_slice(line).map_err(|error| odd(&error.to_string()))?;
     if told.version != VERSION {
-        return Err(odd(&format!("it is of version {}", told.version)));
+        return Err(odd(&format!("unsupported version {}", told.version)));
     }
     if let Some(error) = told.error {
         return Err(problem(error));
@@ -218,12 +216,12 @@ pub fn understand(asked: Word, line: &[u8]) -> Result<Reply> {
         return Ok(Reply::Own(answer, grants));
     }
     let Some(changes) = told.changes else {
-        return Err(odd("it says nothing"));
+        return Err(odd("it is empty"));
     };
     let changes = changes.into_iter().map(|one| change(asked, one));
     let report = Report {
         changes: changes.collect::<Result<_>>()?,
-        // They made no answer partial there.
+        // They do not make the answer partial.
         cautions: warnings,
         notes: told.notes,
         ..Report::default()
@@ -235,10 +233,7 @@ pub fn understand(asked: Word, line: &[u8]) -> Result<Reply> {
 }
 
 fn odd(fault: &str) -> Error {
-    let message = format!(
-        "the service's answer is not understood: {}",
-        shortened(fault)
-    );
+    let message = format!("invalid answer from the service: {}", shortened(fault));
     Error::new(Kind::Failed, message)
 }
 
@@ -255,7 +250,7 @@ fn change(asked: Word, told: Changed) -> Result<Change> {
         (Some(action), ..) => Effect::Done(action),
         (None, "unchanged", Word::Stop) => Effect::Already("inactive"),
         (None, "unchanged", _) => Effect::Already("active"),
-        (None, other, _) => return Err(odd(&format!("{} is no result", quoted(other)))),
+        (None, other, _) => return Err(odd(&format!("unknown result {}", quoted(other)))),
     };
     Ok(Change {
         uuid: told.uuid.as_deref().map(parse_uuid).transpose()?,

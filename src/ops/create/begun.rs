@@ -1,4 +1,4 @@
-//! What is there already under the UUID of a device that is to be made: another's, or what an earlier
+//! What already exists under the UUID of a device to be created: another device, or what an earlier
 //! attempt left.
 
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::ops::choose::Offer;
 use crate::ops::tenant::is_same_owner;
 use crate::store::Location;
 
-/// Refuses a UUID that a device has.
+/// Refuses a UUID that an active device has.
 ///
 /// # Errors
 /// It is active.
@@ -22,7 +22,7 @@ pub fn refuse_active(context: &Context<'_>, uuid: Uuid) -> Result<()> {
         Some(device) => Err(Error::new(
             Kind::Failed,
             format!(
-                "{uuid} is active already, as {} on {}",
+                "{uuid} is already active as {} on {}",
                 device.type_id, device.parent
             ),
         )
@@ -56,7 +56,7 @@ pub fn refuse_defined(
         if !same {
             return Err(Error::new(
                 Kind::Failed,
-                format!("{uuid} is defined already, on {}", at.parent),
+                format!("{uuid} is already defined on {}", at.parent),
             )
             .at(context.store.path(at))
             .hints(what_to_do_instead(context, at)));
@@ -67,7 +67,7 @@ pub fn refuse_defined(
 
 fn what_to_do_instead(context: &Context<'_>, at: &Location) -> Vec<String> {
     let (start, undefine) = (
-        format!("make the device that is defined: vgpuctl start {}", at.uuid),
+        format!("start the defined device: vgpuctl start {}", at.uuid),
         format!(
             "or delete the definition first: vgpuctl undefine {}",
             at.uuid
@@ -99,7 +99,7 @@ pub fn begun_before(context: &Context<'_>, wanted: &Definition) -> Result<Option
         (Some(found), None) if says(&found, wanted) => Ok(Some(found)),
         _ => Err(Error::new(
             Kind::Failed,
-            format!("somebody else has just made {}", wanted.uuid),
+            format!("another process has just created {}", wanted.uuid),
         )
         .at(context.store.path(&at))),
     }

@@ -133,7 +133,7 @@ fn allowed_offers(
         if request.count != 1 {
             return Err(Error::new(
                 Kind::Usage,
-                "one UUID cannot serve several devices: leave out --uuid or --count",
+                "cannot create several devices with one UUID: leave out --uuid or --count",
             ));
         }
         refuse_active(seen, uuid)?;
@@ -165,15 +165,15 @@ fn take_back(context: &Context<'_>, made: usize, done: &[Done], cause: Error) ->
     let is_interrupted = cause.kind() == Kind::Interrupted;
     if is_interrupted && made > 1 {
         log::warn!(
-            "{cause}: taking back the {made} devices that were made; once more ends at once"
+            "{cause}: removing the {made} devices created so far; signal again to exit immediately"
         );
     }
     let failures = undo_all(context, done);
     let cause = match (is_interrupted, made) {
         (_, 0) => return cause,
-        (true, 1) => cause.hint("the one that was made is taken back"),
-        (true, _) => cause.hint(format!("all {made} that were made are taken back")),
-        (false, _) => cause.hint(format!("the {made} made before it were taken back")),
+        (true, 1) => cause.hint("rolled back the device that was created"),
+        (true, _) => cause.hint(format!("rolled back all {made} devices that were created")),
+        (false, _) => cause.hint(format!("the {made} created before it were rolled back")),
     };
     with_failures(cause, failures)
 }

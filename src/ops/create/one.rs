@@ -17,7 +17,7 @@ use crate::ops::place::{Site, foresee, sites};
 use crate::ops::tenant::note_owner;
 use crate::ops::{Action, Change, Context, Effect};
 
-/// How often the choice of a parent is made anew because others were faster, before the parent that
+/// How often the choice of a parent is repeated because others were faster, before the parent that
 /// was chosen last is taken as it is. Each time means that somebody else made or removed a device.
 const CHOICES: usize = 100;
 
@@ -25,7 +25,7 @@ const CHOICES: usize = 100;
 enum Choice<'o> {
     /// It is still the right one; the function that was chosen.
     Here(Option<ParentId>),
-    /// Another is by now, or none.
+    /// Another is now, or none.
     Elsewhere(Option<&'o Offer>),
 }
 

@@ -13,7 +13,7 @@ use crate::sysfs::{Holders, holders_line};
 
 /// The way out where a command can wait.
 pub const HOW_TO_WAIT: &str =
-    "shut the VM down, or end the process; to wait for that, add --wait SECS";
+    "shut the VM down or stop the process; to wait for that, add --wait SECS";
 
 /// Between two looks at whether a holder has let go.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -118,10 +118,7 @@ fn once_settled(
     match context.store.lock(&device.parent) {
         Ok(_lock) => other_holders(context, nodes),
         Err(error) => {
-            log::debug!(
-                "{error}: who holds {} is not looked at again",
-                device.name()
-            );
+            log::debug!("{error}: not checking again who holds {}", device.name());
             Ok(before)
         }
     }
@@ -147,7 +144,7 @@ pub fn in_use(device: &Device, holders: &Holders, nodes: &Nodes) -> Error {
     let who = match (holders.found.is_empty(), holders.suspects.is_empty()) {
         (false, _) => holders_line(&holders.found),
         (true, false) => format!(
-            "a process that keeps only the device open, maybe {}",
+            "a process that has only the device open, possibly {}",
             holders_line(&holders.suspects)
         ),
         (true, true) => "a process that cannot be seen from here".to_owned(),

@@ -42,9 +42,9 @@ pub fn take_back(context: &Context<'_>, done: &[Done], cause: Error) -> Error {
     let (total, failures) = (done.len(), undo_all(context, done));
     let cause = cause.hint(match (total, failures.len()) {
         (0, _) => "nothing was changed".to_owned(),
-        (_, 0) => format!("all {total} steps before it were taken back: the host is as it was"),
+        (_, 0) => format!("all {total} steps before it were rolled back: the host is unchanged"),
         (_, left) => format!(
-            "{} of {total} steps before it were taken back",
+            "{} of {total} steps before it were rolled back",
             total - left
         ),
     });
@@ -81,7 +81,7 @@ pub fn undo_each(done: &[Done], undo: impl Fn(&Done) -> Result<()>) -> Vec<Error
 pub fn with_failures(cause: Error, failures: Vec<Error>) -> Error {
     let mut failures = failures.into_iter();
     let first = failures.next().map_or(Ok(()), Err);
-    let more = failures.map(|error| format!("not taken back: {error}"));
+    let more = failures.map(|error| format!("not rolled back: {error}"));
     cause.hints(more.collect::<Vec<_>>()).and_clean_up(first)
 }
 
@@ -94,8 +94,8 @@ impl Done {
         let Definition { uuid, parent, .. } = definition;
         let vf = definition.vf.as_ref().unwrap_or(parent);
         Some(error.clone().retold(format!(
-            "{uuid} is on {vf}, which cannot be written into its definition, so that it may be on \
-             another function after the next boot"
+            "{uuid} is on {vf}, but this cannot be recorded in its definition: it may be on another \
+             function after the next boot"
         )))
     }
 

@@ -95,19 +95,19 @@ fn listen(
     Ok(match (outcome, status) {
         (Err(errno), _) => Some(Error::new(
             Kind::Failed,
-            format!("cannot read what {what} prints: {}", errno.desc()),
+            format!("cannot read the output of {what}: {}", errno.desc()),
         )),
         (Ok(false), _) => Some(Error::new(
             Kind::Failed,
             format!(
-                "{what} did not end within {} s; only what it printed was read",
+                "{what} did not end within {} s; only its output until then was read",
                 limit.as_secs()
             ),
         )),
         (Ok(true), Ok(status)) if status.success() => None,
         (Ok(true), Ok(status)) => Some(
             Error::new(Kind::Failed, format!("{what} failed ({status})"))
-                .hint("see why by running it; or give the log itself: dmesg | vgpuctl explain -"),
+                .hint("run it to see why, or pass the log itself: dmesg | vgpuctl explain -"),
         ),
         (Ok(true), Err(error)) => Some(Error::new(Kind::Failed, format!("{what}: {error}"))),
     })
@@ -123,11 +123,11 @@ fn words(arguments: &[OsString]) -> String {
 
 fn unstartable(error: &std::io::Error) -> Error {
     let what = match error.kind() {
-        ErrorKind::NotFound => format!("{PROGRAM} is not there, so the journal cannot be read"),
+        ErrorKind::NotFound => format!("{PROGRAM} not found: cannot read the journal"),
         _ => format!("cannot run {PROGRAM}: {error}"),
     };
     Error::new(Kind::Failed, what)
-        .hint("give a log instead: vgpuctl explain FILE, or dmesg | vgpuctl explain -")
+        .hint("pass a log instead: vgpuctl explain FILE, or dmesg | vgpuctl explain -")
 }
 
 /// Hears the pipe to its end; `false` where the time ran out first.
@@ -198,7 +198,10 @@ mod tests {
         let absent = Path::new("/nonexistent/journalctl");
         let absent = listen(absent, &[], LIMIT, &mut Listener::new());
         let error = absent.unwrap_err();
-        assert!(error.to_string().contains("is not there"), "{error}");
+        assert!(
+            error.to_string().contains("journalctl not found"),
+            "{error}"
+        );
         assert_eq!(error.kind(), Kind::Failed);
     }
 }

@@ -131,9 +131,9 @@ fn heard(mut log: impl Read, path: &Path, most: u64) -> Result<Answer<Vec<Explan
                 let mut answer = told(listener, "the log");
                 let message = format!("only the first {MOST} GiB of the log was read");
                 answer.warnings.push(
-                    Error::new(Kind::Failed, message).at(path).hint(
-                        "give the part that matters: tail -n 100000 FILE | vgpuctl explain -",
-                    ),
+                    Error::new(Kind::Failed, message)
+                        .at(path)
+                        .hint("pass the relevant part: tail -n 100000 FILE | vgpuctl explain -"),
                 );
                 return Ok(answer);
             }
@@ -159,8 +159,8 @@ fn told(mut listener: Listener, what: &str) -> Answer<Vec<Explanation>> {
         answer.notes.push(format!("{what} is empty"));
     } else if answer.value.is_empty() {
         answer.notes.push(format!(
-            "{what} ({lines} lines) tells no failure that is known here; what is known to be \
-             harmless is not told"
+            "{what} ({lines} lines) shows no known failure; messages known to be harmless are not \
+             listed"
         ));
     }
     answer
@@ -172,16 +172,13 @@ fn topic(name: &OsString) -> Result<&'static Known> {
     let text = name.to_string_lossy();
     let wanted = text.trim().to_ascii_lowercase().replace(['_', ' '], "-");
     let missing = || {
-        let mut error = Error::new(
-            Kind::NotFound,
-            format!("there is neither a file nor a topic {text:?}"),
-        );
+        let mut error = Error::new(Kind::NotFound, format!("no file or topic {text:?}"));
         let near = all_known().filter(|known| !wanted.is_empty() && known.code.contains(&wanted));
         let near: Vec<&str> = near.map(|known| known.code.as_str()).collect();
         if !near.is_empty() {
             error = error.hint(format!("did you mean: {}", near.join(", ")));
         }
-        error.hint("see the topics: vgpuctl explain --list")
+        error.hint("see all topics: vgpuctl explain --list")
     };
     known(&wanted)
         .or_else(|| known(&format!("code-{wanted}")))

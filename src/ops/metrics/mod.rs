@@ -129,7 +129,7 @@ pub fn metrics(context: &Context<'_>, _request: &MetricsRequest) -> Answer<Metri
     let mut notes = Vec::new();
     if known.is_some() && held.is_none() {
         notes.push(
-            "who holds devices is left out: only root can see other users' processes".to_owned(),
+            "device holders are left out: only root can see other users' processes".to_owned(),
         );
     }
     let sight = gpus::Sight {

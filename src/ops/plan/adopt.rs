@@ -1,4 +1,4 @@
-//! What no group lists: it stays, goes, or is taken in for a member that would be made anew.
+//! What no group lists: it stays, goes, or is adopted as a member that would be created.
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,7 +31,7 @@ impl<'d> Policy<'d> {
         }
     }
 
-    /// Whether what stands under this parent, of which this is known, is to go.
+    /// Whether what is on this parent, of which this is known, is to be removed.
     pub fn removes(
         &self,
         world: &World,
@@ -54,7 +54,7 @@ impl<'d> Policy<'d> {
     /// Why it goes.
     pub fn reason(&self) -> &'static str {
         match self.unlisted {
-            Unlisted::RemoveOwn => "made by an earlier apply, and no longer listed",
+            Unlisted::RemoveOwn => "created by an earlier apply and no longer listed",
             _ => "not listed",
         }
     }
@@ -97,7 +97,7 @@ pub fn unwanted<'w>(world: &World, policy: &Policy<'_>, index: Index<'w>) -> Vec
     all
 }
 
-/// Takes in what would go where it serves as a member that would be made anew: the UUID stays.
+/// Adopts what would be removed where it serves as a member that would be created: the UUID stays.
 /// `held` are those that a process has open, which come first: they could not go anyway.
 pub fn take_in<'w>(
     world: &'w World,
@@ -134,7 +134,7 @@ pub fn take_in<'w>(
             let mut taken = case(world, one, (group, cases[*at].seat), have);
             taken.faults.is_new_here = true;
             let name = super::label(&one.group.name, &seat.key);
-            taken.faults.told.push(format!("taken in as {name}"));
+            taken.faults.told.push(format!("adopted as {name}"));
             cases[*at] = taken;
         }
         unwanted.retain(|one| !one.have.is_nothing());

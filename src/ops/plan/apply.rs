@@ -137,16 +137,16 @@ fn note_kept(context: &Context<'_>, plan: &Plan) {
 /// What is done stays: the next run of the same command finds it as declared.
 fn interrupted(done: usize, total: usize, between: usize) -> Error {
     let what = format!(
-        "apply was ended by {}: of {total} vGPUs that were not as declared {done} are so now",
+        "apply was ended by {}: {done} of {total} pending vGPU changes were made",
         interrupt::name()
     );
     let error = Error::new(Kind::Interrupted, what);
     let error = match between {
         0 => error,
-        1 => error.hint("1 more is stopped, and not made anew yet"),
-        more => error.hint(format!("{more} more are stopped, and not made anew yet")),
+        1 => error.hint("1 more is stopped and not yet recreated"),
+        more => error.hint(format!("{more} more are stopped and not yet recreated")),
     };
-    error.hint("nothing is half done; the same command goes on where this one ended")
+    error.hint("nothing is left half done; run the same command again to continue")
 }
 
 /// The work of each GPU, in the order of the plan.
@@ -326,7 +326,7 @@ fn is_to_be_made(context: &Context<'_>, held: &Lock, what: &Definition) -> Resul
         (false, _) => Err(Error::new(
             Kind::Failed,
             format!(
-                "{} is active as {} on {} by now",
+                "{} is already active as {} on {}",
                 device.uuid, device.type_id, device.parent
             ),
         )
@@ -338,14 +338,14 @@ fn made_anew(now: &Device) -> Error {
     Error::new(
         Kind::Failed,
         format!(
-            "{} is {} on {} by now: somebody else has made it meanwhile",
+            "{} is now {} on {}: another process has recreated it",
             now.uuid, now.type_id, now.parent
         ),
     )
     .hint(AGAIN)
 }
 
-const AGAIN: &str = "see what there is to do now: vgpuctl plan FILE";
+const AGAIN: &str = "see what is left to do: vgpuctl plan FILE";
 
 fn changed(context: &Context<'_>, definition: &Definition) -> Error {
     Error::new(

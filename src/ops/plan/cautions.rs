@@ -20,18 +20,18 @@ pub fn moved(world: &World, case: &Case<'_>, items: &[Item]) -> Option<Error> {
     let gpu = world.gpu_of(&old.parent).map(|at| &world.gpus[at]);
     let is_there = gpu.is_some_and(|gpu| gpu.seated.contains(from) || gpu.functions.contains(from));
     let why = match (world.devices.iter().any(is_of_another), is_there) {
-        (true, _) => "another vGPU has",
-        (false, true) => "is not what is declared",
+        (true, _) => "is used by another vGPU",
+        (false, true) => "is not the declared one",
         (false, false) => "is gone",
     };
-    let message = format!("{} goes from {from}, which {why}, to {to}", case.uuid);
+    let message = format!("{} moves from {from}, which {why}, to {to}", case.uuid);
     Some(Error::new(Kind::Failed, message).hint(format!(
-        "change the virtual machine that uses it: vgpuctl attach {}",
+        "update the virtual machine that uses it: vgpuctl attach {}",
         case.uuid
     )))
 }
 
-/// That some come to virtual functions for which definitions start at boot that the plan leaves alone.
+/// That some will be on virtual functions on which definitions start at boot that the plan does not change.
 pub fn crowds(world: &World, items: &[Item]) -> Warnings {
     let comes = |item: &&Item| matches!(item.verdict, Verdict::Create(_) | Verdict::Change(_));
     let function = |item: &Item| {
@@ -59,11 +59,11 @@ pub fn crowds(world: &World, items: &[Item]) -> Warnings {
         let other = others.find(|one| stays(one, &vf));
         told.extend(other.map(|other| {
             let message = format!(
-                "{} comes to the virtual function {vf}, on which {} starts at boot",
+                "{} will be on the virtual function {vf}, on which {} starts at boot",
                 item.uuid, other.uuid
             );
             Error::new(Kind::NoCapacity, message).hint(format!(
-                "name another one in `gpus`, or have that vGPU go elsewhere: vgpuctl modify {} --vf any, or --manual",
+                "choose another one in `gpus`, or move that vGPU: vgpuctl modify {} --vf any, or --manual",
                 other.uuid
             ))
         }));

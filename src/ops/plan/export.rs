@@ -76,7 +76,7 @@ pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
         .filter(|parent| world.gpu_of(parent).is_none());
     notes.extend(absent.map(|parent| {
         format!(
-            "{parent} is not there now: plan and apply refuse this file until it is, or until its group \
+            "{parent} is not present: plan and apply refuse this file until it is, or until its group \
              names another GPU"
         )
     }));
@@ -112,7 +112,7 @@ fn double(left_out: &Definition, chosen: &HashMap<Uuid, Location>) -> String {
     let (uuid, parent, type_id) = (left_out.uuid, &left_out.parent, &left_out.type_id);
     let kept = chosen.get(&uuid).map_or("", |at| at.parent.as_str());
     format!(
-        "{uuid} is defined on {kept} and on {parent}, and can be active once only: the definition on \
+        "{uuid} is defined on {kept} and on {parent}, but can be active only once: the definition on \
          {parent} ({type_id}, {}) is not in this file, and applying the file deletes it",
         left_out.start
     )
@@ -123,14 +123,14 @@ fn remark(device: &Device, defined: &HashSet<Location>) -> Option<String> {
     let (name, type_id, parent) = (device.name(), &device.type_id, &device.parent);
     if !is_ours_to_touch(device) {
         return Some(format!(
-            "{name} holds {type_id}, made by another program: not in this file"
+            "{name} holds {type_id}, created by another program: not in this file"
         ));
     }
     let is_defined = defined.contains(&Location::of_device(device));
     (!is_defined).then(|| {
         format!(
-            "{name}, {type_id} on {parent}, is active without a definition, so that it is gone \
-             after a reboot: not in this file"
+            "{name}, {type_id} on {parent}, is active without a definition and will be gone after a \
+             reboot: not in this file"
         )
     })
 }

@@ -49,7 +49,7 @@ pub struct Faults {
     pub is_new_here: bool,
 }
 
-/// All that stands under each UUID.
+/// Everything under each UUID.
 pub struct Index<'w>(HashMap<Uuid, Have<'w>>);
 
 impl<'w> Index<'w> {
@@ -71,7 +71,7 @@ impl<'w> Index<'w> {
         Index(all)
     }
 
-    /// Takes out what stands under a UUID.
+    /// Takes out what is under a UUID.
     pub fn take(&mut self, uuid: &Uuid) -> Option<Have<'w>> {
         self.0.remove(uuid)
     }
@@ -111,7 +111,7 @@ impl<'w> Have<'w> {
         self.definition.and_then(Mark::of)
     }
 
-    /// The parent that it stands under.
+    /// The parent that it is on.
     pub fn parent(&self) -> Option<&'w ParentId> {
         match (self.device, self.definition) {
             (Some(device), _) => Some(&device.parent),
@@ -186,13 +186,13 @@ fn faults(world: &World, wanted: &Wanted<'_>, seat: &Seat, have: &Have<'_>) -> F
     }
     match have.definition {
         Some(definition) => judge_definition(world, wanted, seat, have, definition, &mut faults),
-        None if have.device.is_some() => faults.told.push("definition: none -> written".to_owned()),
+        None if have.device.is_some() => faults.told.push("definition: none -> created".to_owned()),
         None => {}
     }
     for stale in &have.stale {
         faults
             .told
-            .push(format!("definition on {}: goes", stale.parent));
+            .push(format!("definition on {}: to be removed", stale.parent));
     }
     if have.device.is_none() && wanted.group.start == StartMode::Auto {
         faults.told.push("inactive -> active".to_owned());

@@ -201,7 +201,7 @@ fn gpu(
 fn how_to_mix(context: &Context<'_>, gpu: &ParentId, will_mix: bool) -> String {
     match will_mix {
         true => format!(
-            "mixed-sizes = yes in {} counts once {gpu} holds nothing, as after a reboot",
+            "mixed-sizes = yes in {} takes effect once {gpu} has no vGPUs, as after a reboot",
             context.store.settings_path(gpu).display()
         ),
         false => mixing_hint(context, gpu),

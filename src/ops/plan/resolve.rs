@@ -97,8 +97,8 @@ impl Identity<'_> {
 
 fn machine_id(host: &Host) -> Result<MachineId> {
     let path = host.machine_id();
-    let what = "the UUIDs of members without one of their own come from the host's machine id";
-    let hint = "systemd-machine-id-setup makes one; or give each member its uuid";
+    let what = "UUIDs of members without a uuid are derived from the host's machine ID";
+    let hint = "create one with systemd-machine-id-setup, or set a uuid for each member";
     let bytes = read_file(&path).map_err(|error| {
         let message = format!("{what}, which cannot be read");
         error.retold(message).with_kind(Kind::Failed).hint(hint)
@@ -188,8 +188,8 @@ fn function_named(world: &World, name: &GpuName) -> Option<(usize, ParentId)> {
 
 fn no_gpu(world: &World, name: &GpuName) -> Error {
     let message = match name {
-        GpuName::Text(text) => format!("there is no GPU {}", quoted(text)),
-        GpuName::Index(index) => format!("there is no GPU of index {index}"),
+        GpuName::Text(text) => format!("no GPU {}", quoted(text)),
+        GpuName::Index(index) => format!("no GPU with index {index}"),
     };
     let known: Vec<String> = world
         .gpus
@@ -202,7 +202,7 @@ fn no_gpu(world: &World, name: &GpuName) -> Error {
         .collect();
     let error = Error::new(Kind::NotFound, message);
     match known.is_empty() {
-        true => error.hint("this host has no GPU that vGPUs can be made on: vgpuctl doctor"),
+        true => error.hint("this host has no GPU that supports vGPUs; see: vgpuctl doctor"),
         false => error.hint(format!("GPUs here: {}", known.join(", "))),
     }
 }
@@ -228,12 +228,12 @@ fn type_of<'w>(world: &'w World, group: &Group, gpus: &[usize]) -> Result<&'w Vg
             Kind::NotFound,
             format!("none of its GPUs has a type {}", quoted(text)),
         )
-        .hint("see what there is: vgpuctl types")),
+        .hint("see all types: vgpuctl types")),
         several => {
             let ids: Vec<&str> = several.iter().map(|one| one.id.as_str()).collect();
             Err(Error::new(
                 Kind::Usage,
-                format!("{} stands for several types", quoted(text)),
+                format!("{} matches several types", quoted(text)),
             )
             .hint(format!("choose one by its id: {}", ids.join(", "))))
         }

@@ -60,7 +60,7 @@ impl Seats {
         let last = these.last().filter(|_| is_only_defined);
         let Some(chosen) = self.best(case, these, is_only_defined).or(last).cloned() else {
             let taken = these.iter().map(ParentId::as_str).collect::<Vec<_>>();
-            let message = format!("another vGPU is on {}", taken.join(", "));
+            let message = format!("already used by another vGPU: {}", taken.join(", "));
             return Err(Error::new(Kind::NoCapacity, message));
         };
         self.taken.insert(chosen.clone());
@@ -177,7 +177,7 @@ pub fn item_of(world: &World, wanted: &Wanted<'_>, case: &Case<'_>, place: Optio
 fn reason_to_create(wanted: &Wanted<'_>, mark: &Mark) -> String {
     match wanted.group.start {
         StartMode::Auto => format!("{mark} is missing"),
-        StartMode::Manual => format!("{mark} is missing; defined only, since it starts manually"),
+        StartMode::Manual => format!("{mark} is missing; defined only (manual start)"),
     }
 }
 
@@ -320,7 +320,7 @@ pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
         vf: case.have.function().cloned(),
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
-        verdict: Verdict::Remove("there is no room for it as declared".to_owned()),
+        verdict: Verdict::Remove("no capacity for it as declared".to_owned()),
         steps: removal_steps(&case.have),
     })
 }

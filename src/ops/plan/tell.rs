@@ -69,7 +69,7 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
             Some(named) => {
                 let named: Vec<&str> = named.iter().map(|vf| vf.as_str()).collect();
                 format!(
-                    "of {gpu} all functions that it names are taken: {}",
+                    "all functions of {gpu} that it names are in use: {}",
                     named.join(", ")
                 )
             }
@@ -104,7 +104,7 @@ pub fn unreadable_items(world: &World, policy: &Policy<'_>, told: &HashSet<Uuid>
         .collect()
 }
 
-/// What is another program's, on virtual functions, is left alone whatever the file says.
+/// What is another program's, on virtual functions, is not changed whatever the file says.
 pub fn foreign_notes(world: &World, declaration: &Declaration) -> Vec<String> {
     if declaration.unlisted == Unlisted::Keep {
         return Vec::new();
@@ -113,7 +113,7 @@ pub fn foreign_notes(world: &World, declaration: &Declaration) -> Vec<String> {
     foreign
         .map(|device| {
             format!(
-                "{} holds {}, made by another program, and is left alone",
+                "{} holds {}, which was created by another program and is not changed",
                 device.name(),
                 device.type_id
             )

@@ -44,7 +44,7 @@ impl Heard {
         }
     }
 
-    /// Something of parents or devices, without a word about which.
+    /// Something of parents or devices, but not which.
     pub fn of_the_kernel() -> Heard {
         Heard {
             kernel: true,
@@ -57,7 +57,7 @@ impl Heard {
         *self == Heard::default()
     }
 
-    /// Takes in what else was heard of the kernel's side, to be looked at once more. What has gone
+    /// Takes in what else was heard of the kernel's side, to be looked at again. What has gone
     /// has gone once, and a file is what it is when it is heard of.
     pub fn and_again(&mut self, other: &Heard) {
         self.kernel |= other.kernel;

@@ -57,7 +57,7 @@ impl Scene {
         changes.iter().any(has_come)
     }
 
-    /// What has gone has gone, also where something of the same name is there by now.
+    /// What has gone has gone, even if something of the same name exists now.
     fn take_the_gone_away(
         &mut self,
         ears: &mut Ears<'_>,

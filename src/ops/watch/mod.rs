@@ -105,7 +105,7 @@ pub fn watch(
     }
 }
 
-/// What is to be looked at once more, and when.
+/// What is to be looked at again, and when.
 #[derive(Debug, Default)]
 struct Later {
     what: Heard,
@@ -120,7 +120,7 @@ impl Later {
         Some(when.saturating_duration_since(now))
     }
 
-    /// Begins anew with what was heard, beside what is left. New noise puts nothing off for long.
+    /// Starts over with what was heard, in addition to what is left. New noise puts nothing off for long.
     fn put_off(&mut self, heard: &Heard, now: Instant) {
         let mut again = Heard::default();
         again.and_again(heard);
@@ -135,7 +135,7 @@ impl Later {
         self.next.is_none()
     }
 
-    /// Has these definitions read once more, a little later.
+    /// Has these definitions read again, a little later.
     fn doubt(&mut self, definitions: BTreeSet<Location>, now: Instant) {
         let soon = now + AGAIN[0];
         self.doubted

@@ -46,7 +46,7 @@ fn create(scene: &impl Scene) -> Verb {
         ),
         before: State::default(),
         after: BOTH,
-        when_done: (1, "is active already"),
+        when_done: (1, "is already active"),
     }
 }
 
@@ -86,7 +86,7 @@ fn define_killed_anywhere() {
                 defined: true,
                 active: false,
             },
-            when_done: (1, "is defined already"),
+            when_done: (1, "is already defined"),
         },
     );
 }

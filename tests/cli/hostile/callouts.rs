@@ -100,7 +100,7 @@ fn a_script_that_is_not_plainly_roots_is_not_run() {
                 ("nothing changed", scene.state() == before),
                 (
                     "it says which and why",
-                    run.stderr.contains("10-x") && run.stderr.contains("not run"),
+                    run.stderr.contains("10-x") && run.stderr.contains("refusing to run"),
                 ),
                 ("the answer is sound", sound(&run)),
             ];

@@ -63,9 +63,9 @@ fn what_is_no_request_is_refused_and_does_nothing() {
     create(&host, 0, "--type P4-1Q");
     let before = state(&host);
     let long = "x".repeat(4000);
-    let early = "ends before its line does";
-    let garbage = "is not understood";
-    let more = "followed by something else";
+    let early = "does not end with a newline";
+    let garbage = "invalid request";
+    let more = "unexpected data after the request";
     let key = "unknown field";
     let deep = format!("{}\n", "[".repeat(4000));
     let list = r#"{"version":1,"verb":"list"#;
@@ -271,7 +271,7 @@ fn who_says_little_or_goes_is_not_waited_for() {
         let answer = heard(stream);
         let holds = [(
             "it is ended",
-            refuses(&answer, "usage", "did not come within"),
+            refuses(&answer, "usage", "no request was received within"),
         )];
         group.check(New, what, &answer, &holds);
     }
@@ -304,7 +304,7 @@ fn who_says_little_or_goes_is_not_waited_for() {
             ("it answers nothing", run.stdout.is_empty()),
             (
                 "it says why",
-                run.stderr.contains("is no connection of a user's"),
+                run.stderr.contains("is not a client connection"),
             ),
         ];
         group.check(New, format!("served from {input}"), &run, &holds);

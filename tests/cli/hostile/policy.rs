@@ -183,31 +183,35 @@ fn an_answer_of_anothers_is_not_taken_and_nothing_in_it_is_obeyed() {
         "type_name": texts::HIDDEN, "result": "created", "error": null,
     }], "warnings": [texts::HIDDEN], "notes": [texts::HIDDEN] });
     let answers = [
-        ("nothing", String::new(), "ended without an answer"),
-        ("an empty line", "\n".to_owned(), "is not understood"),
-        ("no keys", "{}\n".to_owned(), "is not understood"),
+        (
+            "nothing",
+            String::new(),
+            "closed the connection without an answer",
+        ),
+        ("an empty line", "\n".to_owned(), "invalid answer"),
+        ("no keys", "{}\n".to_owned(), "invalid answer"),
         (
             "another version",
             "{\"version\":2}\n".to_owned(),
-            "it is of version 2",
+            "unsupported version 2",
         ),
-        ("no word", "{\"version\":1}\n".to_owned(), "it says nothing"),
+        ("no word", "{\"version\":1}\n".to_owned(), "it is empty"),
         (
             "no result",
             "{\"version\":1,\"changes\":[{\"result\":\"x\"}]}\n".to_owned(),
-            "is no result",
+            "unknown result",
         ),
         ("hidden words in an error", format!("{hidden}\n"), r"\u{1b}"),
         ("hidden words in a change", format!("{names}\n"), ""),
         (
             "arrays in arrays",
             "[".repeat(100_000) + "\n",
-            "is not understood",
+            "invalid answer",
         ),
         (
             "HTML",
             "<html>\u{1b}[2J</html>\n".to_owned(),
-            "is not understood",
+            "invalid answer",
         ),
     ];
     // One that ends without having heard what is asked.
@@ -218,7 +222,8 @@ fn an_answer_of_anothers_is_not_taken_and_nothing_in_it_is_obeyed() {
             ("it is no success", run.status == 1 && sound(&run)),
             (
                 "it says why",
-                run.stderr.contains("ended without an answer"),
+                run.stderr
+                    .contains("closed the connection without an answer"),
             ),
         ];
         group.check(New, "list: not heard", &run, &holds);

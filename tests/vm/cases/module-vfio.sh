@@ -97,7 +97,7 @@ stale() {
     expect_equal "stop" 0 "$(status_of vgpuctl stop "$(uuid 8)")"
     set_type 5 1163
     expect_equal "restore" 7 "$(status_of vgpuctl restore)"
-    said "failed +$(uuid 8).*$(vf 2 5) holds nvidia-1163 already, made by another program, and left alone"
+    said "failed +$(uuid 8).*$(vf 2 5) already holds nvidia-1163, which was created by another program and is not changed"
     expect_equal "start" 4 "$(status_of vgpuctl start "$(uuid 8)")"
     expect_equal "remove" 0 "$(status_of vgpuctl remove "$(uuid 8)")"
     expect_equal "it is left alone" 1163 "$(current 5)"

@@ -113,8 +113,9 @@ pub fn title(gpu: &Gpu) -> String {
 pub fn alternative(gpu: &Gpu) -> Option<String> {
     let what = match (gpu.vendor, gpu.functions_possible) {
         (AMD, Some(functions)) => format!(
-            "AMD MxGPU card ({}): its {functions} virtual functions are whole PCI devices that AMD's \
-             own driver (gim) makes; no mediated devices, so nothing for this program to manage",
+            "AMD MxGPU card ({}): its {functions} virtual functions are whole PCI devices that \
+             AMD's own driver (gim) creates; no mediated devices, so nothing for this program to \
+             manage",
             gpu.ids()
         ),
         (AMD, None) => format!(

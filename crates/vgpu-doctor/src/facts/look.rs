@@ -69,7 +69,7 @@ impl<'h> Look<'h> {
     pub fn long_text(&self, path: &Path) -> Read<String> {
         match self.beginning(path, LONGEST_LIST)? {
             Some(begin) if !begin.is_whole => Err(Error::system("cannot read", path, Errno::EFBIG)
-                .hint("lists of more than 16 MiB are not read here")),
+                .hint("files larger than 16 MiB are not read")),
             begin => Ok(begin.map(|begin| String::from_utf8_lossy(&begin.bytes).into_owned())),
         }
     }

@@ -235,16 +235,15 @@ impl Dir {
             .map_err(|error| refused("cannot read", self.join(name), error))
     }
 
-    /// The number that is all of a file's text. `what` says what it counts, for the refusal of
-    /// anything else.
+    /// The number that is all of a file's text. `what` says what it is, for the error message.
     ///
     /// # Errors
-    /// As [`Dir::read_text`]; the content is no such number.
+    /// As [`Dir::read_text`]; the content is not such a number.
     pub fn read_number<N: FromStr>(&self, name: impl AsRef<Path>, what: &str) -> Result<N> {
         let name = name.as_ref();
         let text = self.read_text(name)?;
         text.trim().parse().map_err(|_| {
-            let message = format!("{} is no number of {what}", quoted(&text));
+            let message = format!("{} is not a valid {what}", quoted(&text));
             Error::new(Kind::Failed, message).at(self.join(name))
         })
     }
@@ -297,7 +296,7 @@ fn without_newline(bytes: &[u8]) -> &[u8] {
 fn refused(what: &str, path: impl Into<PathBuf>, error: io::Errno) -> Error {
     let refused = Error::system(what, path, Errno::from_raw(error.raw_os_error()));
     match error {
-        io::Errno::FBIG => refused.hint("files of more than 1 MiB are not read here"),
+        io::Errno::FBIG => refused.hint("files larger than 1 MiB are not read"),
         _ => refused,
     }
 }
@@ -366,14 +365,14 @@ mod tests {
         let dir = Dir::open(root.path()).unwrap();
         let number = |text: &str| {
             fs::write(root.path().join("f"), text).unwrap();
-            dir.read_number::<u32>("f", "functions")
+            dir.read_number::<u32>("f", "number of functions")
         };
         assert_eq!(number("16\n"), Ok(16));
         for bad in ["", "-1", "16 32", "4294967296"] {
             let error = number(bad).unwrap_err();
             assert_eq!(
                 error.message(),
-                format!("{bad:?} is no number of functions")
+                format!("{bad:?} is not a valid number of functions")
             );
             assert_eq!(error.path(), Some(root.path().join("f").as_path()));
         }
@@ -384,7 +383,7 @@ mod tests {
         );
         assert!(error.message().len() < 300, "{error}");
         assert!(
-            dir.read_number::<u32>("missing", "functions")
+            dir.read_number::<u32>("missing", "number of functions")
                 .unwrap_err()
                 .is_absent()
         );

@@ -66,16 +66,16 @@ impl Dir {
     fn if_own(self) -> Result<Dir> {
         let path = self.path();
         let stat = fstat(&self)
-            .map_err(|errno| Error::system("cannot look at the directory", path, errno))?;
+            .map_err(|errno| Error::system("cannot stat the directory", path, errno))?;
         match Owned::from(&stat).fault() {
             None => Ok(self),
             Some(fault) => Err(Error::new(
                 Kind::NotPermitted,
-                format!("what is kept here cannot be relied on: the directory {fault}"),
+                format!("its contents cannot be trusted: the directory {fault}"),
             )
             .at(path)
             .hint(format!(
-                "see that nobody has put anything into it, then: chown root {0}; chmod go-w {0}",
+                "check that nobody has tampered with its contents, then: chown root {0}; chmod go-w {0}",
                 path.display()
             ))),
         }
@@ -89,8 +89,9 @@ impl Dir {
         if let Some(dir) = if_present(Dir::open_own(path))? {
             return Ok(dir);
         }
-        make_all(path)
-            .map_err(|error| Error::system("cannot make the directory", path, errno_of(&error)))?;
+        make_all(path).map_err(|error| {
+            Error::system("cannot create the directory", path, errno_of(&error))
+        })?;
         Dir::open_own(path)
     }
 
@@ -107,16 +108,16 @@ impl Dir {
         };
         let path = self.join(name);
         let stat =
-            fstat(&file).map_err(|errno| Error::system("cannot look at it", &path, errno))?;
+            fstat(&file).map_err(|errno| Error::system("cannot stat the file", &path, errno))?;
         let fault = match is_file(&stat) {
             true => Owned::from(&stat).fault(),
-            false => Some("is no regular file".to_owned()),
+            false => Some("is not a regular file".to_owned()),
         };
         if let Some(fault) = fault {
-            let message = format!("{what} cannot be relied on: the file {fault}");
-            return Err(Error::new(Kind::NotPermitted, message).at(path).hint(
-                "give it to root and take the others' right to write: chown root, chmod go-w",
-            ));
+            let message = format!("{what} cannot be trusted: the file {fault}");
+            return Err(Error::new(Kind::NotPermitted, message)
+                .at(path)
+                .hint("make root its owner and deny others write access: chown root, chmod go-w"));
         }
         let text = whole_of(&file, |bytes| {
             self.as_text(name.as_ref(), bytes).map(str::to_owned)
@@ -138,7 +139,7 @@ impl Dir {
         }
         match mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
             Ok(()) | Err(Errno::EEXIST) => parent.open_real_dir(name)?.if_own(),
-            Err(errno) => Err(Error::system("cannot make the directory", path, errno)),
+            Err(errno) => Err(Error::system("cannot create the directory", path, errno)),
         }
     }
 
@@ -238,7 +239,7 @@ mod tests {
             let error = Dir::make_own(&path).unwrap_err();
             assert_eq!(error.kind(), Kind::NotPermitted);
             assert_eq!(error.path(), Some(path.as_path()));
-            assert!(error.message().contains("may be written to by others"));
+            assert!(error.message().contains("is writable by others"));
         }
         set_mode(&path, 0o700);
         Dir::open_own(&path).unwrap();

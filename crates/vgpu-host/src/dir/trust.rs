@@ -17,15 +17,15 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// What somebody other than root, its group and the caller could have changed it by: "belongs to
-    /// user 1000", "may be written to by others (mode 0777)". `None` where nobody could.
+    /// What somebody other than root, its group and the caller could have changed it by: "is owned by
+    /// user 1000", "is writable by others (mode 0777)". `None` where nobody could.
     pub fn fault(self) -> Option<String> {
         let mode = self.mode & 0o7777;
         let shared = mode & GROUP_MAY_WRITE != 0 && self.group != 0;
         if !self.is_ours() {
-            Some(format!("belongs to user {}", self.user))
+            Some(format!("is owned by user {}", self.user))
         } else if shared || mode & OTHERS_MAY_WRITE != 0 {
-            Some(format!("may be written to by others (mode {mode:04o})"))
+            Some(format!("is writable by others (mode {mode:04o})"))
         } else {
             None
         }
@@ -80,7 +80,7 @@ mod tests {
         }
         assert_eq!(
             fault(caller + 1, 0, 0o40700).as_deref(),
-            Some(format!("belongs to user {}", caller + 1).as_str())
+            Some(format!("is owned by user {}", caller + 1).as_str())
         );
         for mode in [0o40757, 0o100_646, 0o41777] {
             assert!(fault(0, 0, mode).is_some(), "{mode:o}");

@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result, errno_of};
 pub struct NamedFile {
     /// The file.
     pub file: File,
-    /// "user 1000 may not read it".
+    /// "user 1000, who ran sudo, may not read it".
     pub unshown: Option<String>,
 }
 
@@ -54,9 +54,7 @@ pub fn open_named(path: &Path) -> io::Result<NamedFile> {
     let user = crate::text::shortened(&user.to_string_lossy());
     Ok(NamedFile {
         file: File::open(path)?,
-        unshown: Some(format!(
-            "user {user} may not read it, and sudo runs this for him"
-        )),
+        unshown: Some(format!("user {user}, who ran sudo, may not read it")),
     })
 }
 
@@ -87,7 +85,7 @@ pub fn read_bounded(from: impl io::Read, name: &Path, what: &str, most: usize) -
         true => Ok(read.bytes),
         false => Err(Error::new(
             Kind::Failed,
-            format!("cannot read {what}: it is longer than {most} MiB, or has no end"),
+            format!("cannot read {what}: it is larger than {most} MiB, or endless"),
         )
         .at(name)),
     }
@@ -154,7 +152,7 @@ mod tests {
         let error = read_named(Path::new("/dev/zero"), "the declaration", 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot read the declaration: it is longer than 1 MiB, or has no end: /dev/zero"
+            "cannot read the declaration: it is larger than 1 MiB, or endless: /dev/zero"
         );
         let absent = read_named(Path::new("/nonexistent"), "the declaration", 1).unwrap_err();
         assert!(absent.is_absent());

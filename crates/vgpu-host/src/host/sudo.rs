@@ -35,12 +35,12 @@ pub(super) fn check(by: &str, settings: &Path) -> Result<()> {
     }
     let user = user.to_string_lossy();
     let message = format!(
-        "{by} names another root, which user {} may not: sudo started this as root",
+        "{by} sets another root, which user {} may not do through sudo",
         crate::text::quoted(&user)
     );
     let (key, word) = ALLOWED;
     Err(Error::new(Kind::NotPermitted, message).hint(format!(
-        "root allows it with a line in {}: {key} = {word}",
+        "root can allow it with a line in {}: {key} = {word}",
         settings.display()
     )))
 }
@@ -56,7 +56,7 @@ fn allows(settings: &Path) -> Result<bool> {
     let Some(dir) = if_present(Dir::open_own(folder))? else {
         return Ok(false);
     };
-    let text = dir.read_own(name, "what may be done through sudo")?;
+    let text = dir.read_own(name, "the sudo settings")?;
     Ok(text.is_some_and(|text| text.lines().any(is_permission)))
 }
 

@@ -25,7 +25,7 @@ fn check_component(what: &str, name: &str) -> Result<()> {
     } else if name.contains('/') {
         "it contains '/'"
     } else if hides_something(name) {
-        "it contains a control character, or one that is not seen"
+        "it contains a control or invisible character"
     } else {
         return Ok(());
     };
@@ -189,7 +189,7 @@ impl FromStr for AttrName {
         for part in name.split('/') {
             check_component("attribute name", part).map_err(|error| match part == name {
                 true => error,
-                false => refusal("attribute name", name, "a part of it leads elsewhere"),
+                false => refusal("attribute name", name, "it has an invalid path component"),
             })?;
         }
         let mut parts = name.split('/');
@@ -200,14 +200,14 @@ impl FromStr for AttrName {
             return Err(refusal(
                 "attribute name",
                 name,
-                "that is the kernel's own, and no setting of a device",
+                "it is a file of the kernel, not a setting of the device",
             ));
         }
         if parts.count() > 1 {
             return Err(refusal(
                 "attribute name",
                 name,
-                "it is neither the device's own nor in a group of the device's",
+                "expected NAME or GROUP/NAME",
             ));
         }
         Ok(AttrName(name.to_owned()))
@@ -234,7 +234,7 @@ pub fn parse_uuid(text: &str) -> Result<Uuid> {
         _ => Err(refusal(
             "UUID",
             text,
-            "the form is 8-4-4-4-12 hexadecimal digits",
+            "expected 8-4-4-4-12 hexadecimal digits",
         )),
     }
 }
@@ -255,7 +255,7 @@ pub fn proxmox_uuid(vmid: u64, index: u64) -> Result<Uuid> {
     parse_uuid(&format!("{index:08}-0000-0000-0000-{vmid:012}")).map_err(|_| {
         Error::new(
             Kind::Usage,
-            format!("VM {vmid} with index {index} has no UUID of Proxmox's form"),
+            format!("VM {vmid} with index {index} has no Proxmox-style UUID"),
         )
     })
 }
@@ -267,9 +267,9 @@ pub fn proxmox_uuid(vmid: u64, index: u64) -> Result<Uuid> {
 pub fn check_proxmox_slot(vmid: Option<u64>, index: u64) -> Result<()> {
     let message = match vmid {
         Some(vmid) if !(100..=999_999_999).contains(&vmid) => {
-            format!("{vmid} is no VM of Proxmox VE: their ids are 100 to 999999999")
+            format!("{vmid} is not a Proxmox VE VM id: valid ids are 100 to 999999999")
         }
-        _ if index > 15 => format!("there is no hostpci{index}: they are hostpci0 to hostpci15"),
+        _ if index > 15 => format!("no hostpci{index}: valid are hostpci0 to hostpci15"),
         _ => return Ok(()),
     };
     Err(Error::new(Kind::Usage, message))

@@ -94,7 +94,7 @@ fn attribute(value: &Value) -> Result<Attr> {
             Attr::new(name, value).map_err(|error| bad(error.message()))
         }
         _ => Err(bad(
-            "it holds something not of the form {\"name\": \"value\"}",
+            "it contains an item that is not of the form {\"name\": \"value\"}",
         )),
     }
 }
@@ -107,7 +107,7 @@ fn without_end(output: &[u8]) -> &[u8] {
 }
 
 fn bad(fault: &str) -> Error {
-    let message = format!("the script's answer about attributes is unusable: {fault}");
+    let message = format!("invalid attributes from the script: {fault}");
     Error::new(Kind::Failed, message)
 }
 

@@ -87,13 +87,13 @@ impl<'a> Call<'a> {
     pub fn not_mine(&self, script: &Path) -> Error {
         self.failure(
             script,
-            "ended with status 2, after saying that it serves this",
+            "exited with status 2, although it declared support for this",
         )
     }
 
     /// The script that is alone responsible does not serve this.
     pub fn not_served(&self, script: &Path) -> Error {
-        let what = "serves the type but neither this event nor this action";
+        let what = "supports the type, but not this event and action";
         self.failure(script, what)
     }
 }
@@ -112,7 +112,7 @@ impl Scripts<'_> {
         };
         Ok(match status.code() {
             Some(0) if ended.overflowed => {
-                let what = format!("says more than {} bytes", run::MOST_OUTPUT);
+                let what = format!("printed more than {} bytes", run::MOST_OUTPUT);
                 Verdict::Refused(call.failure(script, &what))
             }
             Some(0) => Verdict::Done(ended.stdout),
@@ -143,14 +143,17 @@ impl Scripts<'_> {
             Some(_) => answer::capabilities(&ended.stdout),
         };
         for word in can.iter().flat_map(|can| &can.unknown) {
-            let message = format!("a script serves something unknown, {}", quoted(word));
+            let message = format!("a script declares an unknown capability, {}", quoted(word));
             lock(&self.warnings).push(Error::new(Kind::Failed, message).at(script));
         }
         Ok(can)
     }
 
     fn too_slow(&self, script: &Path, call: &Call<'_>, more: &str) -> Error {
-        let what = format!("did not end within {:?} and was killed{more}", self.limit);
+        let what = format!(
+            "did not finish within {:?} and was killed{more}",
+            self.limit
+        );
         call.failure(script, &what)
             .hint(format!("{LIMIT_VARIABLE}=SECONDS sets the limit"))
     }
@@ -170,7 +173,7 @@ impl Scripts<'_> {
         match ended {
             Ok(ended) => Ok(Some(ended)),
             Err(errno @ (Errno::ENOEXEC | Errno::ENOENT | Errno::EACCES)) => {
-                let message = "a script is left out: the kernel does not run it or its interpreter";
+                let message = "a script is skipped: the kernel cannot run it or its interpreter";
                 lock(&self.warnings).push(Error::system(message, script, errno));
                 Ok(None)
             }
@@ -181,12 +184,12 @@ impl Scripts<'_> {
 
 fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with status {code}"),
+        (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => match nix::sys::signal::Signal::try_from(signal) {
             Ok(signal) => format!("was killed by {signal}"),
             Err(_) => format!("was killed by signal {signal}"),
         },
-        (None, None) => "ended oddly".to_owned(),
+        (None, None) => "ended abnormally".to_owned(),
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn scripts(host: &Host, directories: &[PathBuf], warnings: &mut Warni
     let mut found = Found::default();
     for path in directories {
         if let Err(error) = in_directory(host, path, &mut found) {
-            warnings.push(error.retold("the scripts here are left out"));
+            warnings.push(error.retold("the scripts in this directory are skipped"));
         }
     }
     found

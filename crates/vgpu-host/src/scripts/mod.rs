@@ -381,7 +381,8 @@ impl<'h> Scripts<'h> {
 
 fn cannot_modify_live(subject: &Subject<'_>) -> Error {
     let (uuid, type_id) = (subject.uuid, subject.type_id);
-    let message = format!("cannot change {uuid} while it runs: no script does that for {type_id}");
+    let message =
+        format!("cannot change {uuid} while it is running: no script supports this for {type_id}");
     Error::new(Kind::Failed, message)
         .hint("change its definition, then stop the device and start it again")
 }

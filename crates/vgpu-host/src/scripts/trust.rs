@@ -28,24 +28,23 @@ const STICKY: u32 = 0o1000;
 pub(super) fn check(host: &Host, program: &Path, what: &str) -> Result<()> {
     match doubt(host, program).map_err(|error| unseen(what, program, &error))? {
         None => Ok(()),
-        Some(doubt) => Err(
-            Error::new(Kind::NotPermitted, format!("{what} is not run: {doubt}"))
-                .at(program)
-                .hint(
-                    "give it to root and take the others' right to write: chown root, chmod go-w",
-                ),
-        ),
+        Some(doubt) => Err(Error::new(
+            Kind::NotPermitted,
+            format!("refusing to run {what}: {doubt}"),
+        )
+        .at(program)
+        .hint("make root its owner and deny others write access: chown root, chmod go-w")),
     }
 }
 
 /// The error for a program that cannot be looked at.
 pub(super) fn unseen(what: &str, program: &Path, error: &io::Error) -> Error {
-    let message = format!("{what} is not run: cannot look at it");
+    let message = format!("refusing to run {what}: cannot stat it");
     Error::system(message, program, errno_of(error))
 }
 
 /// What others could have changed on the way from a host's root to one of its programs: "the directory
-/// /opt/x belongs to user 1000".
+/// /opt/x is owned by user 1000".
 ///
 /// # Errors
 /// What the kernel answered.
@@ -55,7 +54,7 @@ fn doubt(host: &Host, program: &Path) -> io::Result<Option<String>> {
         let owner = fs::metadata(root)?.uid();
         if owner != geteuid().as_raw() {
             return Ok(Some(format!(
-                "{} is not this host's root, and belongs to user {owner}",
+                "{} is not this host's root, and is owned by user {owner}",
                 root.display()
             )));
         }
@@ -117,7 +116,7 @@ impl Way {
     fn shared(&self, meta: &Metadata, next: &Path) -> Option<String> {
         (self.is_shared && !meta.is_dir()).then(|| {
             let (at, next) = (self.at.display(), next.display());
-            format!("{next} lies in {at}, which may be written to by others")
+            format!("{next} is in {at}, which is writable by others")
         })
     }
 
@@ -141,7 +140,11 @@ impl Way {
             return Err(Errno::ELOOP.into());
         }
         if !Owned::from(meta).is_ours() {
-            let doubt = format!("the link {} belongs to user {}", link.display(), meta.uid());
+            let doubt = format!(
+                "the link {} is owned by user {}",
+                link.display(),
+                meta.uid()
+            );
             return Ok(Some(doubt));
         }
         Ok(self.lead(&fs::read_link(link)?))
@@ -206,11 +209,11 @@ mod tests {
         let tree = Tree::new();
         assert_eq!(tree.doubt(), None);
         for (below, mode, text) in [
-            ("usr/bin/x", 0o777, "it may be written"),
-            ("usr/bin", 0o777, "the directory /usr/bin may be written"),
-            ("usr/bin", 0o1777, "/usr/bin/x lies in /usr/bin, which"),
-            ("usr", 0o757, "the directory /usr may be written"),
-            (".", 0o757, "the directory  may be written"),
+            ("usr/bin/x", 0o777, "it is writable"),
+            ("usr/bin", 0o777, "the directory /usr/bin is writable"),
+            ("usr/bin", 0o1777, "/usr/bin/x is in /usr/bin, which"),
+            ("usr", 0o757, "the directory /usr is writable"),
+            (".", 0o757, "the directory  is writable"),
         ] {
             set_mode(&tree.path(below), mode);
             let told = tree.doubt().unwrap();
@@ -230,19 +233,19 @@ mod tests {
         assert_eq!(tree.doubt(), None);
         set_mode(&tree.path("opt"), 0o777);
         let told = tree.doubt().unwrap();
-        assert!(told.starts_with("the directory /opt may be"), "{told}");
+        assert!(told.starts_with("the directory /opt is"), "{told}");
         set_mode(&tree.path("opt"), 0o755);
         if geteuid().is_root() {
             std::os::unix::fs::lchown(tree.path("usr/bin"), Some(12345), None).unwrap();
             assert_eq!(
                 tree.doubt().unwrap(),
-                "the link /usr/bin belongs to user 12345"
+                "the link /usr/bin is owned by user 12345"
             );
             std::os::unix::fs::lchown(tree.path("usr/bin"), Some(0), None).unwrap();
             chown(tree.path("opt"), Some(12345), None).unwrap();
             assert_eq!(
                 tree.doubt().unwrap(),
-                "the directory /opt belongs to user 12345"
+                "the directory /opt is owned by user 12345"
             );
         }
         fs::remove_file(tree.path("usr/bin")).unwrap();
@@ -261,7 +264,7 @@ mod tests {
         symlink(open.join("x"), tree.path("usr/bin/x")).unwrap();
         assert_eq!(tree.doubt(), None);
         set_mode(&open, 0o777);
-        assert!(tree.doubt().unwrap().contains("open may be written"));
+        assert!(tree.doubt().unwrap().contains("open is writable"));
     }
 
     #[test]

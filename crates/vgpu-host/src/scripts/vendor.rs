@@ -92,9 +92,12 @@ fn said(host: &Host, program: &Path, args: &[&str]) -> Result<Option<Said>> {
 /// How one of the programs ended without having done it.
 pub fn ending(said: &Said) -> String {
     match said.status {
-        None => format!("it took longer than {} s and was ended", LIMIT.as_secs()),
-        Some(status) if status.success() => "it ended as if it had worked".to_owned(),
-        Some(status) => format!("it ended with {status}"),
+        None => format!(
+            "it did not finish within {} s and was killed",
+            LIMIT.as_secs()
+        ),
+        Some(status) if status.success() => "it reported success".to_owned(),
+        Some(status) => format!("it failed with {status}"),
     }
 }
 
@@ -103,6 +106,6 @@ pub fn complaint(what: &str, said: &Said) -> Error {
     let error = Error::new(Kind::Failed, format!("{what}: {}", ending(said)));
     match said.text.is_empty() {
         true => error,
-        false => error.hint(format!("it said: {}", said.text)),
+        false => error.hint(format!("it printed: {}", said.text)),
     }
 }

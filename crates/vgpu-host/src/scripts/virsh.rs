@@ -128,7 +128,7 @@ impl Virsh {
                     Error::new(
                         Kind::Failed,
                         format!(
-                            "virsh {} answered with no UUID: {}",
+                            "virsh {} did not print a UUID: {}",
                             words.join(" "),
                             quoted(line)
                         ),
@@ -185,9 +185,7 @@ fn program() -> Result<PathBuf> {
 
 fn not_run(errno: Errno) -> Error {
     match errno {
-        Errno::ENOENT => {
-            Error::new(Kind::Failed, "there is no virsh in PATH").hint(Advice::PasteXml)
-        }
+        Errno::ENOENT => Error::new(Kind::Failed, "virsh not found in PATH").hint(Advice::PasteXml),
         errno => Error::system("cannot run", PROGRAM, errno),
     }
 }
@@ -196,21 +194,21 @@ fn answer(verb: &str, ended: Ended) -> Result<String> {
     let failed = |what: String| Error::new(Kind::Failed, format!("virsh {verb} {what}"));
     let Some(status) = ended.status else {
         return Err(failed(format!(
-            "did not end within {} s and was stopped",
+            "did not finish within {} s and was killed",
             limit().as_secs()
         ))
-        .hint("is libvirt's daemon running? What it was asked for may still happen"));
+        .hint("is libvirt's daemon running? The requested change may still take effect"));
     };
     if !status.success() {
         return Err(failed(match said(&ended.stderr) {
-            words if words.is_empty() => format!("failed without a word ({status})"),
+            words if words.is_empty() => format!("failed without an error message ({status})"),
             words => format!("failed: {words}"),
         }));
     }
     match String::from_utf8(ended.stdout) {
         Ok(text) if !ended.overflowed => Ok(text),
-        Ok(_) => Err(failed("said more than can be read".into())),
-        Err(_) => Err(failed("did not answer in UTF-8".into())),
+        Ok(_) => Err(failed("printed too much output".into())),
+        Err(_) => Err(failed("printed output that is not UTF-8".into())),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn make_dir(top: &Path, name: &str) -> Result<Dir> {
     {
         return Ok(dir);
     }
-    let failed = |path: &Path, errno| refused("cannot make the directory", path, errno);
+    let failed = |path: &Path, errno| refused("cannot create the directory", path, errno);
     make_all(top).map_err(|error| failed(top, errno_of(&error)))?;
     let dir = Dir::open(top)?;
     match mkdirat(&dir, name, Mode::from_bits_truncate(0o755)) {
@@ -82,7 +82,7 @@ fn refused(what: &str, path: &Path, errno: Errno) -> Error {
     let error = Error::system(what, path, errno);
     match errno {
         Errno::ENOSPC | Errno::EDQUOT => error.hint(
-            "nothing is lost and nothing is changed: make room on that file system, then repeat",
+            "nothing was lost or changed: free some space on that file system, then try again",
         ),
         _ => error,
     }

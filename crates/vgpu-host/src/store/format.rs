@@ -81,12 +81,12 @@ fn function(text: &str, gpu: &ParentId) -> Result<ParentId> {
     let vf: ParentId = text.to_ascii_lowercase().parse().map_err(inside)?;
     match vf.is_pci_address() {
         true if vf == *gpu => Err(bad(&format!(
-            "\"vf\" is {}, the GPU itself and none of its virtual functions",
+            "\"vf\" is {}, the GPU itself, not one of its virtual functions",
             shown()
         ))),
         true => Ok(vf),
         false => Err(bad(&format!(
-            "\"vf\" is {}, which is no PCI address such as 0000:41:00.4",
+            "\"vf\" is {}, which is not a PCI address such as 0000:41:00.4",
             shown()
         ))),
     }
@@ -111,7 +111,7 @@ fn no_document(bytes: &[u8]) -> Error {
 }
 
 fn bad(fault: &str) -> Error {
-    Error::new(Kind::Failed, format!("the definition is unusable: {fault}"))
+    Error::new(Kind::Failed, format!("invalid definition: {fault}"))
 }
 
 fn inside(error: Error) -> Error {
@@ -276,7 +276,7 @@ mod tests {
             ),
             (
                 r#"{"mdev_type":"a","start":"auto","attrs":[{"a/../b":"x"}]}"#,
-                "leads elsewhere",
+                "invalid path component",
             ),
         ] {
             let error = read(text).unwrap_err();

@@ -276,13 +276,13 @@ impl<'h> Store<'h> {
             return Ok(text);
         }
         let message = format!(
-            "the definition of {} would not be read again: it would be {} bytes, and at most {LARGEST_FILE} are read",
+            "the definition of {} is too large: {} bytes, and the limit is {LARGEST_FILE}",
             definition.uuid,
             text.len()
         );
         Err(Error::new(Kind::Usage, message)
             .at(self.path(&Location::of(definition)))
-            .hint("nothing was changed: give it fewer attributes, or shorter ones"))
+            .hint("nothing was changed: use fewer or shorter attributes"))
     }
 
     /// Deletes a definition, and its parent's directory when nothing is left in it. One that is
@@ -333,7 +333,7 @@ fn is_link(dir: &Dir, name: &str) -> bool {
 fn told_of_link(error: Error) -> Error {
     match error.errno() {
         Some(Errno::ENOTDIR | Errno::ELOOP) => {
-            error.hint("a link is not followed here: put a directory in its place")
+            error.hint("symbolic links are not followed here: replace it with a directory")
         }
         _ => error,
     }

@@ -30,8 +30,11 @@ pub fn parents_in(top: &mut Dir, warnings: &mut Warnings) -> Result<Vec<ParentId
                 Err(error) => warnings.push(Error::at(error, top.join(&entry.name))),
             },
             None => warnings.push(
-                Error::new(Kind::Failed, "a directory with an odd name is left out")
-                    .at(top.join(&entry.name)),
+                Error::new(
+                    Kind::Failed,
+                    "directory skipped: its name is not valid UTF-8",
+                )
+                .at(top.join(&entry.name)),
             ),
         }
     }
@@ -71,7 +74,7 @@ fn in_upper_case(dir: &Dir, name: &str, uuid: Uuid) -> Error {
     .at(&path);
     match lower.exists() {
         true => error.hint(format!(
-            "{} is there too, and counts: compare both, then delete the one in upper case",
+            "{} also exists and is the one used: compare both, then delete the one in upper case",
             lower.display()
         )),
         false => error.hint(format!(

@@ -25,7 +25,7 @@ impl Store<'_> {
         let (Some(dir), Some(name)) = (folder, path.file_name()) else {
             return Ok(None);
         };
-        let text = dir.read_own(name, "what users may do")?;
+        let text = dir.read_own(name, "the policy for users")?;
         Ok(text.map(|text| (path, text)))
     }
 }

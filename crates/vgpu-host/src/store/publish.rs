@@ -145,10 +145,10 @@ impl<'p> Place<'p> {
         match begin.is_empty() || begin == beginning.as_bytes() {
             true => Ok(There::Ours),
             false => {
-                let message = "cannot write: what is there is not of this command's";
+                let message = "cannot write: the existing file was not written by this command";
                 Err(Error::new(Kind::Usage, message)
                     .at(self.path)
-                    .hint("name another file, or take this one away first"))
+                    .hint("choose another file, or remove this one first"))
             }
         }
     }
@@ -225,9 +225,9 @@ fn fill(dir: &Dir, name: &OsString, content: &[u8]) -> nix::Result<()> {
 }
 
 fn no_file(path: &Path) -> Error {
-    Error::new(Kind::Usage, "cannot write: that is no file")
+    Error::new(Kind::Usage, "cannot write: not a regular file")
         .at(path)
-        .hint("name a file; it is replaced as a whole")
+        .hint("specify a regular file; it is replaced as a whole")
 }
 
 /// Takes away what writers left that were killed: their ids are nobody's now, or this process's.

@@ -48,7 +48,7 @@ impl<'h> RestoreResults<'h> {
     /// What the kernel answered, with the path.
     pub fn write(&self, parent: &ParentId, result: &RestoreResult) -> Result<()> {
         let path = self.host.restore_results();
-        let what = format!("cannot note for the metrics what the restore of {parent} came to");
+        let what = format!("cannot save the restore result of {parent} for the metrics");
         let dir = Dir::make_own_below(&self.host.locks(), &path).map_err(|error| {
             match error.errno() {
                 Some(_) => error.retold(&what),
@@ -115,7 +115,7 @@ impl<'h> RestoreResults<'h> {
         let bytes = dir.read_bytes(parent.as_str())?;
         parse(&bytes).ok_or_else(|| {
             let path = dir.join(parent.as_str());
-            Error::new(Kind::Failed, "this is no result of a restore")
+            Error::new(Kind::Failed, "not a valid restore result")
                 .at(path)
                 .hint(Advice::RestoreAgain)
         })

@@ -91,7 +91,7 @@ impl Store<'_> {
         }
         let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
         if text.len() > LARGEST_FILE {
-            let message = format!("the settings of {gpu} would be too long to be read again");
+            let message = format!("the settings of {gpu} would be too large to be read back");
             return Err(Error::new(Kind::Failed, message).at(self.settings_path(gpu)));
         }
         let dir = atomic::make_dir(&self.shelf(FrameworkKind::Vfio), gpu.as_str())?;
@@ -147,10 +147,10 @@ pub fn parse(text: &str) -> Result<GpuSettings> {
             _ => {
                 return Err(Error::new(
                     Kind::Failed,
-                    format!("line {} is not understood: {}", index + 1, quoted(line)),
+                    format!("line {} is invalid: {}", index + 1, quoted(line)),
                 )
                 .hint(
-                    "lines can be: vfs = enable, vfs = leave, mixed-sizes = yes, mixed-sizes = no",
+                    "valid lines: vfs = enable, vfs = leave, mixed-sizes = yes, mixed-sizes = no",
                 ));
             }
         }

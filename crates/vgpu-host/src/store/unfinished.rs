@@ -22,7 +22,9 @@ impl Store<'_> {
         let path = self.host.unfinished(uuid);
         Dir::open_own(&self.host.locks())?
             .put(&name_of(uuid), home.as_str().as_bytes())
-            .map_err(|errno| Error::system("cannot note what is begun", &path, errno))?;
+            .map_err(|errno| {
+                Error::system("cannot record that a device is being created", &path, errno)
+            })?;
         debug!("make {}", path.display());
         Ok(())
     }
@@ -43,7 +45,11 @@ impl Store<'_> {
         let path = self.host.unfinished(uuid);
         match nix::unistd::unlink(&path) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(Error::system("cannot note what is done", &path, errno)),
+            Err(errno) => Err(Error::system(
+                "cannot record that a device is complete",
+                &path,
+                errno,
+            )),
         }
     }
 

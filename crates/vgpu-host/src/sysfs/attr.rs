@@ -39,7 +39,12 @@ pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> 
         let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
         let group = openat(from, part, flags, Mode::empty()).map_err(failed)?;
         if fstatat(&group, OF_DEVICES, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() {
-            return Err(no_attribute(device, name, what, "it is another device's"));
+            return Err(no_attribute(
+                device,
+                name,
+                what,
+                "it belongs to another device",
+            ));
         }
         at = Some(group);
     }
@@ -47,7 +52,7 @@ pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> 
     let from = at.as_ref().map_or(device.as_fd(), OwnedFd::as_fd);
     let file = openat(from, last, flags, Mode::empty()).map_err(failed)?;
     if !is_file(&fstat(&file).map_err(failed)?) {
-        return Err(no_attribute(device, name, what, "it is no regular file"));
+        return Err(no_attribute(device, name, what, "it is not a regular file"));
     }
     let line = (name.as_str() == params::ATTRIBUTE).then(|| params::line(value));
     let value = line.as_deref().unwrap_or(value);
@@ -59,7 +64,7 @@ pub fn write_beneath(device: &Dir, name: &AttrName, value: &str, what: &str) -> 
 fn no_attribute(device: &Dir, name: &AttrName, what: &str, why: &str) -> Error {
     Error::new(Kind::Failed, format!("{what}: {why}"))
         .at(device.join(name.as_str()))
-        .hint("an attribute is a file of the device's, or of a group that its driver made")
+        .hint("an attribute is a file of the device, or of a group created by its driver")
 }
 
 /// sysfs hands each write to the driver as a whole, so a value must never be split.
@@ -119,7 +124,10 @@ mod tests {
         let mut both = fs::OpenOptions::new();
         let _listener = both.read(true).write(true).open(path("fifo")).unwrap();
         let dir = Dir::open(root.path()).unwrap();
-        for (bad, why) in [("child/x", "another device's"), ("fifo", "no regular file")] {
+        for (bad, why) in [
+            ("child/x", "belongs to another device"),
+            ("fifo", "not a regular file"),
+        ] {
             let error = write_beneath(&dir, &bad.parse().unwrap(), "x", "w").unwrap_err();
             assert!(error.message().contains(why), "{error}");
             assert_eq!(error.path(), Some(path(bad).as_path()));

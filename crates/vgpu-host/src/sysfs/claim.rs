@@ -56,7 +56,12 @@ pub fn claim(nodes: &Nodes) -> Result<Claim> {
         SockFlag::SOCK_CLOEXEC,
     ) {
         Ok(pair) => pair,
-        Err(errno) => return failed("cannot make what keeps the device's group", errno),
+        Err(errno) => {
+            return failed(
+                "cannot create a socket to hold the device's VFIO group",
+                errno,
+            );
+        }
     };
     let opened = unforked(|| {
         let file = open(group, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty());
@@ -64,7 +69,7 @@ pub fn claim(nodes: &Nodes) -> Result<Claim> {
     });
     match opened {
         Ok(Ok(())) => Ok(Claim::Held(Kept { receiver })),
-        Ok(Err(errno)) => failed("cannot keep the device's group", errno),
+        Ok(Err(errno)) => failed("cannot hold the device's VFIO group", errno),
         Err(Errno::EBUSY) => Ok(Claim::Busy),
         Err(Errno::ENOENT | Errno::ENXIO | Errno::ENODEV) => Ok(Claim::NoNode),
         Err(errno) => failed("cannot tell whether the device is in use", errno),

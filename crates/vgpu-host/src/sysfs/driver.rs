@@ -29,7 +29,7 @@ pub fn bind(host: &Host, function: &ParentId, driver: &str) -> Result<()> {
     let set_aside = if_present(dir.read_text("driver_override"))?;
     let set_aside = set_aside.filter(|name| !name.is_empty() && name != NO_OVERRIDE);
     if let Some(other) = set_aside.filter(|name| name != driver) {
-        let message = format!("{function} is set aside for the driver {other}");
+        let message = format!("{function} is reserved for the driver {other}");
         return Err(Error::new(Kind::InUse, message).at(dir.join("driver_override")));
     }
     let what = format!("cannot bind {function} to {driver}");

@@ -47,7 +47,7 @@ impl Uevents {
         }
         let socket = MonitorBuilder::new_kernel().and_then(MonitorBuilder::listen);
         socket.map(|socket| Some(Uevents(socket))).map_err(|error| {
-            let what = "cannot listen to the kernel's events";
+            let what = "cannot listen for kernel events";
             Error::system(what, "netlink", errno_of(&error))
         })
     }

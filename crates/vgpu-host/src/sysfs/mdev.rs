@@ -98,7 +98,9 @@ impl<'h> Mdev<'h> {
             }
             if begin.elapsed() > patience {
                 return Err(error
-                    .retold(format!("{uuid} is still being made, or was left half made"))
+                    .retold(format!(
+                        "{uuid} is still being created, or its creation was interrupted"
+                    ))
                     .hint("see the kernel's log: dmesg"));
             }
             sleep(SETTLING_PAUSE);
@@ -120,7 +122,7 @@ impl Framework for Mdev<'_> {
             match entry.name.to_str().map(str::parse) {
                 Some(Ok(id)) => parents.push(parent_of(&dir, id)),
                 _ => warnings.push(
-                    Error::new(Kind::Failed, "a parent with an odd name is left out")
+                    Error::new(Kind::Failed, "parent skipped: invalid name")
                         .at(dir.join(&entry.name)),
                 ),
             }
@@ -234,7 +236,7 @@ impl Framework for Mdev<'_> {
                 Some(Ok(device)) => devices.extend(device),
                 Some(Err(error)) => warnings.push(error),
                 None => warnings.push(
-                    Error::new(Kind::Failed, "a device whose name is no UUID is left out")
+                    Error::new(Kind::Failed, "device skipped: its name is not a UUID")
                         .at(dir.join(&entry.name)),
                 ),
             }
@@ -285,13 +287,13 @@ impl Framework for Mdev<'_> {
             Some(other) => Err(Error::new(
                 Kind::Failed,
                 format!(
-                    "{what}: the kernel made it as {} on {}",
+                    "{what}: the kernel created it as {} on {}",
                     other.type_id, other.parent
                 ),
             )),
             None => Err(Error::new(
                 Kind::Failed,
-                format!("{what}: the kernel took the request, but there is no such device"),
+                format!("{what}: the kernel accepted the request, but the device does not exist"),
             )
             .at(self.host.mdev_devices().join(uuid.to_string()))
             .hint("see the kernel's log: dmesg")
@@ -316,17 +318,17 @@ impl Framework for Mdev<'_> {
             // What is still there must not count as gone.
             (Err(error), Ok(Some(_))) if error.is_absent() => Err(Error::new(
                 Kind::Failed,
-                format!("{what}: its device is there, but what removes it is not ({error})"),
+                format!("{what}: the device exists, but its \"remove\" file does not ({error})"),
             )
             .at(at)),
             (Err(error), _) => Err(error),
             (Ok(()), Ok(Some(_))) => Err(Error::new(
                 Kind::InUse,
-                format!("{what}: the kernel took the request, but the device stays"),
+                format!("{what}: the kernel accepted the request, but the device is still there"),
             )
             .at(at)
             .hint(
-                "NVIDIA's driver does this while a VM uses the vGPU: shut the VM down, then repeat",
+                "NVIDIA's driver does this while a VM uses the vGPU: shut down the VM, then try again",
             )),
             (Ok(()), Err(error)) => Err(error),
         }
@@ -392,8 +394,7 @@ fn types_in<'t>(
         match id {
             Ok(id) => types.push(Found { id, known }),
             Err(_) => warnings.push(
-                Error::new(Kind::Failed, "a type with an odd name is left out")
-                    .at(dir.join(&entry.name)),
+                Error::new(Kind::Failed, "type skipped: invalid name").at(dir.join(&entry.name)),
             ),
         }
     }
@@ -421,22 +422,22 @@ fn explain_create(error: Error, parent: &ParentId, id: &TypeId) -> Error {
     match error.errno() {
         Some(Errno::ENOSPC) => error
             .with_kind(Kind::NoCapacity)
-            .hint(format!("no instance of {id} is left on {parent}")),
+            .hint(format!("no capacity left for {id} on {parent}")),
         Some(Errno::EUSERS) => error
             .with_kind(Kind::NoCapacity)
-            .hint(format!("{parent}, or the GPU that it is of, has as many instances as it can hold")),
+            .hint(format!("{parent}, or its GPU, already has the maximum number of instances")),
         Some(Errno::EEXIST) => error
-            .hint("a device of this UUID is active already, maybe on another parent, or is still being removed")
+            .hint("a device with this UUID is already active, possibly on another parent, or is still being removed")
             .hint(Advice::SeeActive),
         Some(Errno::ENOENT | Errno::ENODEV) => error
             .with_kind(Kind::NotFound)
             .hint(Advice::SeeTypes(parent.to_string())),
         Some(Errno::EIO) => error.hint(Advice::Known("create-refused")),
         Some(Errno::ETIMEDOUT) => error
-            .hint("the driver waited for its daemon in vain; for NVIDIA: systemctl status nvidia-vgpu-mgr")
+            .hint("the driver timed out waiting for its daemon; for NVIDIA: systemctl status nvidia-vgpu-mgr")
             .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpud -u nvidia-vgpu-mgr"),
         Some(Errno::EINVAL) => {
-            error.hint("the kernel takes no such UUID here, or the type has just been withdrawn")
+            error.hint("the kernel does not accept this UUID here, or the type has just been withdrawn")
         }
         _ => error,
     }
@@ -450,7 +451,7 @@ fn ask_to_remove(devices: &Dir, uuid: Uuid, what: &str) -> Result<()> {
         .map_err(|error| error.retold(what))?;
     let path = devices.join(&name);
     let outcome = blocking::write(&file, b"1", REMOVAL_PATIENCE)
-        .map_err(|errno| Error::system(format!("{what}: no process"), &path, errno))?;
+        .map_err(|errno| Error::system(format!("{what}: cannot start a process"), &path, errno))?;
     debug!("write {}: \"1\": {outcome:?}", path.display());
     match outcome {
         Outcome::Refused(errno) => Err(explain_remove(Error::system(what, path, errno))),
@@ -465,8 +466,8 @@ fn explain_remove(error: Error) -> Error {
         Some(Errno::EPERM | Errno::EBUSY) => error
             .with_kind(Kind::InUse)
             .hint(Advice::Known("remove-in-use")),
-        Some(Errno::EAGAIN) => error.hint("another removal of the same device is under way"),
-        Some(Errno::ENOENT | Errno::ENODEV) => error.hint("somebody else has removed it"),
+        Some(Errno::EAGAIN) => error.hint("another removal of the same device is in progress"),
+        Some(Errno::ENOENT | Errno::ENODEV) => error.hint("another process has already removed it"),
         _ => error,
     }
 }
@@ -475,10 +476,10 @@ fn still_blocked(what: &str, pid: i32) -> Error {
     Error::new(
         Kind::InUse,
         format!(
-            "{what}: the kernel has not let go of it in {} s; process {pid} stays behind and waits",
+            "{what}: the kernel has not released it within {} s; process {pid} keeps waiting for it",
             REMOVAL_PATIENCE.as_secs()
         ),
     )
-    .hint("it goes as soon as whoever uses it lets go; until then its instance counts as taken")
-    .hint("who that is may be in the kernel's log: dmesg | grep 'in use'")
+    .hint("it is removed as soon as its user releases it; until then its instance stays in use")
+    .hint("the kernel log may show the user: dmesg | grep 'in use'")
 }

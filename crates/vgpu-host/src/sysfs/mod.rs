@@ -157,7 +157,7 @@ impl<'h> Kernel<'h> {
             .with_unread(&warnings[before..]);
         Err(match known.is_empty() {
             true => error.hints(self.why_no_parents()),
-            false => error.hint(format!("parents here: {}", known.join(", "))),
+            false => error.hint(format!("available parents: {}", known.join(", "))),
         })
     }
 
@@ -193,7 +193,7 @@ impl<'h> Kernel<'h> {
                 Kind::Usage,
                 format!("the parents on {id} are its virtual functions"),
             )
-            .hints(last.map(|vf| format!("name one of them, such as {}", vf.id)))),
+            .hints(last.map(|vf| format!("specify one of them, such as {}", vf.id)))),
         }
     }
 
@@ -504,7 +504,7 @@ impl<'h> Kernel<'h> {
 }
 
 fn no_parent(id: &ParentId) -> Error {
-    Error::new(Kind::NotFound, format!("there is no parent {id}"))
+    Error::new(Kind::NotFound, format!("parent {id} not found"))
 }
 
 /// Says who holds a device, for a message.

@@ -88,7 +88,7 @@ pub fn gpu(host: &Host, id: &ParentId) -> Result<Option<SriovGpu>> {
     let Some(dir) = if_present(Dir::open(host.pci_devices().join(id.as_str())))? else {
         return Ok(None);
     };
-    match if_present(dir.read_number(TOTAL, "functions"))? {
+    match if_present(dir.read_number(TOTAL, "number of functions"))? {
         None | Some(0) => Ok(None),
         Some(_) if no_gpu(&dir)?.is_some() => Ok(None),
         Some(total) => Ok(Some(SriovGpu {
@@ -106,7 +106,7 @@ pub fn gpu(host: &Host, id: &ParentId) -> Result<Option<SriovGpu>> {
 /// It cannot be read.
 pub fn number(host: &Host, gpu: &ParentId) -> Result<usize> {
     let dir = Dir::open(host.pci_devices().join(gpu.as_str()))?;
-    dir.read_number(NUMBER, "functions")
+    dir.read_number(NUMBER, "number of functions")
 }
 
 /// Asks the kernel for that many functions, 0 for none: for drivers without a program for it.
@@ -115,6 +115,6 @@ pub fn number(host: &Host, gpu: &ParentId) -> Result<usize> {
 /// What the kernel answered; NVIDIA's own driver refuses what does not come from its program.
 pub fn write_number(host: &Host, gpu: &ParentId, number: u32) -> Result<()> {
     let dir = Dir::open(host.pci_devices().join(gpu.as_str()))?;
-    let what = format!("cannot switch the virtual functions of {gpu}");
+    let what = format!("cannot change the number of virtual functions of {gpu}");
     attr::write_value(&dir, NUMBER, &number.to_string(), &what)
 }

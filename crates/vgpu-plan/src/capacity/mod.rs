@@ -95,7 +95,7 @@ mod tests {
         );
         let other = vgpu_type("mtty-2", "Dual port serial", "");
         assert_eq!(why(&[&other], &other, open), "holds 1 x Dual port serial");
-        assert!(why(&[], &one, open).starts_with("holds nothing, yet"));
+        assert!(why(&[], &one, open).starts_with("holds nothing, but"));
     }
 
     #[test]

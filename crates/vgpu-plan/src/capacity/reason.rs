@@ -92,9 +92,9 @@ impl<'t> Refusal<'t> {
             false => hold_line(&self.held),
         };
         let why = match self.reason {
-            Reason::NotOffered => ", yet its driver offers no instance of this type",
+            Reason::NotOffered => ", but its driver offers no instance of this type",
             Reason::NoInstance => {
-                ", yet its driver offers no instance of this type, which needs MIG mode and a GPU \
+                ", but its driver offers no instance of this type, which needs MIG mode and a GPU \
                  instance of its profile (nvidia-smi mig)"
             }
             Reason::OtherSize(mib) => {
@@ -104,10 +104,10 @@ impl<'t> Refusal<'t> {
                 );
             }
             Reason::IsMig => {
-                "; a GPU in MIG mode serves MIG-backed types only, and this type is none"
+                "; a GPU in MIG mode serves only MIG-backed types, and this type is not MIG-backed"
             }
             Reason::IsNotMig => {
-                "; this type is MIG-backed, and a GPU in MIG mode serves such types only"
+                "; this type is MIG-backed, and a GPU in MIG mode serves only such types"
             }
             Reason::NoFunction(1) => ", on its only virtual function",
             Reason::NoFunction(all) => {
@@ -121,11 +121,11 @@ impl<'t> Refusal<'t> {
                 ", and its driver offers no GPU instance for this type now"
             }
             Reason::MayFitLater => {
-                " now; whether a GPU instance for this type is there once some of them have gone, \
-                 only its driver can tell: remove those first, then apply again"
+                " now; only its driver can tell whether removing some of them makes room for a GPU \
+                 instance of this type: remove those first, then apply again"
             }
             Reason::Full => ", as many as fit",
-            Reason::TooLittleLeft => ", which leaves too little for one more",
+            Reason::TooLittleLeft => ", which leaves no room for one more",
             Reason::NoMoreOffered => ", and its driver offers no more of this type now",
             Reason::Unknown => "",
         };

@@ -63,7 +63,7 @@ impl Faults {
         };
         let mut others: Vec<Error> = told.collect();
         if found > MOST_SHOWN {
-            let more = format!("{file}: {} more faults", found - MOST_SHOWN);
+            let more = format!("{file}: {} more errors", found - MOST_SHOWN);
             others.push(Error::new(Kind::Failed, more));
         }
         Err(first.and_others(others))

@@ -31,11 +31,11 @@ impl FromStr for MachineId {
             Error::new(
                 Kind::Failed,
                 format!(
-                    "{} is not a machine id, which has 32 hexadecimal digits",
+                    "{} is not a machine id (32 hexadecimal digits)",
                     quoted(text)
                 ),
             )
-            .hint("systemd-machine-id-setup makes one")
+            .hint("create one with systemd-machine-id-setup")
         })
     }
 }
@@ -147,14 +147,14 @@ fn check(what: &str, name: &str) -> Result<()> {
     } else if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         "it does not begin with a letter or digit".to_owned()
     } else if let Some(odd) = name.chars().find(|c| !is_sound(*c)) {
-        format!("it contains {odd:?}; letters, digits, '-', '_' and '.' will do")
+        format!("it contains {odd:?}; use letters, digits, '-', '_' and '.'")
     } else {
         return Ok(());
     };
     let shown = quoted(name);
     Err(Error::new(
         Kind::Usage,
-        format!("{shown} is not a valid name of a {what}: {fault}"),
+        format!("{shown} is not a valid {what} name: {fault}"),
     ))
 }
 

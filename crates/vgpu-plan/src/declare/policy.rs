@@ -82,7 +82,7 @@ fn blocks<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<Allow> {
         return Vec::new();
     };
     if value.get_ref().is_table() {
-        let message = "allow is a list: write [[allow]], with two brackets, above each";
+        let message = "allow is a list: write [[allow]], with two brackets, above each block";
         reader.fault(value.span(), message);
         return Vec::new();
     }
@@ -144,7 +144,7 @@ fn account<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option
         let number = u32::try_from(number).ok();
         let number = number.filter(|number| *number != NOBODY && *number != u32::MAX);
         if number.is_none() {
-            let message = format!("{what} {} is nobody in particular", said(value.get_ref()));
+            let message = format!("{what} {} is not a specific {what}", said(value.get_ref()));
             reader.fault(value.span(), message);
         }
         return number.map(Account::Number);
@@ -166,7 +166,7 @@ fn types<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<String> {
     for item in items.into_iter().flatten() {
         match reader.text("types", item) {
             Some(text) if hides_something(text) || text.contains('/') || text.contains('*') => {
-                let message = format!("types takes ids or names of types, not {}", quoted(text));
+                let message = format!("types takes type ids or names, not {}", quoted(text));
                 reader.fault(item.span(), message);
             }
             text => types.extend(text.map(str::to_owned)),
@@ -257,13 +257,17 @@ user = "alice"
             ("allow = 1\n", 1, "takes a list"),
             ("[[allow]]\n", 1, "does not say to whom"),
             ("[[allow]]\nuser = \"a\"\ngroup = \"b\"\n", 3, "not both"),
-            ("[[allow]]\nuser = \"\"\n", 2, "not an empty one"),
+            ("[[allow]]\nuser = \"\"\n", 2, "not an empty string"),
             ("[[allow]]\nuser = \"a,b\"\n", 2, "takes one name or number"),
             ("[[allow]]\nuser = \"*\"\n", 2, "takes one name or number"),
-            ("[[allow]]\nuser = -1\n", 2, "nobody in particular"),
-            ("[[allow]]\nuser = 65534\n", 2, "nobody in particular"),
-            ("[[allow]]\nuser = 4294967295\n", 2, "nobody in particular"),
-            ("[[allow]]\nuser = true\n", 2, "takes a text"),
+            ("[[allow]]\nuser = -1\n", 2, "is not a specific user"),
+            ("[[allow]]\nuser = 65534\n", 2, "is not a specific user"),
+            (
+                "[[allow]]\nuser = 4294967295\n",
+                2,
+                "is not a specific user",
+            ),
+            ("[[allow]]\nuser = true\n", 2, "takes a string"),
             ("[[allow]]\nuser = \"a\\u202e\"\n", 2, "takes one name"),
             (
                 "[[allow]]\ngroup = \"g\"\ntype = [\"a\"]\n",

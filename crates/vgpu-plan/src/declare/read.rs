@@ -67,7 +67,7 @@ pub fn toml<'t, T: Default>(
 pub fn refuse_long(source: &Source) -> Result<()> {
     let mut faults = super::fault::Faults::default();
     if source.text.len() > LONGEST_FILE {
-        faults.add(1, "the file is longer than 1 MiB, and not read");
+        faults.add(1, "the file is larger than 1 MiB");
     }
     faults.settle(&source.name)
 }
@@ -88,12 +88,12 @@ fn declaration<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Declaration {
 
 fn version<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) {
     let Some(value) = get(top, "version") else {
-        let message = "the file does not say its version: begin it with version = 1";
+        let message = "the file does not set its version: begin it with version = 1";
         return reader.fault(0..0, message);
     };
     if whole(value.get_ref()) != Some(1) {
         let message = format!(
-            "version {} is not known here: write version = 1",
+            "version {} is not supported: write version = 1",
             said(value.get_ref())
         );
         reader.fault(value.span(), message);
@@ -102,7 +102,7 @@ fn version<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) {
 
 fn groups<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<Group> {
     if value.get_ref().is_table() {
-        let message = "group is a list: write [[group]], with two brackets, above each";
+        let message = "group is a list: write [[group]], with two brackets, above each group";
         reader.fault(value.span(), message);
         return Vec::new();
     }
@@ -131,7 +131,7 @@ fn unlisted<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Unlisted> 
     };
     reader.only(table, "unlisted", &["remove-on", "but"]);
     let Some(on) = get(table, "remove-on") else {
-        reader.fault(value.span(), "unlisted does not say remove-on = [GPU, ...]");
+        reader.fault(value.span(), "unlisted lacks remove-on = [GPU, ...]");
         return None;
     };
     let gpus = gpu_names(reader, "remove-on", on)?;
@@ -169,7 +169,7 @@ fn refuse_doubles(reader: &mut Reader<'_>, groups: &[Group]) {
     let (mut names, mut uuids) = (HashMap::new(), HashMap::new());
     for group in groups {
         if let Some(line) = names.insert(&group.name, group.line) {
-            let message = format!("a group {} is in line {line} already", group.name);
+            let message = format!("group {} is already defined in line {line}", group.name);
             reader.faults.add(group.line, message);
         }
         let Members::Listed(members) = &group.members else {
@@ -185,7 +185,7 @@ fn refuse_doubles(reader: &mut Reader<'_>, groups: &[Group]) {
                 };
                 let message = match *other == group.name {
                     true => format!("group {other} lists {who} twice"),
-                    false => format!("{who} is in group {other} already"),
+                    false => format!("{who} is already in group {other}"),
                 };
                 reader.faults.add(group.line, message);
             }
@@ -204,7 +204,7 @@ fn refuse_many(reader: &mut Reader<'_>, groups: &[Group]) {
             Members::PerGpu(_) => 0,
         };
         if before <= MOST && sum > MOST {
-            let message = format!("with this group, the file asks for more than {MOST} vGPUs");
+            let message = format!("with this group, the file requests more than {MOST} vGPUs");
             reader.faults.add(group.line, message);
         }
     }

@@ -70,7 +70,7 @@ fn place(table: &DeTable<'_>) -> String {
 
 fn name<'t>(reader: &mut Reader<'t>, span: Range<usize>, table: &DeTable<'t>) -> Option<GroupName> {
     let Some(value) = get(table, "name") else {
-        let message = "the group has no name, which the UUIDs of its vGPUs are made of: write name = \"desks\"";
+        let message = "the group has no name, from which the UUIDs of its vGPUs are derived: write name = \"desks\"";
         reader.fault(span, message);
         return None;
     };

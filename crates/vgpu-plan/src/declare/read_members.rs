@@ -33,7 +33,7 @@ pub fn members<'t>(
             return None;
         }
         [(first, _), (second, value), ..] => {
-            let message = format!("{place} has {first} and {second}: one of them can be meant");
+            let message = format!("{place} has {first} and {second}: only one of them is allowed");
             reader.fault(value.span(), message);
             return None;
         }
@@ -60,7 +60,7 @@ fn per_gpu<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Amount> {
     if let Some(table) = value.get_ref().as_table() {
         reader.only(table, "per-gpu", &["max"]);
         let Some(most) = get(table, "max") else {
-            reader.fault(value.span(), "per-gpu does not say its max: { max = 4 }");
+            reader.fault(value.span(), "per-gpu lacks max: { max = 4 }");
             return None;
         };
         return reader.number("max", most, LARGEST).map(Amount::UpTo);
@@ -95,7 +95,7 @@ fn listed<'t>(
         match read(reader, item) {
             None => {
                 let message = format!(
-                    "{what} takes a list such as {example}, without {}",
+                    "{what} takes a list such as {example}, which cannot contain {}",
                     said(item.get_ref())
                 );
                 reader.faults.add(at, message);

@@ -58,7 +58,7 @@ pub fn gpu_names<'t>(
 fn gpu_name<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option<GpuName> {
     match value.get_ref().as_str() {
         Some("any") => {
-            let message = format!("{what} takes \"any\" alone, not in a list");
+            let message = format!("{what} takes \"any\" only on its own, not in a list");
             reader.fault(value.span(), message);
             None
         }
@@ -91,7 +91,7 @@ pub fn attrs<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Vec<Attr> {
         return attrs;
     };
     if attrs.iter().any(|attr| attr.name.as_str() == ATTRIBUTE) {
-        let message = format!("params and the attribute {ATTRIBUTE} exclude each other");
+        let message = format!("params and the attribute {ATTRIBUTE} are mutually exclusive");
         reader.fault(value.span(), message);
         return attrs;
     }
@@ -105,7 +105,10 @@ pub fn attrs<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Vec<Attr> {
 
 fn attr<'t>(reader: &mut Reader<'t>, item: &Value<'t>) -> Option<Attr> {
     let Some(text) = item.get_ref().as_str() else {
-        let message = format!("attrs takes texts NAME=VALUE, not {}", said(item.get_ref()));
+        let message = format!(
+            "attrs takes strings of the form NAME=VALUE, not {}",
+            said(item.get_ref())
+        );
         reader.fault(item.span(), message);
         return None;
     };
@@ -134,7 +137,7 @@ fn params<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<ParamEdit> {
                     None => String::new(),
                 };
                 let message = format!(
-                    "{name} takes a number or a text, not {}{meant}",
+                    "{name} takes a number or a string, not {}{meant}",
                     said(value.get_ref())
                 );
                 reader.faults.add(at, message);

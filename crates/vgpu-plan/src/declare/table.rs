@@ -71,7 +71,7 @@ impl<'t> Reader<'t> {
                 None => return Some(text),
             },
         };
-        self.fault(value.span(), format!("{what} takes a text, {fault}"));
+        self.fault(value.span(), format!("{what} takes a string, {fault}"));
         None
     }
 
@@ -152,7 +152,7 @@ const LONGEST: usize = 240;
 /// Why a text cannot be a value, of an importer's neither; nothing where it can.
 pub fn text_fault(text: &str) -> Option<String> {
     if text.is_empty() {
-        Some("not an empty one".to_owned())
+        Some("not an empty string".to_owned())
     } else if text.len() > LONGEST {
         Some(format!("not one of {} bytes", text.len()))
     } else if text.chars().any(char::is_control) {

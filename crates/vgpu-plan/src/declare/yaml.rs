@@ -129,13 +129,12 @@ pub fn documents(text: &str, is_first_only: bool, faults: &mut Faults) -> Vec<It
         }
     }
     if tree.documents.is_empty() {
-        faults.add(1, "the file holds nothing");
+        faults.add(1, "the file is empty");
     }
     tree.documents
 }
 
-const TOO_FAR: &str =
-    "what begins here is too long: a list, mapping or text without an end in reach";
+const TOO_FAR: &str = "the list, mapping or string that begins here is too long or never ends";
 
 fn not_yaml(why: &str) -> String {
     format!("not YAML: {}", shortened(why))
@@ -202,11 +201,14 @@ impl Tree {
             }
             Event::Alias(anchor) => {
                 let Some((known, size)) = self.anchors.get(&anchor) else {
-                    return Err((line, "an alias of what is not at its end yet".to_owned()));
+                    return Err((
+                        line,
+                        "an alias of a node that is not complete yet".to_owned(),
+                    ));
                 };
                 let (node, size) = (known.node.clone(), *size);
                 self.count(size, line)
-                    .map_err(|_| (line, "its aliases repeat too much".to_owned()))?;
+                    .map_err(|_| (line, "its aliases expand to too much".to_owned()))?;
                 self.put(Item { node, line }, 0)
             }
             _ => Ok(()),
@@ -267,7 +269,7 @@ impl Tree {
             Kind::Map(entries, key) => match key.take() {
                 Some(key) => entries.push((key, item)),
                 None if matches!(item.node, Node::Plain(_) | Node::Text(_)) => *key = Some(item),
-                None => return Err((item.line, "a key that is no text".to_owned())),
+                None => return Err((item.line, "a key that is not a string".to_owned())),
             },
         }
         Ok(())
@@ -282,7 +284,7 @@ fn is_text(tag: Option<&Tag>, line: usize) -> Told<bool> {
         Some(tag) if tag.is_yaml_core_schema() => Ok(tag.suffix == "str"),
         Some(tag) => {
             let name = shortened(&format!("{}{}", tag.handle, tag.suffix));
-            Err((line, format!("the tag {name} is not known here")))
+            Err((line, format!("the tag {name} is not supported")))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the words of a YAML text mean to the readers of Kubernetes' programs, which are Go's YAML
 //! library in its version 2 and JSON after it: numbers, switches and merge keys as YAML 1.1 has them,
-//! and of a key that is there twice the last counts.
+//! and of a key that is set twice the last counts.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -90,7 +90,7 @@ fn mapping(items: &[(Item, Item)], faults: &mut Faults) -> Vec<Entry> {
         let value = value(item, faults);
         match key_text(&key.node) {
             Some(key) => entries.put(Entry { key, line, value }),
-            None => faults.add(line, "a key that is nothing"),
+            None => faults.add(line, "a null key"),
         }
     }
     entries.all
@@ -279,7 +279,7 @@ impl Value {
             Some(text) => Some(text),
             None if is_odd && !matches!(self.kind, Kind::Null) => {
                 let message = format!(
-                    "{what} is expected, and readers of YAML differ about {0}: quote it, as \"{0}\"",
+                    "{what} is expected, and YAML parsers disagree about {0}: quote it, as \"{0}\"",
                     self.shown()
                 );
                 faults.add(self.line, message);

@@ -85,7 +85,7 @@ fn a_plan_that_is_carried_out_leaves_nothing_to_do_or_says_why() {
         *counts.entry("- kept").or_default() += summary.keep;
         *counts.entry("- blocked").or_default() += summary.blocked;
         let is_taken_in = |verdict: &Verdict| match verdict {
-            Verdict::Change(told) => told.iter().any(|line| line.starts_with("taken in")),
+            Verdict::Change(told) => told.iter().any(|line| line.starts_with("adopted as")),
             _ => false,
         };
         let taken_in = plan.items.iter().filter(|item| is_taken_in(&item.verdict));

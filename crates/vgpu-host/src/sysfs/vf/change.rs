@@ -35,7 +35,7 @@ pub fn confirm(vf: &Dir, number: u32, what: &str) -> Result<()> {
         now if now == number => Ok(()),
         now => Err(Error::new(
             Kind::Failed,
-            format!("{what}: the driver took the request, but the type is {now} now"),
+            format!("{what}: the driver accepted the request, but the type is now {now}"),
         )
         .at(vf.join(CURRENT))
         .hint("see the driver's reason: dmesg, journalctl -u nvidia-vgpu-mgr")),
@@ -56,7 +56,7 @@ pub fn clear(vf: &Dir, believed: &TypeId, what: &str) -> Result<()> {
             return Err(Error::new(
                 Kind::Failed,
                 format!(
-                    "{what}: the function holds {} and not {believed}, so it is left alone",
+                    "{what}: the function holds {}, not {believed}; not changed",
                     type_id(now)
                 ),
             )
@@ -72,7 +72,7 @@ pub fn clear(vf: &Dir, believed: &TypeId, what: &str) -> Result<()> {
             0 => Ok(()),
             _ => Err(Error::new(
                 Kind::InUse,
-                format!("{what}: the driver took the request, but the type stays"),
+                format!("{what}: the driver accepted the request, but the type is still set"),
             )
             .at(vf.join(CURRENT))),
         },
@@ -98,9 +98,9 @@ fn explain_set(error: Error, vf: &Dir) -> Error {
     match error.errno() {
         Some(Errno::EPERM) if current_type(vf).is_ok_and(|now| now != 0) => error
             .with_kind(Kind::InUse)
-            .hint("somebody else has just given this virtual function a type"),
+            .hint("another process has just set a type on this virtual function"),
         Some(Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
-            "NVIDIA's plugin of the VM before has not left: see journalctl -u nvidia-vgpu-mgr",
+            "NVIDIA's plugin of the previous VM has not exited: see journalctl -u nvidia-vgpu-mgr",
         ),
         Some(Errno::EIO) => error.hint(Advice::Known("vf-type-refused")),
         _ => error,
@@ -111,10 +111,10 @@ fn explain_clear(error: Error) -> Error {
     match error.errno() {
         Some(Errno::EPERM) => error
             .with_kind(Kind::InUse)
-            .hint("a process has it open: shut the VM down, then repeat"),
-        Some(Errno::EBUSY) => error
-            .with_kind(Kind::InUse)
-            .hint("NVIDIA's plugin has not left: see journalctl -u nvidia-vgpu-mgr, then repeat"),
+            .hint("a process has it open: shut down the VM, then try again"),
+        Some(Errno::EBUSY) => error.with_kind(Kind::InUse).hint(
+            "NVIDIA's plugin has not exited: see journalctl -u nvidia-vgpu-mgr, then try again",
+        ),
         _ => error,
     }
 }

@@ -119,5 +119,5 @@ pub fn current_type(vf: &Dir) -> Result<u32> {
 }
 
 fn number_in(dir: &Dir, path: &str) -> Result<u32> {
-    dir.read_number(path, "a vGPU type")
+    dir.read_number(path, "vGPU type number")
 }

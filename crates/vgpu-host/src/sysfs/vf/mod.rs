@@ -312,12 +312,8 @@ impl Framework for Vf<'_> {
 
     fn create(&self, parent: &ParentId, id: &TypeId, uuid: Uuid) -> Result<Device> {
         let what = format!("cannot create {uuid} of type {id} on {parent}");
-        let number = number_of(id).ok_or_else(|| {
-            Error::new(
-                Kind::NotFound,
-                format!("{what}: that is no number of a vGPU type"),
-            )
-        })?;
+        let number = number_of(id)
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("{what}: not a vGPU type number")))?;
         let bus = self.bus()?;
         let places = bus.places_on(parent)?;
         if let Some(one) = places.first() {
@@ -352,10 +348,14 @@ impl Framework for Vf<'_> {
             }
         }
         let full = || {
+            let hint = match free {
+                0 => format!("no virtual function is free on {parent}"),
+                _ => format!(
+                    "none of the {free} free virtual functions of {parent} accepts this type now"
+                ),
+            };
             Error::new(Kind::NoCapacity, what)
-                .hint(format!(
-                    "none of the {free} free virtual functions of {parent} takes it now"
-                ))
+                .hint(hint)
                 .with_unread(&odd)
         };
         Err(refusal.unwrap_or_else(full))
@@ -474,18 +474,18 @@ fn noted_on(bus: &Bus, vf: ParentId, record: Record) -> Result<Option<Device>> {
 }
 
 fn no_type(parent: &ParentId, id: &TypeId) -> Error {
-    Error::new(Kind::NotFound, format!("{parent} offers no type {id} now"))
-        .hint(Advice::SeeTypes(parent.to_string()))
+    Error::new(
+        Kind::NotFound,
+        format!("{parent} does not currently offer type {id}"),
+    )
+    .hint(Advice::SeeTypes(parent.to_string()))
 }
 
 fn two_of(one: &Device, other: &Device) -> Error {
     let (first, second) = (seat_of(other), seat_of(one));
     Error::new(
         Kind::Failed,
-        format!(
-            "{} is noted as being on both {first} and {second}",
-            one.uuid
-        ),
+        format!("{} is recorded on both {first} and {second}", one.uuid),
     )
     .hint(Advice::NameByFunction(first.to_string()))
 }
@@ -502,6 +502,6 @@ fn refuse_other_attributes(name: &AttrName, what: &str) -> Result<()> {
             Kind::Usage,
             format!("{what}: not an attribute of a vGPU on a virtual function"),
         )
-        .hint(format!("those are: {}", ATTRIBUTES.join(", ")))),
+        .hint(format!("supported attributes: {}", ATTRIBUTES.join(", ")))),
     }
 }

@@ -131,7 +131,7 @@ fn read(dir: &Path, name: &str, warnings: &mut Warnings) -> Option<Map<String, V
 }
 
 fn write(host: &Host, dir: &Path, name: &str, value: &Value) -> Result<()> {
-    let failed = |errno| Error::system("cannot note what is done", dir.join(name), errno);
+    let failed = |errno| Error::system("cannot write the record", dir.join(name), errno);
     let own = Dir::make_own_below(&host.locks(), dir).map_err(|error| match error.errno() {
         Some(errno) => failed(errno),
         None => error,

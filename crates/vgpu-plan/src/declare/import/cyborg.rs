@@ -37,17 +37,17 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
     for setting in specs {
         wishes.extend(specified(setting, &mut faults, &mut notes));
     }
-    // Of an option that is there twice the later counts.
+    // Of an option that is set twice the later counts.
     let drivers = settings
         .iter()
         .rfind(|one| one.section == "agent" && one.key == "enabled_drivers");
     let drivers = drivers.map_or_else(Vec::new, |setting| setting.list(&mut faults));
     faults.settle(&file.name)?;
     if wishes.is_empty() {
-        notes.push("the file has no [mdev] device_spec, so it wants no vGPUs".to_owned());
+        notes.push("the file has no [mdev] device_spec, so it requests no vGPUs".to_owned());
     } else if !drivers.iter().any(|driver| driver == DRIVER) {
         notes.push(format!(
-            "[agent] enabled_drivers does not have {DRIVER}, without which Cyborg does not look at [mdev]"
+            "[agent] enabled_drivers does not list {DRIVER}, so Cyborg ignores [mdev]"
         ));
     }
     Ok(declare(&wishes, gpus, notes))
@@ -107,7 +107,7 @@ fn wish(
 ) -> Wish {
     for key in object.keys().map(String::as_str) {
         if ![&TYPES[..], &ADDRESSES, &NUMBERS].concat().contains(&key) {
-            notes.push(format!("line {line}: {} is not looked at", quoted(key)));
+            notes.push(format!("line {line}: {} is ignored", quoted(key)));
         }
     }
     let mut number = |key: &str| {
@@ -119,8 +119,9 @@ fn wish(
         let digits = digits.map(|digits| digits.trim_start_matches("0x"));
         let number = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
         if number.is_none() {
-            let message =
-                format!("{key} takes four digits such as \"10de\", in quotes, not {text}");
+            let message = format!(
+                "{key} takes four hexadecimal digits in quotes, such as \"10de\", not {text}"
+            );
             faults.add(line, message);
         }
         number
@@ -162,7 +163,7 @@ fn texts(
                 Some(text) => texts.push(text.to_owned()),
                 None => faults.add(
                     line,
-                    format!("{key} takes a text in quotes, or a list of them, not {item}"),
+                    format!("{key} takes a quoted string, or a list of them, not {item}"),
                 ),
             }
         }
@@ -237,7 +238,7 @@ fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Readin
         let line = wish.line;
         if wish.types.is_empty() || wish.types.iter().any(|name| name == ALL) {
             notes.push(format!(
-                "line {line}: it names no type but all of them; what a GPU is to have cannot be told of that"
+                "line {line}: it matches all types, so which types a GPU should have cannot be determined"
             ));
         }
         for name in wish.types.iter().filter(|name| *name != ALL) {
@@ -257,7 +258,7 @@ fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Readin
                 }
                 if let Some((_, other)) = given.iter().find(|(id, _)| *id == &one.id) {
                     notes.push(format!(
-                        "line {line}: {} has {other} already; {name} gets what room is left there",
+                        "line {line}: {} already has {other}; {name} gets the remaining room",
                         one.id
                     ));
                 }
@@ -269,7 +270,7 @@ fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Readin
             }
             if rooms.is_empty() {
                 notes.push(format!(
-                    "line {line}: no GPU of this host that it means offers {}",
+                    "line {line}: no matching GPU on this host offers {}",
                     shortened(name)
                 ));
             }

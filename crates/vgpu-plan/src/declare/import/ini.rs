@@ -1,6 +1,6 @@
 //! A file of sections and options as oslo.config 10.7 reads it: comments are whole lines and begin
 //! in the first column, a value goes on in the lines right after it that begin with white space, the
-//! case of a section's name does not matter, and of an option that is there twice the later counts.
+//! case of a section's name does not matter, and of an option that is set twice the later counts.
 
 use super::super::fault::Faults;
 use vgpu_host::text::{quoted, shortened};
@@ -37,7 +37,7 @@ pub fn settings(text: &str, faults: &mut Faults) -> Vec<Setting> {
                 None if is_open => {}
                 None => faults.add(
                     line,
-                    "the line begins with white space and goes on with nothing: no value is right above it",
+                    "the line is indented, but there is no value directly above it to continue",
                 ),
             }
         } else if whole.starts_with(['#', ';']) {
@@ -135,7 +135,7 @@ impl Setting {
         let number = python_int(text);
         if number.is_none_or(|number| number == 0) && !text.is_empty() {
             let message = format!(
-                "{} takes a whole number from 1, not {}",
+                "{} must be a whole number from 1, not {}",
                 self.key,
                 quoted(text)
             );
@@ -158,7 +158,7 @@ impl Setting {
             }
             if let Some(name) = option_named(after) {
                 let message = format!(
-                    "{} has ${name}, which stands for another option's value (and ends the program where there is no such option): write the value itself, or $$ for a $",
+                    "{} contains ${name}, a reference to another option (the program exits if that option does not exist): write the value itself, or $$ for a $",
                     self.key
                 );
                 faults.add(self.line, message);

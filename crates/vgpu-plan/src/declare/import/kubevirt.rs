@@ -36,13 +36,13 @@ pub fn read(file: &Source, select: Option<&str>, gpus: &[GpuFacts]) -> Result<Re
             wanted = desired(one, &labels, &mut faults, &mut notes);
             external = around.map_or_else(Vec::new, |around| external_names(around, &mut faults));
             if select.is_none() && NODES.iter().any(|key| one.get(key).is_some()) {
-                let note = "the file has types for nodes by label: give this node's with --select KEY=VALUE,...";
+                let note = "the file has types for nodes by label: specify the labels of this node with --select KEY=VALUE,...";
                 notes.push(note.to_owned());
             }
         }
         // That is a fault already.
         [] if documents.is_empty() => {}
-        [] => faults.add(1, format!("there is no {NAME}, and no list of types")),
+        [] => faults.add(1, format!("no {NAME} and no list of types")),
         [_, second, ..] => faults.add(second.one.line, format!("a second {NAME}")),
     }
     faults.settle(&file.name)?;
@@ -62,7 +62,7 @@ fn labels(select: &str) -> Result<HashMap<&str, &str>> {
         .filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| {
         pair.split_once('=').ok_or_else(|| {
-            let message = format!("{pair:?} is no label of a node");
+            let message = format!("{pair:?} is not a node label");
             Error::new(ErrorKind::Usage, message).hint("write it as: --select KEY=VALUE,KEY=VALUE")
         })
     });
@@ -140,7 +140,7 @@ fn desired(
     for entry in item.entries() {
         if !TYPES.contains(&&*entry.key) && !NODES.contains(&&*entry.key) {
             notes.push(format!(
-                "line {}: {} is not looked at",
+                "line {}: {} is ignored",
                 entry.line,
                 shortened(&entry.key)
             ));
@@ -308,11 +308,11 @@ fn declare(
         }
         match (wish.ids.is_empty(), ids.is_empty()) {
             (true, _) => notes.push(format!(
-                "line {line}: no GPU of this host offers {name}{}",
+                "line {line}: no GPU on this host offers {name}{}",
                 spelling(name, gpus)
             )),
             (_, true) => notes.push(format!(
-                "line {line}: every GPU that offers {name} has another of the types, or devices already"
+                "line {line}: every GPU that offers {name} is assigned another type or already has devices"
             )),
             _ => {}
         }
@@ -322,19 +322,19 @@ fn declare(
     }
     if wishes.iter().filter(|wish| !wish.ids.is_empty()).count() > 1 {
         notes.push(
-            "KubeVirt chooses among the types at random; here they take turns in the file's order"
+            "KubeVirt picks types at random; here they are assigned in turn, in the order of the file"
                 .to_owned(),
         );
     }
     for (at, one) in gpus.iter().enumerate() {
         if configured[at] {
             notes.push(format!(
-                "{} has devices already, so KubeVirt adds nothing; it stays as it is",
+                "{} already has devices, so KubeVirt adds none; it is not changed",
                 one.id
             ));
         } else if is_free[at] {
             notes.push(format!(
-                "{} gets none of the types and stays as it is; KubeVirt would remove what it has of others",
+                "{} gets none of the types and is not changed; KubeVirt would remove its devices of other types",
                 one.id
             ));
         }

@@ -71,12 +71,12 @@ fn read(
         (Format::KubeVirt, [file]) => kubevirt::read(file, select, gpus),
         (Format::Nova | Format::Cyborg, _) if select.is_some() => Err(Error::new(
             Kind::Usage,
-            "there is nothing to select in this form of file",
+            "this file format has nothing to select",
         )),
         (Format::Nova, [file]) => nova::read(file, gpus),
         (Format::Cyborg, [file]) => cyborg::read(file, gpus),
         (Format::Proxmox, files) => proxmox::read(files, select, gpus),
-        _ => Err(Error::new(Kind::Usage, "this form takes one file")),
+        _ => Err(Error::new(Kind::Usage, "this format takes one file")),
     }
 }
 

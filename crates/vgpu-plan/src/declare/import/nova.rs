@@ -44,7 +44,7 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
         if known.is_none() {
             wishes.push(Wish::of(&name, line, &options, &mut faults));
         }
-        // Nova goes through the list of a type that is there twice a second time.
+        // Nova goes through the list of a type that is set twice a second time.
         if let Some(wish) = wishes.get(at) {
             check_all(wish, gpus, &mut taken, &mut faults);
         }
@@ -54,7 +54,7 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
     Ok(declare(&wishes, gpus, notes))
 }
 
-/// The options by section and name; of one that is there twice the later counts.
+/// The options by section and name; of one that is set twice the later counts.
 struct Options<'f>(HashMap<(&'f str, &'f str), &'f Setting>);
 
 impl<'f> Options<'f> {
@@ -73,7 +73,8 @@ impl<'f> Options<'f> {
 }
 
 fn no_types(settings: &[Setting]) -> String {
-    let mut note = "the file has no [devices] enabled_mdev_types, so it wants no vGPUs".to_owned();
+    let mut note =
+        "the file has no [devices] enabled_mdev_types, so it requests no vGPUs".to_owned();
     let mut settings = settings.iter();
     let dashed = settings.find(|one| {
         let key = one.key.to_lowercase();
@@ -81,7 +82,7 @@ fn no_types(settings: &[Setting]) -> String {
     });
     if let Some(other) = dashed {
         let key = quoted(&other.key);
-        note += &format!("; line {}: {key} is none of Nova's options", other.line);
+        note += &format!("; line {}: {key} is not a Nova option", other.line);
     }
     note
 }
@@ -132,14 +133,14 @@ fn check_class(class: &Setting, faults: &mut Faults) {
     let is_custom = !custom.is_empty() && custom.chars().all(is_plain);
     if !(text == "VGPU" || is_custom) || text.chars().count() > LONGEST {
         let message = format!(
-            "mdev_class takes VGPU, or CUSTOM_ and capitals, not {}",
+            "mdev_class takes VGPU, or CUSTOM_ and uppercase letters, not {}",
             quoted(&text)
         );
         faults.add(class.line, message);
     }
 }
 
-/// Nova does not start with an address of another form, nor with one that is there twice, in one
+/// Nova does not start with an address of another form, nor with one that is listed twice, in one
 /// list or in two.
 fn check_all(
     wish: &Wish,
@@ -171,8 +172,8 @@ fn check(
         return;
     };
     let whose = match *other == wish.name {
-        true => "is there twice".to_owned(),
-        false => format!("is {}'s already", shortened(other)),
+        true => "is listed twice".to_owned(),
+        false => format!("already belongs to {}", shortened(other)),
     };
     let message = format!("{} {whose}: Nova does not start", quoted(address));
     faults.add(wish.addresses_line, message);
@@ -212,22 +213,24 @@ fn tell_of_sections(settings: &[Setting], wishes: &[Wish], notes: &mut Vec<Strin
             CLASS if newer.is_some() => {
                 let is_default = newer.map(|wish| &wish.name) == default.map(|wish| &wish.name);
                 let more = match is_default {
-                    true => ", which it does not use for a default type's GPUs",
+                    true => ", which does not use it for the GPUs of a default type",
                     false => "",
                 };
-                notes.push(format!("line {line}: mdev_class is Nova's alone{more}"));
+                notes.push(format!(
+                    "line {line}: mdev_class only matters to Nova{more}"
+                ));
             }
             MOST | CLASS if older.is_some() => {
                 let (key, section) = (&setting.key, shortened(&setting.section));
                 notes.push(format!(
-                    "line {line}: Nova does not read {key} in [{section}]; write it below [mdev_...]"
+                    "line {line}: Nova does not read {key} in [{section}]; put it in [mdev_...]"
                 ));
             }
             key if key.len() == 4 && key.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
                 let list = before.filter(|before| before.key == ADDRESSES);
                 if let Some(list) = list.filter(|list| list.section == setting.section) {
                     notes.push(format!(
-                        "line {line}: it begins in the first column, so Nova takes it for an option named {key}, and the addresses of line {} end there: indent it",
+                        "line {line}: it begins in the first column, so Nova reads it as an option named {key}, and the addresses of line {} end there: indent it",
                         list.line
                     ));
                 }
@@ -270,7 +273,7 @@ fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Readin
         let is_offered = gpus.iter().any(|gpu| wish.is_of(gpu));
         if !is_offered && !places.is_empty() | wish.addresses.is_empty() {
             notes.push(format!(
-                "no GPU of this host offers {}",
+                "no GPU on this host offers {}",
                 plainly(&wish.name)
             ));
         }
@@ -302,20 +305,20 @@ fn tell_the_rule(wishes: &[Wish], default: Option<&Wish>, notes: &mut Vec<String
     match (wishes, default) {
         ([first, _, ..], Some(default)) => {
             notes.push(format!(
-                "{} has no device_addresses: read as Nova 29 and newer do, it is the type of all GPUs that no type names (26 to 28 use {} alone, on every GPU)",
+                "{} has no device_addresses: as in Nova 29 and newer, it is the type of all GPUs not listed for another type (26 to 28 use only {}, on every GPU)",
                 plainly(&default.name),
                 plainly(&first.name),
             ));
             let others = wishes.iter().filter(|wish| wish.addresses.is_empty());
             for other in others.filter(|wish| wish.name != default.name) {
                 notes.push(format!(
-                    "{} has no device_addresses either, so Nova does not use it",
+                    "{} also has no device_addresses, so Nova does not use it",
                     plainly(&other.name)
                 ));
             }
         }
         ([only], None) => notes.push(format!(
-            "read as Nova 29 and newer do: {} is for its device_addresses alone (26 to 28 use an only type on every GPU)",
+            "as in Nova 29 and newer, {} applies only to its device_addresses (26 to 28 use a single type on every GPU)",
             plainly(&only.name)
         )),
         _ => {}
@@ -350,7 +353,7 @@ fn owners<'a>(
                 met.insert(*address);
                 if !wish.is_of(one) {
                     notes.push(format!(
-                        "{parent} does not offer {}: Nova has none there",
+                        "{parent} does not offer {}: Nova creates none there",
                         plainly(&wish.name)
                     ));
                 }
@@ -380,11 +383,9 @@ fn unmet(address: &str, gpus: &[GpuFacts]) -> String {
         .iter()
         .any(|one| one.id.as_str() == address && !one.functions.is_empty());
     if has_functions {
-        format!(
-            "{address} itself has no types, so it means nothing to Nova: its virtual functions do"
-        )
+        format!("{address} itself has no types, so Nova ignores it: list its virtual functions")
     } else if is_there {
-        format!("{address} means nothing to Nova, which wants it in small letters: {lower}")
+        format!("Nova ignores {address}: write it in lower case, {lower}")
     } else {
         format!("this host has no GPU at {}", quoted(address))
     }
@@ -410,7 +411,7 @@ fn by_room(
         };
         if fits == Some(0) {
             notes.push(format!(
-                "Nova offers no {} on {}: its room is above what max_instances leaves ({})",
+                "Nova offers no {} on {}: its capacity exceeds what max_instances leaves ({})",
                 plainly(&wish.name),
                 one.id,
                 left.unwrap_or_default()

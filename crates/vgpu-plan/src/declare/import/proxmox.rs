@@ -98,7 +98,7 @@ impl<'f> Import<'f> {
     fn machine(&mut self, file: &'f Source) -> Result<()> {
         let vmid = vmid(file)?;
         if !self.seen.insert(vmid) {
-            let message = format!("{}: VM {vmid} has a file already", file.name);
+            let message = format!("{}: VM {vmid} already has a file", file.name);
             return Err(Error::new(Kind::Usage, message));
         }
         let (slots, is_template, notes) = slots(&file.text);
@@ -134,7 +134,7 @@ impl<'f> Import<'f> {
         }
         if let Some(line) = self.twice(&file.name, vmid, &wanted) {
             let note = format!(
-                "{}:{line}: Proxmox VE does not start VM {vmid}: it has one function twice; nothing \
+                "{}:{line}: Proxmox VE does not start VM {vmid}: it uses one function twice; nothing \
                  is planned for it",
                 file.name
             );
@@ -152,7 +152,9 @@ impl<'f> Import<'f> {
         let type_name = said.type_name.unwrap_or_default();
         let alternatives = self.alternatives(said)?;
         if said.is_legacy_igd {
-            return Err("legacy-igd takes no mediated device".to_owned().into());
+            return Err("legacy-igd does not support mediated devices"
+                .to_owned()
+                .into());
         }
         let mut on = Vec::new();
         for addresses in alternatives {
@@ -164,7 +166,7 @@ impl<'f> Import<'f> {
         self.known_there(type_name, &on)?;
         if said.keeps_driver {
             self.notes.push(format!(
-                "{place}: with driver=keep Proxmox VE makes no device: start this one before the VM"
+                "{place}: with driver=keep Proxmox VE creates no device: start this one before the VM"
             ));
         }
         let member = Member::of_vm(vmid, slot.index);
@@ -181,7 +183,7 @@ impl<'f> Import<'f> {
         let addresses = |list: &'f str| list.split(';').collect::<Vec<_>>();
         let name = match (said.host, said.mapping) {
             (Some(_), Some(_)) => {
-                return Err("host and mapping exclude each other".to_owned().into());
+                return Err("host and mapping are mutually exclusive".to_owned().into());
             }
             (Some(host), None) => return Ok(vec![addresses(host)]),
             (None, Some(name)) => name,
@@ -189,18 +191,18 @@ impl<'f> Import<'f> {
         };
         let Some((file, known)) = &self.known else {
             return Err(Trouble::Unknown(format!(
-                "the mapping {name} cannot be resolved; give the cluster's mapping/{MAPPINGS} too"
+                "the mapping {name} cannot be resolved; also pass the cluster's mapping/{MAPPINGS}"
             )));
         };
         let Some(mapping) = known.get(name) else {
-            let message = format!("there is no mapping {} in {MAPPINGS}", quoted(name));
+            let message = format!("no mapping {} in {MAPPINGS}", quoted(name));
             return Err(Trouble::Fault(message));
         };
         for (line, why) in &mapping.left_out {
             if self.told.insert(*line) {
                 let file = &file.name;
                 self.notes.push(format!(
-                    "{file}:{line}: Proxmox VE leaves this line out: {why}"
+                    "{file}:{line}: Proxmox VE ignores this line: {why}"
                 ));
             }
         }
@@ -216,7 +218,7 @@ impl<'f> Import<'f> {
         for address in entry.path.split(';') {
             let first = first_of(address);
             let Some(gpu) = self.gpu_at(&first) else {
-                let why = format!("{first} of the mapping {name} offers no vGPUs here");
+                let why = format!("{first} of the mapping {name} offers no vGPUs on this host");
                 return Err(why.into());
             };
             let ids = gpu.pci_ids.map(|(v, d)| format!("{v:04x}:{d:04x}"));
@@ -228,7 +230,9 @@ impl<'f> Import<'f> {
         }
         match mapping.is_for_mdevs {
             true => Ok(()),
-            false => Err(format!("the mapping {name} is not marked for them (mdev 1)").into()),
+            false => Err(
+                format!("the mapping {name} is not marked for mediated devices (mdev 1)").into(),
+            ),
         }
     }
 
@@ -254,13 +258,13 @@ impl<'f> Import<'f> {
                 others += beside.filter(|id| id.as_str().starts_with(&full)).count();
             }
             if found == 0 {
-                return Err(format!("{full} offers no vGPUs here").into());
+                return Err(format!("{full} offers no vGPUs on this host").into());
             }
         }
         match all.as_slice() {
             [(gpu, id)] if others == 0 => match (gpu.id == **id, gpu.functions.first()) {
                 (true, Some(first)) => Err(format!(
-                    "{id} offers vGPUs on its functions only: name one, such as {first}"
+                    "{id} offers vGPUs only on its virtual functions: specify one, such as {first}"
                 )
                 .into()),
                 (true, None) => Ok(Here {
@@ -273,7 +277,7 @@ impl<'f> Import<'f> {
                 }),
             },
             _ => Err(format!(
-                "{} is more than one function, which makes no mediated device",
+                "{} matches more than one function; a mediated device needs exactly one",
                 addresses.join(";")
             )
             .into()),
@@ -293,14 +297,10 @@ impl<'f> Import<'f> {
         }
         let named = types().find(|(_, name)| name == short_name(type_name));
         Err(match named {
-            Some((id, name)) => format!("{name} is a name, and it knows the type by its id, {id}"),
+            Some((id, name)) => format!("{name} is a type name; it expects the type id, {id}"),
             None => {
                 let gpus: Vec<&str> = on.iter().map(|here| here.gpu.id.as_str()).collect();
-                format!(
-                    "there is no type {} on {}",
-                    quoted(type_name),
-                    gpus.join(", ")
-                )
+                format!("no type {} on {}", quoted(type_name), gpus.join(", "))
             }
         }
         .into())
@@ -324,7 +324,7 @@ impl<'f> Import<'f> {
         for (line, function) in all {
             match self.functions.get(&function) {
                 Some(other) => self.notes.push(format!(
-                    "{file}:{line}: {function} is VM {other}'s too: one of them runs at a time"
+                    "{file}:{line}: {function} is also used by VM {other}: only one of them can run at a time"
                 )),
                 None => {
                     self.functions.insert(function, vmid);
@@ -385,15 +385,15 @@ fn vmid(file: &Source) -> Result<u64> {
         Some(vmid) => Err(Error::new(
             Kind::Usage,
             format!(
-                "{}: {vmid} is no VM of Proxmox VE: their ids are {} to {}",
+                "{}: {vmid} is not a Proxmox VE VM id: valid ids are {} to {}",
                 file.name,
                 VMIDS.start(),
                 VMIDS.end()
             ),
         )),
         None => {
-            let message = format!("{}: the file's name does not say the VM's id", file.name);
-            let hint = "Proxmox VE names them so: 100.conf; the cluster's mappings are in pci.cfg";
+            let message = format!("{}: the file name does not contain the VM id", file.name);
+            let hint = "expected a name such as 100.conf; the cluster's mappings are in pci.cfg";
             Err(Error::new(Kind::Usage, message).hint(hint))
         }
     }
@@ -407,7 +407,7 @@ fn of_node<'m, 'f>(
 ) -> Found<Vec<&'m MapEntry<'f>>> {
     let Some(node) = node else {
         return Err(Trouble::Fault(format!(
-            "the mapping {name} names nodes, and this one's name is not known: --select NODE"
+            "the mapping {name} is per node, and the name of this node is not known: use --select NODE"
         )));
     };
     let entries = mapping.entries.iter();
@@ -423,8 +423,8 @@ fn of_node<'m, 'f>(
         false => nodes.join(", "),
     };
     Err(Trouble::Fault(format!(
-        "the mapping {name} says nothing of this node, {node}, only of {others} (another node's \
-         name: --select NODE)"
+        "the mapping {name} has no entry for this node, {node}, only for {others} (to use another node: \
+         --select NODE)"
     )))
 }
 

@@ -78,7 +78,7 @@ pub struct Mapping<'f> {
 pub type Mappings<'f> = HashMap<&'f str, Mapping<'f>>;
 
 /// Reads the cluster's mappings: a name alone on its line, and below it, up to the first empty line,
-/// what belongs to it. A name that is there twice means the last.
+/// what belongs to it. A name that is set twice means the last.
 pub fn mappings(text: &str) -> Mappings<'_> {
     let mut found: Mappings<'_> = HashMap::new();
     let mut section: Option<(&str, Mapping<'_>)> = None;
@@ -100,7 +100,7 @@ pub fn mappings(text: &str) -> Mappings<'_> {
             Some((_, mapping)) => {
                 if !line.starts_with([' ', '\t']) {
                     let why =
-                        "it stands below another mapping: an empty line is missing".to_owned();
+                        "it follows another mapping without an empty line in between".to_owned();
                     mapping.left_out.push((at + 1, why));
                     continue;
                 }

@@ -112,13 +112,13 @@ fn properties<'f>(
         };
         let known = keys.iter().find(|(name, _)| *name == key);
         let Some((key, takes)) = known else {
-            return Err(format!("there is no key {}", quoted(key)));
+            return Err(format!("unknown key {}", quoted(key)));
         };
         if !takes(value) {
             return Err(format!("{key} cannot be {}", quoted(value)));
         }
         if found.insert(*key, value).is_some() {
-            return Err(format!("{key} is there twice"));
+            return Err(format!("{key} is set twice"));
         }
     }
     Ok(found)

@@ -35,7 +35,7 @@ pub fn slots(text: &str) -> (Vec<Slot<'_>>, bool, Vec<(usize, String)>) {
             }
         };
         if key == "args" && (value.contains("-uuid") || value.contains("mdev")) {
-            note(line, "args is not looked at".to_owned());
+            note(line, "args is ignored".to_owned());
         }
         if key == "template" {
             is_template = is_yes(value);
@@ -48,15 +48,18 @@ pub fn slots(text: &str) -> (Vec<Slot<'_>>, bool, Vec<(usize, String)>) {
         let Some(index) = index else {
             let key = quoted(key);
             let known = format!("only hostpci0 to hostpci{MOST_INDEX}");
-            note(line, format!("Proxmox VE knows no {key}, {known}"));
+            note(line, format!("Proxmox VE does not know {key}, {known}"));
             continue;
         };
         match hostpci(value) {
-            Err(why) => note(line, format!("Proxmox VE leaves this line out: {why}")),
+            Err(why) => note(line, format!("Proxmox VE ignores this line: {why}")),
             Ok(said) => {
                 if let Some(at) = slots.iter().position(|slot| slot.index == index) {
                     let before = slots.remove(at).line;
-                    note(before, format!("hostpci{index} of line {line} counts"));
+                    note(
+                        before,
+                        format!("overridden by hostpci{index} in line {line}"),
+                    );
                 }
                 slots.push(Slot { index, line, said });
             }

@@ -54,7 +54,7 @@ pub fn read(file: &Source, select: Option<&str>, gpus: &[GpuFacts]) -> Result<Re
                 faults.add_all(wrong);
             } else if let Some((line, message)) = wrong.first() {
                 notes.push(format!(
-                    "line {line}: {message}; NVIDIA's own program refuses the whole file for that"
+                    "line {line}: {message}; NVIDIA's own program rejects the whole file because of this"
                 ));
             }
         }
@@ -84,12 +84,12 @@ fn missing(configs: &[Config<'_>], select: Option<&str>) -> String {
         list += &format!(" and {} more", names.len() - SHOWN);
     }
     match select {
-        None => format!("say which configuration with --select LABEL; there are {list}"),
+        None => format!("choose a configuration with --select LABEL; available: {list}"),
         Some(label) => match nearest(label, names.iter().copied()) {
             Some(near) => {
-                format!("no configuration {label:?}; did you mean {near}? There are {list}")
+                format!("no configuration {label:?}; did you mean {near}? Available: {list}")
             }
-            None => format!("no configuration {label:?}; there are {list}"),
+            None => format!("no configuration {label:?}; available: {list}"),
         },
     }
 }
@@ -100,10 +100,10 @@ fn configs<'f>(document: &'f Value, faults: &mut Faults) -> Vec<Config<'f>> {
     match document.get("version") {
         Some(version) if version.text() == Some("v1") => {}
         Some(version) => {
-            let message = format!("version {} is not known here: v1 is", version.shown());
+            let message = format!("version {} is not supported, only v1 is", version.shown());
             faults.add(version.line, message);
         }
-        None => faults.add(document.line, "the file does not say version: v1"),
+        None => faults.add(document.line, "the file does not set version: v1"),
     }
     let configs = document.get("vgpu-configs");
     let all: Vec<Config<'f>> = configs
@@ -115,7 +115,7 @@ fn configs<'f>(document: &'f Value, faults: &mut Faults) -> Vec<Config<'f>> {
         let line = configs.map_or(document.line, |configs| configs.line);
         faults.add(
             line,
-            "vgpu-configs must be a mapping with a configuration in it",
+            "vgpu-configs must be a mapping with at least one configuration",
         );
     }
     all
@@ -144,7 +144,7 @@ fn only(value: &Value, place: &str, known: &[&str], faults: &mut Faults) {
 fn config_entries<'f>(label: &str, config: &'f Value, faults: &mut Faults) -> Vec<Entry<'f>> {
     if config.items().is_empty() {
         let message = format!(
-            "{label} must be a list with an entry in it, not {}",
+            "{label} must be a list with at least one entry, not {}",
             config.shown()
         );
         faults.add(config.line, message);
@@ -193,14 +193,14 @@ fn filters(value: &Value, faults: &mut Faults) -> Option<Vec<Filter>> {
             Kind::Whole(_) | Kind::Number(_) | Kind::Truth(_) => faults.add(
                 one.line,
                 format!(
-                    "device-filter takes texts: quote it, as \"{}\"",
+                    "device-filter takes strings: quote it, as \"{}\"",
                     one.shown()
                 ),
             ),
             Kind::List(_) | Kind::Map(_) => faults.add(
                 one.line,
                 format!(
-                    "device-filter takes texts such as \"0x1EB810DE\", not {}",
+                    "device-filter takes strings such as \"0x1EB810DE\", not {}",
                     one.shown()
                 ),
             ),
@@ -280,7 +280,7 @@ fn types<'f>(value: &'f Value, faults: &mut Faults) -> Vec<(&'f str, u32)> {
     for entry in value.entries() {
         if text_fault(&entry.key).is_some() || !has_form(&entry.key) {
             let message = format!(
-                "a type is written as in T4-1Q or A100-1-5C, not {}: neither an id nor a GRID name will do",
+                "a type is written as T4-1Q or A100-1-5C, not {}: ids and GRID names are not accepted",
                 quoted(&entry.key)
             );
             faults.add(entry.line, message);
@@ -293,7 +293,7 @@ fn types<'f>(value: &'f Value, faults: &mut Faults) -> Vec<(&'f str, u32)> {
             }
             _ => {
                 let message = format!(
-                    "{} takes a whole number from 1, not {}",
+                    "{} must be a whole number from 1, not {}",
                     shortened(&entry.key),
                     entry.value.shown()
                 );
@@ -305,7 +305,7 @@ fn types<'f>(value: &'f Value, faults: &mut Faults) -> Vec<(&'f str, u32)> {
     if types.iter().any(|(name, _)| Some(is_sliced(name)) != first) {
         faults.add(
             value.line,
-            "types with a MIG slice, such as A100-1-5C, and others do not go together on one GPU",
+            "types with a MIG slice, such as A100-1-5C, and others cannot be combined on one GPU",
         );
     }
     types
@@ -400,7 +400,7 @@ fn declare(
                 covered.push(gpu(&one.id));
             }
             None => notes.push(format!(
-                "{} is not in {label} and stays as it is; their assert fails for that",
+                "{} is not in {label} and is not changed; NVIDIA's own assert fails because of this",
                 one.id
             )),
         }
@@ -408,7 +408,10 @@ fn declare(
     let mut groups = Groups::default();
     for (entry, on) in entries.iter().zip(&meant) {
         if on.is_empty() {
-            notes.push(format!("line {}: no GPU of this host is meant", entry.line));
+            notes.push(format!(
+                "line {}: it matches no GPU on this host",
+                entry.line
+            ));
             continue;
         }
         for (type_name, count) in &entry.types {
