@@ -220,8 +220,10 @@ impl Host {
         let this = this.ok_or(Errno::ENODEV)?;
         Ok(match spec.rule {
             Rule::OneSize if self.mixed.contains(spec.gpu()) => {
-                let fits = self.free_place(spec.gpu(), this.weight, this.max).is_some();
-                u32::from(fits && !self.has_vgpu(parent))
+                let fits = self.free_place(spec.gpu(), this).is_some();
+                // The driver hides a type once that many vGPUs run, whatever their types.
+                let is_hidden = self.weights_on(spec.gpu()).len() >= this.max as usize;
+                u32::from(fits && !is_hidden && !self.has_vgpu(parent))
             }
             Rule::OneSize => {
                 let weights = self.weights_on(spec.gpu());

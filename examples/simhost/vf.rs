@@ -176,7 +176,7 @@ impl Host {
         }
         let gpu = spec.physfn.as_deref().ok_or(Errno::ENODEV)?;
         let place = match spec.rule {
-            Rule::OneSize => self.free_place(gpu, found.weight, found.max),
+            Rule::OneSize => self.free_place(gpu, found),
             // The placement of GPU instances is not known.
             Rule::Pool(_) => Some(0),
         };
@@ -236,17 +236,58 @@ impl Host {
         Ok(())
     }
 
-    /// The first placement for another vGPU of this size if `max` fit.
-    pub fn free_place(&self, gpu: &str, weight: u32, max: u32) -> Option<u32> {
+    /// The first free placement for another vGPU of this type on a GPU, in MiB.
+    pub fn free_place(&self, gpu: &str, spec: &TypeSpec) -> Option<u32> {
         let taken: Vec<(u32, u32)> = self
             .vfs_of(gpu)
             .filter_map(|vf| self.vendor_vfs.get(&vf.id)?.current.as_ref())
             .map(|c| (c.place, c.place + c.weight))
             .collect();
         let is_free = |start: &u32| {
-            let end = start + weight;
+            let end = start + spec.weight;
             taken.iter().all(|(from, to)| end <= *from || *start >= *to)
         };
-        (0..max).map(|n| n * weight).find(is_free)
+        let every: Vec<u32> = (0..spec.max).map(|n| n * spec.weight).collect();
+        let places = match self.mixed.contains(gpu) {
+            true => self.mixed_places(gpu, spec).unwrap_or(every),
+            false => every,
+        };
+        places.into_iter().find(is_free)
+    }
+
+    /// The placements of a type in mixed-size mode where they are not just multiples of its size.
+    fn mixed_places(&self, gpu: &str, spec: &TypeSpec) -> Option<Vec<u32>> {
+        let vf = self.vfs_of(gpu).next()?;
+        let largest = vf.types.iter().map(|t| t.weight).max()?;
+        let (_, _, ids) = MIXED_PLACES
+            .iter()
+            .find(|(region, size, _)| (region * 1024, size * 1024) == (largest, spec.weight))?;
+        Some(ids.iter().map(|id| id * 1024).collect())
     }
 }
+
+/// Region, size and placement ids in GiB: the tables of NVIDIA's documentation (AI Enterprise 5.0, appendix B; those of
+/// Ada for 1 GiB).
+const MIXED_PLACES: [(u32, u32, &[u32]); 13] = [
+    (48, 16, &[0, 32]),
+    (48, 8, &[0, 16, 24, 40]),
+    (48, 4, &[0, 8, 12, 20, 24, 32, 36, 44]),
+    (
+        48,
+        2,
+        &[0, 4, 6, 10, 12, 16, 18, 22, 24, 28, 30, 34, 36, 40, 42, 46],
+    ),
+    (
+        48,
+        1,
+        &[0, 5, 6, 11, 12, 17, 18, 23, 24, 29, 30, 35, 36, 41, 42, 47],
+    ),
+    (24, 8, &[0, 16]),
+    (24, 4, &[0, 8, 12, 20]),
+    (24, 2, &[0, 4, 6, 10, 12, 16, 18, 22]),
+    (80, 16, &[0, 24, 40, 64]),
+    (80, 8, &[0, 12, 20, 32, 40, 52, 60, 72]),
+    (40, 8, &[0, 12, 20, 32]),
+    (94, 23, &[0, 24, 47, 71]),
+    (94, 15, &[0, 32, 47, 79]),
+];

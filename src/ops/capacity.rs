@@ -70,6 +70,9 @@ fn site_with_room<'o>(
 fn bound_words(bound: Bound, held: &[Held<'_>]) -> Option<String> {
     Some(match bound.by {
         By::Driver | By::Type | By::Others => return None,
+        By::Placements => {
+            "serves several framebuffer sizes, which start at fixed placement IDs".to_owned()
+        }
         By::Functions { all, taken, kept } => {
             let gone = match (taken, kept) {
                 (0, 0) => String::new(),

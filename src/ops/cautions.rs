@@ -1,12 +1,14 @@
 //! What is known beforehand of what will not work: at the next boot, or in the card's real memory.
 
+use std::cmp::Reverse;
+
 use uuid::Uuid;
 
 use super::Context;
 use super::capacity::no_room_for;
 use super::functions::named;
 use super::inventory::{active_on, inventory_at_boot, types};
-use super::restore::at_next_boot;
+use super::restore::{at_next_boot, mib_in_turn};
 use super::standing::unlocked;
 use crate::capacity::{Capacity, Held, Inventory, framebuffer_needed, hold_line, holdings};
 use crate::error::{Error, Kind, Warnings};
@@ -157,6 +159,9 @@ impl<'a> AtBoot<'a> {
     pub fn admit(&mut self, wanted: &'a VgpuType) -> Result<(), Error> {
         let at = self.capacity.add(wanted);
         let order = match (self.parent.framework, &self.parent.gpu) {
+            _ if self.capacity.limits().mixes_sizes => {
+                "on a GPU with several framebuffer sizes, the largest devices start first"
+            }
             (FrameworkKind::Mdev, None) => "devices of one parent start in order of their UUIDs",
             (FrameworkKind::Mdev, Some(_)) => {
                 "devices start in the order of their virtual functions"
@@ -199,9 +204,12 @@ fn boot_set(context: &Context<'_>, parent: &Parent, planned: &[Ahead]) -> Vec<Ah
     set.extend(planned.iter().cloned());
     // Definitions of mediated devices are kept by their parents, which may be virtual functions.
     let is_by_parent = parent.framework == FrameworkKind::Mdev;
-    set.sort_by_key(|ahead| {
+    let gpu = parent.gpu();
+    let sizes = context.store.settings_of(gpu).unwrap_or_default().sizes;
+    set.sort_by_cached_key(|ahead| {
         let parent = ahead.place.clone().filter(|_| is_by_parent);
         (
+            Reverse(mib_in_turn(context, gpu, sizes, &ahead.type_id)),
             ahead.place.is_none(),
             parent,
             ahead.uuid.is_none(),

@@ -1,6 +1,7 @@
 //! `gpus`: one line a GPU, whether or not anything can be made on it.
 
 use super::choose::no_types;
+use super::inventory::{mixed_inventory, mixes_by_settings};
 use super::standing::standing_of;
 use super::{Answer, Context};
 use crate::capacity::{hold_line, holdings};
@@ -67,6 +68,9 @@ pub struct Framebuffer {
     pub total: Option<u64>,
     /// Whether more is promised than there is, which only an unlocked card's types do.
     pub is_overcommitted: bool,
+    /// The largest type of which one more fits, on a GPU that serves several sizes and whose placement IDs are known;
+    /// 0 where none fits.
+    pub largest_free: Option<u64>,
 }
 
 impl Framebuffer {
@@ -138,7 +142,11 @@ fn of_parent(
     let numbers = pci.as_ref().and_then(PciIdentity::numbers);
     let known = numbers.and_then(|(vendor, device)| nvidia::card(vendor, device));
     let standing = numbers.and_then(|numbers| standing_of(context, numbers, &types));
-    let framebuffer = framebuffer(&types, &active, known, standing);
+    let framebuffer =
+        framebuffer(&types, &active, known, standing).map(|framebuffer| Framebuffer {
+            largest_free: largest_free(context, parent, held),
+            ..framebuffer
+        });
     let gpu = Gpu {
         card: pci.as_ref().map(|pci| name(cards, pci)),
         pci_ids: pci.map(|pci| pci.ids),
@@ -284,7 +292,18 @@ fn framebuffer(
         is_overcommitted: is_beyond && shares_all && is_unlocked(standing),
         promised,
         total,
+        largest_free: None,
     })
+}
+
+fn largest_free(context: &Context<'_>, parent: &Parent, held: &[&Device]) -> Option<u64> {
+    let is_sriov = parent.framework == FrameworkKind::Vfio || parent.gpu.is_some();
+    if !is_sriov || (held.is_empty() && !mixes_by_settings(context, parent)) {
+        return None;
+    }
+    let inventory = mixed_inventory(context, &parent.whole())?;
+    let left = inventory.capacity().fragmentation()?;
+    Some(left.largest_mib.unwrap_or_default())
 }
 
 /// Under one number cards of several sizes may be sold: the least that holds what its own types promise.

@@ -1,7 +1,7 @@
 //! Parents that are virtual functions of one GPU, put together as that GPU.
 
 use super::types::ParentTypes;
-use crate::capacity::Inventory;
+use crate::capacity::{Inventory, Occupant};
 use crate::model::{Device, VgpuType};
 
 /// Puts the types of a GPU's functions together. What is free on the GPU is what its functions can
@@ -44,7 +44,9 @@ impl ParentTypes {
             .filter(|d| self.functions.contains(&d.parent));
         let inventory = Inventory {
             types: self.types.clone(),
-            held: on_gpu.map(|device| device.type_id.clone()).collect(),
+            held: on_gpu
+                .map(|device| Occupant::of(device.type_id.clone()))
+                .collect(),
             ..Inventory::default()
         };
         let capacity = inventory.capacity();

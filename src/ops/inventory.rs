@@ -6,9 +6,9 @@ use super::Context;
 use super::functions::Spoken;
 use super::gpus::with_types_in_use;
 use super::standing::standing_of;
-use crate::capacity::{Inventory, Limits, Moment};
+use crate::capacity::{Inventory, Limits, Moment, Occupant};
 use crate::model::{Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
-use crate::nvidia::{Share, Standing, card};
+use crate::nvidia::{Card, Region, Share, Standing, card};
 use crate::store::Sizes;
 
 /// What a parent's GPU offers, holds, and is bounded by. Functions that are parents each offer one
@@ -18,10 +18,11 @@ pub fn inventory(context: &Context<'_>, parent: &Parent) -> Inventory {
     let types = types(context, parent);
     let held: Vec<&Device> = active.iter().collect();
     let types = with_types_in_use(context, types, &held, &mut Vec::new());
+    let limits = limits(context, parent, &types, Moment::Now);
     Inventory {
-        limits: limits(context, parent, &types, Moment::Now),
         types: types.into_iter().map(|one| of_gpu(parent, one)).collect(),
-        held: active.into_iter().map(|device| device.type_id).collect(),
+        held: occupants(context, limits.region, &active),
+        limits,
         kept: 0,
     }
 }
@@ -51,11 +52,10 @@ pub fn inventory_of_these<'t>(
             all.push(of_gpu(parent, vgpu_type.clone()));
         }
     }
-    let active = active_on(context, parent).into_iter();
-    let held: Vec<TypeId> = active.map(|device| device.type_id).collect();
-    for id in &held {
-        if all.iter().all(|known| known.id != *id) {
-            all.push(VgpuType::unlisted(id.clone(), None, None));
+    let held = occupants(context, None, &active_on(context, parent));
+    for one in &held {
+        if all.iter().all(|known| known.id != one.type_id) {
+            all.push(VgpuType::unlisted(one.type_id.clone(), None, None));
         }
     }
     Inventory {
@@ -64,6 +64,43 @@ pub fn inventory_of_these<'t>(
         held,
         kept: 0,
     }
+}
+
+/// The same of a GPU that serves several sizes and whose placement IDs are known; `None` of others.
+pub fn mixed_inventory(context: &Context<'_>, parent: &Parent) -> Option<Inventory> {
+    let inventory = inventory(context, parent);
+    let is_mixed = inventory.limits.region.is_some() && inventory.capacity().mixes_sizes();
+    is_mixed.then_some(inventory)
+}
+
+/// Whether the settings of a parent's GPU ask for several sizes.
+pub fn mixes_by_settings(context: &Context<'_>, parent: &Parent) -> bool {
+    let settings = context.store.settings_of(parent.gpu());
+    settings.is_ok_and(|set| set.sizes == Sizes::Mixed)
+}
+
+/// What is active on a GPU, for the question what fits beside it. Where a vGPU starts matters only on a GPU that has a
+/// region, and while sizes differ.
+pub fn occupants(
+    context: &Context<'_>,
+    region: Option<Region>,
+    active: &[Device],
+) -> Vec<Occupant> {
+    let placement = |device: &Device| region.and_then(|_| placement_of(context, device));
+    active
+        .iter()
+        .map(|device| Occupant {
+            type_id: device.type_id.clone(),
+            placement: placement(device),
+        })
+        .collect()
+}
+
+/// Where a vGPU's framebuffer starts, in GiB of its GPU's region; `None` where the driver does not say.
+pub fn placement_of(context: &Context<'_>, device: &Device) -> Option<u32> {
+    let nodes = context.kernel.owning(device).nodes(device).ok()?;
+    let text = context.kernel.attr_text(&nodes, "nvidia/placement_id");
+    text.ok()??.trim().parse().ok()
 }
 
 fn of_gpu(parent: &Parent, vgpu_type: VgpuType) -> VgpuType {
@@ -111,11 +148,15 @@ pub fn limits(
     let takes_types = parent.framework == FrameworkKind::Vfio;
     let says_most = |one: &VgpuType| one.details().is_some() && one.share() != Share::Instance;
     let settings = takes_types.then(|| context.store.settings_of(parent.gpu()).ok());
+    let card = match types.iter().all(says_most) && !takes_types && parent.gpu.is_none() {
+        true => None,
+        false => own_card(context, parent, types),
+    };
     Limits {
-        memory_mib: match types.iter().all(says_most) && !takes_types {
-            true => None,
-            false => own_memory(context, parent, types),
-        },
+        memory_mib: card
+            .filter(|_| takes_types || !types.iter().all(says_most))
+            .map(Card::memory_mib),
+        region: card.and_then(Card::region),
         functions: match moment {
             Moment::Now => functions_now(context, parent),
             Moment::NextBoot => takes_types
@@ -151,13 +192,12 @@ fn functions_now(context: &Context<'_>, parent: &Parent) -> Option<u32> {
     Some(count(all))
 }
 
-/// The memory of a parent's card, where its types are those that the memory was made for.
-fn own_memory(context: &Context<'_>, parent: &Parent, types: &[VgpuType]) -> Option<u64> {
+/// A parent's card, where its types are its own.
+fn own_card(context: &Context<'_>, parent: &Parent, types: &[VgpuType]) -> Option<&'static Card> {
     let framework = context.kernel.serving(parent);
     let numbers = framework.pci(parent.gpu(), &mut Vec::new())?.numbers()?;
     let is_its_own = standing_of(context, numbers, types) == Some(Standing::VgpuCard);
-    let known = card(numbers.0, numbers.1).filter(|_| is_its_own)?;
-    Some(known.memory_mib())
+    card(numbers.0, numbers.1).filter(|_| is_its_own)
 }
 
 /// A number of things on one GPU.

@@ -28,8 +28,8 @@ pub fn next_boot(
 ) -> (Vec<Change>, Warnings) {
     let first = first_of_all(context, gpu, work.settings);
     // What is known to fail for its own reasons takes no room.
-    let found: Vec<Result<Place>> = work
-        .jobs
+    let jobs = work.in_order(context, gpu);
+    let found: Vec<Result<Place>> = jobs
         .iter()
         .map(|job| place(context, gpu, work.settings, job, moves))
         .collect();
@@ -55,7 +55,7 @@ pub fn next_boot(
     let spoken = Spoken::by(work.jobs.iter().map(|job| &job.definition));
     let mut taken = HashSet::new();
     let mut devices = Vec::new();
-    for (job, found) in work.jobs.iter().zip(&found) {
+    for (job, found) in jobs.into_iter().zip(&found) {
         let mut definition = job.definition.clone();
         let outcome = match (found, &mut room) {
             (Err(error), _) => Err(error.clone()),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Context;
 use super::choose::Offer;
 use super::functions::{Spoken, needs_function};
-use super::inventory::{active_on, kept_functions, limits};
+use super::inventory::{active_on, kept_functions, limits, occupants};
 use crate::capacity::{Capacity, Inventory, Moment, Placement, Room, choose};
 use crate::error::{Kind, Result};
 use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
@@ -119,7 +119,7 @@ fn of_type(
         types: std::iter::once(vgpu_type)
             .chain(others.into_iter().map(other))
             .collect(),
-        held: active.iter().map(|device| device.type_id.clone()).collect(),
+        held: occupants(context, None, active),
         ..Inventory::default()
     }
 }
@@ -157,7 +157,7 @@ fn whole(
         let functions = framework.functions(parent.gpu(), &mut Vec::new());
         inventory.kept = kept_functions(&functions.unwrap_or_default(), &active, spoken);
     }
-    inventory.held = active.into_iter().map(|device| device.type_id).collect();
+    inventory.held = occupants(context, inventory.limits.region, &active);
     inventory
 }
 

@@ -1,5 +1,6 @@
 //! `restore`: every device that is wanted at boot, made unless it is there.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use super::sweep::sweep_marks;
 use super::together::{Turn, in_turns};
 use super::{Change, Context, Effect, Report};
 use crate::error::{Error, Kind, Result, Warnings};
-use crate::model::{Definition, Parent, ParentId, StartMode};
+use crate::model::{Definition, Parent, ParentId, StartMode, TypeId, VgpuType};
 use crate::store::{GpuSettings, Sizes};
 
 /// How long virtual functions that come one by one are waited for, and the types that they list:
@@ -39,7 +40,7 @@ pub struct RestoreRequest {
 }
 
 /// Starts every `auto` definition that is not active: GPUs at the same time, the devices of one GPU
-/// one after the other in order of their parents and UUIDs. Changes are told in order of parent and UUID.
+/// one after the other in order of their parents and UUIDs, or the largest first where sizes are mixed. Changes are told in order of parent and UUID.
 ///
 /// # Errors
 /// The definitions cannot be listed at all. A bad definition is a warning.
@@ -92,9 +93,6 @@ fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
     for (gpu, job) in jobs {
         by_gpu.entry(gpu).or_default().jobs.push(job);
     }
-    for work in by_gpu.values_mut() {
-        work.jobs.sort_by_key(|job| turn(&job.definition));
-    }
     let (begin, deadline) = (&Begin::now(), Instant::now() + request.wait);
     let moves = &Moves::default();
     let turn = |one: &mut OneGpu<'_>| {
@@ -140,10 +138,26 @@ fn restore_all(context: &Context<'_>, request: &RestoreRequest) -> Result<Report
 }
 
 /// When a definition has its turn among those of its GPU: what names a virtual function comes before
-/// what does not, which could take it.
-fn turn(definition: &Definition) -> (bool, ParentId, Uuid) {
+/// what does not, which could take it. On a GPU that serves several sizes the largest come first: any
+/// other order can leave no placement ID for a large one.
+fn turn(definition: &Definition, mib: Option<u64>) -> (Reverse<Option<u64>>, bool, ParentId, Uuid) {
     let (parent, uuid) = (definition.parent.clone(), definition.uuid);
-    (named(definition).is_none(), parent, uuid)
+    (Reverse(mib), named(definition).is_none(), parent, uuid)
+}
+
+/// The framebuffer of a type in MiB if the GPU serves several sizes; `None` where sizes do not decide
+/// who comes first.
+pub fn mib_in_turn(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    sizes: Sizes,
+    id: &TypeId,
+) -> Option<u64> {
+    if sizes != Sizes::Mixed {
+        return None;
+    }
+    let name = context.kernel.type_name(gpu, id, &mut Vec::new());
+    VgpuType::unlisted(id.clone(), name, None).framebuffer_mib()
 }
 
 /// The GPU of a parent. A function that is not there, because its GPU's functions are still to be
@@ -167,8 +181,18 @@ fn gpu_of(
 pub struct Work {
     /// What its settings ask for.
     pub settings: GpuSettings,
-    /// Its devices, in order.
+    /// Its devices, in any order.
     pub jobs: Vec<Job>,
+}
+
+impl Work {
+    /// Its devices, in the order in which they are started.
+    pub fn in_order(&self, context: &Context<'_>, gpu: &ParentId) -> Vec<&Job> {
+        let mut jobs: Vec<&Job> = self.jobs.iter().collect();
+        let mib = |id| mib_in_turn(context, gpu, self.settings.sizes, id);
+        jobs.sort_by_cached_key(|job| turn(&job.definition, mib(&job.definition.type_id)));
+        jobs
+    }
 }
 
 /// A definition, and the other parent that claims its UUID, if one comes before it.
@@ -199,6 +223,8 @@ struct OneGpu<'w> {
     work: &'w Work,
     /// What its settings came to, once that is known.
     first: Option<Option<Change>>,
+    /// Its devices in order, once their sizes can be told.
+    jobs: Option<Vec<&'w Job>>,
     /// Until when its functions may be still to come.
     functions_by: Option<Instant>,
     /// The definition whose turn it is.
@@ -213,6 +239,7 @@ impl<'w> OneGpu<'w> {
             gpu,
             work,
             first: None,
+            jobs: None,
             functions_by: None,
             current: None,
             devices: Vec::new(),
@@ -237,6 +264,10 @@ impl<'w> OneGpu<'w> {
                 context,
             )?);
         }
+        let jobs = self
+            .jobs
+            .get_or_insert_with(|| work.in_order(context, gpu))
+            .clone();
         let functions_by = deadline.max(Instant::now() + ALL_FUNCTIONS);
         let functions_by = *self.functions_by.get_or_insert(functions_by);
         let still_to_come = |error: &Error| {
@@ -255,7 +286,7 @@ impl<'w> OneGpu<'w> {
                     .sriov_gpu(gpu)
                     .is_ok_and(|found| found.is_some())
         };
-        while let Some(Job { definition, rival }) = work.jobs.get(self.devices.len()) {
+        while let Some(Job { definition, rival }) = jobs.get(self.devices.len()) {
             let current = self.current.get_or_insert_with(|| definition.clone());
             let result = match rival {
                 Some(rival) => Err(contested(current, rival)),
@@ -282,7 +313,8 @@ impl<'w> OneGpu<'w> {
         let mut devices = std::mem::take(&mut self.devices);
         if dry_run {
             foresee(context, self.gpu, self.work.settings.sizes, &mut devices);
-            let definitions = self.work.jobs.iter().map(|job| &job.definition);
+            let jobs = self.jobs.iter().flatten();
+            let definitions = jobs.map(|job| &job.definition);
             foresee_functions(
                 context,
                 definitions.zip(&mut devices),
@@ -370,7 +402,9 @@ pub fn at_next_boot(context: &Context<'_>, parent: &Parent) -> Vec<Definition> {
         .map(|job| job.definition)
         .filter(|definition| context.kernel.shares_gpu(parent, &definition.parent))
         .collect();
-    all.sort_by_key(turn);
+    let gpu = parent.gpu();
+    let sizes = context.store.settings_of(gpu).unwrap_or_default().sizes;
+    all.sort_by_cached_key(|one| turn(one, mib_in_turn(context, gpu, sizes, &one.type_id)));
     all
 }
 

@@ -2,10 +2,11 @@
 
 use super::choose::{empty_list_hint, no_types};
 use super::group::by_gpu;
+use super::inventory::{mixed_inventory, mixes_by_settings};
 use super::{Answer, Context};
 use crate::error::Result;
 use crate::hints::in_words;
-use crate::model::{Parent, ParentId, VgpuType};
+use crate::model::{FrameworkKind, Parent, ParentId, VgpuType};
 use crate::nvidia::{Series, size};
 
 /// Which types to tell.
@@ -88,6 +89,7 @@ pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec
     }
     let all = &mut answer.value;
     for one in all.iter_mut() {
+        count_placements(context, one);
         one.types
             .retain(|vgpu_type| request.filter.admits(vgpu_type));
     }
@@ -96,6 +98,25 @@ pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec
         answer.notes.push(request.filter.nothing_fits());
     }
     Ok(answer)
+}
+
+/// Where a GPU serves several sizes, its placement IDs tell how many more of each type fit.
+fn count_placements(context: &Context<'_>, one: &mut ParentTypes) {
+    let is_whole = one.parent.framework == FrameworkKind::Vfio || !one.functions.is_empty();
+    // To find the devices of a GPU that is not known to be in this mode would take a third more reads.
+    if !is_whole || !mixes_by_settings(context, &one.parent) {
+        return;
+    }
+    let Some(inventory) = mixed_inventory(context, &one.parent) else {
+        return;
+    };
+    let capacity = inventory.capacity();
+    for vgpu_type in &mut one.types {
+        let at = capacity.type_at(&vgpu_type.id);
+        if let Some(free) = at.and_then(|at| capacity.bound(at)).map(|bound| bound.most) {
+            (vgpu_type.available, vgpu_type.at_least) = (Some(free), free);
+        }
+    }
 }
 
 /// The types of each parent, or of those that `only` names; a note for every list that is empty.

@@ -86,9 +86,11 @@ fn bar(framebuffer: Framebuffer) -> String {
         part(WIDTH - filled, "-"),
         size(taken),
         size(total),
-        match framebuffer.is_overcommitted {
-            true => ", overcommitted",
-            false => "",
+        match (framebuffer.is_overcommitted, framebuffer.largest_free) {
+            (true, _) => ", overcommitted".to_owned(),
+            (false, Some(0)) => ", full".to_owned(),
+            (false, Some(largest)) => format!(", largest free {}", size(largest)),
+            (false, None) => String::new(),
         }
     )
 }
@@ -102,6 +104,7 @@ mod tests {
             promised,
             total: Some(total),
             is_overcommitted: false,
+            largest_free: None,
         }
     }
 
@@ -117,6 +120,14 @@ mod tests {
             ..of(12288, 11264)
         };
         assert_eq!(bar(beyond), "[########] 11 GiB of 11 GiB, overcommitted");
+        let mixed = Framebuffer {
+            largest_free: Some(12288),
+            ..of(24576, 49152)
+        };
+        assert_eq!(
+            bar(mixed),
+            "[####----] 24 GiB of 48 GiB, largest free 12 GiB"
+        );
         let unknown = Framebuffer {
             total: None,
             ..of(2048, 0)

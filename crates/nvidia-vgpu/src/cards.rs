@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::{TypeName, data, size};
+use crate::{Layout, Region, TypeName, data, size};
 
 /// NVIDIA's PCI vendor id.
 pub const NVIDIA: u16 = 0x10de;
@@ -36,6 +36,17 @@ impl Card {
     /// The maximum memory of this card, in MiB.
     pub fn memory_mib(&self) -> u64 {
         self.memory_sizes_mib.last().copied().unwrap_or_default()
+    }
+
+    /// How vGPUs of different sizes share it; `None` for a card without mixed-size mode, or one that is sold with
+    /// several memory sizes.
+    pub fn region(&self) -> Option<Region> {
+        let layout = Layout::of_chip(self.chip).filter(|_| self.vgpu)?;
+        let [mib] = self.memory_sizes_mib[..] else {
+            return None;
+        };
+        let gib = u32::try_from(mib / 1024).ok()?;
+        Some(Region { gib, layout })
     }
 
     /// The memory as text: "11 GiB", or "up to 4 GiB" if it is also sold with less.

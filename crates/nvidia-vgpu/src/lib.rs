@@ -11,6 +11,7 @@ mod invalid;
 mod mig;
 mod name;
 pub mod params;
+mod placement;
 mod series;
 mod size;
 
@@ -21,5 +22,6 @@ pub use details::TypeDetails;
 pub use invalid::Invalid;
 pub use mig::{Instance, MigType, Share, instances_left, is_cut_as_wanted};
 pub use name::{TypeName, short_name};
+pub use placement::{Filling, Layout, Places, Region};
 pub use series::Series;
 pub use size::{parse_size, size};

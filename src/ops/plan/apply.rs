@@ -1,6 +1,7 @@
 //! A plan carried out: what frees room first, then what takes it; GPUs at the same time, the vGPUs of
 //! one GPU one after the other.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::{Item, Plan, PlanRequest, Verdict, plan};
 use crate::error::{Error, Kind, Result, if_present};
 use crate::interrupt::{self, Patience};
-use crate::model::{Definition, Device, ParentId};
+use crate::model::{Definition, Device, ParentId, VgpuType};
 use crate::ops::execute::{Done, Step, is_same, remove_idle, take, take_back};
 use crate::ops::functions::note_functions;
 use crate::ops::prepare::mix_sizes_if_wanted;
@@ -54,6 +55,11 @@ pub enum Outcome {
 }
 
 impl Item {
+    fn framebuffer_mib(&self) -> Option<u64> {
+        let name = self.type_name.clone();
+        VgpuType::unlisted(self.type_id.clone(), name, None).framebuffer_mib()
+    }
+
     /// What became of it once its plan was carried out.
     pub fn outcome(&self) -> Outcome {
         match self.verdict {
@@ -155,6 +161,8 @@ type Queues<'p> = BTreeMap<ParentId, Vec<Part<'p>>>;
 /// What is done about one vGPU in one phase.
 struct Part<'p> {
     steps: Vec<&'p Step>,
+    /// The framebuffer of its type in MiB, where that is known.
+    mib: Option<u64>,
     /// It is done then.
     is_last: bool,
     /// It is stopped in the first phase and made again in the second.
@@ -181,9 +189,14 @@ fn queues<'p>(
         let stops = item.steps.iter().any(|s| matches!(s, Step::Stop(_)));
         queues.entry(gpu.clone()).or_default().push(Part {
             steps,
+            mib: item.framebuffer_mib(),
             is_last: !frees || frees_only,
             is_made_anew: stops && !frees_only,
         });
+    }
+    // Where a GPU serves several sizes, any other order can leave no placement ID for a large one.
+    for work in queues.values_mut() {
+        work.sort_by_key(|part| Reverse(part.mib));
     }
     queues
 }

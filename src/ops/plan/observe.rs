@@ -7,10 +7,11 @@ use uuid::Uuid;
 use crate::declare::GpuFacts;
 use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, TypeId, VgpuType};
-use crate::nvidia::{self, Card};
+use crate::nvidia::{self, Card, Region};
 use crate::ops::Context;
 use crate::ops::cautions::mixing_hint;
 use crate::ops::gpu_facts::facts_of;
+use crate::ops::inventory::placement_of;
 use crate::ops::standing::unlocked as unlocked_card;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
 use crate::store::{Location, Sizes};
@@ -26,6 +27,8 @@ pub struct World {
     pub definitions: Vec<Definition>,
     /// Definitions that cannot be read, and why.
     pub unreadable: Vec<(Location, Error)>,
+    /// Where the framebuffer of active devices starts, in GiB, on GPUs with a region.
+    pub placements: HashMap<Uuid, u32>,
     /// Devices whose maker has not finished them.
     pub unfinished: HashSet<Uuid>,
     /// What could not be read.
@@ -55,6 +58,8 @@ pub struct Gpu {
     pub how_to_mix: Option<String>,
     /// Its memory in MiB, where the model is known and its types are its own.
     pub memory_mib: Option<u64>,
+    /// How that is divided while it serves several sizes, where that is known.
+    pub region: Option<Region>,
     /// Its card, where that is unlocked and its types are those of another.
     pub unlocked: Option<&'static Card>,
 }
@@ -100,6 +105,7 @@ impl World {
             devices,
             definitions,
             unreadable: Vec::new(),
+            placements: HashMap::new(),
             unfinished: HashSet::new(),
             warnings: Vec::new(),
             is_partial: false,
@@ -155,6 +161,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
         ..World::of(gpus, devices, definitions)
     };
     add_types_in_use(context, &mut world);
+    add_placements(context, &mut world);
     Ok(world)
 }
 
@@ -170,6 +177,7 @@ fn gpu(
     let card = card.and_then(|(vendor, device)| nvidia::card(vendor, device));
     let unlocked = facts.pci_ids;
     let unlocked = unlocked.and_then(|numbers| unlocked_card(context, numbers, &one.types));
+    let own = card.filter(|_| unlocked.is_none());
     let framework = context.kernel.serving(&one.parent);
     let seated = match one.parent.framework {
         FrameworkKind::Vfio => framework.functions(&facts.id, &mut Vec::new()),
@@ -189,9 +197,8 @@ fn gpu(
         seated,
         seats: seats.map(|seats| u32::try_from(seats).unwrap_or(u32::MAX)),
         mixes_sizes,
-        memory_mib: card
-            .filter(|_| unlocked.is_none())
-            .map(|card| card.memory_mib()),
+        memory_mib: own.map(Card::memory_mib),
+        region: own.and_then(Card::region),
         unlocked,
         facts,
         types: one.types,
@@ -229,6 +236,16 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
             .push(VgpuType::unlisted(device.type_id.clone(), name, Some(0)));
         gpu.types.sort_by(|a, b| a.id.cmp(&b.id));
     }
+}
+
+fn add_placements(context: &Context<'_>, world: &mut World) {
+    let has_region = |device: &&Device| {
+        let gpu = world.gpu_of(&device.parent).map(|at| &world.gpus[at]);
+        gpu.is_some_and(|gpu| gpu.region.is_some())
+    };
+    let placed = world.devices.iter().filter(has_region);
+    let placed = placed.filter_map(|device| Some((device.uuid, placement_of(context, device)?)));
+    world.placements = placed.collect();
 }
 
 /// Whether a device is one that this program may touch.

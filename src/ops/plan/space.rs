@@ -21,6 +21,7 @@ impl<'w> Space<'w> {
             memory_mib: gpu.memory_mib,
             functions: gpu.seats,
             mixes_sizes: gpu.mixes_sizes,
+            region: gpu.region,
         };
         let capacity = Capacity::of(&gpu.types, limits);
         Space { gpu, capacity }

@@ -303,7 +303,9 @@ fn spaces<'w>(world: &'w World, staying: &HashSet<Uuid>) -> Vec<Space<'w>> {
             continue;
         };
         match staying.contains(&device.uuid) || !is_ours_to_touch(device) {
-            true => spaces[gpu].capacity.stays(at),
+            true => spaces[gpu]
+                .capacity
+                .stays(at, world.placements.get(&device.uuid).copied()),
             false => spaces[gpu].capacity.leaves(at),
         }
     }

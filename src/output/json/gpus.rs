@@ -58,6 +58,9 @@ pub struct Gpu<'a> {
     framebuffer_promised_mib: Option<u64>,
     /// Whether that is more than an unlocked card has.
     overcommitted: bool,
+    /// MiB of the largest type of which one more fits, on a GPU that serves several framebuffer sizes (mixed-size
+    /// mode) and whose placement IDs are known; 0 if it is full, null on other GPUs.
+    framebuffer_largest_free_mib: Option<u64>,
 }
 
 /// The answer of `vfs`.
@@ -119,6 +122,7 @@ impl<'a> From<&'a ops::Gpu> for Gpu<'a> {
             framebuffer_total_mib: framebuffer.and_then(|known| known.total),
             framebuffer_promised_mib: framebuffer.map(|known| known.promised),
             overcommitted: framebuffer.is_some_and(|known| known.is_overcommitted),
+            framebuffer_largest_free_mib: framebuffer.and_then(|known| known.largest_free),
         }
     }
 }

@@ -4,8 +4,20 @@ use super::Room;
 use super::held::{Held, holdings, instances_left, mig_types};
 use super::limits::{Bound, By, Limits};
 use super::reason::Refusal;
-use nvidia_vgpu::{Share, is_cut_as_wanted};
+use nvidia_vgpu::{Filling, Places, Share, is_cut_as_wanted};
 use vgpu_host::model::{TypeId, VgpuType};
+
+/// vGPUs on one GPU at most, up to driver branch 590.
+const MOST_VGPUS: u32 = 32;
+
+/// What is free on a GPU that serves several sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragmentation {
+    /// The framebuffer that nothing takes, in MiB.
+    pub free_mib: u64,
+    /// The largest size of which one more fits, in MiB.
+    pub largest_mib: Option<u64>,
+}
 
 /// Which moment a question is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +35,8 @@ pub struct Capacity<'t> {
     limits: Limits,
     moment: Moment,
     kept: u32,
+    /// The placement ids of what stays, each with its type, as far as the driver says them.
+    fixed: Vec<(usize, u32)>,
     /// What alone may come, where that was decided: one framebuffer size, or instances.
     pub only: Option<Share>,
 }
@@ -34,6 +48,8 @@ struct Known<'t> {
     share: Share,
     /// The most instances that an empty GPU takes.
     most: Option<Bound>,
+    /// Where its instances can start while the GPU serves several sizes.
+    places: Option<Places>,
     stays: u32,
     leaves: u32,
     comes: u32,
@@ -66,6 +82,7 @@ impl<'t> Capacity<'t> {
             limits,
             moment: Moment::Now,
             kept: 0,
+            fixed: Vec::new(),
             only: None,
         };
         for vgpu_type in types {
@@ -84,6 +101,7 @@ impl<'t> Capacity<'t> {
         Capacity {
             types: types.collect(),
             moment: Moment::NextBoot,
+            fixed: Vec::new(),
             ..self
         }
     }
@@ -96,6 +114,7 @@ impl<'t> Capacity<'t> {
         self.types.push(Known {
             share: vgpu_type.share(),
             most: most(&self.limits, vgpu_type),
+            places: places(&self.limits, vgpu_type),
             vgpu_type,
             stays: 0,
             leaves: 0,
@@ -110,9 +129,10 @@ impl<'t> Capacity<'t> {
         types.position(|known| known.vgpu_type.id == *id)
     }
 
-    /// One of that type stays.
-    pub fn stays(&mut self, at: usize) {
+    /// One of that type stays, at this placement id if the driver says it.
+    pub fn stays(&mut self, at: usize, placement: Option<u32>) {
         self.types[at].stays += 1;
+        self.fixed.extend(placement.map(|id| (at, id)));
     }
 
     /// One of that type goes.
@@ -205,7 +225,8 @@ impl<'t> Capacity<'t> {
         (self.types[at].vgpu_type, self.types[at].share)
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    /// What bounds it beside what its types say.
+    pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -254,7 +275,7 @@ impl<'t> Capacity<'t> {
 
     /// It has several sizes, offers another than it holds, or will be told to have them, which counts
     /// only while it holds nothing.
-    pub(super) fn mixes_sizes(&self) -> bool {
+    pub fn mixes_sizes(&self) -> bool {
         let is_emptied = self.sum(|known| known.stays) == 0;
         if self.moment == Moment::NextBoot || (self.limits.mixes_sizes && is_emptied) {
             return self.limits.mixes_sizes;
@@ -346,8 +367,13 @@ impl<'t> Capacity<'t> {
         };
         let fitting = |free: u64| u32::try_from(free / mib.max(1)).ok();
         let leaving = memory(&|known| known.leaves);
+        // Once as many vGPUs run as there can be of a type, the driver no longer offers it, whatever is free.
         if self.offered(at) == Some(0) && leaving == 0 {
             return driver(Some(0));
+        }
+        if let Some(most) = self.free_placements(at) {
+            let by = By::Placements;
+            return Some(Bound { most, by });
         }
         let offered = match self.moment {
             Moment::Now => self.offered_mib(),
@@ -370,6 +396,87 @@ impl<'t> Capacity<'t> {
         let most = known.most.map(|most| most.beside(known.will_be()));
         let free = Bound::tighter(left, driver(offered.and_then(fitting)));
         Bound::tighter(free, most)
+    }
+
+    /// How many more of a type find a place, where everything that is still to come is made in order of size, the
+    /// largest first, and the driver chooses each place. `None` where the places are not known.
+    fn free_placements(&self, at: usize) -> Option<u32> {
+        let own = self.types[at].places.as_ref()?;
+        let mut filling = self.placed()?;
+        let mut smaller = Vec::new();
+        for known in self.largest_first().filter(|known| known.comes > 0) {
+            let places = known.places.as_ref()?;
+            for _ in 0..known.comes {
+                match places.width >= own.width {
+                    true if filling.place(places).is_none() => return Some(0),
+                    true => {}
+                    false => smaller.push(places),
+                }
+            }
+        }
+        let mut more = 0;
+        while filling.place(own).is_some() {
+            let mut rest = filling.clone();
+            if smaller.iter().any(|places| rest.place(places).is_none()) {
+                break;
+            }
+            more += 1;
+        }
+        Some(more)
+    }
+
+    /// The region with what stays. A vGPU whose place the driver does not say is taken to be where it would put it
+    /// now. `None` where the places of one of them are not known.
+    fn placed(&self) -> Option<Filling> {
+        let mut filling = self.limits.region?.empty();
+        let mut rest = Vec::new();
+        for (at, known) in self
+            .types
+            .iter()
+            .enumerate()
+            .filter(|(_, known)| known.stays > 0)
+        {
+            let places = known.places.as_ref()?;
+            let fixed = self.fixed.iter().filter(|(of, _)| *of == at);
+            let count = fixed
+                .map(|(_, id)| filling.occupy(*id, places.width))
+                .count();
+            let unknown = (known.stays as usize).saturating_sub(count);
+            rest.extend(std::iter::repeat_n(places, unknown));
+        }
+        rest.sort_by_key(|places| std::cmp::Reverse(places.width));
+        for places in rest {
+            filling.place(places);
+        }
+        Some(filling)
+    }
+
+    /// What is free and of no use, as no type of more than the given size finds a place: the free framebuffer in MiB
+    /// and the largest size that fits, if any does. `None` where places do not decide.
+    pub fn fragmentation(&self) -> Option<Fragmentation> {
+        if !self.mixes_sizes() {
+            return None;
+        }
+        let mut filling = self.placed()?;
+        for known in self.largest_first().filter(|known| known.comes > 0) {
+            for _ in 0..known.comes {
+                filling.place(known.places.as_ref()?);
+            }
+        }
+        let fits = |at: &usize| self.bound(*at).is_some_and(|bound| bound.most > 0);
+        let sizes = (0..self.types.len())
+            .filter(fits)
+            .filter_map(|at| self.types[at].size());
+        Some(Fragmentation {
+            free_mib: u64::from(filling.free_gib()) * 1024,
+            largest_mib: sizes.max(),
+        })
+    }
+
+    fn largest_first(&self) -> impl Iterator<Item = &Known<'t>> {
+        let mut types: Vec<&Known<'t>> = self.types.iter().collect();
+        types.sort_by_key(|known| std::cmp::Reverse(known.size()));
+        types.into_iter()
     }
 
     /// The memory that it offers now; not known where only so much is known that some types fit.
@@ -454,6 +561,19 @@ impl Bound {
 fn driver(most: Option<u32>) -> Option<Bound> {
     let by = By::Driver;
     most.map(|most| Bound { most, by })
+}
+
+fn places(limits: &Limits, vgpu_type: &VgpuType) -> Option<Places> {
+    let Share::Size(mib) = vgpu_type.share() else {
+        return None;
+    };
+    let region = limits.region?;
+    let size = u32::try_from(mib.div_ceil(1024))
+        .ok()
+        .filter(|size| *size > 0)?;
+    let details = vgpu_type.details();
+    let most = details.map_or(region.gib / size, |details| details.max_instances);
+    Some(region.places(size, most.min(MOST_VGPUS)))
 }
 
 /// The most instances of a type: what its description says, else what fits into the memory.

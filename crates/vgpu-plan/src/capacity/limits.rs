@@ -1,5 +1,7 @@
 //! What bounds a GPU, and which of the bounds is the tightest for one type.
 
+use nvidia_vgpu::Region;
+
 /// What is known of a GPU beside what its types say; by default nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -10,6 +12,9 @@ pub struct Limits {
     pub functions: Option<u32>,
     /// Whether it serves several framebuffer sizes from when nothing is on it.
     pub mixes_sizes: bool,
+    /// How its framebuffer is divided while it serves several sizes; `None` where that is not known, so that what fits
+    /// is counted by memory.
+    pub region: Option<Region>,
 }
 
 /// How many more of a type fit, and what keeps it from being more.
@@ -50,6 +55,8 @@ pub enum By {
         /// What one of the type needs.
         each: u64,
     },
+    /// The placement ids of the type that are free.
+    Placements,
 }
 
 impl Bound {

@@ -14,9 +14,9 @@ mod random_tests;
 mod reason;
 
 pub use choose::{Placement, Room, choose};
-pub use gpu::{Capacity, Moment};
+pub use gpu::{Capacity, Fragmentation, Moment};
 pub use held::{Held, framebuffer_needed, hold_line, holdings, instances_left};
-pub use inventory::Inventory;
+pub use inventory::{Inventory, Occupant};
 pub use limits::{Bound, By, Limits, least};
 pub use reason::{Reason, Refusal};
 
@@ -69,7 +69,7 @@ mod tests {
         let mut capacity = Capacity::of(held.iter().copied(), limits);
         for one in held {
             let at = capacity.add(one);
-            capacity.stays(at);
+            capacity.stays(at, None);
         }
         let at = capacity.add(wanted);
         capacity.refusal(at).words()
@@ -106,6 +106,7 @@ mod tests {
                 memory_mib,
                 functions,
                 mixes_sizes: false,
+                region: None,
             };
             why(&vec![&l40s; count], &l40s, limits)
         };
@@ -214,7 +215,7 @@ mod tests {
         (one.available, one.at_least) = (Some(4), 4);
         (two.available, two.at_least) = (None, 1);
         let mut capacity = Capacity::of([&one, &two], Limits::default());
-        capacity.stays(0);
+        capacity.stays(0, None);
         assert_eq!(capacity.admit(1), Ok(()));
         assert_eq!(capacity.admit(0), Ok(()));
     }
@@ -245,7 +246,7 @@ mod tests {
                 ..Limits::default()
             };
             let mut capacity = Capacity::of([&one, &two], limits);
-            capacity.stays(0);
+            capacity.stays(0, None);
             let mut then = capacity.at_next_boot();
             assert_eq!(then.room(1).free, Some(4));
             then.comes(1);

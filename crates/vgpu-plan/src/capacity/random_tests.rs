@@ -138,7 +138,7 @@ impl Gpu {
     fn capacity(&self) -> Capacity<'_> {
         let mut capacity = Capacity::of(&self.types, self.limits);
         for at in &self.held {
-            capacity.stays(*at);
+            capacity.stays(*at, None);
         }
         capacity
     }

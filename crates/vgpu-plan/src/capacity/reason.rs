@@ -1,6 +1,7 @@
 //! Why a GPU has no room for one more of a type. A reason is given only where it is known to hold.
 
 use super::Capacity;
+use super::gpu::Fragmentation;
 use super::held::{Held, framebuffer_needed, hold_line, instances_left};
 use super::limits::Limits;
 use nvidia_vgpu::{Share, size};
@@ -44,6 +45,8 @@ pub enum Reason {
     Full,
     /// It serves several sizes, and what is left is too little.
     TooLittleLeft,
+    /// It serves several sizes, and no placement id of the type is free.
+    NoPlacement(Fragmentation),
     /// Something that is not known keeps its driver from offering more.
     NoMoreOffered,
     /// Nothing more is known of the type than what it holds.
@@ -125,6 +128,16 @@ impl<'t> Refusal<'t> {
                  instance of this type: remove those first, then apply again"
             }
             Reason::Full => ", as many as fit",
+            Reason::NoPlacement(left) => {
+                let largest = match left.largest_mib {
+                    Some(mib) => format!("the largest type that fits has {}", size(mib)),
+                    None => "no type fits".to_owned(),
+                };
+                return format!(
+                    "{verb} {held}, as many as fit: {} is free, but at no placement ID of this type; {largest}",
+                    size(left.free_mib)
+                );
+            }
             Reason::TooLittleLeft => ", which leaves no room for one more",
             Reason::NoMoreOffered => ", and its driver offers no more of this type now",
             Reason::Unknown => "",
@@ -161,7 +174,10 @@ fn reason(gpu: &Capacity<'_>, at: usize) -> Reason {
         Share::Unknown => Reason::Unknown,
         Share::Instance if left == Some(0) => Reason::NoInstanceLeft,
         Share::Instance => Reason::NoInstanceOffered,
-        Share::Size(_) if gpu.mixes_sizes() => Reason::TooLittleLeft,
+        Share::Size(mib) if gpu.mixes_sizes() => match gpu.fragmentation() {
+            Some(left) if left.free_mib >= mib => Reason::NoPlacement(left),
+            _ => Reason::TooLittleLeft,
+        },
         Share::Size(_) if is_full(&held, wanted, limits) => Reason::Full,
         // Whatever the reason is, it is not the number.
         Share::Size(_) => Reason::NoMoreOffered,

@@ -178,6 +178,7 @@ impl Host {
             how_to_mix: None,
             unlocked: None,
             memory_mib: (*make == Make::Vendor).then_some(8192),
+            region: None,
         }
     }
 
