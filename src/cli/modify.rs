@@ -9,7 +9,7 @@ use super::type_choice::{series, size};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Attr, StartMode};
 use crate::nvidia::Series;
-use crate::ops::{self, AttrEdit, Context, FunctionWish, ModifyRequest, TypeWants, TypeWish};
+use crate::ops::{self, AttrEdit, Context, FunctionChoice, ModifyRequest, TypeChoice, TypeWants};
 use crate::output::Reply;
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub struct ModifyArgs {
     manual: bool,
     /// Virtual function to use from the next start on, or "any" for one that is free then
     #[arg(long, value_name = "VF|any")]
-    vf: Option<FunctionWish>,
+    vf: Option<FunctionChoice>,
     /// Append an attribute; may be repeated
     #[arg(short, long = "attr", value_name = "NAME=VALUE")]
     append: Vec<Attr>,
@@ -58,13 +58,13 @@ impl ModifyArgs {
         attrs.extend(self.delete.into_iter().map(AttrEdit::Delete));
         attrs.extend(self.append.into_iter().map(AttrEdit::Append));
         let params = self.params.edits(attrs.iter().filter_map(put_in))?;
-        let type_wish = type_wish(self.type_name, self.framebuffer, self.series);
+        let type_choice = type_choice(self.type_name, self.framebuffer, self.series);
         let start = match (self.auto, self.manual) {
             (true, _) => Some(StartMode::Auto),
             (_, true) => Some(StartMode::Manual),
             _ => None,
         };
-        let is_about_more = start.is_some() || type_wish.is_some() || self.vf.is_some();
+        let is_about_more = start.is_some() || type_choice.is_some() || self.vf.is_some();
         if attrs.is_empty() && params.is_empty() && !is_about_more {
             return Err(Error::new(Kind::Usage, "nothing to modify").hint(
                 "specify what to change: --type, --auto, --manual, --vf, --param, --attr, --set-attr or \
@@ -73,7 +73,7 @@ impl ModifyArgs {
         }
         let request = ModifyRequest {
             selector: self.which.selector(),
-            type_wish,
+            type_choice,
             start,
             function: self.vf,
             attrs,
@@ -84,18 +84,18 @@ impl ModifyArgs {
     }
 }
 
-fn type_wish(
+fn type_choice(
     name: Option<String>,
     framebuffer_mib: Option<u64>,
     series: Option<Series>,
-) -> Option<TypeWish> {
+) -> Option<TypeChoice> {
     let is_described = framebuffer_mib.is_some() || series.is_some();
     let wants = TypeWants {
         framebuffer_mib,
         series,
     };
-    let described = is_described.then_some(TypeWish::Fitting(wants));
-    name.map(TypeWish::Named).or(described)
+    let described = is_described.then_some(TypeChoice::Fitting(wants));
+    name.map(TypeChoice::Named).or(described)
 }
 
 /// The attribute that an edit puts into the list.

@@ -48,7 +48,7 @@ pub fn outlook(context: &Context<'_>) -> Outlook {
             .collect(),
         rivals: rivals
             .iter()
-            .map(|one| (one.places.clone(), one.told()))
+            .map(|one| (one.places.clone(), one.as_error()))
             .collect(),
         moved: moved.collect(),
         moved_settings: moved_settings.collect(),

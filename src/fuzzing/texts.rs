@@ -12,7 +12,7 @@ use crate::scripts::answer;
 use crate::store::{Location, format, settings};
 use vgpu_explain::{Finding, Listener};
 
-/// Definitions of both shelves, and a GPU's settings: what is written says what was read.
+/// Definitions of both frameworks, and a GPU's settings: what is written says what was read.
 pub fn definitions(input: &[u8]) {
     for framework in [FrameworkKind::Mdev, FrameworkKind::Vfio] {
         let Some(at) = place(framework) else { return };

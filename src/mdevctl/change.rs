@@ -13,7 +13,7 @@ use crate::host::{Named, read_named};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
 use crate::ops::{
     self, Action, AttrEdit, Context, ModifyRequest, Report, RestoreRequest, Selector, StartRequest,
-    StopRequest, TypeWish, UndefineRequest, UuidGiven,
+    StopRequest, TypeChoice, UndefineRequest, UuidGiven,
 };
 use crate::store::{Location, understand};
 
@@ -131,7 +131,7 @@ fn modify_defined(
     let request = ModifyRequest {
         function: None,
         selector: selector(at.uuid, Some(at.parent)),
-        type_wish: edits.type_id.map(TypeWish::Exactly),
+        type_choice: edits.type_id.map(TypeChoice::Exactly),
         start: edits.start,
         attrs: edits.attrs,
         params: Vec::new(),

@@ -184,7 +184,7 @@ pub(super) fn prepare(context: &Context<'_>, request: &AttachRequest) -> Result<
         identity: request.identity,
         memory: request
             .looking_glass
-            .map(|wish| wish.memory(|name| context.host.shared_memory(name))),
+            .map(|option| option.memory(|name| context.host.shared_memory(name))),
     };
     attachment.check()?;
     notes.extend(state_notes(&shown, request.format));

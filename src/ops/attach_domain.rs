@@ -96,7 +96,7 @@ pub fn attach_to_domain(context: &Context<'_>, request: &ApplyRequest) -> Result
         add(&virsh, domain, &elements, request.when)?;
         look(&virsh, domain, uuid)?;
     }
-    Ok(told(prepared, domain, request, elements))
+    Ok(outcome_of(prepared, domain, request, elements))
 }
 
 fn check_possible(prepared: &Prepared, request: &ApplyRequest) -> Result<()> {
@@ -240,7 +240,7 @@ fn look(virsh: &Virsh, domain: &Domain, uuid: Uuid) -> Result<()> {
     }
 }
 
-fn told(
+fn outcome_of(
     prepared: Prepared,
     domain: &Domain,
     request: &ApplyRequest,

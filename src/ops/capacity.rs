@@ -9,7 +9,7 @@ use super::inventory::{active_on, inventory};
 use super::place::{Site, by_gpu, sites};
 use crate::capacity::{Bound, By, Held, hold_line};
 use crate::error::{Error, Kind};
-use crate::model::{Definition, Device, ParentId, Seat, VgpuType};
+use crate::model::{Definition, Device, ParentId, Slot, VgpuType};
 use crate::nvidia::size;
 
 /// The error for a type of which nothing is free on any of the `offers`, which must not be empty:
@@ -245,12 +245,12 @@ pub fn taken_function_error(vf: &ParentId, device: &Device, wanted: &Definition)
 
 /// The one function that will do has a vGPU, which may be another VM's.
 fn taken_function(vf: &ParentId, device: &Device) -> Full {
-    let whose = match device.seat {
-        Seat::ForeignVf(_) => format!(
+    let whose = match device.slot {
+        Slot::ForeignVf(_) => format!(
             "{}, which was created by another program and is not changed",
             device.type_id
         ),
-        Seat::Mdev | Seat::OwnVf(_) => format!("{} of type {}", device.uuid, device.type_id),
+        Slot::Mdev | Slot::OwnVf(_) => format!("{} of type {}", device.uuid, device.type_id),
     };
     Full {
         line: format!("{vf} already holds {whose}"),
@@ -277,7 +277,7 @@ fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
         .collect();
     let others = with_type(context, wanted, &parents);
     let spoken = Spoken::on(context, others.iter().map(|offer| &offer.parent));
-    let told = by_gpu(&others).into_iter().filter_map(|group| {
+    let lines = by_gpu(&others).into_iter().filter_map(|group| {
         let gpu = group[0].parent.gpu();
         let free = site_with_room(context, &group, &spoken)?.free();
         let state = match used.contains(gpu) {
@@ -286,5 +286,5 @@ fn room_elsewhere(context: &Context<'_>, tried: &[Offer]) -> Vec<String> {
         };
         Some(format!("{gpu} {state} {free}: use --parent {gpu}"))
     });
-    told.collect()
+    lines.collect()
 }

@@ -60,7 +60,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
         true => {
             refuse_defined(context, &Location::of(&definition))?;
             context.store.refuse_long(&definition)?;
-            told(context, &definition, Effect::Planned(Action::Define))
+            as_change(context, &definition, Effect::Planned(Action::Define))
         }
     };
     if request.dry_run {
@@ -85,7 +85,7 @@ pub fn define(context: &Context<'_>, request: &DefineRequest) -> Result<Report> 
     Ok(report)
 }
 
-/// Writes a new definition as it is, whether or not its parent and type are there. Scripts are told
+/// Writes a new definition as it is, whether or not its parent and type are there. Scripts are notified
 /// of it as the action that it is to the caller.
 ///
 /// # Errors
@@ -95,7 +95,7 @@ pub fn record(context: &Context<'_>, definition: &Definition, action: Action) ->
         refuse_defined(context, &Location::of(definition))?;
         Ok((vec![Step::Define(definition.clone(), action)], ()))
     })?;
-    Ok(told(context, definition, Effect::Done(action)))
+    Ok(as_change(context, definition, Effect::Done(action)))
 }
 
 /// As [`record`], with the attributes that a script tells of the active device.
@@ -107,14 +107,14 @@ pub fn record_running(context: &Context<'_>, mut definition: Definition) -> Resu
     refuse_defined(context, &Location::of(&definition))?;
     let bare = definition.clone();
     around(context, &bare, Action::Define, || {
-        let told = context.scripts.attributes(&subject(&bare))?;
-        definition.attrs = told.unwrap_or_default();
+        let answered = context.scripts.attributes(&subject(&bare))?;
+        definition.attrs = answered.unwrap_or_default();
         context.store.write(&lock, &definition)
     })?;
-    Ok(told(context, &bare, Effect::Done(Action::Define)))
+    Ok(as_change(context, &bare, Effect::Done(Action::Define)))
 }
 
-fn told(context: &Context<'_>, definition: &Definition, effect: Effect) -> Change {
+fn as_change(context: &Context<'_>, definition: &Definition, effect: Effect) -> Change {
     let Definition {
         parent, type_id, ..
     } = definition;

@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::{Change, Context, Effect};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
-use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, StartMode, TypeId};
+use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Slot, StartMode, TypeId};
 use crate::store::Location;
 
 /// How many functions a message names.
-const TOLD: usize = 3;
+const MOST_NAMED: usize = 3;
 
 /// What definitions say of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,16 +171,16 @@ pub fn kept(
 pub fn kept_line(kept: &[(ParentId, Uuid)]) -> Option<String> {
     let named: Vec<String> = kept
         .iter()
-        .take(TOLD)
+        .take(MOST_NAMED)
         .map(|(vf, uuid)| format!("{vf} for {uuid}"))
         .collect();
     let (what, all) = match kept {
         [] => return None,
         [_] => ("its only free virtual function is", named.join(", ")),
-        few if few.len() <= TOLD => ("its free virtual functions are", named.join(", ")),
+        few if few.len() <= MOST_NAMED => ("its free virtual functions are", named.join(", ")),
         many => (
             "its free virtual functions are",
-            format!("{} and {} more", named.join(", "), many.len() - TOLD),
+            format!("{} and {} more", named.join(", "), many.len() - MOST_NAMED),
         ),
     };
     Some(format!(
@@ -285,7 +285,7 @@ fn rival(
         return None;
     }
     let device = holder(context, &function.id)?;
-    let Seat::OwnVf(_) = device.seat else {
+    let Slot::OwnVf(_) = device.slot else {
         return None;
     };
     let other = context.store.read(&Location::of_device(&device)).ok()?;
@@ -295,12 +295,12 @@ fn rival(
 }
 
 /// The function that a definition's vGPU has at a boot that finds nothing running, and what is to be said
-/// where that is another than the definition names; no function where it cannot be told yet. `functions`
+/// where that is another than the definition names; no function where it is not known yet. `functions`
 /// are those of its GPU that are known, which may not be `all`; `taken` are those that others have by then.
 ///
 /// # Errors
 /// [`Kind::NoCapacity`] where each is taken, or kept for another.
-pub fn seat_at_boot(
+pub fn slot_at_boot(
     definition: &Definition,
     functions: &[ParentId],
     all: bool,
@@ -354,7 +354,7 @@ pub fn note_function(context: &Context<'_>, device: &Device) -> Result<()> {
     let names_none = |known: &Definition| known.vf.is_none();
     let Some(vf) = device
         .vf()
-        .filter(|_| matches!(device.seat, Seat::OwnVf(_)))
+        .filter(|_| matches!(device.slot, Slot::OwnVf(_)))
     else {
         return Ok(());
     };
@@ -395,7 +395,7 @@ pub fn function_now(context: &Context<'_>, definition: &Definition) -> Option<Pa
         return definition.vf.clone();
     }
     let device = context.kernel.device(definition.uuid).ok().flatten()?;
-    let is_its = matches!(device.seat, Seat::OwnVf(_)) && device.parent == definition.parent;
+    let is_its = matches!(device.slot, Slot::OwnVf(_)) && device.parent == definition.parent;
     device.vf().filter(|_| is_its).cloned()
 }
 

@@ -11,7 +11,7 @@ use crate::sysfs::SriovGpu;
 /// be one of those functions.
 ///
 /// # Errors
-/// [`Kind::Usage`] where one of the GPU's functions has to be named, or where it cannot be told what
+/// [`Kind::Usage`] where one of the GPU's functions has to be named, or where it is not known what
 /// the functions will be once they are on.
 pub fn home_of(context: &Context<'_>, name: &ParentId) -> Result<Parent> {
     match context.kernel.parent(name, &mut Vec::new()) {

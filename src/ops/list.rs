@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::scope::Scope;
 use super::{Answer, Context};
 use crate::error::{Result, Warnings};
-use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, StartMode, TypeId};
+use crate::model::{Definition, Device, FrameworkKind, ParentId, Slot, StartMode, TypeId};
 use crate::nvidia::short_name;
 
 /// Which devices to tell, by their state.
@@ -38,10 +38,10 @@ pub struct ListRequest {
 pub struct Listed {
     /// For which framework it is.
     pub framework: FrameworkKind,
-    /// Its UUID; for a [`Seat::ForeignVf`] not one that means anything.
+    /// Its UUID; for a [`Slot::ForeignVf`] not one that means anything.
     pub uuid: Uuid,
     /// Where it sits, while it is active.
-    pub seat: Option<Seat>,
+    pub slot: Option<Slot>,
     /// The one function that its definition names, where it names one.
     pub defined_vf: Option<ParentId>,
     /// Its parent.
@@ -62,7 +62,7 @@ impl Listed {
         Listed {
             framework: device.framework(),
             uuid: device.uuid,
-            seat: Some(device.seat),
+            slot: Some(device.slot),
             defined_vf: None,
             parent: device.parent,
             type_id: device.type_id,
@@ -76,7 +76,7 @@ impl Listed {
         Listed {
             framework: definition.framework,
             uuid: definition.uuid,
-            seat: None,
+            slot: None,
             defined_vf: definition.vf,
             parent: definition.parent,
             type_id: definition.type_id,
@@ -88,16 +88,16 @@ impl Listed {
 
     /// The virtual function that it occupies, or is to have while it is not active.
     pub fn vf(&self) -> Option<&ParentId> {
-        match &self.seat {
-            Some(seat) => seat.vf(),
+        match &self.slot {
+            Some(slot) => slot.vf(),
             None => self.defined_vf.as_ref(),
         }
     }
 
     /// Its UUID, unless it is somebody else's on a virtual function.
     pub fn known_uuid(&self) -> Option<Uuid> {
-        match self.seat {
-            Some(Seat::ForeignVf(_)) => None,
+        match self.slot {
+            Some(Slot::ForeignVf(_)) => None,
             _ => Some(self.uuid),
         }
     }

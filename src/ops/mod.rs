@@ -67,7 +67,7 @@ pub use live::modify_live;
 pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
-pub use modify::{AttrEdit, FunctionWish, ModifyRequest, TypeWish, modify};
+pub use modify::{AttrEdit, FunctionChoice, ModifyRequest, TypeChoice, modify};
 pub use moved::{Moves, moved_settings_hint};
 pub use next_boot::is_switched_by_another;
 pub use params::{holds_params, other_params, with_params};

@@ -36,7 +36,7 @@ pub enum AttrEdit {
 
 /// Another type for a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TypeWish {
+pub enum TypeChoice {
     /// By its id, full name or short name, which must be one of the parent's if that is there.
     Named(String),
     /// By its id, whatever the parent offers.
@@ -47,23 +47,23 @@ pub enum TypeWish {
 
 /// The virtual function that a definition is to name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FunctionWish {
+pub enum FunctionChoice {
     /// None: at its next start it gets one that is free.
     Any,
     /// This one.
     This(ParentId),
 }
 
-impl FromStr for FunctionWish {
+impl FromStr for FunctionChoice {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<FunctionWish> {
+    fn from_str(text: &str) -> Result<FunctionChoice> {
         if text == "any" {
-            return Ok(FunctionWish::Any);
+            return Ok(FunctionChoice::Any);
         }
         let vf: ParentId = text.to_ascii_lowercase().parse()?;
         match vf.is_pci_address() {
-            true => Ok(FunctionWish::This(vf)),
+            true => Ok(FunctionChoice::This(vf)),
             false => Err(Error::new(
                 Kind::Usage,
                 format!("{} is neither a PCI address nor \"any\"", quoted(text)),
@@ -78,11 +78,11 @@ pub struct ModifyRequest {
     /// Which definition.
     pub selector: Selector,
     /// Another type.
-    pub type_wish: Option<TypeWish>,
+    pub type_choice: Option<TypeChoice>,
     /// Another start mode.
     pub start: Option<StartMode>,
     /// Another virtual function.
-    pub function: Option<FunctionWish>,
+    pub function: Option<FunctionChoice>,
     /// Changes to the attributes.
     pub attrs: Vec<AttrEdit>,
     /// Changes to the vGPU's parameters, made after those to the attributes. They are set on the
@@ -101,10 +101,10 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
     let target = find(context, &request.selector)?;
     let at = target.only_definition(context)?.clone();
     let mut notes = doubts(&request.params);
-    let type_id = match &request.type_wish {
-        Some(TypeWish::Exactly(id)) => Some(id.clone()),
-        Some(TypeWish::Fitting(wants)) => Some(pick_type(context, *wants, Some(&at.parent))?),
-        Some(TypeWish::Named(name)) => {
+    let type_id = match &request.type_choice {
+        Some(TypeChoice::Exactly(id)) => Some(id.clone()),
+        Some(TypeChoice::Fitting(wants)) => Some(pick_type(context, *wants, Some(&at.parent))?),
+        Some(TypeChoice::Named(name)) => {
             let (id, said) = type_for_definition(context, name, &at.parent)?;
             notes.extend(said);
             Some(id)
@@ -116,8 +116,8 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
             definition.type_id = id.clone();
         }
         definition.start = request.start.unwrap_or(definition.start);
-        if let Some(wish) = &request.function {
-            definition.vf = function_for(context, &at, wish)?;
+        if let Some(choice) = &request.function {
+            definition.vf = function_for(context, &at, choice)?;
         } else {
             definition.vf = function_now(context, &definition);
         }
@@ -175,7 +175,7 @@ pub fn modify(context: &Context<'_>, request: &ModifyRequest) -> Result<Report> 
 fn function_for(
     context: &Context<'_>,
     at: &Location,
-    wish: &FunctionWish,
+    choice: &FunctionChoice,
 ) -> Result<Option<ParentId>> {
     if at.framework == FrameworkKind::Mdev {
         return Err(Error::new(
@@ -187,7 +187,7 @@ fn function_for(
         )
         .hint("define it under another parent: vgpuctl define --parent PARENT"));
     }
-    let FunctionWish::This(vf) = wish else {
+    let FunctionChoice::This(vf) = choice else {
         return Ok(None);
     };
     let found = context.kernel.sriov_gpu(&at.parent).ok().flatten();

@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 
 use super::cautions::AtBoot;
-use super::functions::{Spoken, crowded, is_gone, not_of, seat_at_boot};
+use super::functions::{Spoken, crowded, is_gone, not_of, slot_at_boot};
 use super::home::switched_off;
 use super::inventory::{active_on, inventory_of_these};
 use super::moved::{Moves, moved_settings_hint};
 use super::prepare;
 use super::restore::{Job, Work, contested, with_move};
-use super::start::{Brought, told};
+use super::start::{Brought, as_change};
 use super::vfs::refuse_no_gpu;
 use super::{Action, Change, Context, Effect};
 use crate::dir::Dir;
@@ -60,16 +60,16 @@ pub fn next_boot(
         let outcome = match (found, &mut room) {
             (Err(error), _) => Err(error.clone()),
             (Ok(place), Some(room)) => {
-                let seated = match (definition.framework, &place.function) {
+                let vendor_vfs = match (definition.framework, &place.function) {
                     (FrameworkKind::Vfio, _) => {
-                        seat_at_boot(&definition, &functions, all, &spoken, &taken)
+                        slot_at_boot(&definition, &functions, all, &spoken, &taken)
                     }
                     (FrameworkKind::Mdev, Some(vf)) if taken.contains(vf) => {
                         Err(crowded(&definition))
                     }
                     (FrameworkKind::Mdev, function) => Ok((function.clone(), None)),
                 };
-                seated.and_then(|(function, moved)| {
+                vendor_vfs.and_then(|(function, moved)| {
                     room.admit(&place.vgpu_type)?;
                     taken.extend(function.clone());
                     Ok((function, moved))
@@ -89,7 +89,7 @@ pub fn next_boot(
             }
             Err(error) => Effect::Failed(error).into(),
         };
-        devices.push(told(context, definition, brought));
+        devices.push(as_change(context, definition, brought));
     }
     devices.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
     let changes = first.into_iter().chain(devices).collect();
@@ -112,10 +112,10 @@ fn first_of_all(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings) ->
     }
     match refuse_no_gpu(context, gpu).and_then(|()| prepare::count(context, gpu)) {
         Ok(_) => (settings.functions == FunctionsAtBoot::Enable)
-            .then(|| prepare::told(gpu, Effect::WouldEnable)),
+            .then(|| prepare::as_change(gpu, Effect::WouldEnable)),
         Err(error) => {
             let error = error.hints(moved_settings_hint(context, gpu));
-            Some(prepare::told(gpu, Effect::Failed(error)))
+            Some(prepare::as_change(gpu, Effect::Failed(error)))
         }
     }
 }

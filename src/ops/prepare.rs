@@ -33,7 +33,7 @@ pub fn prepare(
     if settings.sizes == Sizes::Mixed {
         mix_sizes(context, &lock, gpu)?;
     }
-    Ok((count(context, gpu)? != had).then(|| told(gpu, Effect::Enabled)))
+    Ok((count(context, gpu)? != had).then(|| as_change(gpu, Effect::Enabled)))
 }
 
 /// Has a GPU serve several framebuffer sizes where its settings ask for it and nothing is on it yet.
@@ -59,11 +59,11 @@ pub fn plan(
 ) -> Result<Option<Change>> {
     refuse_no_gpu(context, gpu)?;
     let is_due = settings.functions == FunctionsAtBoot::Enable && count(context, gpu)? == 0;
-    Ok(is_due.then(|| told(gpu, Effect::WouldEnable)))
+    Ok(is_due.then(|| as_change(gpu, Effect::WouldEnable)))
 }
 
 /// What became of a GPU's virtual functions.
-pub fn told(gpu: &ParentId, effect: Effect) -> Change {
+pub fn as_change(gpu: &ParentId, effect: Effect) -> Change {
     Change {
         parent: Some(gpu.clone()),
         ..Change::of(effect)

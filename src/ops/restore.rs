@@ -14,7 +14,7 @@ use super::next_boot::next_boot;
 use super::prepare;
 use super::results::{Begin, concerns, drop_results, keep_results};
 use super::scope::Scope;
-use super::start::{bring_up, offer_of, taken, told};
+use super::start::{as_change, bring_up, offer_of, taken};
 use super::sweep::sweep_marks;
 use super::together::{Turn, in_turns};
 use super::{Change, Context, Effect, Report};
@@ -40,7 +40,7 @@ pub struct RestoreRequest {
 }
 
 /// Starts every `auto` definition that is not active: GPUs at the same time, the devices of one GPU
-/// one after the other in order of their parents and UUIDs, or the largest first where sizes are mixed. Changes are told in order of parent and UUID.
+/// one after the other in order of their parents and UUIDs, or the largest first where sizes are mixed. Changes are reported in order of parent and UUID.
 ///
 /// # Errors
 /// The definitions cannot be listed at all. A bad definition is a warning.
@@ -303,7 +303,7 @@ impl<'w> OneGpu<'w> {
             };
             let brought = result.unwrap_or_else(|error| Effect::Failed(error).into());
             let definition = self.current.take().unwrap_or_else(|| definition.clone());
-            self.devices.push(told(context, definition, brought));
+            self.devices.push(as_change(context, definition, brought));
         }
         Some(self.all(dry_run, context))
     }
@@ -428,7 +428,7 @@ fn first_of_all(
     let prepared = unless_to_come(gpu, not_there, prepared)?;
     Some(prepared.unwrap_or_else(|error| {
         let error = error.hints(moved_settings_hint(context, gpu));
-        Some(prepare::told(gpu, Effect::Failed(error)))
+        Some(prepare::as_change(gpu, Effect::Failed(error)))
     }))
 }
 

@@ -18,7 +18,7 @@ pub struct Rivals {
 
 impl Rivals {
     /// What is wrong, and the ways out.
-    pub fn told(&self) -> Error {
+    pub fn as_error(&self) -> Error {
         let uuid = self.uuid;
         let names: Vec<&str> = self.places.iter().map(|at| at.parent.as_str()).collect();
         let (first, losers) = names.split_first().unwrap_or((&"", &[]));
@@ -55,7 +55,7 @@ pub fn rivals(definitions: &[Definition]) -> Vec<Rivals> {
 }
 
 /// A caution where a definition that starts at boot, written or planned, is not the only one of its
-/// UUID. Those that cannot be read are told elsewhere.
+/// UUID. Those that cannot be read are reported elsewhere.
 pub fn rival_cautions(context: &Context<'_>, own: &Location) -> Warnings {
     let mut places = context.store.index(&mut Vec::new()).unwrap_or_default();
     places.retain(|at| at.uuid == own.uuid && at != own);
@@ -68,5 +68,5 @@ pub fn rival_cautions(context: &Context<'_>, own: &Location) -> Warnings {
     places.push(own.clone());
     places.sort_by(|a, b| (a.framework, &a.parent).cmp(&(b.framework, &b.parent)));
     let uuid = own.uuid;
-    vec![Rivals { uuid, places }.told()]
+    vec![Rivals { uuid, places }.as_error()]
 }

@@ -8,7 +8,7 @@ use super::params::{params_in, params_now};
 use super::target::find;
 use super::{Answer, Context, Selector};
 use crate::error::{Kind, Result, Warnings, if_present, or_warn};
-use crate::model::{Definition, Device, Nodes, ParentId, Seat, TypeId, VgpuType};
+use crate::model::{Definition, Device, Nodes, ParentId, Slot, TypeId, VgpuType};
 use crate::nvidia::params::Params;
 use crate::store::Location;
 use crate::sysfs::Holders;
@@ -55,8 +55,8 @@ impl Shown {
     /// Its UUID, unless it is somebody else's on a virtual function.
     pub fn known_uuid(&self) -> Option<Uuid> {
         let running = self.running.as_ref();
-        match running.map(|running| &running.device.seat) {
-            Some(Seat::ForeignVf(_)) => None,
+        match running.map(|running| &running.device.slot) {
+            Some(Slot::ForeignVf(_)) => None,
             _ => Some(self.at.uuid),
         }
     }
@@ -156,7 +156,7 @@ fn type_now(
     });
     match vgpu_type {
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Usage) => None,
-        told => or_warn(told, warnings),
+        result => or_warn(result, warnings),
     }
 }
 

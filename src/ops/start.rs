@@ -38,7 +38,7 @@ pub fn start(context: &Context<'_>, request: &StartRequest) -> Report {
         let is_wanted = |now: &Definition| has(context, &Location::of(now));
         let brought = bring_up(context, &mut definition, is_wanted, request.dry_run)
             .map_err(|error| with_what_is_in_the_way(context, &definition, error))?;
-        Ok(told(context, definition, brought))
+        Ok(as_change(context, definition, brought))
     };
     each(&request.selectors, one)
 }
@@ -60,7 +60,7 @@ impl From<Effect> for Brought {
 }
 
 /// Tells what became of a definition.
-pub fn told(context: &Context<'_>, definition: Definition, brought: Brought) -> Change {
+pub fn as_change(context: &Context<'_>, definition: Definition, brought: Brought) -> Change {
     let Definition {
         uuid,
         parent,

@@ -7,7 +7,7 @@ use super::functions::note_functions;
 use super::target::{Target, find};
 use super::{Action, Change, Context, Effect, Report, Selector};
 use crate::error::{Result, Warnings, or_warn};
-use crate::model::{ParentId, Seat, TypeId};
+use crate::model::{ParentId, Slot, TypeId};
 use crate::store::Location;
 
 /// What to stop.
@@ -115,8 +115,8 @@ pub fn change(context: &Context<'_>, target: &Target, effect: Effect) -> Change 
         ..Change::of(effect)
     };
     let change = change.named(context);
-    match target.device.as_ref().map(|device| &device.seat) {
-        Some(Seat::ForeignVf(vf)) => Change {
+    match target.device.as_ref().map(|device| &device.slot) {
+        Some(Slot::ForeignVf(vf)) => Change {
             uuid: None,
             parent: Some(vf.clone()),
             ..change

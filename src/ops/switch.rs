@@ -61,20 +61,20 @@ pub fn switch(
             Outcome::Trouble(trouble) => trouble,
         };
         drop(lock);
-        let told = format!(
+        let message = format!(
             "attempt {attempt} to switch the virtual functions of {gpu} {}: {}",
             word(switch),
             trouble.in_words(context)
         );
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            log::warn!("{told}; giving up");
+            log::warn!("{message}; giving up");
             let seconds = begin.elapsed().as_secs();
             return Err(one.failed(trouble, attempt, seconds));
         }
         let next = wait.min(left);
         let seconds = next.as_secs_f64().ceil();
-        log::warn!("{told}; next try in {seconds} s");
+        log::warn!("{message}; next try in {seconds} s");
         nap(next);
         refuse_if_asked(&format!("switching the virtual functions of {gpu}"))?;
         wait = (wait * 2).min(LONGEST_WAIT);

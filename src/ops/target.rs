@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Context;
 use super::tenant::{has, refuse_others};
 use crate::error::{Error, Kind, Result, Warnings};
-use crate::model::{Device, FrameworkKind, ParentId, Seat, parse_uuid};
+use crate::model::{Device, FrameworkKind, ParentId, Slot, parse_uuid};
 use crate::store::Location;
 
 /// The fewest characters of a UUID that may stand for all of it.
@@ -84,9 +84,9 @@ impl UuidGiven {
 
     /// A vGPU that is not ours has no UUID that anybody could know.
     fn fits_device(&self, device: &Device) -> bool {
-        match (self, &device.seat) {
+        match (self, &device.slot) {
             (UuidGiven::Vf(vf), _) => device.vf() == Some(vf),
-            (_, Seat::ForeignVf(_)) => false,
+            (_, Slot::ForeignVf(_)) => false,
             _ => self.fits(&device.uuid),
         }
     }

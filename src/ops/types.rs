@@ -68,13 +68,13 @@ impl TypeFilter {
 pub struct ParentTypes {
     /// The parent, or the GPU whose functions are parents.
     pub parent: Parent,
-    /// The parents that are functions of it, which are told as one.
+    /// The parents that are functions of it, which are shown as one.
     pub functions: Vec<ParentId>,
     /// Its types, in natural order.
     pub types: Vec<VgpuType>,
 }
 
-/// The types of each parent, where those that are virtual functions of one GPU are told as that GPU.
+/// The types of each parent, where those that are virtual functions of one GPU are shown as that GPU.
 ///
 /// # Errors
 /// As [`types_of_parents`].

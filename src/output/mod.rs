@@ -109,7 +109,7 @@ impl Reply {
     }
 
     /// What the user should know beforehand, and what is left out of what was done. Unlike other bad
-    /// data, it makes no answer partial. Each is told once, however many devices it concerns.
+    /// data, it makes no answer partial. Each is reported once, however many devices it concerns.
     pub fn cautions(&self) -> Vec<&Error> {
         let (Reply::Made(report) | Reply::Changed(report) | Reply::Restored(report)) = self else {
             return self
@@ -152,7 +152,7 @@ impl Reply {
     }
 
     /// The exit status of this answer: for what compares a host with a file, 2 where they differ, 1
-    /// where that cannot be told.
+    /// where that is not known.
     pub fn status(&self) -> u8 {
         match self {
             Reply::Planned(answer, _) | Reply::Asserted(answer) => {

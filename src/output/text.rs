@@ -58,33 +58,33 @@ fn answer(reply: &Reply, style: Style) -> String {
 
 /// What else a person wants to know, for standard error: what was done, errors, warnings, notes.
 pub fn sentences(reply: &Reply) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     if let Reply::Made(report) | Reply::Changed(report) = reply {
         for change in &report.changes {
             match &change.effect {
-                Effect::Failed(error) => told.extend(problem("error", error)),
+                Effect::Failed(error) => lines.extend(problem("error", error)),
                 Effect::Planned(_) => {}
-                _ => told.push(sentence(change)),
+                _ => lines.push(sentence(change)),
             }
         }
     }
     if let Reply::Applied(answer) = reply {
-        told.extend(attach::sentence(&answer.value));
+        lines.extend(attach::sentence(&answer.value));
     }
     if let Reply::Carried(answer) = reply {
-        told.push(plan::carried_line(answer.value.plan.summary()));
+        lines.push(plan::carried_line(answer.value.plan.summary()));
     }
     if let Reply::Restored(report) = reply {
         // The errors themselves are in the answer, a line each.
         let errors = report.changes.iter().filter_map(Change::error);
-        push_new(&mut told, errors.flat_map(hints));
+        push_new(&mut lines, errors.flat_map(hints));
     }
     if let Reply::Own(_, grants) = reply {
-        told.extend(grants.iter().map(allowed));
+        lines.extend(grants.iter().map(allowed));
     }
     let warnings = reply.warnings().iter().chain(reply.cautions());
-    told.extend(asides(reply.plan(), warnings, reply.notes()));
-    told
+    lines.extend(asides(reply.plan(), warnings, reply.notes()));
+    lines
 }
 
 /// What goes with an answer: ways out for what a plan's lines call blocked, warnings with theirs, notes.
@@ -98,31 +98,31 @@ pub fn asides<'a>(
         let same = |error: &&Error| error.path().is_some() && error.path() == warning.path();
         blocked.iter().any(same)
     };
-    let mut told = Vec::new();
-    push_new(&mut told, blocked.iter().copied().flat_map(hints));
+    let mut lines = Vec::new();
+    push_new(&mut lines, blocked.iter().copied().flat_map(hints));
     let mut warnings = warnings.into_iter().filter(|warning| !is_told(warning));
     let first = warnings.by_ref().take(MOST_WARNINGS);
-    told.extend(first.flat_map(|warning| problem("warning", warning)));
+    lines.extend(first.flat_map(|warning| problem("warning", warning)));
     match warnings.count() {
         0 => {}
-        more => told.push(format!(
+        more => lines.push(format!(
             "warning: {more} more warnings; all of them: --json"
         )),
     }
-    told.extend(
+    lines.extend(
         notes
             .iter()
             .map(|note| format!("note: {}", on_one_line(note))),
     );
-    told
+    lines
 }
 
 /// Several lines of an answer may share a way out.
-fn push_new(told: &mut Vec<String>, lines: impl Iterator<Item = String>) {
-    let mut known: HashSet<String> = told.iter().cloned().collect();
-    for line in lines {
+fn push_new(lines: &mut Vec<String>, more: impl Iterator<Item = String>) {
+    let mut known: HashSet<String> = lines.iter().cloned().collect();
+    for line in more {
         if known.insert(line.clone()) {
-            told.push(line);
+            lines.push(line);
         }
     }
 }
@@ -130,20 +130,20 @@ fn push_new(told: &mut Vec<String>, lines: impl Iterator<Item = String>) {
 /// An error or a warning: one line, one for each that was found with it, then its hints.
 pub fn problem(severity: &str, error: &Error) -> Vec<String> {
     let line = |error: &Error| format!("{severity}: {}", on_one_line(error.to_string()));
-    let mut told = vec![line(error)];
-    told.extend(error.others().iter().map(line));
-    told.extend(hints(error));
-    told
+    let mut lines = vec![line(error)];
+    lines.extend(error.others().iter().map(line));
+    lines.extend(hints(error));
+    lines
 }
 
 fn hints(error: &Error) -> Vec<String> {
     let hints = crate::hints::hints(error).into_iter();
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     push_new(
-        &mut told,
+        &mut lines,
         hints.map(|hint| format!("hint: {}", on_one_line(hint))),
     );
-    told
+    lines
 }
 
 /// One text of several lines.
@@ -200,7 +200,7 @@ fn sentence(change: &Change) -> String {
 }
 
 fn subject(change: &Change) -> String {
-    if change.uuid.is_none() && is_farewell(&change.effect) {
+    if change.uuid.is_none() && is_removal(&change.effect) {
         // Somebody else's, on a virtual function.
         return "the vGPU".to_owned();
     }
@@ -211,7 +211,7 @@ fn subject(change: &Change) -> String {
     }
 }
 
-fn is_farewell(effect: &Effect) -> bool {
+fn is_removal(effect: &Effect) -> bool {
     let (Effect::Done(action) | Effect::Planned(action)) = effect else {
         return false;
     };

@@ -3,7 +3,7 @@
 use super::style::Style;
 use super::table::{Table, ids, words};
 use super::text::{NONE, text_or};
-use crate::model::{FrameworkKind, Seat};
+use crate::model::{FrameworkKind, Slot};
 use crate::ops::GpuVfs;
 
 /// One line a function, and one for each GPU that has none now.
@@ -38,8 +38,8 @@ pub fn table(gpus: &[GpuVfs], style: Style) -> String {
 }
 
 fn holder(device: &crate::model::Device) -> String {
-    match device.seat {
-        Seat::ForeignVf(_) => "somebody else's".to_owned(),
-        Seat::Mdev | Seat::OwnVf(_) => device.uuid.to_string(),
+    match device.slot {
+        Slot::ForeignVf(_) => "somebody else's".to_owned(),
+        Slot::Mdev | Slot::OwnVf(_) => device.uuid.to_string(),
     }
 }

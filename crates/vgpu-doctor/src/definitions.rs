@@ -57,11 +57,11 @@ pub fn definitions(facts: &Facts<'_>) -> Vec<Finding> {
         let mut kinds: Vec<FrameworkKind> = by_place.into_keys().map(|(kind, _)| kind).collect();
         kinds.dedup();
         let store = Store::of(facts.host);
-        let shelves = kinds
+        let roots = kinds
             .into_iter()
-            .map(|kind| Evidence::new(store.shelf(kind), "read"));
+            .map(|kind| Evidence::new(store.root(kind), "read"));
         let message = format!("parents and types of all definitions exist ({})", all.len());
-        found.push(Finding::ok(message).seen_all(shelves));
+        found.push(Finding::ok(message).seen_all(roots));
     }
     found
 }

@@ -40,7 +40,7 @@ impl Interest {
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum EventKind {
     /// A name was made; what it stands for may be half written.
     Begun,
     /// A file was written (and closed, unless each write is heard), or something whole was moved here.
@@ -57,7 +57,7 @@ pub enum Deed {
 
 /// One thing that happened in a directory.
 #[derive(Debug, Clone)]
-pub struct Noise<M> {
+pub struct FileEvent<M> {
     /// What the directory means to who watches it.
     pub meaning: M,
     /// The directory.
@@ -67,14 +67,14 @@ pub struct Noise<M> {
     /// Whether the name is a directory's.
     pub is_dir: bool,
     /// What happened.
-    pub deed: Deed,
+    pub kind: EventKind,
 }
 
 /// All that happened since it was last asked for.
 #[derive(Debug)]
-pub struct Noises<M> {
+pub struct FileEvents<M> {
     /// In this order.
-    pub all: Vec<Noise<M>>,
+    pub all: Vec<FileEvent<M>>,
     /// Whether there was more than the kernel could keep: everything may have changed.
     pub is_overflow: bool,
 }
@@ -157,17 +157,17 @@ impl<M: Clone> Notify<M> {
     ///
     /// # Errors
     /// The kernel does not tell.
-    pub fn heard(&mut self) -> Result<Noises<M>> {
-        let mut noises = Noises {
+    pub fn heard(&mut self) -> Result<FileEvents<M>> {
+        let mut events = FileEvents {
             all: Vec::new(),
             is_overflow: false,
         };
         loop {
             match self.inotify.read_events() {
-                Ok(events) => events
+                Ok(read) => read
                     .into_iter()
-                    .for_each(|event| self.take(event, &mut noises)),
-                Err(Errno::EAGAIN) => return Ok(noises),
+                    .for_each(|event| self.take(event, &mut events)),
+                Err(Errno::EAGAIN) => return Ok(events),
                 Err(Errno::EINTR) => {}
                 Err(errno) => {
                     return Err(Error::system(
@@ -180,8 +180,8 @@ impl<M: Clone> Notify<M> {
         }
     }
 
-    fn take(&mut self, event: InotifyEvent, noises: &mut Noises<M>) {
-        noises.is_overflow |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
+    fn take(&mut self, event: InotifyEvent, events: &mut FileEvents<M>) {
+        events.is_overflow |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
         let Some((dir, meaning)) = self.watched.get(&event.wd).cloned() else {
             return;
         };
@@ -189,12 +189,12 @@ impl<M: Clone> Notify<M> {
             self.watched.remove(&event.wd);
             self.by_path.remove(&dir);
         }
-        noises.all.extend(deed(event.mask).map(|deed| Noise {
+        events.all.extend(kind(event.mask).map(|kind| FileEvent {
             meaning,
             dir,
             name: event.name.unwrap_or_default(),
             is_dir: event.mask.contains(AddWatchFlags::IN_ISDIR),
-            deed,
+            kind,
         }));
     }
 }
@@ -205,22 +205,22 @@ impl<M> AsFd for Notify<M> {
     }
 }
 
-fn deed(mask: AddWatchFlags) -> Option<Deed> {
+fn kind(mask: AddWatchFlags) -> Option<EventKind> {
     let written =
         AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO;
     let gone = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
     let lost =
         AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_IGNORED;
     let kinds = [
-        (AddWatchFlags::IN_CREATE, Deed::Begun),
-        (written, Deed::Written),
-        (gone, Deed::Gone),
-        (AddWatchFlags::IN_OPEN, Deed::Opened),
-        (AddWatchFlags::IN_CLOSE_NOWRITE, Deed::Closed),
-        (lost, Deed::Lost),
+        (AddWatchFlags::IN_CREATE, EventKind::Begun),
+        (written, EventKind::Written),
+        (gone, EventKind::Gone),
+        (AddWatchFlags::IN_OPEN, EventKind::Opened),
+        (AddWatchFlags::IN_CLOSE_NOWRITE, EventKind::Closed),
+        (lost, EventKind::Lost),
     ];
     let found = kinds.into_iter().find(|(flags, _)| mask.intersects(*flags));
-    found.map(|(_, deed)| deed)
+    found.map(|(_, kind)| kind)
 }
 
 #[cfg(test)]
@@ -228,14 +228,14 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn deeds(notify: &mut Notify<&'static str>) -> Vec<(&'static str, String, Deed)> {
-        let noises = notify.heard().unwrap();
-        assert!(!noises.is_overflow);
-        let told = |noise: Noise<&'static str>| {
-            let name = noise.name.into_string().unwrap();
-            (noise.meaning, name, noise.deed)
+    fn kinds(notify: &mut Notify<&'static str>) -> Vec<(&'static str, String, EventKind)> {
+        let events = notify.heard().unwrap();
+        assert!(!events.is_overflow);
+        let told = |one: FileEvent<&'static str>| {
+            let name = one.name.into_string().unwrap();
+            (one.meaning, name, one.kind)
         };
-        noises.all.into_iter().map(told).collect()
+        events.all.into_iter().map(told).collect()
     }
 
     #[test]
@@ -248,17 +248,17 @@ mod tests {
         fs::rename(dir.path().join("a"), dir.path().join("b")).unwrap();
         fs::remove_file(dir.path().join("b")).unwrap();
         let wanted = [
-            ("a", Deed::Begun),
-            ("a", Deed::Written),
-            ("a", Deed::Gone),
-            ("b", Deed::Written),
-            ("b", Deed::Gone),
+            ("a", EventKind::Begun),
+            ("a", EventKind::Written),
+            ("a", EventKind::Gone),
+            ("b", EventKind::Written),
+            ("b", EventKind::Gone),
         ];
         assert_eq!(
-            deeds(&mut notify),
-            wanted.map(|(name, deed)| ("x", name.to_owned(), deed))
+            kinds(&mut notify),
+            wanted.map(|(name, kind)| ("x", name.to_owned(), kind))
         );
-        assert_eq!(deeds(&mut notify), []);
+        assert_eq!(kinds(&mut notify), []);
     }
 
     #[test]
@@ -275,15 +275,15 @@ mod tests {
         notify.heard().unwrap();
         fs::write(top.path().join("old/a"), "").unwrap();
         assert_eq!(
-            deeds(&mut notify),
+            kinds(&mut notify),
             [],
             "what is elsewhere now is no business of ours"
         );
         fs::remove_dir(&dir).unwrap();
-        let told = deeds(&mut notify);
+        let told = kinds(&mut notify);
         assert!(
             told.iter()
-                .all(|(at, _, deed)| *at == "y" && *deed == Deed::Lost),
+                .all(|(at, _, kind)| *at == "y" && *kind == EventKind::Lost),
             "{told:?}"
         );
         assert!(!told.is_empty());
@@ -298,11 +298,11 @@ mod tests {
         let mut notify = Notify::new().unwrap();
         notify.listen(dir.path(), Interest::Writes, "x").unwrap();
         drop(fs::File::open(&file).unwrap());
-        assert_eq!(deeds(&mut notify), []);
+        assert_eq!(kinds(&mut notify), []);
         notify.forget(dir.path());
         notify.listen(dir.path(), Interest::Openings, "x").unwrap();
         drop(fs::File::open(&file).unwrap());
-        let wanted = [Deed::Opened, Deed::Closed].map(|deed| ("x", "a".to_owned(), deed));
-        assert_eq!(deeds(&mut notify), wanted);
+        let wanted = [EventKind::Opened, EventKind::Closed].map(|kind| ("x", "a".to_owned(), kind));
+        assert_eq!(kinds(&mut notify), wanted);
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::caller::Caller;
-use super::wire::{LONGEST, Wish, one_line};
+use super::wire::{Command, LONGEST, one_line};
 use crate::capacity::Placement;
 use crate::declare::{Policy, Source};
 use crate::error::{Error, Kind, Result, errno_of};
@@ -44,10 +44,10 @@ pub fn serve(host: &Host) -> ExitCode {
     };
     let mut what = "a request".to_owned();
     let result = read(&stream)
-        .and_then(|line| Wish::parse(&line))
-        .and_then(|wish| {
-            what = told(&wish);
-            fulfil(host, &caller?, wish)
+        .and_then(|line| Command::parse(&line))
+        .and_then(|command| {
+            what = line_of(&command);
+            fulfil(host, &caller?, command)
         });
     note(&who, &what, &result);
     let document = match &result {
@@ -124,7 +124,7 @@ fn answer(mut stream: &UnixStream, line: &str) -> io::Result<()> {
 }
 
 /// Does what is asked for, if the policy allows it.
-fn fulfil(host: &Host, caller: &Caller, wish: Wish) -> Result<Reply> {
+fn fulfil(host: &Host, caller: &Caller, command: Command) -> Result<Reply> {
     let context = Context::of(host);
     let read = context.store.policy().and_then(|file| {
         let parse = |(path, text): (PathBuf, String)| {
@@ -156,13 +156,13 @@ fn fulfil(host: &Host, caller: &Caller, wish: Wish) -> Result<Reply> {
         tenant: Some(Tenant { user, quotas }),
         ..context
     };
-    if wish == Wish::List {
+    if command == Command::List {
         return list(&context);
     }
     // Serialized, so that concurrent requests of one user cannot exceed the quota.
     let _turn = context.store.lock_user(user)?;
-    let is_new = matches!(wish, Wish::Create { .. });
-    let report = change(&context, wish).map_err(|error| plain(&error, is_new))?;
+    let is_new = matches!(command, Command::Create { .. });
+    let report = change(&context, command).map_err(|error| plain(&error, is_new))?;
     Ok(match is_new {
         true => Reply::Made(report),
         false => Reply::Changed(report),
@@ -178,9 +178,9 @@ fn list(context: &Context<'_>) -> Result<Reply> {
     Ok(Reply::Own(answer, ops::grants(context, None)?))
 }
 
-fn change(context: &Context<'_>, wish: Wish) -> Result<Report> {
-    let report = match wish {
-        Wish::Create {
+fn change(context: &Context<'_>, command: Command) -> Result<Report> {
+    let report = match command {
+        Command::Create {
             type_name,
             parent,
             uuid,
@@ -201,14 +201,14 @@ fn change(context: &Context<'_>, wish: Wish) -> Result<Report> {
                 dry_run: false,
             },
         )?,
-        Wish::Start(uuid) => ops::start(
+        Command::Start(uuid) => ops::start(
             context,
             &StartRequest {
                 selectors: only(uuid),
                 dry_run: false,
             },
         ),
-        Wish::Stop(uuid) => ops::stop(
+        Command::Stop(uuid) => ops::stop(
             context,
             &StopRequest {
                 selectors: only(uuid),
@@ -216,7 +216,7 @@ fn change(context: &Context<'_>, wish: Wish) -> Result<Report> {
                 dry_run: false,
             },
         ),
-        Wish::Remove(uuid) => ops::remove(
+        Command::Remove(uuid) => ops::remove(
             context,
             &RemoveRequest {
                 selectors: only(uuid),
@@ -224,7 +224,7 @@ fn change(context: &Context<'_>, wish: Wish) -> Result<Report> {
                 dry_run: false,
             },
         ),
-        Wish::List => Report::default(),
+        Command::List => Report::default(),
     };
     match report.changes.iter().find_map(Change::error) {
         Some(error) => Err(error.clone()),
@@ -258,9 +258,9 @@ fn plain(error: &Error, is_new: bool) -> Error {
 }
 
 /// What is asked for, for the log.
-fn told(wish: &Wish) -> String {
-    match wish {
-        Wish::Create {
+fn line_of(command: &Command) -> String {
+    match command {
+        Command::Create {
             type_name,
             parent,
             uuid,
@@ -276,10 +276,10 @@ fn told(wish: &Wish) -> String {
                 if *at_boot { " at boot too" } else { "" },
             )
         }
-        Wish::Start(uuid) => format!("start {uuid}"),
-        Wish::Stop(uuid) => format!("stop {uuid}"),
-        Wish::Remove(uuid) => format!("remove {uuid}"),
-        Wish::List => "list".to_owned(),
+        Command::Start(uuid) => format!("start {uuid}"),
+        Command::Stop(uuid) => format!("stop {uuid}"),
+        Command::Remove(uuid) => format!("remove {uuid}"),
+        Command::List => "list".to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::declare::Quota;
 use crate::error::{Error, Kind, Result, Warnings};
-use crate::model::{FrameworkKind, ParentId, Seat, StartMode, TypeId, parse_uuid};
+use crate::model::{FrameworkKind, ParentId, Slot, StartMode, TypeId, parse_uuid};
 use crate::ops::{Action, Answer, Change, Effect, Grant, Listed, Report};
 use crate::output::Reply;
 use crate::text::{hides_something, quoted, shortened};
@@ -50,7 +50,7 @@ pub struct Request {
 
 /// A valid request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum Command {
     Create {
         type_name: String,
         parent: Option<ParentId>,
@@ -82,12 +82,12 @@ impl Request {
     }
 }
 
-impl Wish {
+impl Command {
     /// Parses one line.
     ///
     /// # Errors
     /// [`Kind::Usage`], with the reason.
-    pub fn parse(line: &[u8]) -> Result<Wish> {
+    pub fn parse(line: &[u8]) -> Result<Command> {
         let not_understood = |fault: &str| usage(format!("invalid request: {fault}"));
         // serde would also accept the values alone, in an array.
         if line
@@ -110,17 +110,17 @@ impl Wish {
         match (request.verb, uuid) {
             (Word::Create, uuid) => {
                 let parent = request.parent.as_deref().map(str::parse).transpose();
-                Ok(Wish::Create {
+                Ok(Command::Create {
                     type_name: type_name(request.type_name)?,
                     parent: parent.map_err(|error: Error| error.with_kind(Kind::Usage))?,
                     uuid,
                     at_boot: request.at_boot.unwrap_or_default(),
                 })
             }
-            (Word::Start, Some(uuid)) if is_bare => Ok(Wish::Start(uuid)),
-            (Word::Stop, Some(uuid)) if is_bare => Ok(Wish::Stop(uuid)),
-            (Word::Remove, Some(uuid)) if is_bare => Ok(Wish::Remove(uuid)),
-            (Word::List, None) if is_bare => Ok(Wish::List),
+            (Word::Start, Some(uuid)) if is_bare => Ok(Command::Start(uuid)),
+            (Word::Stop, Some(uuid)) if is_bare => Ok(Command::Stop(uuid)),
+            (Word::Remove, Some(uuid)) if is_bare => Ok(Command::Remove(uuid)),
+            (Word::List, None) if is_bare => Ok(Command::List),
             (Word::List, _) => Err(usage("list takes no arguments".to_owned())),
             _ => Err(usage("start, stop and remove take only a uuid".to_owned())),
         }
@@ -272,14 +272,14 @@ fn listed(told: Own) -> Result<Listed> {
         Some(_) => FrameworkKind::Vfio,
         None => FrameworkKind::Mdev,
     };
-    let seat = match &vf {
-        Some(vf) => Seat::OwnVf(vf.clone()),
-        None => Seat::Mdev,
+    let slot = match &vf {
+        Some(vf) => Slot::OwnVf(vf.clone()),
+        None => Slot::Mdev,
     };
     Ok(Listed {
         framework,
         uuid: parse_uuid(&told.uuid)?,
-        seat: (told.active == Some(true)).then_some(seat),
+        slot: (told.active == Some(true)).then_some(slot),
         defined_vf: vf,
         parent: told.parent.parse()?,
         type_id: told.type_id.parse()?,
@@ -329,17 +329,17 @@ mod tests {
             at_boot: Some(true),
             ..Request::new(Word::Create)
         };
-        let wish = Wish::parse(request.line().as_bytes()).unwrap();
-        let wanted = Wish::Create {
+        let command = Command::parse(request.line().as_bytes()).unwrap();
+        let wanted = Command::Create {
             type_name: "GRID P4-1Q".to_owned(),
             parent: None,
             uuid: Some(parse_uuid(UUID).unwrap()),
             at_boot: true,
         };
-        assert_eq!(wish, wanted);
+        assert_eq!(command, wanted);
         assert_eq!(
-            Wish::parse(br#"{"version":1,"verb":"list"}"#),
-            Ok(Wish::List)
+            Command::parse(br#"{"version":1,"verb":"list"}"#),
+            Ok(Command::List)
         );
     }
 
@@ -378,7 +378,7 @@ mod tests {
             r#"{"version":1,"verb":"create","type":"a","parent":""}"#.to_owned(),
             r#"{"version":1,"verb":"create","type":"a","attrs":["x=1"]}"#.to_owned(),
         ] {
-            let error = Wish::parse(text.as_bytes()).unwrap_err();
+            let error = Command::parse(text.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{text}");
             assert!(error.message().len() < 300, "{error}");
         }
@@ -387,7 +387,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_reading_it_ends_well(bytes: Vec<u8>) {
-            let _ = Wish::parse(&bytes);
+            let _ = Command::parse(&bytes);
             let _ = understand(Word::List, &bytes);
         }
     }

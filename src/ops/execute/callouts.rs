@@ -32,7 +32,7 @@ pub fn around<T>(
     result
 }
 
-/// What scripts are told of a device.
+/// What scripts are notified of a device.
 pub fn subject(definition: &Definition) -> Subject<'_> {
     Subject {
         uuid: definition.uuid,

@@ -1,4 +1,4 @@
-//! Definitions written and deleted as the host's scripts are told of it.
+//! Definitions written and deleted as the host's scripts are notified of it.
 
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ pub fn refuse_long(
         .map_err(|error| Error::new(error.kind(), error.message()).hints_of(&error))
 }
 
-/// Deletes a definition. Scripts are told only of one that can be read.
+/// Deletes a definition. Scripts are notified only of one that can be read.
 ///
 /// # Errors
 /// A script refuses; what the disk answered.

@@ -62,7 +62,7 @@ pub fn refuse_held(context: &Context<'_>, device: &Device) -> Result<()> {
 /// The error for a device that somebody holds, without a way out; `None` where nobody does.
 ///
 /// # Errors
-/// It cannot be told who holds it.
+/// It is not known who holds it.
 pub fn held(context: &Context<'_>, device: &Device) -> Result<Option<Error>> {
     let framework = context.kernel.owning(device);
     let Some(nodes) = if_present(framework.nodes(device))? else {
@@ -76,7 +76,7 @@ pub fn held(context: &Context<'_>, device: &Device) -> Result<Option<Error>> {
 /// theirs.
 ///
 /// # Errors
-/// It cannot be told who holds them.
+/// It is not known who holds them.
 pub fn held_among<'d>(
     context: &Context<'_>,
     devices: impl Iterator<Item = &'d Device>,

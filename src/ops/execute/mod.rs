@@ -32,7 +32,7 @@ pub enum Step {
     Forget(Definition),
     /// The definition in that place is deleted, whatever it says.
     Delete(Location),
-    /// A definition is written where there is none. Scripts are told of it as that action.
+    /// A definition is written where there is none. Scripts are notified of it as that action.
     Define(Definition, Action),
     /// The definition, as it was read, is deleted where the device was until now. It comes after
     /// [`Step::Define`]: should the power go between them, it is there twice rather than nowhere.
@@ -46,7 +46,7 @@ pub enum Step {
     Make(Definition),
     /// The parameters of a running device are set.
     Set(Device, Params),
-    /// Scripts are told of a change to a definition that changes nothing.
+    /// Scripts are notified of a change to a definition that changes nothing.
     Tell(Definition),
 }
 

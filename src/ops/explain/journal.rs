@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Explanation, PORTION, told};
+use super::{Explanation, PORTION, answer_of};
 use crate::error::{Error, Kind, Result};
 use crate::forks::forking;
 use crate::ops::{Answer, Context};
@@ -55,7 +55,7 @@ pub(super) fn explain(context: &Context<'_>) -> Result<Answer<Vec<Explanation>>>
     {
         return Err(failure);
     }
-    let mut answer = told(listener, "the journal since boot");
+    let mut answer = answer_of(listener, "the journal since boot");
     if answer.value.is_empty() && !nix::unistd::geteuid().is_root() {
         let note = "only root sees the whole journal: run it again with sudo";
         answer.notes.push(note.to_owned());

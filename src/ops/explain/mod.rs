@@ -111,8 +111,8 @@ fn unreadable(error: &io::Error, path: &Path) -> Error {
 
 /// The answer without the log's text.
 fn without_lines(mut answer: Answer<Vec<Explanation>>, why: &str) -> Answer<Vec<Explanation>> {
-    let told = answer.value.iter_mut().map(|one| one.evidence.take());
-    if told.flatten().count() > 0 {
+    let evidence = answer.value.iter_mut().map(|one| one.evidence.take());
+    if evidence.flatten().count() > 0 {
         let note = format!("the log's lines are not shown: {why}");
         answer.notes.push(note);
     }
@@ -128,7 +128,7 @@ fn heard(mut log: impl Read, path: &Path, most: u64) -> Result<Answer<Vec<Explan
         match log.read(&mut portion) {
             Ok(0) => break,
             Ok(_) if read >= most => {
-                let mut answer = told(listener, "the log");
+                let mut answer = answer_of(listener, "the log");
                 let message = format!("only the first {MOST} GiB of the log was read");
                 answer.warnings.push(
                     Error::new(Kind::Failed, message)
@@ -145,11 +145,11 @@ fn heard(mut log: impl Read, path: &Path, most: u64) -> Result<Answer<Vec<Explan
             Err(error) => return Err(unreadable(&error, path)),
         }
     }
-    Ok(told(listener, "the log"))
+    Ok(answer_of(listener, "the log"))
 }
 
 /// What was heard, and a sentence for people where it is nothing.
-fn told(mut listener: Listener, what: &str) -> Answer<Vec<Explanation>> {
+fn answer_of(mut listener: Listener, what: &str) -> Answer<Vec<Explanation>> {
     listener.end();
     let lines = listener.lines();
     debug!("heard {lines} lines of {what}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::tally::{Area, Tally};
 use super::{DeviceCount, DeviceState, Homes};
 use crate::error::if_present;
-use crate::model::{Device, Nodes, ParentId, Seat, StartMode};
+use crate::model::{Device, Nodes, ParentId, Slot, StartMode};
 use crate::ops::Context;
 use crate::ops::list::Listed;
 
@@ -48,8 +48,8 @@ pub fn count(
 }
 
 fn case_of(one: &Listed) -> (DeviceState, Option<StartMode>) {
-    let state = match (one.active, &one.seat) {
-        (Some(true), Some(Seat::ForeignVf(_))) => DeviceState::Foreign,
+    let state = match (one.active, &one.slot) {
+        (Some(true), Some(Slot::ForeignVf(_))) => DeviceState::Foreign,
         (Some(true), _) => DeviceState::Active,
         (Some(false), _) => DeviceState::Inactive,
         (None, _) => DeviceState::Unknown,
@@ -57,7 +57,7 @@ fn case_of(one: &Listed) -> (DeviceState, Option<StartMode>) {
     (state, one.start)
 }
 
-/// How many devices of each GPU a process has open; `None` where that cannot be told of all.
+/// How many devices of each GPU a process has open; `None` where that is not known of all.
 pub fn held_by_gpu(
     context: &Context<'_>,
     devices: &[Device],

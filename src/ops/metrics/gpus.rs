@@ -26,7 +26,7 @@ pub struct Sight<'a> {
     pub devices: Option<&'a [Device]>,
     /// Whether those are all.
     pub is_sure: bool,
-    /// Devices that a process has open, by GPU; `None` where it cannot be told.
+    /// Devices that a process has open, by GPU; `None` where it is not known.
     pub held: Option<&'a BTreeMap<ParentId, u64>>,
     /// Which GPU a parent belongs to.
     pub homes: &'a Homes,
@@ -74,7 +74,7 @@ pub fn numbers(
     let mut types = BTreeMap::new();
     for one in &grouped.all {
         let gpu = &one.parent.id;
-        // Who could be in both frameworks is told once.
+        // Who could be in both frameworks is reported once.
         gpus.entry(gpu.clone())
             .or_insert_with(|| gpu_numbers(context, one, sight, tally));
         for vgpu_type in &one.types {

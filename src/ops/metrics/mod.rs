@@ -24,7 +24,7 @@ pub struct MetricsRequest {}
 /// The numbers of a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metrics {
-    /// The GPUs and other parents that are there, by name. Virtual functions are told as their GPU.
+    /// The GPUs and other parents that are there, by name. Virtual functions are shown as their GPU.
     pub gpus: Vec<GpuNumbers>,
     /// Their types.
     pub types: Vec<TypeNumbers>,

@@ -108,8 +108,8 @@ pub fn take_in<'w>(
 ) {
     let mut open: HashMap<usize, Vec<usize>> = HashMap::new();
     for (at, case) in cases.iter().enumerate() {
-        let seat = &wanted[case.group].members[case.seat];
-        if !case.is_there() && seat.takes_others {
+        let slot = &wanted[case.group].members[case.slot];
+        if !case.is_there() && slot.takes_others {
             open.entry(case.group).or_default().push(at);
         }
     }
@@ -119,22 +119,22 @@ pub fn take_in<'w>(
         };
         let mut fitting = candidates(world, one, unwanted, held);
         for at in open {
-            let seat = &one.members[cases[*at].seat];
+            let slot = &one.members[cases[*at].slot];
             let fits = |candidate: &usize| {
                 let have = &unwanted[*candidate].have;
                 let vf = have.function();
                 have.parent()
-                    .is_some_and(|parent| is_allowed(world, one, seat, parent, vf))
+                    .is_some_and(|parent| is_allowed(world, one, slot, parent, vf))
             };
             let Some(found) = fitting.iter().position(fits) else {
                 continue;
             };
             let found = fitting.remove(found);
             let have = std::mem::take(&mut unwanted[found].have);
-            let mut taken = case(world, one, (group, cases[*at].seat), have);
+            let mut taken = case(world, one, (group, cases[*at].slot), have);
             taken.faults.is_new_here = true;
-            let name = super::label(&one.group.name, &seat.key);
-            taken.faults.told.push(format!("adopted as {name}"));
+            let name = super::label(&one.group.name, &slot.key);
+            taken.faults.differences.push(format!("adopted as {name}"));
             cases[*at] = taken;
         }
         unwanted.retain(|one| !one.have.is_nothing());

@@ -18,7 +18,8 @@ pub fn moved(world: &World, case: &Case<'_>, items: &[Item]) -> Option<Error> {
     }
     let is_of_another = |device: &Device| device.vf() == Some(from) && device.uuid != case.uuid;
     let gpu = world.gpu_of(&old.parent).map(|at| &world.gpus[at]);
-    let is_there = gpu.is_some_and(|gpu| gpu.seated.contains(from) || gpu.functions.contains(from));
+    let is_there =
+        gpu.is_some_and(|gpu| gpu.vendor_vfs.contains(from) || gpu.functions.contains(from));
     let why = match (world.devices.iter().any(is_of_another), is_there) {
         (true, _) => "is used by another vGPU",
         (false, true) => "is not the declared one",
@@ -50,14 +51,14 @@ pub fn crowds(world: &World, items: &[Item]) -> Warnings {
             _ => function(item).as_ref() == Some(vf),
         })
     };
-    let mut told = Warnings::new();
+    let mut cautions = Warnings::new();
     for item in items.iter().filter(comes) {
         let Some(vf) = function(item) else { continue };
         let mut others = world.definitions.iter().filter(|one| {
             one.start == StartMode::Auto && one.uuid != item.uuid && named(one) == Some(&vf)
         });
         let other = others.find(|one| stays(one, &vf));
-        told.extend(other.map(|other| {
+        cautions.extend(other.map(|other| {
             let message = format!(
                 "{} will be on the virtual function {vf}, on which {} starts at boot",
                 item.uuid, other.uuid
@@ -68,5 +69,5 @@ pub fn crowds(world: &World, items: &[Item]) -> Warnings {
             ))
         }));
     }
-    told
+    cautions
 }

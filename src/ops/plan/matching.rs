@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::observe::{World, is_ours_to_touch};
-use super::resolve::{Need, Seat, Wanted};
+use super::resolve::{Need, Slot, Wanted};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode};
 use crate::ops::params::{holds_params, params_in};
 use crate::store::{Location, Mark};
@@ -27,7 +27,7 @@ pub struct Case<'w> {
     /// Which of the groups.
     pub group: usize,
     /// Which of its members.
-    pub seat: usize,
+    pub slot: usize,
     /// The UUID that it has, or is to have.
     pub uuid: Uuid,
     /// What is there.
@@ -40,7 +40,7 @@ pub struct Case<'w> {
 #[derive(Debug, Default, Clone)]
 pub struct Faults {
     /// In words: "start: manual -> auto".
-    pub told: Vec<String>,
+    pub differences: Vec<String>,
     /// The active device has to go first.
     pub needs_stop: bool,
     /// It has to go to another GPU, or its type needs another room.
@@ -138,16 +138,16 @@ impl<'w> Have<'w> {
 
 /// Finds for each member what is there, by its UUID or the mark of an earlier `apply`.
 pub fn cases<'w>(world: &'w World, wanted: &[Wanted<'_>], index: &mut Index<'w>) -> Vec<Case<'w>> {
-    let seats = wanted.iter().flat_map(|one| &one.members);
-    let listed: HashSet<Uuid> = seats.map(|seat| seat.uuid).collect();
+    let slots = wanted.iter().flat_map(|one| &one.members);
+    let listed: HashSet<Uuid> = slots.map(|slot| slot.uuid).collect();
     let marks = index.marks(&listed);
     let mut cases = Vec::new();
     for (group, one) in wanted.iter().enumerate() {
-        for (at, seat) in one.members.iter().enumerate() {
-            let mark = Mark::new(&one.group.name, &seat.key);
-            let by_uuid = index.take(&seat.uuid);
+        for (at, slot) in one.members.iter().enumerate() {
+            let mark = Mark::new(&one.group.name, &slot.key);
+            let by_uuid = index.take(&slot.uuid);
             let have = match by_uuid {
-                None if seat.takes_others => index.take_marked(&marks, &mark),
+                None if slot.takes_others => index.take_marked(&marks, &mark),
                 found => found,
             };
             cases.push(case(world, one, (group, at), have.unwrap_or_default()));
@@ -160,42 +160,44 @@ pub fn cases<'w>(world: &'w World, wanted: &[Wanted<'_>], index: &mut Index<'w>)
 pub fn case<'w>(
     world: &World,
     wanted: &Wanted<'_>,
-    (group, seat): (usize, usize),
+    (group, slot): (usize, usize),
     have: Have<'w>,
 ) -> Case<'w> {
-    let place = &wanted.members[seat];
+    let place = &wanted.members[slot];
     let there = have.device.map(|device| device.uuid);
     let there = there.or(have.definition.map(|definition| definition.uuid));
     Case {
         group,
-        seat,
+        slot,
         uuid: there.unwrap_or(place.uuid),
         faults: faults(world, wanted, place, &have),
         have,
     }
 }
 
-fn faults(world: &World, wanted: &Wanted<'_>, seat: &Seat, have: &Have<'_>) -> Faults {
+fn faults(world: &World, wanted: &Wanted<'_>, slot: &Slot, have: &Have<'_>) -> Faults {
     let mut faults = Faults::default();
     if have.is_nothing() {
         faults.needs_place = true;
         return faults;
     }
     if let Some(device) = have.device {
-        judge_device(world, wanted, seat, device, &mut faults);
+        judge_device(world, wanted, slot, device, &mut faults);
     }
     match have.definition {
-        Some(definition) => judge_definition(world, wanted, seat, have, definition, &mut faults),
-        None if have.device.is_some() => faults.told.push("definition: none -> created".to_owned()),
+        Some(definition) => judge_definition(world, wanted, slot, have, definition, &mut faults),
+        None if have.device.is_some() => faults
+            .differences
+            .push("definition: none -> created".to_owned()),
         None => {}
     }
     for stale in &have.stale {
         faults
-            .told
+            .differences
             .push(format!("definition on {}: to be removed", stale.parent));
     }
     if have.device.is_none() && wanted.group.start == StartMode::Auto {
-        faults.told.push("inactive -> active".to_owned());
+        faults.differences.push("inactive -> active".to_owned());
     }
     faults
 }
@@ -203,23 +205,23 @@ fn faults(world: &World, wanted: &Wanted<'_>, seat: &Seat, have: &Have<'_>) -> F
 fn judge_device(
     world: &World,
     wanted: &Wanted<'_>,
-    seat: &Seat,
+    slot: &Slot,
     device: &Device,
     faults: &mut Faults,
 ) {
     if device.type_id != wanted.type_id {
         let (now, then) = (&device.type_id, &wanted.type_id);
-        faults.told.push(format!("type: {now} -> {then}"));
+        faults.differences.push(format!("type: {now} -> {then}"));
         (faults.needs_stop, faults.needs_place) = (true, true);
     }
-    if !is_allowed(world, wanted, seat, &device.parent, device.vf()) {
+    if !is_allowed(world, wanted, slot, &device.parent, device.vf()) {
         let now = device.vf().unwrap_or(&device.parent);
-        faults.told.push(format!("GPU: not {now}"));
+        faults.differences.push(format!("GPU: not {now}"));
         (faults.needs_stop, faults.needs_place) = (true, true);
     }
     if world.unfinished.contains(&device.uuid) {
         faults
-            .told
+            .differences
             .push("incomplete (interrupted create): recreating".to_owned());
         faults.needs_stop = true;
     }
@@ -228,7 +230,7 @@ fn judge_device(
 fn judge_definition(
     world: &World,
     wanted: &Wanted<'_>,
-    seat: &Seat,
+    slot: &Slot,
     have: &Have<'_>,
     definition: &Definition,
     faults: &mut Faults,
@@ -240,22 +242,24 @@ fn judge_definition(
             false => "type",
         };
         let (now, then) = (&definition.type_id, &wanted.type_id);
-        faults.told.push(format!("{what}: {now} -> {then}"));
+        faults.differences.push(format!("{what}: {now} -> {then}"));
     }
     if definition.start != wanted.group.start {
         let (now, then) = (definition.start, wanted.group.start);
-        faults.told.push(format!("start: {now} -> {then}"));
+        faults.differences.push(format!("start: {now} -> {then}"));
     }
     if !same_attrs(&definition.attrs, &wanted.group.attrs) {
         let (now, then) = (joined(&definition.attrs), joined(&wanted.group.attrs));
-        faults.told.push(format!("attributes: {now} -> {then}"));
+        faults
+            .differences
+            .push(format!("attributes: {now} -> {then}"));
         faults.needs_stop |= is_active;
     }
     if !is_active {
         let vf = definition.vf.as_ref();
-        if !is_allowed(world, wanted, seat, &definition.parent, vf) {
+        if !is_allowed(world, wanted, slot, &definition.parent, vf) {
             let now = vf.unwrap_or(&definition.parent);
-            faults.told.push(format!("GPU: not {now}"));
+            faults.differences.push(format!("GPU: not {now}"));
         }
         // Nothing has its room yet, wherever it is defined.
         faults.needs_place = true;
@@ -266,7 +270,7 @@ fn judge_definition(
 pub fn is_allowed(
     world: &World,
     wanted: &Wanted<'_>,
-    seat: &Seat,
+    slot: &Slot,
     parent: &ParentId,
     vf: Option<&ParentId>,
 ) -> bool {
@@ -275,7 +279,7 @@ pub fn is_allowed(
     };
     let functions = wanted.functions.get(&gpu);
     wanted.gpus.contains(&gpu)
-        && seat.pin.is_none_or(|pin| pin == gpu)
+        && slot.pin.is_none_or(|pin| pin == gpu)
         && functions.is_none_or(|these| these.contains(vf.unwrap_or(parent)))
 }
 
@@ -306,6 +310,6 @@ impl Case<'_> {
 
     /// Whether it is left out where there is no room.
     pub fn is_optional(&self, wanted: &[Wanted<'_>]) -> bool {
-        wanted[self.group].members[self.seat].need == Need::IfRoom
+        wanted[self.group].members[self.slot].need == Need::IfRoom
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::declare::GpuFacts;
 use crate::error::{Error, Result, Warnings};
-use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Seat, TypeId, VgpuType};
+use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Slot, TypeId, VgpuType};
 use crate::nvidia::{self, Card, Region};
 use crate::ops::Context;
 use crate::ops::cautions::mixing_hint;
@@ -47,9 +47,9 @@ pub struct Gpu {
     /// Its virtual functions that are parents each; empty where it is a parent itself.
     pub functions: Vec<ParentId>,
     /// Its virtual functions that take a type each; empty where none does.
-    pub seated: Vec<ParentId>,
+    pub vendor_vfs: Vec<ParentId>,
     /// How many vGPUs it has functions for; `None` where it needs none.
-    pub seats: Option<u32>,
+    pub slots: Option<u32>,
     /// Its types, in natural order.
     pub types: Vec<VgpuType>,
     /// Whether it may have several framebuffer sizes at once.
@@ -77,7 +77,7 @@ impl Gpu {
 
     /// One of its functions that vGPUs are made on, by its address.
     pub fn function(&self, address: &str) -> Option<&ParentId> {
-        let mut all = self.functions.iter().chain(&self.seated);
+        let mut all = self.functions.iter().chain(&self.vendor_vfs);
         all.find(|id| id.as_str().eq_ignore_ascii_case(address))
     }
 
@@ -179,13 +179,13 @@ fn gpu(
     let unlocked = unlocked.and_then(|numbers| unlocked_card(context, numbers, &one.types));
     let own = card.filter(|_| unlocked.is_none());
     let framework = context.kernel.serving(&one.parent);
-    let seated = match one.parent.framework {
+    let vendor_vfs = match one.parent.framework {
         FrameworkKind::Vfio => framework.functions(&facts.id, &mut Vec::new()),
         FrameworkKind::Mdev => Ok(Vec::new()),
     };
-    let seated = seated.unwrap_or_default();
-    let seats = match (one.parent.framework, one.functions.len()) {
-        (FrameworkKind::Vfio, _) => Some(seated.len()),
+    let vendor_vfs = vendor_vfs.unwrap_or_default();
+    let slots = match (one.parent.framework, one.functions.len()) {
+        (FrameworkKind::Vfio, _) => Some(vendor_vfs.len()),
         (FrameworkKind::Mdev, 0) => None,
         (FrameworkKind::Mdev, functions) => Some(functions),
     };
@@ -194,8 +194,8 @@ fn gpu(
         how_to_mix: takes_types.then(|| how_to_mix(context, &facts.id, mixes_sizes)),
         framework: one.parent.framework,
         functions: one.functions,
-        seated,
-        seats: seats.map(|seats| u32::try_from(seats).unwrap_or(u32::MAX)),
+        vendor_vfs,
+        slots: slots.map(|slots| u32::try_from(slots).unwrap_or(u32::MAX)),
         mixes_sizes,
         memory_mib: own.map(Card::memory_mib),
         region: own.and_then(Card::region),
@@ -250,5 +250,5 @@ fn add_placements(context: &Context<'_>, world: &mut World) {
 
 /// Whether a device is one that this program may touch.
 pub fn is_ours_to_touch(device: &Device) -> bool {
-    !matches!(device.seat, Seat::ForeignVf(_))
+    !matches!(device.slot, Slot::ForeignVf(_))
 }

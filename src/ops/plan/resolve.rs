@@ -29,14 +29,14 @@ pub struct Wanted<'d> {
     /// Those of their functions that they may be on, of GPUs that are named by functions.
     pub functions: Functions,
     /// Its members, in order.
-    pub members: Vec<Seat>,
+    pub members: Vec<Slot>,
 }
 
 /// The functions of a GPU that a group's members may be on; all where the GPU is not among these.
 pub type Functions = BTreeMap<usize, Vec<ParentId>>;
 
 /// A member's place in its group.
-pub struct Seat {
+pub struct Slot {
     /// What it is called.
     pub key: MemberKey,
     /// The UUID that it has unless another vGPU is taken in for it.
@@ -245,7 +245,7 @@ fn most_on(world: &World, gpu: usize, id: &TypeId) -> u32 {
     let gpu = &world.gpus[gpu];
     let found = gpu.types.iter().find(|vgpu_type| vgpu_type.id == *id);
     let details = found.and_then(|vgpu_type| vgpu_type.details());
-    let known = details.map(|details| details.max_instances).or(gpu.seats);
+    let known = details.map(|details| details.max_instances).or(gpu.slots);
     known.unwrap_or_else(|| {
         let here = |device: &&Device| {
             world
@@ -267,21 +267,21 @@ fn members(
     group: &Group,
     gpus: &[usize],
     type_id: &TypeId,
-) -> Result<Vec<Seat>> {
-    let seat = |key: MemberKey, uuid, pin, need| Seat {
+) -> Result<Vec<Slot>> {
+    let slot = |key: MemberKey, uuid, pin, need| Slot {
         key,
         uuid,
         pin,
         need,
         takes_others: true,
     };
-    let mut seats = Vec::new();
+    let mut slots = Vec::new();
     match &group.members {
         Members::Count(count) => {
             for index in 0..*count {
                 let key = MemberKey::index(index);
                 let uuid = host.get()?.uuid_of(&group.name, &key);
-                seats.push(seat(key, uuid, None, Need::Must));
+                slots.push(slot(key, uuid, None, Need::Must));
             }
         }
         Members::PerGpu(amount) => {
@@ -297,7 +297,7 @@ fn members(
                 for index in 0..count {
                     let key = MemberKey::on_gpu(world.gpus[*at].id(), index);
                     let uuid = host.get()?.uuid_of(&group.name, &key);
-                    seats.push(seat(key, uuid, Some(*at), need));
+                    slots.push(slot(key, uuid, Some(*at), need));
                 }
             }
         }
@@ -307,23 +307,23 @@ fn members(
                     Some(uuid) => uuid,
                     None => member.uuid_on(&host.get()?, &group.name),
                 };
-                seats.push(Seat {
+                slots.push(Slot {
                     takes_others: false,
-                    ..seat(member.key.clone(), uuid, None, Need::Must)
+                    ..slot(member.key.clone(), uuid, None, Need::Must)
                 });
             }
         }
     }
-    Ok(seats)
+    Ok(slots)
 }
 
 fn refuse_doubles(wanted: &[Wanted<'_>]) -> Result<()> {
     let mut seen: HashMap<Uuid, String> = HashMap::new();
     for one in wanted {
-        for seat in &one.members {
-            let here = label(&one.group.name, &seat.key);
-            if let Some(other) = seen.insert(seat.uuid, here.clone()) {
-                let message = format!("{other} and {here} have the same UUID, {}", seat.uuid);
+        for slot in &one.members {
+            let here = label(&one.group.name, &slot.key);
+            if let Some(other) = seen.insert(slot.uuid, here.clone()) {
+                let message = format!("{other} and {here} have the same UUID, {}", slot.uuid);
                 return Err(Error::new(Kind::Usage, message)
                     .hint(format!("see line {} of the file", one.group.line)));
             }

@@ -19,7 +19,7 @@ impl<'w> Space<'w> {
     pub fn of(gpu: &'w Gpu) -> Space<'w> {
         let limits = Limits {
             memory_mib: gpu.memory_mib,
-            functions: gpu.seats,
+            functions: gpu.slots,
             mixes_sizes: gpu.mixes_sizes,
             region: gpu.region,
         };

@@ -17,7 +17,7 @@ use crate::ops::functions::{Claim, Spoken, named};
 use crate::store::{Location, Mark};
 
 /// Which virtual functions are free, where each has one vGPU.
-pub struct Seats {
+pub struct Slots {
     taken: HashSet<ParentId>,
     /// Functions that definitions name, which another vGPU had better not take.
     /// Those that definitions outside the plan keep for the next boot.
@@ -25,19 +25,19 @@ pub struct Seats {
     spoken: Spoken,
 }
 
-impl Seats {
+impl Slots {
     /// The functions as they are once all has gone that does not stay.
     pub fn of(
         world: &World,
         staying: &HashSet<Uuid>,
         leaving: &HashSet<Uuid>,
         planned: &HashSet<Uuid>,
-    ) -> Seats {
+    ) -> Slots {
         let devices = world.devices.iter();
         let devices = devices.filter(|device| staying.contains(&device.uuid));
         let on = |device: &Device| device.vf().unwrap_or(&device.parent).clone();
         let definitions = world.definitions.iter();
-        Seats {
+        Slots {
             taken: devices.map(on).collect(),
             kept: kept_for_others(world, planned).cloned().collect(),
             spoken: Spoken::by(definitions.filter(|d| !leaving.contains(&d.uuid))),
@@ -96,7 +96,7 @@ impl Seats {
     ) -> Parent {
         let gpu = &world.gpus[gpu];
         let functions = match gpu.functions.is_empty() {
-            true => &gpu.seated,
+            true => &gpu.vendor_vfs,
             false => &gpu.functions,
         };
         let best = self.best(case, functions, is_only_defined);
@@ -141,26 +141,26 @@ pub fn function_of<'w>(case: &Case<'w>) -> Option<&'w ParentId> {
 
 /// A member's item: what it takes to have it on `place`, or where it is.
 pub fn item_of(world: &World, wanted: &Wanted<'_>, case: &Case<'_>, place: Option<Parent>) -> Item {
-    let seat = &wanted.members[case.seat];
-    let mark = Mark::new(&wanted.group.name, &seat.key);
+    let slot = &wanted.members[case.slot];
+    let mark = Mark::new(&wanted.group.name, &slot.key);
     let new = definition_for(world, wanted, case, place.as_ref(), &mark);
     let steps = steps_for(wanted, case, &new);
-    let mut told = case.faults.told.clone();
+    let mut differences = case.faults.differences.clone();
     let before = case.have.definition.filter(|old| old.parent == new.parent);
     if let Some((old, now)) = before.and_then(|old| old.vf.as_ref()).zip(new.vf.as_ref())
         && old != now
     {
-        told.insert(0, format!("function: {old} -> {now}"));
+        differences.insert(0, format!("function: {old} -> {now}"));
     }
     if let Some(now) = case.have.parent().filter(|now| **now != new.parent) {
-        told.insert(0, format!("parent: {now} -> {}", new.parent));
+        differences.insert(0, format!("parent: {now} -> {}", new.parent));
     }
     let verdict = if !case.is_there() {
         Verdict::Create(reason_to_create(wanted, &mark))
     } else if steps.is_empty() {
         Verdict::Keep
     } else {
-        Verdict::Change(told)
+        Verdict::Change(differences)
     };
     Item {
         uuid: case.uuid,
@@ -204,7 +204,7 @@ fn definition_for(
         ),
     };
     let fresh = Definition::on(&place, case.uuid, wanted.type_id.clone(), group.start);
-    let seat = fresh.vf.clone();
+    let slot = fresh.vf.clone();
     let mut new = match have.definition {
         Some(old) if Location::of(old) == Location::of(&fresh) => old.clone(),
         Some(old) => {
@@ -217,7 +217,7 @@ fn definition_for(
         None => fresh,
     };
     if is_placed {
-        new.vf = seat.or(new.vf);
+        new.vf = slot.or(new.vf);
     }
     new.type_id = wanted.type_id.clone();
     new.start = group.start;
@@ -312,10 +312,10 @@ pub fn removal(
 /// What becomes of a member that is only wanted where there is room, and there is none.
 pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
     let parent = case.have.parent()?.clone();
-    let seat = &wanted.members[case.seat];
+    let slot = &wanted.members[case.slot];
     Some(Item {
         uuid: case.uuid,
-        member: Some(Mark::new(&wanted.group.name, &seat.key)),
+        member: Some(Mark::new(&wanted.group.name, &slot.key)),
         parent: Some(parent),
         vf: case.have.function().cloned(),
         type_id: wanted.type_id.clone(),

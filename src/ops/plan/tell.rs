@@ -16,21 +16,25 @@ use crate::ops::capacity::no_room_for;
 use crate::store::Mark;
 
 /// How many GPUs are told of at most where none has room.
-const TOLD: usize = 4;
+const MOST_NAMED: usize = 4;
 
 /// A member that cannot be as declared now.
 pub fn blocked(wanted: &Wanted<'_>, case: &Case<'_>, error: Error) -> Item {
-    let seat = &wanted.members[case.seat];
-    let error = match case.faults.told.is_empty() {
+    let slot = &wanted.members[case.slot];
+    let error = match case.faults.differences.is_empty() {
         true => error,
         false => {
-            let message = format!("{}, but {}", case.faults.told.join(", "), error.message());
+            let message = format!(
+                "{}, but {}",
+                case.faults.differences.join(", "),
+                error.message()
+            );
             error.retold(message)
         }
     };
     Item {
         uuid: case.uuid,
-        member: Some(Mark::new(&wanted.group.name, &seat.key)),
+        member: Some(Mark::new(&wanted.group.name, &slot.key)),
         parent: case.have.parent().cloned(),
         vf: case.have.function().cloned(),
         type_id: wanted.type_id.clone(),
@@ -42,7 +46,7 @@ pub fn blocked(wanted: &Wanted<'_>, case: &Case<'_>, error: Error) -> Item {
 
 /// Why no GPU of a group has room for one more.
 pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Error {
-    let pin = wanted.members[case.seat].pin;
+    let pin = wanted.members[case.slot].pin;
     let gpus = wanted.gpus.iter();
     let gpus = gpus.filter(|gpu| pin.is_none_or(|pin| pin == **gpu));
     let full = gpus.filter_map(|gpu| {
@@ -76,7 +80,7 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
             None => format!("{gpu} {}", space.why_full(*at)),
         }
     };
-    let others = full.iter().skip(1).take(TOLD - 1).map(line);
+    let others = full.iter().skip(1).take(MOST_NAMED - 1).map(line);
     let ways = full.iter().filter_map(|(space, at)| space.how_to_mix(*at));
     no_room_for(&first.gpu.types[*at], &line(&full[0]))
         .hints(others)
@@ -84,10 +88,12 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
 }
 
 /// Definitions that are to go, and cannot be read: whoever wrote them may still want them.
-pub fn unreadable_items(world: &World, policy: &Policy<'_>, told: &HashSet<Uuid>) -> Vec<Item> {
+pub fn unreadable_items(world: &World, policy: &Policy<'_>, listed: &HashSet<Uuid>) -> Vec<Item> {
     let unreadable = world.unreadable.iter();
     unreadable
-        .filter(|(at, _)| !told.contains(&at.uuid) && policy.removes(world, &at.parent, None, None))
+        .filter(|(at, _)| {
+            !listed.contains(&at.uuid) && policy.removes(world, &at.parent, None, None)
+        })
         .filter_map(|(at, error)| {
             let unknown = "unknown".parse().ok()?;
             Some(Item {

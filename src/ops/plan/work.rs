@@ -12,7 +12,7 @@ use super::place::{Claim, Demand, Rank};
 use super::resolve::Wanted;
 use super::search::place_all;
 use super::space::Space;
-use super::steps::{Seats, item_of, kept_for_others, left_out, removal};
+use super::steps::{Slots, item_of, kept_for_others, left_out, removal};
 use super::tell::{blocked, no_room, unreadable_items};
 use super::{Item, Plan};
 use crate::declare::Unlisted;
@@ -81,7 +81,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         let leaving = leaving.filter(|uuid| !held.contains_key(uuid)).collect();
         for (at, case) in self.cases.iter().enumerate() {
             if takes_room(wanted, case) {
-                stuck.extend(seat_conflict(world, case, &leaving).map(|error| (at, error)));
+                stuck.extend(slot_conflict(world, case, &leaving).map(|error| (at, error)));
             }
         }
         let mut placed = HashMap::new();
@@ -100,8 +100,8 @@ impl<'w, 'd> Draft<'w, 'd> {
         let staying = staying(world, cases, unwanted, held, &stuck);
         let leaving = unwanted.iter().filter(|one| !held.contains_key(&one.uuid));
         let leaving = leaving.map(|one| one.uuid).collect();
-        let seats = Seats::of(world, &staying, &leaving, &planned(cases, unwanted));
-        let parents = parents(world, wanted, cases, &placed, seats);
+        let slots = Slots::of(world, &staying, &leaving, &planned(cases, unwanted));
+        let parents = parents(world, wanted, cases, &placed, slots);
         let mut items = Vec::new();
         for (at, case) in cases.iter().enumerate() {
             let one = &wanted[case.group];
@@ -120,9 +120,9 @@ impl<'w, 'd> Draft<'w, 'd> {
                 items.extend(left_out(one, case));
             }
         }
-        items.extend(farewells(world, &self.policy, unwanted, held));
-        let told = items.iter().map(|item| item.uuid).collect();
-        items.extend(unreadable_items(world, &self.policy, &told));
+        items.extend(removals(world, &self.policy, unwanted, held));
+        let listed = items.iter().map(|item| item.uuid).collect();
+        items.extend(unreadable_items(world, &self.policy, &listed));
         let beyond = spaces.iter().filter_map(Space::caution);
         let moved = cases.iter().filter_map(|case| moved(world, case, &items));
         let mut cautions: Warnings = beyond.chain(moved).collect();
@@ -146,11 +146,11 @@ impl<'w> Draft<'w, '_> {
             if !case.faults.is_new_here || !case.faults.needs_place || is_of_use {
                 continue;
             }
-            let (uuid, seat) = (case.uuid, (case.group, case.seat));
+            let (uuid, slot) = (case.uuid, (case.group, case.slot));
             let have = std::mem::take(&mut case.have);
             self.unwanted.push(Unwanted { uuid, have });
-            let one = &self.wanted[seat.0];
-            self.cases[at] = case_of(self.world, one, seat, Have::default());
+            let one = &self.wanted[slot.0];
+            self.cases[at] = case_of(self.world, one, slot, Have::default());
             some = true;
         }
         some
@@ -160,7 +160,7 @@ impl<'w> Draft<'w, '_> {
 /// Why one that is to start cannot have the function that its definition names: another program's vGPU,
 /// or one of ours that stays, is there. One whose definition names it and starts at boot is no reason:
 /// then this one goes elsewhere.
-fn seat_conflict(world: &World, case: &Case<'_>, leaving: &HashSet<Uuid>) -> Option<Error> {
+fn slot_conflict(world: &World, case: &Case<'_>, leaving: &HashSet<Uuid>) -> Option<Error> {
     let definition = case.have.definition?;
     let vf = definition.vf.as_ref()?;
     if case.have.device.is_some() {
@@ -188,7 +188,7 @@ fn parents(
     wanted: &[Wanted<'_>],
     cases: &[Case<'_>],
     placed: &HashMap<usize, usize>,
-    mut seats: Seats,
+    mut slots: Slots,
 ) -> HashMap<usize, Result<Parent>> {
     let is_defined = |at: usize| rank(wanted, &cases[at]) == Rank::Defined;
     let only = |at: usize| wanted[cases[at].group].functions.get(&placed[&at]);
@@ -198,17 +198,17 @@ fn parents(
         (
             is_defined(*at),
             only(*at).is_none(),
-            !seats.has_own(case),
+            !slots.has_own(case),
             *at,
         )
     });
     let take = |at: usize| {
         let gpu = &world.gpus[placed[&at]];
         let parent = match only(at) {
-            Some(these) => seats.take_of(world, &cases[at], placed[&at], these, is_defined(at)),
+            Some(these) => slots.take_of(world, &cases[at], placed[&at], these, is_defined(at)),
             // It gets its function when it starts.
             None if gpu.functions.is_empty() && is_defined(at) => Ok(gpu.as_parent(None)),
-            None => Ok(seats.take(world, &cases[at], placed[&at], is_defined(at))),
+            None => Ok(slots.take(world, &cases[at], placed[&at], is_defined(at))),
         };
         (at, parent)
     };
@@ -332,7 +332,7 @@ fn keep_functions(
         let Some(gpu) = world
             .gpus
             .iter()
-            .position(|gpu| gpu.functions.contains(vf) || gpu.seated.contains(vf))
+            .position(|gpu| gpu.functions.contains(vf) || gpu.vendor_vfs.contains(vf))
         else {
             continue;
         };
@@ -356,15 +356,15 @@ fn demands(
             continue;
         }
         let one = &wanted[case.group];
-        let seat = &one.members[case.seat];
+        let slot = &one.members[case.slot];
         let rank = rank(wanted, case);
         let demand = by_key
-            .entry((case.group, rank, seat.pin))
-            .or_insert_with(|| demand(world, one, (case.group, rank, seat.pin), staying));
+            .entry((case.group, rank, slot.pin))
+            .or_insert_with(|| demand(world, one, (case.group, rank, slot.pin), staying));
         let own = case
             .have
             .parent()
-            .filter(|p| is_allowed(world, one, seat, p, case.have.function()));
+            .filter(|p| is_allowed(world, one, slot, p, case.have.function()));
         demand.claims.push(Claim {
             case: at,
             prefers: own.and_then(|parent| world.gpu_of(parent)),
@@ -419,7 +419,7 @@ fn rank(wanted: &[Wanted<'_>], case: &Case<'_>) -> Rank {
     }
 }
 
-fn farewells(
+fn removals(
     world: &World,
     policy: &Policy<'_>,
     unwanted: &[Unwanted<'_>],

@@ -22,7 +22,7 @@ pub enum Change {
     Definition(Written),
     /// A process and the device that it has open.
     Holder(Turn, Device, Holder),
-    /// Something that cannot be read or heard, told once.
+    /// Something that cannot be read or heard, reported once.
     Problem(Error),
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::change::{Change, Turn, TypeChange, TypesChange};
-use super::ears::Ears;
 use super::heard::Heard;
 use super::scene::{Part, Scene, Seen};
+use super::watcher::Watcher;
 use crate::error::{Result, Warnings, if_present};
 use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
 use crate::ops::group::by_gpu;
@@ -19,23 +19,23 @@ impl Scene {
     pub(super) fn look_at_kernel(
         &mut self,
         context: &Context<'_>,
-        ears: &mut Ears<'_>,
+        watcher: &mut Watcher<'_>,
         heard: &Heard,
         changes: &mut Vec<Change>,
     ) -> bool {
         let mut touched: BTreeSet<ParentId> =
             heard.touched.iter().map(|id| self.gpu_of(id)).collect();
-        self.take_the_gone_away(ears, heard, changes);
+        self.take_the_gone_away(watcher, heard, changes);
         let parents_before: Vec<ParentId> = self.parents.keys().cloned().collect();
         self.look_at_parents(context, changes);
         for parent in self.parents.values() {
             let is_new = !parents_before.contains(&parent.id);
             if is_new || heard.all_types {
-                ears.attend_parent(context, parent);
+                watcher.attend_parent(context, parent);
                 touched.insert(parent.gpu().clone());
             }
         }
-        self.look_at_devices(context, ears, changes);
+        self.look_at_devices(context, watcher, changes);
         for change in &*changes {
             if let Change::Device(_, device, _) = change {
                 touched.insert(self.gpu_of(&device.parent));
@@ -45,13 +45,13 @@ impl Scene {
         // Its instance may be taken already, and is to be told after the device.
         if !self.awaits_a_device() {
             for gpu in std::mem::take(&mut self.owed_types) {
-                self.look_at_types(context, ears, &gpu, changes);
+                self.look_at_types(context, watcher, &gpu, changes);
             }
         }
         // A device that came or went in the meantime is told with the instances that it took or freed.
         let is_types = |change: &Change| matches!(change, Change::Types(_));
         if changes.iter().any(is_types) {
-            self.look_at_devices(context, ears, changes);
+            self.look_at_devices(context, watcher, changes);
         }
         let has_come = |change: &Change| matches!(change, Change::Device(Turn::Came, ..));
         changes.iter().any(has_come)
@@ -60,7 +60,7 @@ impl Scene {
     /// What has gone has gone, even if something of the same name exists now.
     fn take_the_gone_away(
         &mut self,
-        ears: &mut Ears<'_>,
+        watcher: &mut Watcher<'_>,
         heard: &Heard,
         changes: &mut Vec<Change>,
     ) {
@@ -73,7 +73,7 @@ impl Scene {
             .map(|(at, _)| at.clone())
             .collect();
         for at in gone {
-            self.take_device_away(ears, &at, changes);
+            self.take_device_away(watcher, &at, changes);
         }
         for id in &heard.gone_parents {
             self.take_parent_away(id, changes);
@@ -93,12 +93,17 @@ impl Scene {
         }
     }
 
-    fn take_device_away(&mut self, ears: &mut Ears<'_>, at: &Location, changes: &mut Vec<Change>) {
+    fn take_device_away(
+        &mut self,
+        watcher: &mut Watcher<'_>,
+        at: &Location,
+        changes: &mut Vec<Change>,
+    ) {
         let Some(seen) = self.devices.remove(at) else {
             return;
         };
         if let Some(nodes) = &seen.nodes {
-            ears.leave_device(nodes);
+            watcher.leave_device(nodes);
         }
         let held: Vec<(Location, i32)> = self
             .holders
@@ -149,7 +154,7 @@ impl Scene {
     fn look_at_devices(
         &mut self,
         context: &Context<'_>,
-        ears: &mut Ears<'_>,
+        watcher: &mut Watcher<'_>,
         changes: &mut Vec<Change>,
     ) {
         let mut warnings = Vec::new();
@@ -173,10 +178,10 @@ impl Scene {
                     .map(|(at, _)| at.clone())
                     .collect();
                 for at in gone {
-                    self.take_device_away(ears, &at, changes);
+                    self.take_device_away(watcher, &at, changes);
                 }
                 for (at, device) in now {
-                    self.welcome(context, ears, at, device, (changes, &mut warnings));
+                    self.welcome(context, watcher, at, device, (changes, &mut warnings));
                 }
             }
             Err(error) => warnings.push(error),
@@ -187,7 +192,7 @@ impl Scene {
     fn welcome(
         &mut self,
         context: &Context<'_>,
-        ears: &mut Ears<'_>,
+        watcher: &mut Watcher<'_>,
         at: Location,
         device: Device,
         (changes, warnings): (&mut Vec<Change>, &mut Warnings),
@@ -202,7 +207,7 @@ impl Scene {
         // Where it is gone already, the next look says so.
         let nodes = context.kernel.owning(&device).nodes(&device).ok();
         if let Some(nodes) = &nodes {
-            ears.attend_device(nodes);
+            watcher.attend_device(nodes);
         }
         let seen = Seen {
             type_name: context
@@ -220,7 +225,7 @@ impl Scene {
     fn look_at_types(
         &mut self,
         context: &Context<'_>,
-        ears: &mut Ears<'_>,
+        watcher: &mut Watcher<'_>,
         gpu: &ParentId,
         changes: &mut Vec<Change>,
     ) {
@@ -242,7 +247,7 @@ impl Scene {
             let change = compare(gpu, before, &now);
             if change.types.iter().any(|one| one.before.is_none()) {
                 for parent in parents {
-                    ears.attend_parent(context, parent);
+                    watcher.attend_parent(context, parent);
                 }
             }
             if !change.types.is_empty() || !change.gone.is_empty() {
@@ -304,14 +309,14 @@ fn compare(gpu: &ParentId, before: &[VgpuType], now: &[VgpuType]) -> TypesChange
 mod tests {
     use super::*;
     use crate::host::Host;
-    use crate::model::Seat;
+    use crate::model::Slot;
 
     fn device(type_id: &str) -> Device {
         Device {
             uuid: uuid::Uuid::nil(),
             parent: "mtty".parse().unwrap(),
             type_id: type_id.parse().unwrap(),
-            seat: Seat::Mdev,
+            slot: Slot::Mdev,
         }
     }
 
@@ -320,7 +325,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
         let context = Context::of(&host);
-        let mut ears = Ears::open(&context).unwrap();
+        let mut watcher = Watcher::open(&context).unwrap();
         let mut scene = Scene::default();
         let (before, device) = (device("mtty-1"), device("mtty-2"));
         let at = Location::of_device(&device);
@@ -333,11 +338,11 @@ mod tests {
         };
         scene.devices.insert(at.clone(), seen.clone());
         let mut changes = vec![went.clone(), came];
-        scene.take_device_away(&mut ears, &at, &mut changes);
+        scene.take_device_away(&mut watcher, &at, &mut changes);
         assert_eq!(changes, [went]);
 
         scene.devices.insert(at.clone(), seen);
-        scene.take_device_away(&mut ears, &at, &mut changes);
+        scene.take_device_away(&mut watcher, &at, &mut changes);
         assert_eq!(changes.len(), 2, "{changes:?}");
     }
 
@@ -359,11 +364,11 @@ mod tests {
 
         let host = Host::new(root.path());
         let context = Context::of(&host);
-        let mut ears = Ears::open(&context).unwrap();
+        let mut watcher = Watcher::open(&context).unwrap();
         let mut scene = Scene::default();
-        scene.look(&context, &mut ears, &Heard::everything());
+        scene.look(&context, &mut watcher, &Heard::everything());
         let mut look = || {
-            let told = scene.look(&context, &mut ears, &Heard::everything());
+            let told = scene.look(&context, &mut watcher, &Heard::everything());
             let word = |change: &Change| match change {
                 Change::Device(..) => "device",
                 Change::Types(_) => "types",

@@ -4,10 +4,10 @@
 //! says what to read again. What is read is compared with what was read before.
 
 mod change;
-mod ears;
 mod heard;
 mod kernel;
 mod scene;
+mod watcher;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Context;
 use crate::error::Result;
 use crate::store::Location;
-use ears::{Ears, Woken};
 use heard::Heard;
+use watcher::{Watcher, Woken};
 
 pub use change::{Change, Ready, Turn, Turned, TypeChange, TypesChange, Written};
-pub use ears::Stop;
 pub use scene::{Scene, Seen};
+pub use watcher::Stop;
 
 /// The kernel tells of some things a little before they are so: an opened file is not in the
 /// opener's list yet, a removed device's instance not free. What was heard of is looked at again
@@ -62,10 +62,10 @@ pub fn watch(
     mut tell: impl FnMut(Look<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     // Listened first, read then: what happens in between is heard.
-    let mut ears = Ears::open(context)?;
+    let mut watcher = Watcher::open(context)?;
     let mut scene = Scene::default();
-    let mut changes = scene.look(context, &mut ears, &Heard::everything());
-    changes.push(Change::Ready(scene.summary(ears.hears_the_kernel())));
+    let mut changes = scene.look(context, &mut watcher, &Heard::everything());
+    changes.push(Change::Ready(scene.summary(watcher.hears_the_kernel())));
     let mut is_first = true;
     let mut later = Later::default();
     loop {
@@ -85,7 +85,7 @@ pub fn watch(
             true => Some(Duration::ZERO),
             false => later.time_left(Instant::now()),
         };
-        let mut heard = match ears.wait(request.stop, time)? {
+        let mut heard = match watcher.wait(request.stop, time)? {
             Woken::Heard(heard) => heard,
             Woken::Stop => return Ok(()),
         };
@@ -96,7 +96,7 @@ pub fn watch(
         heard.doubted = due.doubted;
         changes = match heard.is_nothing() && !scene.owes_a_look() {
             true => Vec::new(),
-            false => scene.look(context, &mut ears, &heard),
+            false => scene.look(context, &mut watcher, &heard),
         };
         later.doubt(scene.take_doubts(), now);
         if scene.owes_types() && later.is_over() {
@@ -120,7 +120,7 @@ impl Later {
         Some(when.saturating_duration_since(now))
     }
 
-    /// Starts over with what was heard, in addition to what is left. New noise puts nothing off for long.
+    /// Starts over with what was heard, in addition to what is left. New events put nothing off for long.
     fn put_off(&mut self, heard: &Heard, now: Instant) {
         let mut again = Heard::default();
         again.and_again(heard);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::change::{Change, Ready, Turn, Turned, Written};
-use super::ears::Ears;
 use super::heard::Heard;
+use super::watcher::Watcher;
 use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, Holder, Nodes, Parent, ParentId, TypeId, VgpuType};
 use crate::ops::Context;
@@ -58,7 +58,7 @@ pub struct Scene {
     definitions: BTreeMap<Location, Result<Definition>>,
     pub(super) holders: BTreeMap<(Location, i32), Holder>,
     sees_all_processes: bool,
-    told: BTreeMap<Part, Warnings>,
+    reported: BTreeMap<Part, Warnings>,
     /// Definitions that could not be understood at the last look: somebody may be writing them.
     doubted: BTreeSet<Location>,
     has_begun: bool,
@@ -122,12 +122,12 @@ impl Scene {
     pub fn look(
         &mut self,
         context: &Context<'_>,
-        ears: &mut Ears<'_>,
+        watcher: &mut Watcher<'_>,
         heard: &Heard,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         if heard.store {
-            ears.attend_store();
+            watcher.attend_store();
             self.look_at_store(context, &mut changes);
         }
         for at in heard.definitions.iter().filter(|_| !heard.store) {
@@ -139,8 +139,8 @@ impl Scene {
         }
         let mut holders = heard.holders;
         if heard.kernel {
-            holders |= ears.attend_nodes();
-            holders |= self.look_at_kernel(context, ears, heard, &mut changes);
+            holders |= watcher.attend_nodes();
+            holders |= self.look_at_kernel(context, watcher, heard, &mut changes);
         }
         if holders {
             self.owes_holders.get_or_insert_with(Instant::now);
@@ -152,7 +152,7 @@ impl Scene {
         if is_time && self.owes_holders.take().is_some() {
             self.look_at_holders(context, &mut changes);
         }
-        let deaf = std::mem::take(&mut ears.warnings);
+        let deaf = std::mem::take(&mut watcher.warnings);
         self.tell_also(Part::Listening, deaf, &mut changes);
         changes.sort_by_key(rank);
         self.has_begun = true;
@@ -274,7 +274,7 @@ impl Scene {
 
     /// Tells what is wrong with a part, unless that was told at the last look at it.
     pub(super) fn tell(&mut self, part: Part, now: Warnings, changes: &mut Vec<Change>) {
-        let before = self.told.insert(part, now.clone()).unwrap_or_default();
+        let before = self.reported.insert(part, now.clone()).unwrap_or_default();
         let before: HashSet<&Error> = before.iter().collect();
         let new = now.into_iter().filter(|error| !before.contains(error));
         changes.extend(new.map(Change::Problem));
@@ -282,7 +282,7 @@ impl Scene {
 
     /// As [`Scene::tell`], where the look was not at all of the part.
     fn tell_also(&mut self, part: Part, also: Warnings, changes: &mut Vec<Change>) {
-        let mut all = self.told.get(&part).cloned().unwrap_or_default();
+        let mut all = self.reported.get(&part).cloned().unwrap_or_default();
         let known: HashSet<&Error> = all.iter().collect();
         let new = also.into_iter().filter(|error| !known.contains(error));
         let new: Warnings = new.collect();
@@ -342,10 +342,10 @@ mod tests {
         let dir = host.definitions().join("mtty");
         fs::create_dir_all(&dir).unwrap();
         let context = Context::of(&host);
-        let mut ears = Ears::open(&context).unwrap();
+        let mut watcher = Watcher::open(&context).unwrap();
         let mut scene = Scene::default();
         let mut look = |heard: &Heard| {
-            let changes = scene.look(&context, &mut ears, heard);
+            let changes = scene.look(&context, &mut watcher, heard);
             (told(&changes), scene.take_doubts())
         };
         let nothing = BTreeSet::new();

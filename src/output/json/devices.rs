@@ -36,7 +36,7 @@ pub struct Device<'a> {
     r#type: &'a str,
     /// The type's name.
     type_name: Option<&'a str>,
-    /// Whether it exists in the kernel; null where that cannot be told.
+    /// Whether it exists in the kernel; null where that is not known.
     active: Option<bool>,
     /// `auto` or `manual`; null without a definition.
     start: Option<&'a str>,

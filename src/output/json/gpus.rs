@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::each;
-use crate::model::{FrameworkKind, Seat};
+use crate::model::{FrameworkKind, Slot};
 use crate::nvidia::{Card, Standing};
 use crate::ops::{self, Framebuffer, FunctionsAtBoot};
 use crate::output::gpus::{code, words};
@@ -142,7 +142,7 @@ impl<'a> From<&'a ops::GpuVfs> for GpuFunctions<'a> {
 impl<'a> From<&'a ops::VfState> for Function<'a> {
     fn from(vf: &'a ops::VfState) -> Self {
         let device = vf.device.as_ref();
-        let ours = device.filter(|device| !matches!(device.seat, Seat::ForeignVf(_)));
+        let ours = device.filter(|device| !matches!(device.slot, Slot::ForeignVf(_)));
         Function {
             vf: vf.vf.as_str(),
             framework: vf.framework.map(FrameworkKind::as_str),

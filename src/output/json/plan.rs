@@ -108,7 +108,11 @@ impl<'a> From<&'a ops::Item> for PlannedChange<'a> {
         let (action, reasons, error) = match &item.verdict {
             Verdict::Create(why) => ("create", vec![why.as_str()], None),
             Verdict::Keep => ("keep", Vec::new(), None),
-            Verdict::Change(told) => ("change", told.iter().map(String::as_str).collect(), None),
+            Verdict::Change(differences) => (
+                "change",
+                differences.iter().map(String::as_str).collect(),
+                None,
+            ),
             Verdict::Remove(why) => ("remove", vec![why.as_str()], None),
             Verdict::Blocked(problem) => ("blocked", Vec::new(), Some(Error::from(problem))),
         };

@@ -33,15 +33,15 @@ pub fn lines(look: &Look<'_>) -> String {
 
 /// What belongs to the lines and is not the answer, for standard error.
 pub fn asides(look: &Look<'_>) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     for change in look.changes {
         match change {
-            Change::Problem(error) => told.extend(problem("warning", error)),
-            Change::Ready(ready) => told.extend(notes(ready)),
+            Change::Problem(error) => lines.extend(problem("warning", error)),
+            Change::Ready(ready) => lines.extend(notes(ready)),
             _ => {}
         }
     }
-    told
+    lines
 }
 
 fn notes(ready: &Ready) -> Vec<String> {

@@ -129,7 +129,7 @@ impl Parent {
         self.gpu.as_ref().unwrap_or(&self.id)
     }
 
-    /// The GPU itself, which stands for its functions where they are told as one.
+    /// The GPU itself, which stands for its functions where they are shown as one.
     pub fn whole(&self) -> Parent {
         Parent {
             id: self.gpu().clone(),
@@ -158,7 +158,7 @@ pub struct VgpuType {
     /// The driver's description; optional, and may span lines.
     pub description: Option<Arc<str>>,
     /// Instances that can be created now; `None` where the kernel's answer could not be
-    /// read, or where it cannot be told (several virtual functions share what is left).
+    /// read, or where it is not known (several virtual functions share what is left).
     pub available: Option<u32>,
     /// Instances that can surely be created now: as many as are available, where that is known.
     pub at_least: u32,
@@ -234,7 +234,7 @@ impl VgpuType {
 /// An instance that exists in the kernel now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its UUID, under which only one can be active on the whole host. For a [`Seat::ForeignVf`],
+    /// Its UUID, under which only one can be active on the whole host. For a [`Slot::ForeignVf`],
     /// which has none, [`vf_uuid`] of its address.
     pub uuid: Uuid,
     /// The parent that it is a part of; for a vGPU on a virtual function, the GPU.
@@ -242,12 +242,12 @@ pub struct Device {
     /// Its type.
     pub type_id: TypeId,
     /// Where it sits, and whose it is.
-    pub seat: Seat,
+    pub slot: Slot,
 }
 
 /// Where an instance sits, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seat {
+pub enum Slot {
     /// A mediated device, which the kernel knows by its UUID.
     Mdev,
     /// A virtual function of this address, given its type by this program under the device's UUID.
@@ -256,12 +256,12 @@ pub enum Seat {
     ForeignVf(ParentId),
 }
 
-impl Seat {
+impl Slot {
     /// The virtual function, where it is one.
     pub fn vf(&self) -> Option<&ParentId> {
         match self {
-            Seat::Mdev => None,
-            Seat::OwnVf(vf) | Seat::ForeignVf(vf) => Some(vf),
+            Slot::Mdev => None,
+            Slot::OwnVf(vf) | Slot::ForeignVf(vf) => Some(vf),
         }
     }
 }
@@ -269,22 +269,22 @@ impl Seat {
 impl Device {
     /// Which framework it belongs to.
     pub fn framework(&self) -> FrameworkKind {
-        match self.seat {
-            Seat::Mdev => FrameworkKind::Mdev,
-            Seat::OwnVf(_) | Seat::ForeignVf(_) => FrameworkKind::Vfio,
+        match self.slot {
+            Slot::Mdev => FrameworkKind::Mdev,
+            Slot::OwnVf(_) | Slot::ForeignVf(_) => FrameworkKind::Vfio,
         }
     }
 
     /// The virtual function that it occupies, where it does.
     pub fn vf(&self) -> Option<&ParentId> {
-        self.seat.vf()
+        self.slot.vf()
     }
 
     /// What people call it: its UUID, or the address of a virtual function that is not ours.
     pub fn name(&self) -> String {
-        match &self.seat {
-            Seat::ForeignVf(vf) => vf.to_string(),
-            Seat::Mdev | Seat::OwnVf(_) => self.uuid.to_string(),
+        match &self.slot {
+            Slot::ForeignVf(vf) => vf.to_string(),
+            Slot::Mdev | Slot::OwnVf(_) => self.uuid.to_string(),
         }
     }
 }

@@ -33,7 +33,7 @@ pub use location::Location;
 pub use lock::Lock;
 pub use mark::Mark;
 pub use owner::Owner;
-pub use places::{Drawer, Kept};
+pub use places::{Kept, ParentDir};
 pub use publish::{publish, publish_own};
 pub use results::{RestoreResult, RestoreResults};
 pub use settings::{FunctionsAtBoot, GpuSettings, Sizes};
@@ -78,7 +78,7 @@ impl<'h> Store<'h> {
     }
 
     /// The directory of all definitions for a framework, there or not.
-    pub fn shelf(&self, framework: FrameworkKind) -> PathBuf {
+    pub fn root(&self, framework: FrameworkKind) -> PathBuf {
         match framework {
             FrameworkKind::Mdev => self.host.definitions(),
             FrameworkKind::Vfio => self.host.own_definitions(),
@@ -103,17 +103,17 @@ impl<'h> Store<'h> {
 
     /// The directory of a parent's definitions, there or not.
     pub fn dir(&self, framework: FrameworkKind, parent: &ParentId) -> PathBuf {
-        self.shelf(framework).join(parent.as_str())
+        self.root(framework).join(parent.as_str())
     }
 
     /// Whether anything is kept for a framework under this name.
     pub fn keeps(&self, framework: FrameworkKind, parent: &ParentId) -> bool {
-        self.shelf(framework).join(parent.as_str()).is_dir()
+        self.root(framework).join(parent.as_str()).is_dir()
     }
 
     /// The path of a definition, there or not.
     pub fn path(&self, at: &Location) -> PathBuf {
-        let dir = self.shelf(at.framework).join(at.parent.as_str());
+        let dir = self.root(at.framework).join(at.parent.as_str());
         dir.join(at.uuid.to_string())
     }
 
@@ -187,7 +187,7 @@ impl<'h> Store<'h> {
         warnings: &mut Warnings,
         visit: &mut impl FnMut(&Dir, Location, &mut Warnings),
     ) -> Result<()> {
-        let Some(mut top) = if_present(Dir::open(self.shelf(framework)))? else {
+        let Some(mut top) = if_present(Dir::open(self.root(framework)))? else {
             return Ok(());
         };
         let parents = match only {
@@ -246,7 +246,7 @@ impl<'h> Store<'h> {
     }
 
     fn open_parent(&self, at: &Location) -> Result<Dir> {
-        Dir::open(self.shelf(at.framework))?
+        Dir::open(self.root(at.framework))?
             .open_real_dir(at.parent.as_str())
             .map_err(told_of_link)
     }
@@ -257,8 +257,8 @@ impl<'h> Store<'h> {
     /// What the kernel answered; the old definition is then still there.
     pub fn write(&self, _held: &Lock, definition: &Definition) -> Result<()> {
         let text = self.text_of(definition)?;
-        let shelf = self.shelf(definition.framework);
-        let dir = atomic::make_dir(&shelf, definition.parent.as_str()).map_err(told_of_link)?;
+        let root = self.root(definition.framework);
+        let dir = atomic::make_dir(&root, definition.parent.as_str()).map_err(told_of_link)?;
         atomic::replace(&dir, &definition.uuid.to_string(), text.as_bytes())
     }
 
@@ -291,7 +291,7 @@ impl<'h> Store<'h> {
     /// # Errors
     /// What the kernel answered, with the path.
     pub fn delete(&self, _held: &Lock, at: &Location) -> Result<()> {
-        let Some(top) = if_present(Dir::open(self.shelf(at.framework)))? else {
+        let Some(top) = if_present(Dir::open(self.root(at.framework)))? else {
             return Ok(());
         };
         let Some(dir) = if_present(top.open_real_dir(at.parent.as_str())).map_err(told_of_link)?

@@ -10,7 +10,7 @@ use crate::model::{FrameworkKind, ParentId, parse_uuid};
 
 /// The directory of one parent's definitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drawer {
+pub struct ParentDir {
     /// For which framework.
     pub framework: FrameworkKind,
     /// Of which parent.
@@ -30,7 +30,7 @@ pub enum Kept {
     Misnamed,
 }
 
-impl Drawer {
+impl ParentDir {
     /// What a file of that name is here.
     pub fn holds(&self, name: &OsStr) -> Kept {
         let name = name.to_string_lossy();
@@ -48,25 +48,25 @@ impl Drawer {
 
 impl Store<'_> {
     /// The directories in which each parent has its own, there or not.
-    pub fn shelves(&self) -> Vec<PathBuf> {
+    pub fn roots(&self) -> Vec<PathBuf> {
         let all = self.frameworks.iter();
-        all.map(|framework| self.shelf(*framework)).collect()
+        all.map(|framework| self.root(*framework)).collect()
     }
 
     /// The parents' directories that are there. What cannot be read is told by [`Store::all`].
-    pub fn drawers(&self) -> Vec<Drawer> {
-        let mut drawers = Vec::new();
+    pub fn parent_dirs(&self) -> Vec<ParentDir> {
+        let mut parent_dirs = Vec::new();
         for framework in self.frameworks {
-            let Ok(mut top) = Dir::open(self.shelf(*framework)) else {
+            let Ok(mut top) = Dir::open(self.root(*framework)) else {
                 continue;
             };
             let parents = parents_in(&mut top, &mut Vec::new()).unwrap_or_default();
-            drawers.extend(parents.into_iter().map(|parent| Drawer {
+            parent_dirs.extend(parents.into_iter().map(|parent| ParentDir {
                 framework: *framework,
                 path: top.join(parent.as_str()),
                 parent,
             }));
         }
-        drawers
+        parent_dirs
     }
 }

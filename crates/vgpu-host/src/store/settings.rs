@@ -45,7 +45,7 @@ impl Store<'_> {
     /// # Errors
     /// The directory is there and cannot be listed.
     pub fn gpu_settings(&self, warnings: &mut Warnings) -> Result<Vec<(ParentId, GpuSettings)>> {
-        let Some(mut top) = if_present(Dir::open(self.shelf(FrameworkKind::Vfio)))? else {
+        let Some(mut top) = if_present(Dir::open(self.root(FrameworkKind::Vfio)))? else {
             return Ok(Vec::new());
         };
         let mut all = Vec::new();
@@ -94,19 +94,19 @@ impl Store<'_> {
             let message = format!("the settings of {gpu} would be too large to be read back");
             return Err(Error::new(Kind::Failed, message).at(self.settings_path(gpu)));
         }
-        let dir = atomic::make_dir(&self.shelf(FrameworkKind::Vfio), gpu.as_str())?;
+        let dir = atomic::make_dir(&self.root(FrameworkKind::Vfio), gpu.as_str())?;
         atomic::replace(&dir, GPU_SETTINGS, text.as_bytes())
             .map_err(|error| error.retold(format!("cannot write the settings of {gpu}")))
     }
 
     /// Where a GPU's settings are, there or not.
     pub fn settings_path(&self, gpu: &ParentId) -> std::path::PathBuf {
-        let shelf = self.shelf(FrameworkKind::Vfio);
-        shelf.join(gpu.as_str()).join(GPU_SETTINGS)
+        let root = self.root(FrameworkKind::Vfio);
+        root.join(gpu.as_str()).join(GPU_SETTINGS)
     }
 
     fn settings_text(&self, gpu: &ParentId) -> Result<String> {
-        let top = if_present(Dir::open(self.shelf(FrameworkKind::Vfio)))?;
+        let top = if_present(Dir::open(self.root(FrameworkKind::Vfio)))?;
         let dir = top.map(|top| if_present(top.open_real_dir(gpu.as_str())));
         match dir.transpose()?.flatten() {
             Some(dir) => Ok(if_present(dir.read_text(GPU_SETTINGS))?.unwrap_or_default()),

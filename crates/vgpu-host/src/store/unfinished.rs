@@ -74,7 +74,7 @@ impl Store<'_> {
         self.host.unfinished(uuid).symlink_metadata().is_ok()
     }
 
-    /// All devices that were begun and not finished; none where that cannot be told.
+    /// All devices that were begun and not finished; none where that is not known.
     pub fn unfinished(&self) -> HashSet<Uuid> {
         let entries = Dir::open_own(&self.host.locks()).and_then(|mut dir| dir.entries());
         let noted = |entry: &Entry| {

@@ -20,7 +20,7 @@ use crate::dir::{Dir, EntryKind};
 use crate::error::{Advice, Error, Hint, Kind, Result, Warnings, if_present, or_warn};
 use crate::host::Host;
 use crate::model::{
-    Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, parse_uuid,
+    Attr, Device, FrameworkKind, Nodes, Parent, ParentId, Slot, TypeId, VgpuType, parse_uuid,
 };
 use crate::text::shortened;
 
@@ -71,7 +71,7 @@ impl<'h> Mdev<'h> {
             uuid,
             parent: devices.link_parent_of(name)?,
             type_id: devices.link_name_of(type_link)?,
-            seat: Seat::Mdev,
+            slot: Slot::Mdev,
         })
     }
 
@@ -272,7 +272,7 @@ impl Framework for Mdev<'_> {
             uuid,
             parent: parent.clone(),
             type_id: id.clone(),
-            seat: Seat::Mdev,
+            slot: Slot::Mdev,
         };
         // Nobody would know of a device whose maker says that it failed.
         let take_back = || match self.remove(&made) {

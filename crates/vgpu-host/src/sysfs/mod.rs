@@ -429,7 +429,7 @@ impl<'h> Kernel<'h> {
     pub fn foreign_device(&self, uuid: Uuid) -> Result<Option<Device>> {
         let all = self.devices(&mut Vec::new())?;
         let is_it = |device: &Device| {
-            device.uuid == uuid && matches!(device.seat, crate::model::Seat::ForeignVf(_))
+            device.uuid == uuid && matches!(device.slot, crate::model::Slot::ForeignVf(_))
         };
         Ok(all.into_iter().find(is_it))
     }

@@ -194,7 +194,7 @@ impl<F: Framework> Framework for Snapshot<F> {
         // One that could not be read may be this one.
         if let Some((Ok(all), unread)) = self.devices.known(&()) {
             let is_it = |device: &Device| {
-                device.uuid == uuid && !matches!(device.seat, crate::model::Seat::ForeignVf(_))
+                device.uuid == uuid && !matches!(device.slot, crate::model::Slot::ForeignVf(_))
             };
             let mut found = all.into_iter().filter(is_it);
             match (found.next(), found.next()) {

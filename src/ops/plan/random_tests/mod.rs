@@ -47,17 +47,17 @@ fn a_plan_that_is_carried_out_leaves_nothing_to_do_or_says_why() {
         let mut host = Host::random(&mut dice);
         let declaration = host.random_file(&mut dice);
         let before = host.clone();
-        let told = || format!("pair {pair} of seed {seed}: {before:#?}\n{declaration:#?}");
+        let context = || format!("pair {pair} of seed {seed}: {before:#?}\n{declaration:#?}");
         let Ok(plan) = host.plan(&declaration) else {
             *counts.entry("refused").or_default() += 1;
             continue;
         };
         if let Err(fault) = host.carry_out(&plan) {
-            panic!("{fault}\n{plan:#?}\n{}", told());
+            panic!("{fault}\n{plan:#?}\n{}", context());
         }
         for uuid in &host.held {
             let of = |host: &Host| host.devices.iter().find(|d| d.uuid == *uuid).cloned();
-            assert_eq!(of(&before), of(&host), "{}", told());
+            assert_eq!(of(&before), of(&host), "{}", context());
         }
         let mut next = host.plan(&declaration).unwrap();
         let has_ports = host.gpus.iter().any(|(_, make)| *make == Make::Ports);
@@ -69,7 +69,11 @@ fn a_plan_that_is_carried_out_leaves_nothing_to_do_or_says_why() {
                 next = host.plan(&declaration).unwrap();
             }
         }
-        assert!(!next.has_work(), "{next:#?}\nafter {plan:#?}\n{}", told());
+        assert!(
+            !next.has_work(),
+            "{next:#?}\nafter {plan:#?}\n{}",
+            context()
+        );
         let summary = plan.summary();
         let blocked = next.summary().blocked > 0;
         let key = match (plan.has_work(), blocked) {
@@ -85,7 +89,9 @@ fn a_plan_that_is_carried_out_leaves_nothing_to_do_or_says_why() {
         *counts.entry("- kept").or_default() += summary.keep;
         *counts.entry("- blocked").or_default() += summary.blocked;
         let is_taken_in = |verdict: &Verdict| match verdict {
-            Verdict::Change(told) => told.iter().any(|line| line.starts_with("adopted as")),
+            Verdict::Change(differences) => differences
+                .iter()
+                .any(|line| line.starts_with("adopted as")),
             _ => false,
         };
         let taken_in = plan.items.iter().filter(|item| is_taken_in(&item.verdict));

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::declare::{GpuDetails, GpuFacts};
-use crate::model::{Definition, Device, FrameworkKind, ParentId, Seat, TypeId, VgpuType};
+use crate::model::{Definition, Device, FrameworkKind, ParentId, Slot, TypeId, VgpuType};
 use crate::ops::execute::Step;
 use crate::ops::plan::Plan;
 use crate::ops::plan::observe::{Gpu, World};
@@ -124,9 +124,9 @@ impl Host {
             uuid: what.uuid,
             parent: what.parent.clone(),
             type_id: what.type_id.clone(),
-            seat: match make {
-                Make::Vendor => Seat::OwnVf(vf()),
-                _ => Seat::Mdev,
+            slot: match make {
+                Make::Vendor => Slot::OwnVf(vf()),
+                _ => Slot::Mdev,
             },
         });
         Ok(())
@@ -163,12 +163,12 @@ impl Host {
                 Make::Vendor => FrameworkKind::Vfio,
                 _ => FrameworkKind::Mdev,
             },
-            seated: Vec::new(),
+            vendor_vfs: Vec::new(),
             functions: match make {
                 Make::Functions => parents,
                 _ => Vec::new(),
             },
-            seats: match make {
+            slots: match make {
                 Make::Functions => Some(4),
                 Make::Vendor => Some(6),
                 _ => None,

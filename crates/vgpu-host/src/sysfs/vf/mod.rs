@@ -19,7 +19,7 @@ use crate::error::{Advice, Error, Hint, Kind, Result, Warnings, if_present, or_w
 use crate::host::Host;
 use crate::memo::{Memo, Read};
 use crate::model::{
-    Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, Seat, TypeId, VgpuType, vf_uuid,
+    Attr, AttrName, Device, FrameworkKind, Nodes, Parent, ParentId, Slot, TypeId, VgpuType, vf_uuid,
 };
 use crate::text::shortened;
 use functions::{Bus, Function, Place, current_type};
@@ -92,15 +92,15 @@ impl<'h> Vf<'h> {
     fn device_on(&self, function: Function, warnings: &mut Warnings) -> Device {
         let type_id = type_id(function.current);
         let ours = self.records().read(&function.vf, warnings);
-        let (uuid, seat) = match ours.filter(|record| record.type_id == type_id) {
-            Some(record) => (record.uuid, Seat::OwnVf(function.vf)),
-            None => (vf_uuid(&function.vf), Seat::ForeignVf(function.vf)),
+        let (uuid, slot) = match ours.filter(|record| record.type_id == type_id) {
+            Some(record) => (record.uuid, Slot::OwnVf(function.vf)),
+            None => (vf_uuid(&function.vf), Slot::ForeignVf(function.vf)),
         };
         Device {
             uuid,
             parent: function.gpu,
             type_id,
-            seat,
+            slot,
         }
     }
 }
@@ -302,7 +302,7 @@ impl Framework for Vf<'_> {
     }
 
     fn nodes(&self, device: &Device) -> Result<Nodes> {
-        nodes::of(self.host, &self.dir(seat_of(device))?)
+        nodes::of(self.host, &self.dir(slot_of(device))?)
     }
 
     /// Clearing a type never blocks: the driver refuses it while the device is open.
@@ -362,7 +362,7 @@ impl Framework for Vf<'_> {
     }
 
     fn remove(&self, device: &Device) -> Result<()> {
-        let vf = seat_of(device);
+        let vf = slot_of(device);
         let what = format!("cannot remove {}", device.name());
         change::clear(&self.dir(vf)?, &device.type_id, &what)?;
         self.records().forget(vf);
@@ -377,7 +377,7 @@ impl Framework for Vf<'_> {
         let set = shortened(&attr.to_string());
         let what = format!("cannot set {set} on {}", device.name());
         refuse_other_attributes(&attr.name, &what)?;
-        let dir = self.dir(seat_of(device))?;
+        let dir = self.dir(slot_of(device))?;
         attr::write_beneath(&dir, &attr.name, &attr.value, &what)
     }
 
@@ -451,7 +451,7 @@ impl Vf<'_> {
             uuid,
             parent: place.gpu.clone(),
             type_id: record.type_id,
-            seat: Seat::OwnVf(vf.clone()),
+            slot: Slot::OwnVf(vf.clone()),
         })
     }
 }
@@ -469,7 +469,7 @@ fn noted_on(bus: &Bus, vf: ParentId, record: Record) -> Result<Option<Device>> {
         uuid: record.uuid,
         parent: function.gpu,
         type_id: record.type_id,
-        seat: Seat::OwnVf(function.vf),
+        slot: Slot::OwnVf(function.vf),
     }))
 }
 
@@ -482,7 +482,7 @@ fn no_type(parent: &ParentId, id: &TypeId) -> Error {
 }
 
 fn two_of(one: &Device, other: &Device) -> Error {
-    let (first, second) = (seat_of(other), seat_of(one));
+    let (first, second) = (slot_of(other), slot_of(one));
     Error::new(
         Kind::Failed,
         format!("{} is recorded on both {first} and {second}", one.uuid),
@@ -491,7 +491,7 @@ fn two_of(one: &Device, other: &Device) -> Error {
 }
 
 /// The function's address; a mediated device is never asked for here.
-fn seat_of(device: &Device) -> &ParentId {
+fn slot_of(device: &Device) -> &ParentId {
     device.vf().unwrap_or(&device.parent)
 }
 

@@ -33,9 +33,9 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
     let specs = settings
         .iter()
         .filter(|one| one.section == "mdev" && one.key == "device_spec");
-    let mut wishes = Vec::new();
+    let mut entries = Vec::new();
     for setting in specs {
-        wishes.extend(specified(setting, &mut faults, &mut notes));
+        entries.extend(specified(setting, &mut faults, &mut notes));
     }
     // Of an option that is set twice the later counts.
     let drivers = settings
@@ -43,18 +43,18 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
         .rfind(|one| one.section == "agent" && one.key == "enabled_drivers");
     let drivers = drivers.map_or_else(Vec::new, |setting| setting.list(&mut faults));
     faults.settle(&file.name)?;
-    if wishes.is_empty() {
+    if entries.is_empty() {
         notes.push("the file has no [mdev] device_spec, so it requests no vGPUs".to_owned());
     } else if !drivers.iter().any(|driver| driver == DRIVER) {
         notes.push(format!(
             "[agent] enabled_drivers does not list {DRIVER}, so Cyborg ignores [mdev]"
         ));
     }
-    Ok(declare(&wishes, gpus, notes))
+    Ok(declare(&entries, gpus, notes))
 }
 
 /// One object of a `device_spec`.
-struct Wish {
+struct Entry {
     line: usize,
     types: Vec<String>,
     addresses: Vec<String>,
@@ -62,7 +62,7 @@ struct Wish {
     product: Option<u16>,
 }
 
-fn specified(setting: &Setting, faults: &mut Faults, notes: &mut Vec<String>) -> Vec<Wish> {
+fn specified(setting: &Setting, faults: &mut Faults, notes: &mut Vec<String>) -> Vec<Entry> {
     let text = setting.substituted(faults);
     let line = setting.line;
     let objects = match serde_json::from_str(&text) {
@@ -88,7 +88,7 @@ fn specified(setting: &Setting, faults: &mut Faults, notes: &mut Vec<String>) ->
     };
     let objects = objects.iter();
     objects
-        .map(|object| wish(object, line, faults, notes))
+        .map(|object| entry(object, line, faults, notes))
         .collect()
 }
 
@@ -99,12 +99,12 @@ fn not_an_object(value: &Value) -> String {
     )
 }
 
-fn wish(
+fn entry(
     object: &Map<String, Value>,
     line: usize,
     faults: &mut Faults,
     notes: &mut Vec<String>,
-) -> Wish {
+) -> Entry {
     for key in object.keys().map(String::as_str) {
         if ![&TYPES[..], &ADDRESSES, &NUMBERS].concat().contains(&key) {
             notes.push(format!("line {line}: {} is ignored", quoted(key)));
@@ -127,19 +127,19 @@ fn wish(
         number
     };
     let (vendor, product) = (number("vendor_id"), number("product_id"));
-    let wish = Wish {
+    let entry = Entry {
         line,
         types: texts(object, &TYPES, line, faults),
         addresses: texts(object, &ADDRESSES, line, faults),
         vendor,
         product,
     };
-    for name in &wish.types {
+    for name in &entry.types {
         if let Some(fault) = text_fault(name) {
             faults.add(line, format!("a type is expected, {fault}"));
         }
     }
-    wish
+    entry
 }
 
 /// A text or a list of them, under one of these keys.
@@ -171,7 +171,7 @@ fn texts(
     texts
 }
 
-impl Wish {
+impl Entry {
     fn admits(&self, gpu: &GpuFacts) -> bool {
         let (vendor, product) = gpu.pci_ids.unzip();
         (self.vendor.is_none() || self.vendor == vendor)
@@ -231,23 +231,23 @@ fn after<'n>(name: &'n str, part: &str) -> Option<&'n str> {
     Some(chars.as_str())
 }
 
-fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Reading {
+fn declare(entries: &[Entry], gpus: &[GpuFacts], mut notes: Vec<String>) -> Reading {
     let mut groups = Groups::default();
     let mut given: Vec<(&ParentId, &str)> = Vec::new();
-    for wish in wishes {
-        let line = wish.line;
-        if wish.types.is_empty() || wish.types.iter().any(|name| name == ALL) {
+    for entry in entries {
+        let line = entry.line;
+        if entry.types.is_empty() || entry.types.iter().any(|name| name == ALL) {
             notes.push(format!(
                 "line {line}: it matches all types, so which types a GPU should have cannot be determined"
             ));
         }
-        for name in wish.types.iter().filter(|name| *name != ALL) {
+        for name in entry.types.iter().filter(|name| *name != ALL) {
             let mut rooms: Vec<(Option<u32>, Vec<GpuName>)> = Vec::new();
-            for one in gpus.iter().filter(|one| wish.admits(one)) {
+            for one in gpus.iter().filter(|one| entry.admits(one)) {
                 let offers = one.types.iter().any(|(id, _)| id.as_str() == name);
-                let functions = one.functions.iter().filter(|vf| wish.is_at(vf)).count();
+                let functions = one.functions.iter().filter(|vf| entry.is_at(vf)).count();
                 let room = match one.functions.is_empty() {
-                    true => wish.is_at(&one.id).then_some(None),
+                    true => entry.is_at(&one.id).then_some(None),
                     false => (functions > 0).then(|| u32::try_from(functions).ok()),
                 };
                 let Some(room) = room.filter(|_| offers) else {

@@ -22,7 +22,7 @@ pub struct Setting {
 pub fn settings(text: &str, faults: &mut Faults) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     let mut section: Option<String> = None;
-    // Only a value right above goes on; one outside of a section is told once.
+    // Only a value right above goes on; one outside of a section is reported once.
     let mut is_open = false;
     for (at, whole) in lines(text).enumerate() {
         let (line, whole) = (at + 1, whole.trim_end_matches(is_blank));

@@ -214,7 +214,7 @@ fn id_of<'g>(gpu: &'g GpuFacts, text: &str) -> Option<&'g TypeId> {
 }
 
 /// A type that is wanted, the GPUs that offer it and those that it gets.
-struct Wish<'f> {
+struct Entry<'f> {
     name: &'f str,
     line: usize,
     /// Where it is offered, and under which id.
@@ -223,11 +223,11 @@ struct Wish<'f> {
     taken: Vec<usize>,
 }
 
-impl<'f> Wish<'f> {
-    fn of(name: &'f str, line: usize, gpus: &'f [GpuFacts]) -> Wish<'f> {
+impl<'f> Entry<'f> {
+    fn of(name: &'f str, line: usize, gpus: &'f [GpuFacts]) -> Entry<'f> {
         let ids = gpus.iter().enumerate();
         let ids = ids.filter_map(|(at, gpu)| Some((at, id_of(gpu, name)?)));
-        Wish {
+        Entry {
             name,
             line,
             ids: ids.clone().collect(),
@@ -255,9 +255,9 @@ fn external_ids(names: &[String], gpus: &[GpuFacts]) -> Vec<TypeId> {
 /// Which GPUs KubeVirt would add nothing to: they have a device that stays. What an earlier `apply`
 /// made is what this file comes to, so that does not count. Of a GPU whose functions are parents each
 /// function counts for itself.
-fn configured(wishes: &[Wish<'_>], external: &[TypeId], gpus: &[GpuFacts]) -> Vec<bool> {
+fn configured(entries: &[Entry<'_>], external: &[TypeId], gpus: &[GpuFacts]) -> Vec<bool> {
     let stays = |at: usize, id: &TypeId, is_ours: bool| {
-        let is_wanted = wishes.iter().any(|wish| wish.ids.get(&at) == Some(&id));
+        let is_wanted = entries.iter().any(|entry| entry.ids.get(&at) == Some(&id));
         external.contains(id) || is_wanted && !is_ours
     };
     let gpus = gpus.iter().enumerate();
@@ -274,19 +274,19 @@ fn declare(
     gpus: &[GpuFacts],
     mut notes: Vec<String>,
 ) -> Reading {
-    let wishes = wanted
+    let entries = wanted
         .iter()
-        .map(|(name, line)| Wish::of(name, *line, gpus));
-    let mut wishes: Vec<Wish<'_>> = wishes.collect();
+        .map(|(name, line)| Entry::of(name, *line, gpus));
+    let mut entries: Vec<Entry<'_>> = entries.collect();
     let external = external_ids(external, gpus);
-    let configured = configured(&wishes, &external, gpus);
+    let configured = configured(&entries, &external, gpus);
     let mut is_free: Vec<bool> = configured.iter().map(|is_full| !is_full).collect();
     loop {
         let mut is_done = true;
-        for wish in &mut wishes {
-            let mut offering = std::iter::from_fn(|| wish.offering.pop_front());
+        for entry in &mut entries {
+            let mut offering = std::iter::from_fn(|| entry.offering.pop_front());
             if let Some(at) = offering.find(|at| is_free[*at]) {
-                wish.taken.push(at);
+                entry.taken.push(at);
                 (is_free[at], is_done) = (false, false);
             }
         }
@@ -295,18 +295,20 @@ fn declare(
         }
     }
     let mut groups = Groups::default();
-    for wish in &wishes {
-        let (line, name) = (wish.line, wish.name);
+    for entry in &entries {
+        let (line, name) = (entry.line, entry.name);
         // Another card may have the same name under another id.
         let mut ids: Vec<(&TypeId, Vec<GpuName>)> = Vec::new();
-        for at in &wish.taken {
-            let Some(id) = wish.ids.get(at) else { continue };
+        for at in &entry.taken {
+            let Some(id) = entry.ids.get(at) else {
+                continue;
+            };
             match ids.iter_mut().find(|(known, _)| known == id) {
                 Some((_, on)) => on.push(gpu(&gpus[*at].id)),
                 None => ids.push((id, vec![gpu(&gpus[*at].id)])),
             }
         }
-        match (wish.ids.is_empty(), ids.is_empty()) {
+        match (entry.ids.is_empty(), ids.is_empty()) {
             (true, _) => notes.push(format!(
                 "line {line}: no GPU on this host offers {name}{}",
                 spelling(name, gpus)
@@ -320,7 +322,7 @@ fn declare(
             groups.add(id.as_str(), up_to(None), &on, line);
         }
     }
-    if wishes.iter().filter(|wish| !wish.ids.is_empty()).count() > 1 {
+    if entries.iter().filter(|entry| !entry.ids.is_empty()).count() > 1 {
         notes.push(
             "KubeVirt picks types at random; here they are assigned in turn, in the order of the file"
                 .to_owned(),
@@ -339,7 +341,7 @@ fn declare(
             ));
         }
     }
-    let taken = wishes.iter().flat_map(|wish| &wish.taken);
+    let taken = entries.iter().flat_map(|entry| &entry.taken);
     let taken = taken.map(|at| gpu(&gpus[*at].id)).collect();
     Reading {
         declaration: Declaration {

@@ -36,22 +36,22 @@ pub fn read(file: &Source, gpus: &[GpuFacts]) -> Result<Reading> {
         notes.push(no_types(&settings));
     }
     let line = enabled.map_or(1, |setting| setting.line);
-    let mut wishes: Vec<Wish> = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     let mut taken: HashMap<String, String> = HashMap::new();
     for name in types {
-        let known = wishes.iter().position(|wish| wish.name == name);
-        let at = known.unwrap_or(wishes.len());
+        let known = entries.iter().position(|entry| entry.name == name);
+        let at = known.unwrap_or(entries.len());
         if known.is_none() {
-            wishes.push(Wish::of(&name, line, &options, &mut faults));
+            entries.push(Entry::of(&name, line, &options, &mut faults));
         }
         // Nova goes through the list of a type that is set twice a second time.
-        if let Some(wish) = wishes.get(at) {
-            check_all(wish, gpus, &mut taken, &mut faults);
+        if let Some(entry) = entries.get(at) {
+            check_all(entry, gpus, &mut taken, &mut faults);
         }
     }
     faults.settle(&file.name)?;
-    tell_of_sections(&settings, &wishes, &mut notes);
-    Ok(declare(&wishes, gpus, notes))
+    tell_of_sections(&settings, &entries, &mut notes);
+    Ok(declare(&entries, gpus, notes))
 }
 
 /// The options by section and name; of one that is set twice the later counts.
@@ -88,7 +88,7 @@ fn no_types(settings: &[Setting]) -> String {
 }
 
 /// A type that is enabled.
-struct Wish {
+struct Entry {
     name: String,
     line: usize,
     addresses: Vec<String>,
@@ -96,8 +96,8 @@ struct Wish {
     most: Option<u32>,
 }
 
-impl Wish {
-    fn of(name: &str, line: usize, options: &Options<'_>, faults: &mut Faults) -> Wish {
+impl Entry {
+    fn of(name: &str, line: usize, options: &Options<'_>, faults: &mut Faults) -> Entry {
         if let Some(fault) = text_fault(name).filter(|_| !name.contains(char::is_control)) {
             let shown = quoted(name);
             faults.add(line, format!("a type is expected, {fault}: {shown}"));
@@ -110,7 +110,7 @@ impl Wish {
             check_class(class, faults);
         }
         let most = options.get(&mdev, MOST);
-        Wish {
+        Entry {
             name: name.to_owned(),
             line,
             addresses_line: addresses.map_or(line, |setting| setting.line),
@@ -143,18 +143,18 @@ fn check_class(class: &Setting, faults: &mut Faults) {
 /// Nova does not start with an address of another form, nor with one that is listed twice, in one
 /// list or in two.
 fn check_all(
-    wish: &Wish,
+    entry: &Entry,
     gpus: &[GpuFacts],
     taken: &mut HashMap<String, String>,
     faults: &mut Faults,
 ) {
-    let addresses = wish.addresses.iter();
-    addresses.for_each(|address| check(address, wish, gpus, taken, faults));
+    let addresses = entry.addresses.iter();
+    addresses.for_each(|address| check(address, entry, gpus, taken, faults));
 }
 
 fn check(
     address: &str,
-    wish: &Wish,
+    entry: &Entry,
     gpus: &[GpuFacts],
     taken: &mut HashMap<String, String>,
     faults: &mut Faults,
@@ -165,18 +165,18 @@ fn check(
             "{ADDRESSES} takes addresses such as 0000:81:00.0, not {}: Nova does not start",
             quoted(address)
         );
-        faults.add(wish.addresses_line, message);
+        faults.add(entry.addresses_line, message);
     }
     let Some(other) = taken.get(address) else {
-        taken.insert(address.to_owned(), wish.name.clone());
+        taken.insert(address.to_owned(), entry.name.clone());
         return;
     };
-    let whose = match *other == wish.name {
+    let whose = match *other == entry.name {
         true => "is listed twice".to_owned(),
         false => format!("already belongs to {}", shortened(other)),
     };
     let message = format!("{} {whose}: Nova does not start", quoted(address));
-    faults.add(wish.addresses_line, message);
+    faults.add(entry.addresses_line, message);
 }
 
 /// A parent that is no PCI device, as libvirt names it: `mtty_mtty`.
@@ -198,20 +198,20 @@ fn has_pci_form(address: &str) -> bool {
 }
 
 /// What a section says that Nova passes over.
-fn tell_of_sections(settings: &[Setting], wishes: &[Wish], notes: &mut Vec<String>) {
-    let default = wishes.iter().find(|wish| wish.addresses.is_empty());
+fn tell_of_sections(settings: &[Setting], entries: &[Entry], notes: &mut Vec<String>) {
+    let default = entries.iter().find(|entry| entry.addresses.is_empty());
     let mut before: Option<&Setting> = None;
     for setting in settings {
         let of = |prefix: &str| {
-            let section = |wish: &&Wish| lowered(&format!("{prefix}{}", wish.name));
-            let mut wishes = wishes.iter();
-            wishes.find(|wish| section(wish) == setting.section)
+            let section = |entry: &&Entry| lowered(&format!("{prefix}{}", entry.name));
+            let mut entries = entries.iter();
+            entries.find(|entry| section(entry) == setting.section)
         };
         let (newer, older) = (of("mdev_"), of("vgpu_"));
         let line = setting.line;
         match setting.key.as_str() {
             CLASS if newer.is_some() => {
-                let is_default = newer.map(|wish| &wish.name) == default.map(|wish| &wish.name);
+                let is_default = newer.map(|entry| &entry.name) == default.map(|entry| &entry.name);
                 let more = match is_default {
                     true => ", which does not use it for the GPUs of a default type",
                     false => "",
@@ -246,20 +246,20 @@ fn tell_of_sections(settings: &[Setting], wishes: &[Wish], notes: &mut Vec<Strin
 /// The GPUs that have a type, and what each has for it: itself, or so many virtual functions.
 type Places<'g> = Vec<(&'g GpuFacts, Option<u32>)>;
 
-fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Reading {
-    let default = wishes.iter().find(|wish| wish.addresses.is_empty());
-    tell_the_rule(wishes, default, &mut notes);
-    let owner = owners(wishes, gpus, default, &mut notes);
+fn declare(entries: &[Entry], gpus: &[GpuFacts], mut notes: Vec<String>) -> Reading {
+    let default = entries.iter().find(|entry| entry.addresses.is_empty());
+    tell_the_rule(entries, default, &mut notes);
+    let owner = owners(entries, gpus, default, &mut notes);
     let mut groups = Groups::default();
-    for wish in wishes {
-        let is_dropped = wish.addresses.is_empty() && !is_same(default, wish);
+    for entry in entries {
+        let is_dropped = entry.addresses.is_empty() && !is_same(default, entry);
         if is_dropped {
             continue;
         }
         let places: Places<'_> = gpus
             .iter()
             .filter_map(|one| {
-                let has = |id: &&ParentId| owner.get(id).is_some_and(|by| by.name == wish.name);
+                let has = |id: &&ParentId| owner.get(id).is_some_and(|by| by.name == entry.name);
                 let count = one.functions.iter().filter(has).count();
                 match one.functions.is_empty() {
                     true => has(&&one.id).then_some((one, None)),
@@ -267,14 +267,14 @@ fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Readin
                 }
             })
             .collect();
-        for (most, on) in by_room(wish, &places, &mut notes) {
-            groups.add(&wish.name, up_to(most), &on, wish.line);
+        for (most, on) in by_room(entry, &places, &mut notes) {
+            groups.add(&entry.name, up_to(most), &on, entry.line);
         }
-        let is_offered = gpus.iter().any(|gpu| wish.is_of(gpu));
-        if !is_offered && !places.is_empty() | wish.addresses.is_empty() {
+        let is_offered = gpus.iter().any(|gpu| entry.is_of(gpu));
+        if !is_offered && !places.is_empty() | entry.addresses.is_empty() {
             notes.push(format!(
                 "no GPU on this host offers {}",
-                plainly(&wish.name)
+                plainly(&entry.name)
             ));
         }
     }
@@ -287,8 +287,8 @@ fn declare(wishes: &[Wish], gpus: &[GpuFacts], mut notes: Vec<String>) -> Readin
     }
 }
 
-fn is_same(default: Option<&Wish>, wish: &Wish) -> bool {
-    default.is_some_and(|default| default.name == wish.name)
+fn is_same(default: Option<&Entry>, entry: &Entry) -> bool {
+    default.is_some_and(|default| default.name == entry.name)
 }
 
 /// A type's name in a message, in quotes where it is an odd one.
@@ -301,16 +301,16 @@ fn plainly(name: &str) -> String {
 }
 
 /// Which of Nova's rules decides, where its versions differ.
-fn tell_the_rule(wishes: &[Wish], default: Option<&Wish>, notes: &mut Vec<String>) {
-    match (wishes, default) {
+fn tell_the_rule(entries: &[Entry], default: Option<&Entry>, notes: &mut Vec<String>) {
+    match (entries, default) {
         ([first, _, ..], Some(default)) => {
             notes.push(format!(
                 "{} has no device_addresses: as in Nova 29 and newer, it is the type of all GPUs not listed for another type (26 to 28 use only {}, on every GPU)",
                 plainly(&default.name),
                 plainly(&first.name),
             ));
-            let others = wishes.iter().filter(|wish| wish.addresses.is_empty());
-            for other in others.filter(|wish| wish.name != default.name) {
+            let others = entries.iter().filter(|entry| entry.addresses.is_empty());
+            for other in others.filter(|entry| entry.name != default.name) {
                 notes.push(format!(
                     "{} also has no device_addresses, so Nova does not use it",
                     plainly(&other.name)
@@ -327,14 +327,14 @@ fn tell_the_rule(wishes: &[Wish], default: Option<&Wish>, notes: &mut Vec<String
 
 /// The type of each parent: the one that names it, else the default. Only those count that offer it.
 fn owners<'a>(
-    wishes: &'a [Wish],
+    entries: &'a [Entry],
     gpus: &'a [GpuFacts],
-    default: Option<&'a Wish>,
+    default: Option<&'a Entry>,
     notes: &mut Vec<String>,
-) -> HashMap<&'a ParentId, &'a Wish> {
-    let mut named: HashMap<&str, &Wish> = HashMap::new();
-    for wish in wishes {
-        named.extend(wish.addresses.iter().map(|one| (one.as_str(), wish)));
+) -> HashMap<&'a ParentId, &'a Entry> {
+    let mut named: HashMap<&str, &Entry> = HashMap::new();
+    for entry in entries {
+        named.extend(entry.addresses.iter().map(|one| (one.as_str(), entry)));
     }
     let mut owners = HashMap::new();
     let mut met = HashSet::new();
@@ -349,22 +349,22 @@ fn owners<'a>(
                 let mut named = named.iter();
                 named.find(|(address, _)| is_virtual(parent, address))
             });
-            if let Some((address, wish)) = by_name {
+            if let Some((address, entry)) = by_name {
                 met.insert(*address);
-                if !wish.is_of(one) {
+                if !entry.is_of(one) {
                     notes.push(format!(
                         "{parent} does not offer {}: Nova creates none there",
-                        plainly(&wish.name)
+                        plainly(&entry.name)
                     ));
                 }
             }
-            let wish = by_name.map(|(_, wish)| *wish).or(default);
-            if let Some(wish) = wish.filter(|wish| wish.is_of(one)) {
-                owners.insert(parent, wish);
+            let entry = by_name.map(|(_, entry)| *entry).or(default);
+            if let Some(entry) = entry.filter(|entry| entry.is_of(one)) {
+                owners.insert(parent, entry);
             }
         }
     }
-    for address in wishes.iter().flat_map(|wish| &wish.addresses) {
+    for address in entries.iter().flat_map(|entry| &entry.addresses) {
         if !met.contains(address.as_str()) {
             notes.push(unmet(address, gpus));
         }
@@ -394,14 +394,14 @@ fn unmet(address: &str, gpus: &[GpuFacts]) -> String {
 /// The GPUs of a type, those together that take as many. A limit is all GPUs' in common; one whose
 /// room is above what the GPUs before it left is dropped as a whole. A virtual function takes one.
 fn by_room(
-    wish: &Wish,
+    entry: &Entry,
     places: &Places<'_>,
     notes: &mut Vec<String>,
 ) -> Vec<(Option<u32>, Vec<GpuName>)> {
     let mut rooms: Vec<(Option<u32>, Vec<GpuName>)> = Vec::new();
-    let mut left = wish.most;
+    let mut left = entry.most;
     for (one, functions) in places {
-        let fits = match (functions, one.room_for(&wish.name)) {
+        let fits = match (functions, one.room_for(&entry.name)) {
             (Some(functions), _) => Some(left.map_or(*functions, |left| left.min(*functions))),
             (None, room) => match (left, room) {
                 (None, _) => None,
@@ -412,7 +412,7 @@ fn by_room(
         if fits == Some(0) {
             notes.push(format!(
                 "Nova offers no {} on {}: its capacity exceeds what max_instances leaves ({})",
-                plainly(&wish.name),
+                plainly(&entry.name),
                 one.id,
                 left.unwrap_or_default()
             ));

@@ -13,9 +13,9 @@ use super::heard::Heard;
 use crate::error::{Error, Result, Warnings};
 use crate::host::Host;
 use crate::model::{Nodes, Parent, ParentId};
-use crate::notify::{Deed, Interest, Noise, Notify};
+use crate::notify::{EventKind, FileEvent, Interest, Notify};
 use crate::ops::Context;
-use crate::store::{Drawer, Kept, Store};
+use crate::store::{Kept, ParentDir, Store};
 use crate::sysfs::Uevents;
 
 /// The node beside the groups that is none, and which every user of a group opens too.
@@ -29,9 +29,9 @@ enum Place {
     /// It leads to where definitions are.
     Above,
     /// It has a directory for each parent.
-    Shelf,
+    Root,
     /// It has the definitions of one parent.
-    Drawer(Drawer),
+    ParentDir(ParentDir),
     /// It has the nodes that are opened to use a device.
     Nodes,
     /// Whoever makes something of this parent writes there.
@@ -59,7 +59,7 @@ pub struct Stop<'a> {
 }
 
 /// All that is listened to.
-pub struct Ears<'c> {
+pub struct Watcher<'c> {
     host: &'c Host,
     store: &'c Store<'c>,
     notify: Notify<Place>,
@@ -68,13 +68,13 @@ pub struct Ears<'c> {
     pub warnings: Warnings,
 }
 
-impl<'c> Ears<'c> {
+impl<'c> Watcher<'c> {
     /// Listens to the kernel; to the rest where it is told to.
     ///
     /// # Errors
     /// The system does not let us listen at all.
-    pub fn open(context: &'c Context<'_>) -> Result<Ears<'c>> {
-        Ok(Ears {
+    pub fn open(context: &'c Context<'_>) -> Result<Watcher<'c>> {
+        Ok(Watcher {
             host: context.host,
             store: &context.store,
             notify: Notify::new()?,
@@ -90,16 +90,16 @@ impl<'c> Ears<'c> {
 
     /// Listens to all places of definitions, as they are now.
     pub fn attend_store(&mut self) {
-        for shelf in self.store.shelves() {
-            let above = shelf.ancestors().skip(1);
+        for root in self.store.roots() {
+            let above = root.ancestors().skip(1);
             if let Some(above) = above.into_iter().find(|dir| dir.is_dir()) {
                 self.attend(above, Interest::Names, Place::Above);
             }
-            self.attend(&shelf, Interest::Names, Place::Shelf);
+            self.attend(&root, Interest::Names, Place::Root);
         }
-        for drawer in self.store.drawers() {
-            let path = drawer.path.clone();
-            self.attend(&path, Interest::Names, Place::Drawer(drawer));
+        for parent_dir in self.store.parent_dirs() {
+            let path = parent_dir.path.clone();
+            self.attend(&path, Interest::Names, Place::ParentDir(parent_dir));
         }
     }
 
@@ -175,41 +175,46 @@ impl<'c> Ears<'c> {
         for event in events.unwrap_or_default() {
             heard.take(event);
         }
-        let noises = self.notify.heard()?;
-        if noises.is_overflow {
+        let events = self.notify.heard()?;
+        if events.is_overflow {
             return Ok(Heard::everything());
         }
-        for noise in noises.all {
-            self.understand(noise, &mut heard);
+        for event in events.all {
+            self.understand(event, &mut heard);
         }
         Ok(heard)
     }
 
-    fn understand(&self, noise: Noise<Place>, heard: &mut Heard) {
-        match (&noise.meaning, noise.deed) {
-            (Place::Shelf | Place::Drawer(_), Deed::Lost) => heard.store = true,
-            (Place::Above, Deed::Lost) => heard.store = true,
-            (_, Deed::Lost) => heard.kernel = true,
+    fn understand(&self, event: FileEvent<Place>, heard: &mut Heard) {
+        match (&event.meaning, event.kind) {
+            (Place::Root | Place::ParentDir(_), EventKind::Lost) => heard.store = true,
+            (Place::Above, EventKind::Lost) => heard.store = true,
+            (_, EventKind::Lost) => heard.kernel = true,
             (Place::Above, _) => {
-                let path = noise.dir.join(&noise.name);
-                let shelves = self.store.shelves();
-                heard.store |= shelves.iter().any(|shelf| shelf.starts_with(&path));
+                let path = event.dir.join(&event.name);
+                let roots = self.store.roots();
+                heard.store |= roots.iter().any(|root| root.starts_with(&path));
             }
-            (Place::Shelf, _) => heard.store = true,
-            (Place::Drawer(drawer), deed) => in_drawer(drawer, &noise, deed, heard),
-            (Place::Nodes, Deed::Begun | Deed::Gone) => heard.kernel |= noise.is_dir,
-            (Place::Nodes, _) => heard.holders |= !noise.is_dir && noise.name != CONTAINER,
+            (Place::Root, _) => heard.store = true,
+            (Place::ParentDir(parent_dir), kind) => in_parent_dir(parent_dir, &event, kind, heard),
+            (Place::Nodes, EventKind::Begun | EventKind::Gone) => heard.kernel |= event.is_dir,
+            (Place::Nodes, _) => heard.holders |= !event.is_dir && event.name != CONTAINER,
             (Place::Requests(parent), _) => heard.touch(parent.clone()),
-            (Place::Device, _) => heard.kernel |= noise.name == REMOVE,
+            (Place::Device, _) => heard.kernel |= event.name == REMOVE,
         }
     }
 }
 
-fn in_drawer(drawer: &Drawer, noise: &Noise<Place>, deed: Deed, heard: &mut Heard) {
-    if deed == Deed::Begun && !is_whole(&noise.dir.join(&noise.name)) {
+fn in_parent_dir(
+    parent_dir: &ParentDir,
+    event: &FileEvent<Place>,
+    kind: EventKind,
+    heard: &mut Heard,
+) {
+    if kind == EventKind::Begun && !is_whole(&event.dir.join(&event.name)) {
         return;
     }
-    match drawer.holds(&noise.name) {
+    match parent_dir.holds(&event.name) {
         Kept::Definition(at) => {
             heard.definitions.insert(at);
         }
