@@ -1,20 +1,22 @@
-//! Where taking one group after the other leaves some without a place: other orders, and other sizes
-//! for idle GPUs, within bounds.
+//! Where taking one group after the other leaves some without a place: other orders, other sizes for idle
+//! GPUs, and all ways to spread them over the GPUs, within bounds.
 
-use super::place::{Demand, Placed, Rank, in_order, place};
+use super::place::{Claim, Demand, Placed, Rank, in_order, place};
 use super::space::Space;
-use crate::capacity::Placement;
+use crate::capacity::{Placement, least};
 use crate::nvidia::Share;
 
 /// How much work a search may be: vGPUs times GPUs, each time they are placed.
 const EFFORT: usize = 20_000_000;
 /// How often they are placed at most.
 const TRIES: usize = 4096;
+/// How many numbers of vGPUs of one group on one GPU are looked at, at most, for all ways to spread them.
+const BRANCHES: usize = 20_000;
 
 /// Finds places for all demands; where that fails, for as many as the search finds.
 pub fn place_all<'w>(spaces: &[Space<'w>], demands: &[Demand]) -> (Placed, Vec<Space<'w>>) {
     let first = place(spaces, demands);
-    let needed: usize = demands.iter().filter(must).map(|d| d.claims.len()).sum();
+    let needed = most_possible(spaces, demands);
     let met = |placed: &Placed| count(placed, demands);
     if met(&first.0) == needed {
         return first;
@@ -25,10 +27,141 @@ pub fn place_all<'w>(spaces: &[Space<'w>], demands: &[Demand]) -> (Placed, Vec<S
             best = placed;
         }
         if met(&best.0) == needed {
-            break;
+            return best;
         }
     }
-    best
+    let mut search = Search::of(largest_first(spaces, demands), met(&best.0), needed);
+    search.spread(&mut spaces.to_vec(), &mut Vec::new());
+    match search.found.take() {
+        Some((counts, spaces)) => by_counts(&search, &counts, spaces, demands),
+        None => best,
+    }
+}
+
+/// How many of those that must be active could have a place at most, if no group took any from another.
+fn most_possible(spaces: &[Space<'_>], demands: &[Demand]) -> usize {
+    let all = demands.iter().filter(must).map(|demand| {
+        let rooms = (0..demand.gpus.len()).map(|choice| room(spaces, demand, choice));
+        rooms
+            .fold(0, usize::saturating_add)
+            .min(demand.claims.len())
+    });
+    all.sum()
+}
+
+/// How many of a demand its nth GPU takes.
+fn room(spaces: &[Space<'_>], demand: &Demand, choice: usize) -> usize {
+    let (gpu, at) = demand.gpus[choice];
+    let free = least(spaces[gpu].capacity.room(at).free, demand.functions[choice]);
+    free.map_or(usize::MAX, |free| free as usize)
+}
+
+fn largest_first<'d>(spaces: &[Space<'_>], demands: &'d [Demand]) -> Vec<&'d Demand> {
+    let mut all: Vec<&Demand> = demands.iter().filter(must).collect();
+    all.sort_by_key(|demand| std::cmp::Reverse(size_of(spaces, demand)));
+    all
+}
+
+/// Tries how many of each demand go to each of its GPUs.
+struct Search<'d, 'w> {
+    demands: Vec<&'d Demand>,
+    /// A demand and one of its GPUs, both as numbers, in order.
+    pairs: Vec<(usize, usize)>,
+    /// The most that have found a place so far.
+    most: usize,
+    /// As many as could.
+    needed: usize,
+    /// How many more numbers may be tried.
+    branches: usize,
+    /// How many of each pair, and the GPUs then.
+    found: Option<(Vec<usize>, Vec<Space<'w>>)>,
+}
+
+impl<'d, 'w> Search<'d, 'w> {
+    fn of(demands: Vec<&'d Demand>, most: usize, needed: usize) -> Self {
+        let pairs = |(at, demand): (usize, &&Demand)| {
+            let choices = 0..demand.gpus.len();
+            choices.map(move |choice| (at, choice)).collect::<Vec<_>>()
+        };
+        Search {
+            pairs: demands.iter().enumerate().flat_map(pairs).collect(),
+            demands,
+            most,
+            needed,
+            branches: BRANCHES,
+            found: None,
+        }
+    }
+
+    /// `counts` are those of the pairs before.
+    fn spread(&mut self, spaces: &mut Vec<Space<'w>>, counts: &mut Vec<usize>) {
+        let placed: usize = counts.iter().sum();
+        let Some((at, choice)) = self.pairs.get(counts.len()).copied() else {
+            if placed > self.most {
+                self.most = placed;
+                self.found = Some((counts.clone(), spaces.clone()));
+            }
+            return;
+        };
+        let demand = self.demands[at];
+        let of_this = self.pairs.iter().zip(counts.iter());
+        let of_this = of_this.filter(|((other, _), _)| *other == at);
+        let left = demand.claims.len() - of_this.map(|(_, count)| count).sum::<usize>();
+        let after = self.demands[at + 1..].iter();
+        let after: usize = after.map(|demand| demand.claims.len()).sum();
+        let most = room(spaces, demand, choice).min(left);
+        for count in (0..=most).rev() {
+            let cannot_improve = placed + left + after <= self.most;
+            if cannot_improve || self.most == self.needed || self.branches == 0 {
+                break;
+            }
+            self.branches -= 1;
+            let (gpu, type_at) = demand.gpus[choice];
+            let before = spaces[gpu].capacity.clone();
+            (0..count).for_each(|_| spaces[gpu].capacity.comes(type_at));
+            counts.push(count);
+            self.spread(spaces, counts);
+            counts.pop();
+            spaces[gpu].capacity = before;
+        }
+    }
+}
+
+/// Places so many of each pair, those first that prefer the GPU, and then the demands that need not be met.
+fn by_counts<'w>(
+    search: &Search<'_, 'w>,
+    counts: &[usize],
+    spaces: Vec<Space<'w>>,
+    demands: &[Demand],
+) -> (Placed, Vec<Space<'w>>) {
+    let mut placed = Vec::new();
+    for (at, demand) in search.demands.iter().enumerate() {
+        let pairs = search.pairs.iter().zip(counts);
+        let mut left: Vec<(usize, usize)> = pairs
+            .filter(|((other, _), _)| *other == at)
+            .map(|((_, choice), count)| (demand.gpus[*choice].0, *count))
+            .collect();
+        let mut others: Vec<&Claim> = Vec::new();
+        for claim in &demand.claims {
+            let mut own = left.iter_mut();
+            let own = own.find(|(gpu, count)| Some(*gpu) == claim.prefers && *count > 0);
+            match own {
+                Some((gpu, count)) => {
+                    *count -= 1;
+                    placed.push((claim.case, *gpu));
+                }
+                None => others.push(claim),
+            }
+        }
+        let free = left.into_iter();
+        let free = free.flat_map(|(gpu, count)| std::iter::repeat_n(gpu, count));
+        placed.extend(others.into_iter().map(|claim| claim.case).zip(free));
+    }
+    let mut rest: Vec<&Demand> = demands.iter().filter(|demand| !must(demand)).collect();
+    rest.sort_by_key(|demand| (demand.rank, demand.gpus.len(), demand.group));
+    let (more, spaces) = in_order(spaces, &rest);
+    placed.extend(more);
+    (placed, spaces)
 }
 
 fn must(demand: &&Demand) -> bool {

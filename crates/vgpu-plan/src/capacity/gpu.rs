@@ -1,5 +1,7 @@
 //! One GPU: what it holds, what goes, what comes, and what that leaves room for.
 
+use std::sync::Arc;
+
 use super::Room;
 use super::held::{Held, holdings, instances_left, mig_types};
 use super::limits::{Bound, By, Limits};
@@ -49,7 +51,7 @@ struct Known<'t> {
     /// The most instances that an empty GPU takes.
     most: Option<Bound>,
     /// Where its instances can start while the GPU serves several sizes.
-    places: Option<Places>,
+    places: Option<Arc<Places>>,
     stays: u32,
     leaves: u32,
     comes: u32,
@@ -401,11 +403,11 @@ impl<'t> Capacity<'t> {
     /// How many more of a type find a place, where everything that is still to come is made in order of size, the
     /// largest first, and the driver chooses each place. `None` where the places are not known.
     fn free_placements(&self, at: usize) -> Option<u32> {
-        let own = self.types[at].places.as_ref()?;
+        let own = self.types[at].places.as_deref()?;
         let mut filling = self.placed()?;
         let mut smaller = Vec::new();
         for known in self.largest_first().filter(|known| known.comes > 0) {
-            let places = known.places.as_ref()?;
+            let places = known.places.as_deref()?;
             for _ in 0..known.comes {
                 match places.width >= own.width {
                     true if filling.place(places).is_none() => return Some(0),
@@ -436,7 +438,7 @@ impl<'t> Capacity<'t> {
             .enumerate()
             .filter(|(_, known)| known.stays > 0)
         {
-            let places = known.places.as_ref()?;
+            let places = known.places.as_deref()?;
             let fixed = self.fixed.iter().filter(|(of, _)| *of == at);
             let count = fixed
                 .map(|(_, id)| filling.occupy(*id, places.width))
@@ -460,7 +462,7 @@ impl<'t> Capacity<'t> {
         let mut filling = self.placed()?;
         for known in self.largest_first().filter(|known| known.comes > 0) {
             for _ in 0..known.comes {
-                filling.place(known.places.as_ref()?);
+                filling.place(known.places.as_deref()?);
             }
         }
         let fits = |at: &usize| self.bound(*at).is_some_and(|bound| bound.most > 0);
@@ -563,7 +565,7 @@ fn driver(most: Option<u32>) -> Option<Bound> {
     most.map(|most| Bound { most, by })
 }
 
-fn places(limits: &Limits, vgpu_type: &VgpuType) -> Option<Places> {
+fn places(limits: &Limits, vgpu_type: &VgpuType) -> Option<Arc<Places>> {
     let Share::Size(mib) = vgpu_type.share() else {
         return None;
     };
@@ -573,7 +575,7 @@ fn places(limits: &Limits, vgpu_type: &VgpuType) -> Option<Places> {
         .filter(|size| *size > 0)?;
     let details = vgpu_type.details();
     let most = details.map_or(region.gib / size, |details| details.max_instances);
-    Some(region.places(size, most.min(MOST_VGPUS)))
+    Some(Arc::new(region.places(size, most.min(MOST_VGPUS))))
 }
 
 /// The most instances of a type: what its description says, else what fits into the memory.
