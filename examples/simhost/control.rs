@@ -148,6 +148,7 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
             let count = count.parse().map_err(|_| format!("{count}: no number"))?;
             host.switch_vfs(pf, count)?;
         }
+        ["nvidia-smi", "-q", "-i", gpu] => return host.query_gpu(gpu),
         ["nvidia-smi", "vgpu", "-shm", mode, "-i", gpu] => return host.mix_sizes(mode, gpu),
         ["sriov-manage-is", how @ ..] => host.faults.sriov_manage = SriovManage::by_name(how)?,
         ["plugin-exit", ms] => host.faults.plugin_exit = milliseconds(ms)?,

@@ -154,6 +154,23 @@ impl Host {
         Ok(format!("vGPU heterogeneous mode was set for {gpu}\n"))
     }
 
+    /// The part of `nvidia-smi -q -i GPU` about virtualization, in the words of driver 580.
+    pub fn query_gpu(&self, gpu: &str) -> Result<String, String> {
+        if !self.spec.parents.iter().any(|parent| parent.id == gpu) {
+            return Err("No devices were found".to_owned());
+        }
+        let mode = match (self.vfs_of(gpu).next(), self.mixed.contains(gpu)) {
+            (None, _) => "N/A",
+            (Some(_), true) => "Enabled",
+            (Some(_), false) => "Disabled",
+        };
+        Ok(format!(
+            "    GPU Virtualization Mode\n        Virtualization Mode                            : Host VGPU\n        \
+             Host VGPU Mode                                 : SR-IOV\n        \
+             vGPU Heterogeneous Mode                        : {mode}\n"
+        ))
+    }
+
     /// The framebuffer sizes of all vGPUs on a GPU, including its VFs.
     pub fn weights_on(&self, gpu: &str) -> Vec<u32> {
         let on_it = |id: &str| self.spec_of(id).is_ok_and(|p| p.gpu() == gpu);

@@ -9,6 +9,7 @@ use super::standing::standing_of;
 use crate::capacity::{Inventory, Limits, Moment, Occupant};
 use crate::model::{Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{Card, Region, Share, Standing, card};
+use crate::scripts::mixed_sizes;
 use crate::store::Sizes;
 
 /// What a parent's GPU offers, holds, and is bounded by. Functions that are parents each offer one
@@ -19,12 +20,27 @@ pub fn inventory(context: &Context<'_>, parent: &Parent) -> Inventory {
     let held: Vec<&Device> = active.iter().collect();
     let types = with_types_in_use(context, types, &held, &mut Vec::new());
     let limits = limits(context, parent, &types, Moment::Now);
-    Inventory {
+    let inventory = Inventory {
         types: types.into_iter().map(|one| of_gpu(parent, one)).collect(),
         held: occupants(context, limits.region, &active),
         limits,
         kept: 0,
+    };
+    with_mode(context, parent, inventory)
+}
+
+/// Where what a GPU holds and offers does not tell whether it serves several sizes, its driver is asked.
+pub fn with_mode(context: &Context<'_>, parent: &Parent, mut inventory: Inventory) -> Inventory {
+    if inventory.capacity().may_be_mixed() {
+        inventory.limits.is_mixed = mixes_now(context, parent.gpu());
     }
+    inventory
+}
+
+/// Whether a GPU's driver says that it serves several sizes now.
+pub fn mixes_now(context: &Context<'_>, gpu: &ParentId) -> bool {
+    let mode = mixed_sizes(context.host, gpu);
+    mode.unwrap_or_default().unwrap_or_default()
 }
 
 /// The same as far as these types go and those that it holds, as the next boot finds it.
@@ -166,6 +182,7 @@ pub fn limits(
         mixes_sizes: settings
             .flatten()
             .is_some_and(|set| set.sizes == Sizes::Mixed),
+        is_mixed: false,
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Context;
 use super::choose::Offer;
 use super::functions::{Spoken, needs_function};
-use super::inventory::{active_on, kept_functions, limits, occupants};
+use super::inventory::{active_on, kept_functions, limits, occupants, with_mode};
 use crate::capacity::{Capacity, Inventory, Moment, Placement, Room, choose};
 use crate::error::{Kind, Result};
 use crate::model::{Device, Parent, ParentId, TypeId, VgpuType};
@@ -158,7 +158,7 @@ fn whole(
         inventory.kept = kept_functions(&functions.unwrap_or_default(), &active, spoken);
     }
     inventory.held = occupants(context, inventory.limits.region, &active);
-    inventory
+    with_mode(context, parent, inventory)
 }
 
 fn free_of_each(

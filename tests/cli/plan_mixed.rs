@@ -282,3 +282,29 @@ fn gaps_are_told_and_the_next_boot_closes_them() {
         ["NVIDIA L40S-16Q", "NVIDIA L40S-24Q", "NVIDIA L40S-8Q"]
     );
 }
+
+#[test]
+fn a_full_gpu_is_known_to_be_in_the_mode() {
+    let host = mixing();
+    let full = group("L40S-24Q", 2);
+    apply(&host, &full).expect(0);
+    // Nothing else is offered now, and the placement IDs are those of equal sizes: only the driver can tell.
+    let text = format!(
+        "unlisted = \"remove\"\n{}{}",
+        group("L40S-24Q", 1),
+        group("L40S-8Q", 2)
+    );
+    let run = plan(&host, &text).expect(2);
+    assert!(
+        run.stdout
+            .ends_with("2 to create, 1 to remove, 1 as declared\n"),
+        "{run:#?}"
+    );
+    let run = host.run("create --type L40S-8Q").expect(4);
+    assert!(
+        run.stderr.contains("which leaves no room for one more"),
+        "{run:#?}"
+    );
+    apply(&host, &text).expect(0);
+    plan(&host, &text).expect(0);
+}

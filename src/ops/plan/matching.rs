@@ -199,6 +199,10 @@ fn faults(world: &World, wanted: &Wanted<'_>, slot: &Slot, have: &Have<'_>) -> F
     if have.device.is_none() && wanted.group.start == StartMode::Auto {
         faults.differences.push("inactive -> active".to_owned());
     }
+    // Once stopped on a GPU that serves several sizes, it may find no placement ID again.
+    let gpu = have.device.and_then(|device| world.gpu_of(&device.parent));
+    let is_mixed = |gpu: usize| world.gpus[gpu].mixes_sizes && world.gpus[gpu].region.is_some();
+    faults.needs_place |= faults.needs_stop && gpu.is_some_and(is_mixed);
     faults
 }
 

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod apply;
+mod boot;
 mod cautions;
 mod export;
 mod matching;

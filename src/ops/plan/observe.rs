@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::space::{Space, spaces_now};
 use crate::declare::GpuFacts;
 use crate::error::{Error, Result, Warnings};
 use crate::model::{Definition, Device, FrameworkKind, Parent, ParentId, Slot, TypeId, VgpuType};
@@ -11,7 +12,7 @@ use crate::nvidia::{self, Card, Region};
 use crate::ops::Context;
 use crate::ops::cautions::mixing_hint;
 use crate::ops::gpu_facts::facts_of;
-use crate::ops::inventory::placement_of;
+use crate::ops::inventory::{mixes_now, placement_of};
 use crate::ops::standing::unlocked as unlocked_card;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
 use crate::store::{Location, Sizes};
@@ -54,6 +55,8 @@ pub struct Gpu {
     pub types: Vec<VgpuType>,
     /// Whether it may have several framebuffer sizes at once.
     pub mixes_sizes: bool,
+    /// Whether it is known to serve several sizes now, also where all that it holds has one.
+    pub is_mixed: bool,
     /// How it can be had to do so, or when it will, where that is in its user's hands.
     pub how_to_mix: Option<String>,
     /// Its memory in MiB, where the model is known and its types are its own.
@@ -162,6 +165,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
     };
     add_types_in_use(context, &mut world);
     add_placements(context, &mut world);
+    add_modes(context, &mut world);
     Ok(world)
 }
 
@@ -197,6 +201,7 @@ fn gpu(
         vendor_vfs,
         slots: slots.map(|slots| u32::try_from(slots).unwrap_or(u32::MAX)),
         mixes_sizes,
+        is_mixed: false,
         memory_mib: own.map(Card::memory_mib),
         region: own.and_then(Card::region),
         unlocked,
@@ -235,6 +240,16 @@ fn add_types_in_use(context: &Context<'_>, world: &mut World) {
         gpu.types
             .push(VgpuType::unlisted(device.type_id.clone(), name, Some(0)));
         gpu.types.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+}
+
+fn add_modes(context: &Context<'_>, world: &mut World) {
+    let in_doubt = |(gpu, space): (usize, Space<'_>)| space.capacity.may_be_mixed().then_some(gpu);
+    let spaces = spaces_now(world).into_iter().enumerate();
+    let in_doubt: Vec<usize> = spaces.filter_map(in_doubt).collect();
+    for gpu in in_doubt {
+        let id = world.gpus[gpu].id();
+        world.gpus[gpu].is_mixed = mixes_now(context, &id.clone());
     }
 }
 

@@ -87,7 +87,10 @@ fn place_group(spaces: &mut [Space<'_>], demand: &Demand, placed: &mut Placed) {
             .gpus
             .iter()
             .position(|(gpu, _)| Some(*gpu) == claim.prefers);
-        match own.filter(|choice| rooms[*choice].fits()) {
+        // What is only defined stays where it is defined, whether or not there is room now: the next plan would move it
+        // again otherwise.
+        let stays = demand.rank == Rank::Defined;
+        match own.filter(|choice| stays || rooms[*choice].fits()) {
             Some(choice) => take(&mut rooms, claim.case, choice),
             None => others.push(claim),
         }

@@ -1,6 +1,6 @@
 //! What a GPU has room for once some of what it holds has gone.
 
-use super::observe::Gpu;
+use super::observe::{Gpu, World};
 use crate::capacity::{Capacity, Limits};
 use crate::error::Error;
 use crate::ops::cautions::memory_caution;
@@ -21,6 +21,7 @@ impl<'w> Space<'w> {
             memory_mib: gpu.memory_mib,
             functions: gpu.slots,
             mixes_sizes: gpu.mixes_sizes,
+            is_mixed: gpu.is_mixed,
             region: gpu.region,
         };
         let capacity = Capacity::of(&gpu.types, limits);
@@ -43,4 +44,18 @@ impl<'w> Space<'w> {
         let how = self.gpu.how_to_mix.as_deref();
         how.filter(|_| self.capacity.needs_mixing(at))
     }
+}
+
+/// All GPUs with what they hold now.
+pub fn spaces_now(world: &World) -> Vec<Space<'_>> {
+    let mut spaces: Vec<Space<'_>> = world.gpus.iter().map(Space::of).collect();
+    for device in &world.devices {
+        let gpu = world.gpu_of(&device.parent);
+        let held = gpu.and_then(|gpu| Some((gpu, world.gpus[gpu].type_at(&device.type_id)?)));
+        if let Some((gpu, at)) = held {
+            let placement = world.placements.get(&device.uuid).copied();
+            spaces[gpu].capacity.stays(at, placement);
+        }
+    }
+    spaces
 }

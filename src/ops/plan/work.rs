@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::adopt::{Policy, Unwanted, take_in, unwanted};
+use super::boot::left_out_at_boot;
 use super::cautions::{crowds, moved};
 use super::matching::{Case, Have, Index, case as case_of, cases, is_allowed};
 use super::observe::{World, is_ours_to_touch};
@@ -92,7 +93,7 @@ impl<'w, 'd> Draft<'w, 'd> {
             let is_all = found.is_empty();
             placed.extend(found);
             // What found a place may have left one: others are tried again, as the next plan would.
-            if !self.give_back(&placed) && is_all {
+            if !self.give_back(&placed, &stuck) && is_all {
                 break (stuck, spaces);
             }
         };
@@ -127,6 +128,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         let moved = cases.iter().filter_map(|case| moved(world, case, &items));
         let mut cautions: Warnings = beyond.chain(moved).collect();
         cautions.extend(crowds(world, &items));
+        cautions.extend(left_out_at_boot(world, &items));
         Plan {
             items,
             cautions,
@@ -136,13 +138,14 @@ impl<'w, 'd> Draft<'w, 'd> {
 }
 
 impl<'w> Draft<'w, '_> {
-    /// What was taken in and is only defined is of no use where there is no room to start it: it
-    /// goes, as it would have. Whether there was such.
-    fn give_back(&mut self, placed: &HashMap<usize, usize>) -> bool {
+    /// What was taken in is of no use where there is no room to start it, if it is only defined or the member is
+    /// optional: it goes, as it would have. Whether there was such.
+    fn give_back(&mut self, placed: &HashMap<usize, usize>, stuck: &Stuck) -> bool {
         let mut some = false;
         for at in 0..self.cases.len() {
             let case = &mut self.cases[at];
-            let is_of_use = case.have.device.is_some() || placed.contains_key(&at);
+            let stays = stuck.contains_key(&at) || !case.is_optional(self.wanted);
+            let is_of_use = placed.contains_key(&at) || (case.have.device.is_some() && stays);
             if !case.faults.is_new_here || !case.faults.needs_place || is_of_use {
                 continue;
             }

@@ -275,12 +275,21 @@ impl<'t> Capacity<'t> {
         is_closed || there_will_be.any(|known| is_in_the_way(known.share))
     }
 
+    /// Whether only its driver can say if it serves several sizes: it is to, and what it holds has one size and fills it.
+    pub fn may_be_mixed(&self) -> bool {
+        let is_told = self.limits.mixes_sizes && self.limits.region.is_some();
+        is_told && self.moment == Moment::Now && !self.is_idle() && !self.mixes_sizes()
+    }
+
     /// It has several sizes, offers another than it holds, or will be told to have them, which counts
     /// only while it holds nothing.
     pub fn mixes_sizes(&self) -> bool {
         let is_emptied = self.sum(|known| known.stays) == 0;
         if self.moment == Moment::NextBoot || (self.limits.mixes_sizes && is_emptied) {
             return self.limits.mixes_sizes;
+        }
+        if self.limits.is_mixed {
+            return true;
         }
         let sized = || {
             let types = self.types.iter();

@@ -12,6 +12,8 @@ pub struct Limits {
     pub functions: Option<u32>,
     /// Whether it serves several framebuffer sizes from when nothing is on it.
     pub mixes_sizes: bool,
+    /// Whether it is known to serve several sizes now, also where all that it holds has one.
+    pub is_mixed: bool,
     /// How its framebuffer is divided while it serves several sizes; `None` where that is not known, so that what fits
     /// is counted by memory.
     pub region: Option<Region>,

@@ -106,6 +106,7 @@ mod tests {
                 memory_mib,
                 functions,
                 mixes_sizes: false,
+                is_mixed: false,
                 region: None,
             };
             why(&vec![&l40s; count], &l40s, limits)

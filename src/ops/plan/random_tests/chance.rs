@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ impl Host {
             Make::Functions,
             Make::Vendor,
             Make::Ports,
+            Make::Mixed,
         ];
         let gpus = (0..count).map(|at| {
             let id = format!("0000:{:02x}:00.0", 0x41 + at).parse().unwrap();
@@ -31,6 +32,7 @@ impl Host {
             devices: Vec::new(),
             definitions: Vec::new(),
             held: HashSet::new(),
+            places: HashMap::new(),
         };
         for _ in 0..dice.below(20) {
             host.add_random(dice);
@@ -44,7 +46,7 @@ impl Host {
         let parent = dice.of(&make.parents(&gpu)).clone();
         let (uuid, start) = (uuid(dice), *dice.of(&[StartMode::Auto, StartMode::Manual]));
         let mut definition = Definition::new(uuid, parent, type_id, start);
-        if make == Make::Vendor {
+        if matches!(make, Make::Vendor | Make::Mixed) {
             definition.framework = FrameworkKind::Vfio;
         }
         if dice.is_one_in(3) {

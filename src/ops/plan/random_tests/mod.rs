@@ -6,16 +6,18 @@
 mod chance;
 mod model;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::boot::without_room_at_boot;
 use super::resolve::{Identity, resolve};
 use super::work::Draft;
 use super::{Plan, Verdict};
 use crate::declare::Declaration;
 use crate::dice::{Dice, seed};
 use crate::error::{Error, Kind};
+use crate::model::StartMode;
 use model::{Host, Make};
 
 /// How many pairs of a host and a file.
@@ -34,6 +36,32 @@ impl Host {
             .collect();
         Ok(draft.plan(&held))
     }
+}
+
+/// What starts at the next boot is what is foreseen. How many ports a type takes is not known, so there only that is
+/// left out which has no room.
+fn reboots_as_foreseen(host: &Host) -> Result<(), String> {
+    let all = without_room_at_boot(&host.world(), &host.definitions);
+    let left_out: HashSet<Uuid> = all.iter().map(|(uuid, _)| *uuid).collect();
+    let mut after = host.clone();
+    after.reboot();
+    let is_active = |uuid: &Uuid| after.devices.iter().any(|device| device.uuid == *uuid);
+    for one in host
+        .definitions
+        .iter()
+        .filter(|one| one.start == StartMode::Auto)
+    {
+        let is_left_out = left_out.contains(&one.uuid);
+        let (_, make) = host.gpus[host.gpu_at(&one.parent)];
+        let is_right = match make {
+            Make::Ports => !(is_left_out && is_active(&one.uuid)),
+            _ => is_left_out != is_active(&one.uuid),
+        };
+        if !is_right {
+            return Err(format!("{} at boot: {all:#?}, {after:#?}", one.uuid));
+        }
+    }
+    Ok(())
 }
 
 #[test]
@@ -59,6 +87,8 @@ fn a_plan_that_is_carried_out_leaves_nothing_to_do_or_says_why() {
             let of = |host: &Host| host.devices.iter().find(|d| d.uuid == *uuid).cloned();
             assert_eq!(of(&before), of(&host), "{}", context());
         }
+        reboots_as_foreseen(&host)
+            .unwrap_or_else(|fault| panic!("{fault}\n{plan:#?}\n{}", context()));
         let mut next = host.plan(&declaration).unwrap();
         let has_ports = host.gpus.iter().any(|(_, make)| *make == Make::Ports);
         // How many ports a type takes is not known, so that room is believed in step by step.

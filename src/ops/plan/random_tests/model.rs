@@ -2,15 +2,19 @@
 
 #![cfg(test)]
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::declare::{GpuDetails, GpuFacts};
-use crate::model::{Definition, Device, FrameworkKind, ParentId, Slot, TypeId, VgpuType};
+use crate::model::{
+    Definition, Device, FrameworkKind, ParentId, Slot, StartMode, TypeId, VgpuType,
+};
+use crate::nvidia::{Layout, Region};
 use crate::ops::execute::Step;
-use crate::ops::plan::Plan;
 use crate::ops::plan::observe::{Gpu, World};
+use crate::ops::plan::{Item, Plan};
 use crate::store::Location;
 
 /// What a GPU of the model is.
@@ -24,6 +28,32 @@ pub enum Make {
     Vendor,
     /// Six ports; types of one and of two.
     Ports,
+    /// An L40S in mixed-size mode with eight functions that take types.
+    Mixed,
+}
+
+/// Size, most of them while all have one size, and placement IDs, in GiB: NVIDIA's tables for 48 GiB.
+pub const L40S: [(u32, usize, &[u32]); 7] = [
+    (48, 1, &[0]),
+    (24, 2, &[0, 24]),
+    (16, 3, &[0, 32]),
+    (12, 4, &[0, 12, 24, 36]),
+    (8, 6, &[0, 16, 24, 40]),
+    (6, 8, &[0, 6, 12, 18, 24, 30, 36, 42]),
+    (4, 12, &[0, 8, 12, 20, 24, 32, 36, 44]),
+];
+
+/// Where the driver puts one more of a size beside what is there, each a start and a size; `None` where it refuses.
+pub fn place_on_l40s(there: &[(u32, u32)], gib: u32) -> Option<u32> {
+    let (_, most, ids) = L40S.iter().find(|(size, ..)| *size == gib).unwrap();
+    let is_free = |id: &&u32| {
+        let is_apart = |(start, size): &(u32, u32)| **id + gib <= *start || start + size <= **id;
+        there.iter().all(is_apart)
+    };
+    ids.iter()
+        .find(is_free)
+        .copied()
+        .filter(|_| there.len() < *most)
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +62,8 @@ pub struct Host {
     pub devices: Vec<Device>,
     pub definitions: Vec<Definition>,
     pub held: HashSet<Uuid>,
+    /// Where vGPUs of GPUs in mixed-size mode start, in GiB.
+    pub places: HashMap<Uuid, u32>,
 }
 
 impl Make {
@@ -40,6 +72,10 @@ impl Make {
         match self {
             Make::Ports => named(&["port-1", "port-2"]),
             Make::Vendor => named(&["nvidia-11", "nvidia-12", "nvidia-14", "nvidia-18"]),
+            Make::Mixed => {
+                let id = |(gib, ..): &(u32, usize, &[u32])| format!("nvidia-{}", 1000 + gib);
+                L40S.iter().map(|one| id(one).parse().unwrap()).collect()
+            }
             _ => named(&[
                 "nvidia-1",
                 "nvidia-2",
@@ -51,8 +87,15 @@ impl Make {
         }
     }
 
-    /// What one takes of 8 GiB, or of six ports.
+    /// What one takes of 8 or 48 GiB, or of six ports.
     pub fn cost(id: &TypeId) -> u32 {
+        if let Some(gib) = id
+            .as_str()
+            .strip_prefix("nvidia-10")
+            .filter(|gib| gib.len() == 2)
+        {
+            return gib.parse().unwrap();
+        }
         id.as_str().chars().last().unwrap().to_digit(10).unwrap()
     }
 
@@ -72,7 +115,7 @@ impl Make {
 }
 
 impl Host {
-    fn gpu_at(&self, parent: &ParentId) -> usize {
+    pub fn gpu_at(&self, parent: &ParentId) -> usize {
         let has = |(gpu, make): &(ParentId, Make)| make.parents(gpu).contains(parent);
         self.gpus.iter().position(has).unwrap()
     }
@@ -89,6 +132,10 @@ impl Host {
         let count = u32::try_from(on.len()).unwrap();
         if make == Make::Ports {
             return (6 - taken) / cost;
+        }
+        if make == Make::Mixed {
+            let is_free = count < 8 && place_on_l40s(&self.placed(gpu), cost).is_some();
+            return u32::from(is_free);
         }
         if on.iter().any(|device| Make::cost(&device.type_id) != cost) {
             return 0;
@@ -114,8 +161,12 @@ impl Host {
         if self.free(gpu, &what.type_id) == 0 {
             return Err(format!("{} has no room for {}", what.parent, what.type_id));
         }
+        if make == Make::Mixed {
+            let id = place_on_l40s(&self.placed(gpu), Make::cost(&what.type_id)).unwrap();
+            self.places.insert(what.uuid, id);
+        }
         let vf = || {
-            let free = (4..10).map(|vf| format!("0000:99:0{vf}.0").parse().unwrap());
+            let free = (4..14).map(|vf| format!("0000:99:{vf:02x}.0").parse().unwrap());
             let mut free = free.filter(|vf| !self.devices.iter().any(|d| d.vf() == Some(vf)));
             free.next()
                 .unwrap_or_else(|| "0000:99:1f.0".parse().unwrap())
@@ -125,7 +176,7 @@ impl Host {
             parent: what.parent.clone(),
             type_id: what.type_id.clone(),
             slot: match make {
-                Make::Vendor => Slot::OwnVf(vf()),
+                Make::Vendor | Make::Mixed => Slot::OwnVf(vf()),
                 _ => Slot::Mdev,
             },
         });
@@ -138,7 +189,37 @@ impl Host {
         devices.sort_by_key(|device| device.uuid);
         let mut definitions = self.definitions.clone();
         definitions.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
-        World::of(gpus, devices, definitions)
+        let mut world = World::of(gpus, devices, definitions);
+        world.placements.clone_from(&self.places);
+        world
+    }
+
+    /// The start and size of each vGPU on a GPU.
+    pub fn placed(&self, gpu: usize) -> Vec<(u32, u32)> {
+        let here = self.on(gpu).into_iter();
+        here.map(|device| (self.places[&device.uuid], Make::cost(&device.type_id)))
+            .collect()
+    }
+
+    /// Everything is gone, and what is defined to start at boot is started as restore does.
+    pub fn reboot(&mut self) {
+        self.devices.clear();
+        self.places.clear();
+        self.held.clear();
+        let mut starting: Vec<Definition> = self.definitions.clone();
+        starting.retain(|one| one.start == StartMode::Auto);
+        starting.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
+        let mut seen = HashSet::new();
+        starting.retain(|one| seen.insert(one.uuid));
+        starting.sort_by_key(|one| {
+            let is_mixed = self.gpus[self.gpu_at(&one.parent)].1 == Make::Mixed;
+            let cost = is_mixed.then(|| Make::cost(&one.type_id));
+            let named = one.framework == FrameworkKind::Vfio && one.vf.is_some();
+            (Reverse(cost), !named, one.parent.clone(), one.uuid)
+        });
+        for one in starting {
+            let _ = self.make(&one);
+        }
     }
 
     fn gpu(&self, at: usize) -> Gpu {
@@ -160,7 +241,7 @@ impl Host {
                 details: GpuDetails::default(),
             },
             framework: match make {
-                Make::Vendor => FrameworkKind::Vfio,
+                Make::Vendor | Make::Mixed => FrameworkKind::Vfio,
                 _ => FrameworkKind::Mdev,
             },
             vendor_vfs: Vec::new(),
@@ -171,14 +252,23 @@ impl Host {
             slots: match make {
                 Make::Functions => Some(4),
                 Make::Vendor => Some(6),
+                Make::Mixed => Some(8),
                 _ => None,
             },
             types,
-            mixes_sizes: false,
+            mixes_sizes: *make == Make::Mixed,
+            is_mixed: *make == Make::Mixed,
             how_to_mix: None,
             unlocked: None,
-            memory_mib: (*make == Make::Vendor).then_some(8192),
-            region: None,
+            memory_mib: match make {
+                Make::Vendor => Some(8192),
+                Make::Mixed => Some(49152),
+                _ => None,
+            },
+            region: (*make == Make::Mixed).then_some(Region {
+                gib: 48,
+                layout: Layout::Ada,
+            }),
         }
     }
 
@@ -188,12 +278,12 @@ impl Host {
         let description = format!(
             "num_heads=4, frl_config=60, framebuffer={}M, max_resolution=1x1, max_instance={}",
             cost * 1024,
-            8 / cost
+            (8 / cost).max(1)
         );
         let is_sized = matches!(make, Make::Whole | Make::Functions);
         let available = match make {
             // How often it fits on functions that only list it cannot be known.
-            Make::Vendor => (free == 0).then_some(0),
+            Make::Vendor | Make::Mixed => (free == 0).then_some(0),
             _ => Some(free),
         };
         VgpuType {
@@ -214,6 +304,7 @@ impl Host {
                     "a held device is touched"
                 );
                 let before = self.devices.len();
+                self.places.remove(&device.uuid);
                 self.devices.retain(|one| one != device);
                 (self.devices.len() < before)
                     .then_some(())
@@ -252,8 +343,13 @@ impl Host {
     }
 
     pub fn carry_out(&mut self, plan: &Plan) -> Result<(), String> {
+        let mut items: Vec<&Item> = plan.items.iter().collect();
         for frees in [true, false] {
-            for step in plan.items.iter().flat_map(|item| &item.steps) {
+            if !frees {
+                // As apply does on each GPU.
+                items.sort_by_key(|item| Reverse(Make::cost(&item.type_id)));
+            }
+            for step in items.iter().flat_map(|item| &item.steps) {
                 if step.frees() == frees {
                     self.take(step)?;
                 }
