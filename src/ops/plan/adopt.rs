@@ -12,6 +12,7 @@ use crate::model::{ParentId, StartMode, TypeId};
 use crate::store::Mark;
 
 /// What is declared of what no group lists, in this host's terms.
+#[derive(Clone)]
 pub struct Policy<'d> {
     unlisted: &'d Unlisted,
     gpus: HashSet<usize>,
@@ -61,6 +62,7 @@ impl<'d> Policy<'d> {
 }
 
 /// Something that no group lists and that is to go.
+#[derive(Clone)]
 pub struct Unwanted<'w> {
     /// Its UUID.
     pub uuid: Uuid,
@@ -98,13 +100,14 @@ pub fn unwanted<'w>(world: &World, policy: &Policy<'_>, index: Index<'w>) -> Vec
 }
 
 /// Adopts what would be removed where it serves as a member that would be created: the UUID stays.
-/// `held` are those that a process has open, which come first: they could not go anyway.
+/// `held` are those that a process has open, which come first: they could not go anyway. `refused` are not adopted.
 pub fn take_in<'w>(
     world: &'w World,
     wanted: &[Wanted<'_>],
     cases: &mut [Case<'w>],
     unwanted: &mut Vec<Unwanted<'w>>,
     held: &HashSet<Uuid>,
+    refused: &HashSet<Uuid>,
 ) {
     let mut open: HashMap<usize, Vec<usize>> = HashMap::new();
     for (at, case) in cases.iter().enumerate() {
@@ -113,11 +116,15 @@ pub fn take_in<'w>(
             open.entry(case.group).or_default().push(at);
         }
     }
-    for (group, one) in wanted.iter().enumerate() {
+    // A device that runs serves best where it must.
+    let mut order: Vec<(usize, &Wanted<'_>)> = wanted.iter().enumerate().collect();
+    order.sort_by_key(|(_, one)| one.group.start == StartMode::Manual);
+    for (group, one) in order {
         let Some(open) = open.get(&group) else {
             continue;
         };
         let mut fitting = candidates(world, one, unwanted, held);
+        fitting.retain(|at| !refused.contains(&unwanted[*at].uuid));
         for at in open {
             let slot = &one.members[cases[*at].slot];
             let fits = |candidate: &usize| {
@@ -166,6 +173,10 @@ fn candidates(
         let starts = definition.map(|definition| definition.start);
         let attrs = definition.map(|definition| definition.attrs.as_slice());
         let same = attrs.is_none_or(|attrs| same_attrs(attrs, &wanted.group.attrs));
+        // It could not be made as declared now, and another one can.
+        if held.contains(&one.uuid) && !same {
+            continue;
+        }
         let is_idle = device.is_none() && wanted.group.start == StartMode::Auto;
         let rank = (
             !held.contains(&one.uuid),

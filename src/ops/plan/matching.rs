@@ -22,7 +22,7 @@ pub struct Have<'w> {
 }
 
 /// A member and what is there for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Case<'w> {
     /// Which of the groups.
     pub group: usize,

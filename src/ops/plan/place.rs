@@ -26,6 +26,19 @@ pub struct Claim {
     pub case: usize,
     /// The GPU where it is now, which it keeps if it can.
     pub prefers: Option<usize>,
+    /// Its device, which it leaves.
+    pub own: Option<Own>,
+}
+
+/// A device that leaves its GPU for another place, or stays if there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Own {
+    /// The GPU.
+    pub gpu: usize,
+    /// The place of its type among the GPU's.
+    pub type_at: usize,
+    /// Where its framebuffer starts, in GiB, if that is known.
+    pub placement: Option<u32>,
 }
 
 /// In which order demands are met.
@@ -95,6 +108,8 @@ fn place_group(spaces: &mut [Space<'_>], demand: &Demand, placed: &mut Placed) {
             None => others.push(claim),
         }
     }
+    // A device that finds no place stays where it is, and may be in the way of others.
+    others.sort_by_key(|claim| claim.own.is_none());
     for claim in others {
         if let Some(choice) = choose(&rooms, demand.placement) {
             take(&mut rooms, claim.case, choice);

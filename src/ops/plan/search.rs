@@ -1,7 +1,10 @@
 //! Where taking one group after the other leaves some without a place: other orders, other sizes for idle
 //! GPUs, and all ways to spread them over the GPUs, within bounds.
 
-use super::place::{Claim, Demand, Placed, Rank, in_order, place};
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use super::place::{Claim, Demand, Own, Placed, Rank, in_order, place};
 use super::space::Space;
 use crate::capacity::{Placement, least};
 use crate::nvidia::Share;
@@ -17,7 +20,11 @@ const BRANCHES: usize = 20_000;
 pub fn place_all<'w>(spaces: &[Space<'w>], demands: &[Demand]) -> (Placed, Vec<Space<'w>>) {
     let first = place(spaces, demands);
     let needed = most_possible(spaces, demands);
-    let met = |placed: &Placed| count(placed, demands);
+    // What is not placed stays where it is, and may leave those no room that are.
+    let met = |placed: &Placed| match all_leave(placed, demands) {
+        true => count(placed, demands),
+        false => 0,
+    };
     if met(&first.0) == needed {
         return first;
     }
@@ -30,8 +37,8 @@ pub fn place_all<'w>(spaces: &[Space<'w>], demands: &[Demand]) -> (Placed, Vec<S
             return best;
         }
     }
-    let mut search = Search::of(largest_first(spaces, demands), met(&best.0), needed);
-    search.spread(&mut spaces.to_vec(), &mut Vec::new());
+    let mut search = Search::of(spaces, demands, met(&best.0), needed);
+    search.decide_who_stays(&mut spaces.to_vec(), &mut Vec::new());
     match search.found.take() {
         Some((counts, spaces)) => by_counts(&search, &counts, spaces, demands),
         None => best,
@@ -49,6 +56,16 @@ fn most_possible(spaces: &[Space<'_>], demands: &[Demand]) -> usize {
     all.sum()
 }
 
+/// Whether all that must be active and leave a device found a place.
+fn all_leave(placed: &Placed, demands: &[Demand]) -> bool {
+    let placed: HashSet<usize> = placed.iter().map(|(case, _)| *case).collect();
+    let mut claims = demands
+        .iter()
+        .filter(must)
+        .flat_map(|demand| &demand.claims);
+    claims.all(|claim| claim.own.is_none() || placed.contains(&claim.case))
+}
+
 /// How many of a demand its nth GPU takes.
 fn room(spaces: &[Space<'_>], demand: &Demand, choice: usize) -> usize {
     let (gpu, at) = demand.gpus[choice];
@@ -56,16 +73,18 @@ fn room(spaces: &[Space<'_>], demand: &Demand, choice: usize) -> usize {
     free.map_or(usize::MAX, |free| free as usize)
 }
 
-fn largest_first<'d>(spaces: &[Space<'_>], demands: &'d [Demand]) -> Vec<&'d Demand> {
-    let mut all: Vec<&Demand> = demands.iter().filter(must).collect();
-    all.sort_by_key(|demand| std::cmp::Reverse(size_of(spaces, demand)));
-    all
+/// Members of one demand that are alike: those without a device, or one with a device that it leaves.
+struct Part<'d> {
+    demand: &'d Demand,
+    claims: Vec<&'d Claim>,
+    own: Option<Own>,
 }
 
-/// Tries how many of each demand go to each of its GPUs.
+/// Tries which members stay where they are, and how many of each part go to each of its GPUs.
 struct Search<'d, 'w> {
-    demands: Vec<&'d Demand>,
-    /// A demand and one of its GPUs, both as numbers, in order.
+    /// Those with devices first.
+    parts: Vec<Part<'d>>,
+    /// A part and one of its GPUs, both as numbers, in order.
     pairs: Vec<(usize, usize)>,
     /// The most that have found a place so far.
     most: usize,
@@ -78,14 +97,36 @@ struct Search<'d, 'w> {
 }
 
 impl<'d, 'w> Search<'d, 'w> {
-    fn of(demands: Vec<&'d Demand>, most: usize, needed: usize) -> Self {
-        let pairs = |(at, demand): (usize, &&Demand)| {
-            let choices = 0..demand.gpus.len();
+    fn of(spaces: &[Space<'w>], demands: &'d [Demand], most: usize, needed: usize) -> Self {
+        let mut all: Vec<&Demand> = demands.iter().filter(must).collect();
+        all.sort_by_key(|demand| Reverse(size_of(spaces, demand)));
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        for demand in &all {
+            let with_device = demand.claims.iter().filter(|claim| claim.own.is_some());
+            parts.extend(with_device.map(|claim| Part {
+                demand,
+                claims: vec![claim],
+                own: claim.own,
+            }));
+        }
+        parts.extend(all.iter().map(|demand| {
+            Part {
+                demand,
+                claims: demand
+                    .claims
+                    .iter()
+                    .filter(|claim| claim.own.is_none())
+                    .collect(),
+                own: None,
+            }
+        }));
+        let pairs = |(at, part): (usize, &Part<'_>)| {
+            let choices = 0..part.demand.gpus.len();
             choices.map(move |choice| (at, choice)).collect::<Vec<_>>()
         };
         Search {
-            pairs: demands.iter().enumerate().flat_map(pairs).collect(),
-            demands,
+            pairs: parts.iter().enumerate().flat_map(pairs).collect(),
+            parts,
             most,
             needed,
             branches: BRANCHES,
@@ -93,8 +134,41 @@ impl<'d, 'w> Search<'d, 'w> {
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.most == self.needed || self.branches == 0
+    }
+
+    /// `stays` are those of the first parts.
+    fn decide_who_stays(&mut self, spaces: &mut Vec<Space<'w>>, stays: &mut Vec<bool>) {
+        let own = self.parts.get(stays.len()).and_then(|part| part.own);
+        let Some(own) = own else {
+            return self.spread(spaces, stays, &mut Vec::new());
+        };
+        for it_stays in [false, true] {
+            if self.is_over() {
+                return;
+            }
+            let before = spaces[own.gpu].capacity.clone();
+            if it_stays {
+                spaces[own.gpu].capacity.returns(own.type_at, own.placement);
+            }
+            stays.push(it_stays);
+            self.decide_who_stays(spaces, stays);
+            stays.pop();
+            spaces[own.gpu].capacity = before;
+        }
+    }
+
+    /// How many of a part are to find a place.
+    fn size(&self, at: usize, stays: &[bool]) -> usize {
+        match stays.get(at) {
+            Some(true) => 0,
+            _ => self.parts[at].claims.len(),
+        }
+    }
+
     /// `counts` are those of the pairs before.
-    fn spread(&mut self, spaces: &mut Vec<Space<'w>>, counts: &mut Vec<usize>) {
+    fn spread(&mut self, spaces: &mut Vec<Space<'w>>, stays: &[bool], counts: &mut Vec<usize>) {
         let placed: usize = counts.iter().sum();
         let Some((at, choice)) = self.pairs.get(counts.len()).copied() else {
             if placed > self.most {
@@ -103,27 +177,55 @@ impl<'d, 'w> Search<'d, 'w> {
             }
             return;
         };
-        let demand = self.demands[at];
         let of_this = self.pairs.iter().zip(counts.iter());
         let of_this = of_this.filter(|((other, _), _)| *other == at);
-        let left = demand.claims.len() - of_this.map(|(_, count)| count).sum::<usize>();
-        let after = self.demands[at + 1..].iter();
-        let after: usize = after.map(|demand| demand.claims.len()).sum();
-        let most = room(spaces, demand, choice).min(left);
-        for count in (0..=most).rev() {
-            let cannot_improve = placed + left + after <= self.most;
-            if cannot_improve || self.most == self.needed || self.branches == 0 {
+        let left = self.size(at, stays) - of_this.map(|(_, count)| count).sum::<usize>();
+        let after: usize = (at + 1..self.parts.len())
+            .map(|at| self.size(at, stays))
+            .sum();
+        let demand = self.parts[at].demand;
+        let (gpu, type_at) = demand.gpus[choice];
+        let most = self.room(spaces, counts, choice, demand).min(left);
+        // What leaves its device has to find a place.
+        let is_last = choice + 1 == demand.gpus.len();
+        let least = match self.parts[at].own.is_some() && is_last {
+            true => left,
+            false => 0,
+        };
+        for count in (least..=most).rev() {
+            if placed + left + after <= self.most || self.is_over() {
                 break;
             }
             self.branches -= 1;
-            let (gpu, type_at) = demand.gpus[choice];
             let before = spaces[gpu].capacity.clone();
             (0..count).for_each(|_| spaces[gpu].capacity.comes(type_at));
             counts.push(count);
-            self.spread(spaces, counts);
+            self.spread(spaces, stays, counts);
             counts.pop();
             spaces[gpu].capacity = before;
         }
+    }
+
+    /// How many of a demand its nth GPU takes, where parts of it may be there already.
+    fn room(
+        &self,
+        spaces: &[Space<'_>],
+        counts: &[usize],
+        choice: usize,
+        demand: &Demand,
+    ) -> usize {
+        let (gpu, at) = demand.gpus[choice];
+        let pairs = self.pairs.iter().zip(counts);
+        let is_same = |part: usize| std::ptr::eq(self.parts[part].demand, demand);
+        let here = pairs.filter(|((part, other), _)| is_same(*part) && *other == choice);
+        let here: usize = here.map(|(_, count)| count).sum();
+        let functions = demand.functions[choice];
+        let functions = functions.map(|free| (free as usize).saturating_sub(here));
+        let free = spaces[gpu].capacity.room(at).free.map(|free| free as usize);
+        free.into_iter()
+            .chain(functions)
+            .min()
+            .unwrap_or(usize::MAX)
     }
 }
 
@@ -135,14 +237,14 @@ fn by_counts<'w>(
     demands: &[Demand],
 ) -> (Placed, Vec<Space<'w>>) {
     let mut placed = Vec::new();
-    for (at, demand) in search.demands.iter().enumerate() {
+    for (at, part) in search.parts.iter().enumerate() {
         let pairs = search.pairs.iter().zip(counts);
         let mut left: Vec<(usize, usize)> = pairs
             .filter(|((other, _), _)| *other == at)
-            .map(|((_, choice), count)| (demand.gpus[*choice].0, *count))
+            .map(|((_, choice), count)| (part.demand.gpus[*choice].0, *count))
             .collect();
         let mut others: Vec<&Claim> = Vec::new();
-        for claim in &demand.claims {
+        for claim in &part.claims {
             let mut own = left.iter_mut();
             let own = own.find(|(gpu, count)| Some(*gpu) == claim.prefers && *count > 0);
             match own {
@@ -171,7 +273,7 @@ fn must(demand: &&Demand) -> bool {
 /// How many of those that have to be active got a place.
 fn count(placed: &Placed, demands: &[Demand]) -> usize {
     let needed = demands.iter().filter(must).flat_map(|d| &d.claims);
-    let needed: std::collections::HashSet<usize> = needed.map(|claim| claim.case).collect();
+    let needed: HashSet<usize> = needed.map(|claim| claim.case).collect();
     placed
         .iter()
         .filter(|(case, _)| needed.contains(case))
@@ -200,7 +302,7 @@ fn other_orders<'s, 'w>(
         )
     });
     orders.push(all.clone());
-    all.sort_by_key(|at| (demands[*at].rank, std::cmp::Reverse(by_size(&demands[*at]))));
+    all.sort_by_key(|at| (demands[*at].rank, Reverse(by_size(&demands[*at]))));
     orders.push(all.clone());
     all.sort_by_key(|at| (demands[*at].rank, by_size(&demands[*at])));
     orders.push(all);

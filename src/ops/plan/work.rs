@@ -9,22 +9,26 @@ use super::boot::left_out_at_boot;
 use super::cautions::{crowds, moved};
 use super::matching::{Case, Have, Index, case as case_of, cases, is_allowed};
 use super::observe::{World, is_ours_to_touch};
-use super::place::{Claim, Demand, Rank};
+use super::place::{Claim, Demand, Own, Rank};
 use super::resolve::Wanted;
 use super::search::place_all;
 use super::space::Space;
 use super::steps::{Slots, item_of, kept_for_others, left_out, removal};
 use super::tell::{blocked, no_room, unreadable_items};
-use super::{Item, Plan};
+use super::{Item, Plan, Verdict};
 use crate::declare::Unlisted;
-use crate::error::{Error, Result, Warnings};
+use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode};
 use crate::ops::capacity::taken_function_error;
+
+/// How many devices that were not adopted for the sake of others are tried again.
+const MOST_RETRIED: usize = 32;
 
 /// What cannot be changed, by case, and why.
 type Stuck = HashMap<usize, Error>;
 
 /// What is there and what is declared, side by side.
+#[derive(Clone)]
 pub struct Draft<'w, 'd> {
     world: &'w World,
     wanted: &'d [Wanted<'d>],
@@ -57,11 +61,50 @@ impl<'w, 'd> Draft<'w, 'd> {
         changing.chain(going)
     }
 
-    /// Works out the plan, given which of those are held and by whom.
-    pub fn plan(mut self, held: &HashMap<Uuid, Error>) -> Plan {
+    /// Works out the plan, given which of those are held and by whom. What is adopted stays where it is: where that
+    /// leaves other members no room, it is not adopted.
+    pub fn plan(self, held: &HashMap<Uuid, Error>) -> Plan {
+        let solve = |refused: &HashSet<Uuid>| self.clone().solve(held, refused);
+        let (mut best, adopted) = solve(&HashSet::new());
+        if adopted.is_empty() || without_room(&best) == 0 {
+            return best;
+        }
+        let unheld = self.unwanted.iter().map(|one| one.uuid);
+        let mut refused: HashSet<Uuid> = unheld.filter(|uuid| !held.contains_key(uuid)).collect();
+        let (plan, _) = solve(&refused);
+        if without_room(&plan) >= without_room(&best) {
+            return best;
+        }
+        best = plan;
+        for uuid in adopted.into_iter().take(MOST_RETRIED) {
+            refused.remove(&uuid);
+            let (plan, _) = solve(&refused);
+            match without_room(&plan) <= without_room(&best) {
+                true => best = plan,
+                false => _ = refused.insert(uuid),
+            }
+        }
+        best
+    }
+
+    /// The plan, and the active devices in it that are adopted and could be removed.
+    fn solve(mut self, held: &HashMap<Uuid, Error>, refused: &HashSet<Uuid>) -> (Plan, Vec<Uuid>) {
         let known: HashSet<Uuid> = held.keys().copied().collect();
         let (world, wanted) = (self.world, self.wanted);
-        take_in(world, wanted, &mut self.cases, &mut self.unwanted, &known);
+        take_in(
+            world,
+            wanted,
+            &mut self.cases,
+            &mut self.unwanted,
+            &known,
+            refused,
+        );
+        let adopted = self.cases.iter().filter(|case| case.faults.is_new_here);
+        let adopted = adopted.filter_map(|case| case.have.device);
+        let adopted = adopted
+            .map(|device| device.uuid)
+            .filter(|uuid| !held.contains_key(uuid));
+        let adopted: Vec<Uuid> = adopted.collect();
         // What is wanted of a device cannot be told while its definition cannot be read.
         let mut held = held.clone();
         for one in &self.unwanted {
@@ -129,12 +172,23 @@ impl<'w, 'd> Draft<'w, 'd> {
         let mut cautions: Warnings = beyond.chain(moved).collect();
         cautions.extend(crowds(world, &items));
         cautions.extend(left_out_at_boot(world, &items));
-        Plan {
+        let plan = Plan {
             items,
             cautions,
             is_partial: false,
-        }
+        };
+        (plan, adopted)
     }
+}
+
+/// How many members have no room.
+fn without_room(plan: &Plan) -> usize {
+    let members = plan.items.iter().filter(|item| item.member.is_some());
+    let is_without = |item: &&Item| match &item.verdict {
+        Verdict::Blocked(error) => error.kind() == Kind::NoCapacity,
+        _ => false,
+    };
+    members.filter(is_without).count()
 }
 
 impl<'w> Draft<'w, '_> {
@@ -371,11 +425,21 @@ fn demands(
         demand.claims.push(Claim {
             case: at,
             prefers: own.and_then(|parent| world.gpu_of(parent)),
+            own: case.have.device.and_then(|device| own_place(world, device)),
         });
     }
     let mut demands: Vec<Demand> = by_key.into_values().collect();
     demands.sort_by_key(|d| (d.group, d.rank, d.gpus.first().copied()));
     demands
+}
+
+fn own_place(world: &World, device: &Device) -> Option<Own> {
+    let gpu = world.gpu_of(&device.parent)?;
+    Some(Own {
+        gpu,
+        type_at: world.gpus[gpu].type_at(&device.type_id)?,
+        placement: world.placements.get(&device.uuid).copied(),
+    })
 }
 
 fn demand(

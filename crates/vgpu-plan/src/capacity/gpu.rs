@@ -142,6 +142,12 @@ impl<'t> Capacity<'t> {
         self.types[at].leaves += 1;
     }
 
+    /// One of that type that was to go stays after all.
+    pub fn returns(&mut self, at: usize, placement: Option<u32>) {
+        self.types[at].leaves = self.types[at].leaves.saturating_sub(1);
+        self.stays(at, placement);
+    }
+
     /// One of that type comes.
     pub fn comes(&mut self, at: usize) {
         self.types[at].comes += 1;

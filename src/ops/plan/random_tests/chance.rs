@@ -40,6 +40,56 @@ impl Host {
         host
     }
 
+    /// Up to three GPUs and a few devices. Nothing is only defined on functions that are parents: it would keep them.
+    pub fn small(dice: &mut Dice) -> Host {
+        let makes = [
+            Make::Whole,
+            Make::Functions,
+            Make::Vendor,
+            Make::Mixed,
+            Make::Mixed,
+        ];
+        let gpus = (0..1 + dice.below(3)).map(|at| {
+            let id = format!("0000:{:02x}:00.0", 0x41 + at).parse().unwrap();
+            (id, *dice.of(&makes))
+        });
+        let mut host = Host {
+            gpus: gpus.collect(),
+            devices: Vec::new(),
+            definitions: Vec::new(),
+            held: HashSet::new(),
+            places: HashMap::new(),
+        };
+        for _ in 0..dice.below(6) {
+            host.add_random(dice);
+        }
+        let active: HashSet<Uuid> = host.devices.iter().map(|device| device.uuid).collect();
+        host.definitions.retain(|one| active.contains(&one.uuid));
+        host
+    }
+
+    /// Up to six members, all of which must be.
+    pub fn small_file(&self, dice: &mut Dice) -> Declaration {
+        let mut file = self.random_file(dice);
+        let mut left = 6;
+        for group in &mut file.groups {
+            group.members = match std::mem::replace(&mut group.members, Members::Count(0)) {
+                Members::Listed(mut all) => {
+                    all.truncate(left);
+                    left -= all.len();
+                    Members::Listed(all)
+                }
+                _ => {
+                    let count = dice.below(left.min(4) + 1);
+                    left -= count;
+                    Members::Count(u32::try_from(count).unwrap())
+                }
+            };
+        }
+        file.unlisted = dice.of(&[Unlisted::Keep, Unlisted::Remove]).clone();
+        file
+    }
+
     fn add_random(&mut self, dice: &mut Dice) {
         let (gpu, make) = dice.of(&self.gpus).clone();
         let type_id = dice.of(&make.type_ids()).clone();

@@ -5,20 +5,24 @@
 
 mod chance;
 mod model;
+mod oracle;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use super::boot::without_room_at_boot;
-use super::resolve::{Identity, resolve};
+use super::resolve::{Identity, Slot, Wanted, resolve};
 use super::work::Draft;
 use super::{Plan, Verdict};
 use crate::declare::Declaration;
 use crate::dice::{Dice, seed};
 use crate::error::{Error, Kind};
 use crate::model::StartMode;
+use crate::ops::execute::Step;
+use crate::store::Mark;
 use model::{Host, Make};
+use oracle::Oracle;
 
 /// How many pairs of a host and a file.
 const PAIRS: usize = 3000;
@@ -134,6 +138,91 @@ fn a_plan_that_is_carried_out_leaves_nothing_to_do_or_says_why() {
         "nothing to do",
         "- taken in",
         "- removed",
+    ] {
+        assert!(counts.contains_key(key), "{key} never came up: {counts:?}");
+    }
+}
+
+/// How many small hosts are compared with what trying everything finds.
+const SMALL_HOSTS: usize = 2000;
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn as_many_members_are_planned_as_can_be_active_and_all_of_them_are_made() {
+    let seed = seed("VGPUCTL_PLAN_SEED");
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for number in 0..SMALL_HOSTS {
+        let mut dice = Dice::new(seed.wrapping_add(number as u64));
+        let host = Host::small(&mut dice);
+        let declaration = host.small_file(&mut dice);
+        let context = || format!("host {number} of seed {seed}: {host:#?}\n{declaration:#?}");
+        let world = host.world();
+        let id = "0123456789abcdef0123456789abcdef".parse().unwrap();
+        let Ok(wanted) = resolve(&world, &declaration, &mut Identity::Known(id)) else {
+            continue;
+        };
+        let best = Oracle::of(&host, &wanted, &declaration.unlisted).best();
+        let plan = host.plan(&declaration).unwrap();
+        let must = |group: &Wanted<'_>, slot: &Slot| {
+            let has_device = host.devices.iter().any(|device| device.uuid == slot.uuid);
+            group.group.start == StartMode::Auto || has_device
+        };
+        let is_planned = |group: &Wanted<'_>, slot: &Slot| {
+            let mark = Mark::new(&group.group.name, &slot.key);
+            let mut items = plan.items.iter();
+            let item = items
+                .find(|item| item.member.as_ref() == Some(&mark))
+                .unwrap();
+            !matches!(item.verdict, Verdict::Blocked(_))
+        };
+        let all = wanted
+            .iter()
+            .flat_map(|group| group.members.iter().map(move |slot| (group, slot)));
+        let all: Vec<_> = all.filter(|(group, slot)| must(group, slot)).collect();
+        let planned = all
+            .iter()
+            .filter(|(group, slot)| is_planned(group, slot))
+            .count();
+        assert_eq!(
+            planned,
+            best,
+            "planned and possible: {plan:#?}\n{}",
+            context()
+        );
+        let mut after = host.clone();
+        after
+            .carry_out(&plan)
+            .unwrap_or_else(|fault| panic!("{fault}: {plan:#?}\n{}", context()));
+        for item in &plan.items {
+            let makes = item.steps.iter().any(|step| matches!(step, Step::Make(_)));
+            let is_active = after.devices.iter().any(|device| device.uuid == item.uuid);
+            assert!(
+                is_active || !makes,
+                "{} was promised: {}",
+                item.uuid,
+                context()
+            );
+            *counts.entry("promised and made").or_default() += usize::from(makes);
+        }
+        for uuid in &host.held {
+            let of = |host: &Host| host.devices.iter().find(|d| d.uuid == *uuid).cloned();
+            assert_eq!(of(&host), of(&after), "{}", context());
+            *counts.entry("held and not touched").or_default() += 1;
+        }
+        reboots_as_foreseen(&after)
+            .unwrap_or_else(|fault| panic!("{fault}\n{plan:#?}\n{}", context()));
+        let key = match planned == all.len() {
+            true => "hosts where all must members are planned",
+            false => "hosts where some cannot be",
+        };
+        *counts.entry(key).or_default() += 1;
+        *counts.entry("must members planned").or_default() += planned;
+    }
+    println!("seed {seed}: {counts:#?}");
+    for key in [
+        "hosts where all must members are planned",
+        "hosts where some cannot be",
+        "held and not touched",
     ] {
         assert!(counts.contains_key(key), "{key} never came up: {counts:?}");
     }
