@@ -18,6 +18,7 @@ mod inventory;
 mod list;
 mod live;
 mod metrics;
+mod mig;
 mod modify;
 mod moved;
 mod next_boot;
@@ -67,6 +68,7 @@ pub use live::modify_live;
 pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
+pub use mig::{MigGpu, MigInstance, MigProfile, MigRequest, mig};
 pub use modify::{AttrEdit, FunctionChoice, ModifyRequest, TypeChoice, modify};
 pub use moved::{Moves, moved_settings_hint};
 pub use next_boot::is_switched_by_another;

@@ -131,6 +131,9 @@ const NOTHING: [&str; 5] = [
     "No supported devices in vGPU mode",
 ];
 
+/// Its exit status where NVIDIA's driver is not loaded, or does not answer.
+const NO_DRIVER: i32 = 9;
+
 /// What it prints to callers who are not root.
 const NOT_ROOT: &str = "Insufficient Permissions";
 
@@ -213,9 +216,11 @@ impl<'h> Smi<'h> {
                 true => error,
                 false => error.hint(format!("it printed: {said}")),
             };
-            return Err(match kind {
-                Kind::NotPermitted => error.hint("this needs root: run it again with sudo"),
-                _ => error.hint("is NVIDIA's driver loaded? See what it prints when run by itself"),
+            return Err(match (kind, code) {
+                (Kind::NotPermitted, _) => error.hint("this needs root: run it again with sudo"),
+                (_, Some(NO_DRIVER)) => error
+                    .hint("load NVIDIA's driver (modprobe nvidia), or see why it failed: dmesg"),
+                _ => error,
             });
         }
         parse(&stdout).map_err(|fault| {
