@@ -63,11 +63,12 @@ pub enum Verb {
     /// Without a subcommand it only shows them. Enabling and disabling is refused while the GPU has a
     /// vGPU. Functions are only enabled at boot if `--at-boot` was specified.
     Vfs(vfs::VfsArgs),
-    /// Show the MIG mode, profiles and GPU instances of GPUs
+    /// Show or change the MIG mode and the GPU instances of GPUs
     ///
-    /// Lists each GPU that supports MIG: whether MIG mode is enabled, how many instances of each GPU instance
+    /// Without a subcommand it lists each GPU that supports MIG: whether MIG mode is enabled, how many instances of each GPU instance
     /// profile can still be created and where, and its GPU instances with the vGPUs that use them. Requires
-    /// nvidia-smi of NVIDIA's driver, and usually root privileges.
+    /// nvidia-smi of NVIDIA's driver, and usually root privileges. Changes are
+    /// refused while the GPU has a vGPU.
     Mig(mig::MigArgs),
     /// Show the changes needed to match a declaration
     ///

@@ -68,7 +68,9 @@ pub use live::modify_live;
 pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
-pub use mig::{MigGpu, MigInstance, MigProfile, MigRequest, mig};
+pub use mig::{
+    MigChange, MigGpu, MigInstance, MigProfile, MigRequest, MigStep, ProfileWanted, change_mig, mig,
+};
 pub use modify::{AttrEdit, FunctionChoice, ModifyRequest, TypeChoice, modify};
 pub use moved::{Moves, moved_settings_hint};
 pub use next_boot::is_switched_by_another;

@@ -271,3 +271,253 @@ fn a_change_that_waits_for_a_reset_is_noted() {
         "enabled"
     );
 }
+
+/// The IDs of the GPU instances of the GPU.
+fn instances(host: &SimHost) -> Vec<u64> {
+    let answer = host.run("mig --json").json();
+    let all = answer["gpus"][0]["gpu_instances"]
+        .as_array()
+        .unwrap()
+        .clone();
+    all.iter()
+        .map(|one| one["gpu_instance_id"].as_u64().unwrap())
+        .collect()
+}
+
+fn mode(host: &SimHost) -> String {
+    let answer = host.run("mig --json").json();
+    answer["gpus"][0]["mode"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_card_from_its_mode_to_its_vgpus_and_back() {
+    let host = SimHost::start("h200");
+    // Functions are in the way.
+    let run = host.run(&format!("mig enable {GPU}")).expect(1);
+    says(&run, "cannot enable MIG mode of 0000:41:00.0");
+    says(
+        &run,
+        "it printed: Unable to enable MIG Mode for GPU 00000000:41:00.0: In use",
+    );
+    says(&run, &format!("vgpuctl vfs disable {GPU}"));
+    let run = host
+        .run(&format!("mig create 3g.71gb --gpu {GPU}"))
+        .expect(2);
+    says(&run, "GPU 0000:41:00.0 is not in MIG mode");
+    says(&run, &format!("vgpuctl mig enable {GPU}"));
+    host.run(&format!("vfs disable {GPU}")).expect(0);
+
+    says(
+        &host.run(&format!("mig enable {GPU} --dry-run")).expect(0),
+        "would enable",
+    );
+    assert_eq!(mode(&host), "disabled");
+    let run = host.run(&format!("mig enable {GPU}")).expect(0);
+    says(&run, "note: enabled MIG mode of 0000:41:00.0");
+    assert_eq!(row(&run, &[GPU, "enabled", "7g.141gb"])[4..6], ["1", "1"]);
+    says(
+        &host.run(&format!("mig enable {GPU}")).expect(0),
+        "is already enabled",
+    );
+    host.run(&format!("vfs enable {GPU}")).expect(0);
+
+    let line = format!("mig create 3g.71gb 1g.18gb:6 19 --gpu {GPU}");
+    let run = host.run(&format!("{line} --dry-run")).expect(0);
+    says(
+        &run,
+        "would create on 0000:41:00.0: 3g.71gb, 1g.18gb:6, 1g.18gb",
+    );
+    assert!(instances(&host).is_empty());
+    let run = host.run(&line).expect(0);
+    for (id, name) in [(2, "3g.71gb"), (11, "1g.18gb"), (13, "1g.18gb")] {
+        says(
+            &run,
+            &format!("created GPU instance {id} ({name}) on 0000:41:00.0"),
+        );
+    }
+    says(&run, "do not survive a reboot");
+    assert_eq!(
+        row(&run, &[GPU, "13", "1g.18gb"])[3..],
+        ["6", "1", "-", "free"]
+    );
+    host.run(&format!("create -t H200-3-71C -u {}", uuid(1)))
+        .expect(0);
+
+    for line in [
+        format!("mig disable {GPU}"),
+        format!("mig destroy 11 --gpu {GPU}"),
+        format!("mig create 19 --gpu {GPU}"),
+    ] {
+        for line in [line.clone(), format!("{line} --dry-run")] {
+            let run = host.run(&line).expect(5);
+            says(&run, "0000:41:00.0 has 1 vGPUs");
+            says(&run, &format!("vgpuctl stop {}", uuid(1)));
+        }
+    }
+    assert_eq!(instances(&host), [2, 11, 13]);
+    host.run(&format!("remove {}", uuid(1))).expect(0);
+    let run = host.run(&format!("mig disable {GPU}")).expect(5);
+    says(&run, &format!("vgpuctl mig destroy 2 11 13 --gpu {GPU}"));
+
+    let run = host
+        .run(&format!("mig destroy 2 13 --gpu {GPU} --dry-run"))
+        .expect(0);
+    says(
+        &run,
+        "would destroy GPU instances of 0000:41:00.0: 2 (3g.71gb), 13 (1g.18gb)",
+    );
+    let run = host
+        .run(&format!("mig destroy 13 2 13 --gpu {GPU}"))
+        .expect(0);
+    says(
+        &run,
+        "destroyed GPU instances of 0000:41:00.0: 2 (3g.71gb), 13 (1g.18gb)",
+    );
+    assert_eq!(instances(&host), [11]);
+    let run = host.run(&format!("mig destroy 11 2 --gpu {GPU}")).expect(3);
+    says(&run, "has no GPU instance 2");
+    says(&run, "its GPU instances: 11");
+    assert_eq!(instances(&host), [11]);
+    host.run(&format!("mig destroy 11 --gpu {GPU}")).expect(0);
+    host.run(&format!("vfs disable {GPU}")).expect(0);
+    host.run(&format!("mig disable {GPU}")).expect(0);
+    assert_eq!(mode(&host), "disabled");
+}
+
+#[test]
+fn all_gpu_instances_are_created_or_none() {
+    let host = SimHost::start("h100-mig");
+    // Both are free, but not together.
+    let run = host
+        .run(&format!("mig create 19 14 4g.40gb 3g.40gb --gpu {GPU}"))
+        .expect(4);
+    says(
+        &run,
+        "cannot create on 0000:41:00.0: 1g.10gb, 2g.20gb, 4g.40gb, 3g.40gb",
+    );
+    says(&run, "Insufficient Resources");
+    assert!(!run.stderr.contains("rollback failed"), "{run:#?}");
+    assert!(instances(&host).is_empty());
+    // More than fit are not tried.
+    let run = host
+        .run(&format!("mig create 3g.40gb 3g.40gb 9 --gpu {GPU}"))
+        .expect(4);
+    says(
+        &run,
+        "at most 2 more of 3g.40gb fit now (2 on an empty GPU)",
+    );
+    smi(&host, "mig -cgi 0");
+    let run = host
+        .run(&format!("mig create 1g.10gb --gpu {GPU}"))
+        .expect(4);
+    says(
+        &run,
+        "no more instance of 1g.10gb fits now (7 on an empty GPU)",
+    );
+    assert_eq!(instances(&host), [0]);
+
+    // What was created and cannot be taken away is told.
+    smi(&host, "mig -dgi");
+    answers(&host, "-dgi", "Unable to destroy: Unknown Error\n", 3);
+    let run = host
+        .run(&format!("mig create 19 4g.40gb 3g.40gb --gpu {GPU}"))
+        .expect(4);
+    says(
+        &run,
+        "rollback failed: cannot destroy GPU instances of 0000:41:00.0: 7",
+    );
+    says(&run, "Unable to destroy: Unknown Error");
+    // Success is not believed.
+    answers(
+        &host,
+        "-dgi",
+        "Successfully destroyed GPU instance ID  7 from GPU  0\n",
+        0,
+    );
+    let run = host.run(&format!("mig destroy 7 --gpu {GPU}")).expect(1);
+    says(
+        &run,
+        "cannot destroy GPU instances of 0000:41:00.0: 7: it reported success",
+    );
+}
+
+#[test]
+fn a_mistake_in_the_arguments_is_named() {
+    let host = SimHost::start("h100-mig");
+    for (line, status, words) in [
+        (
+            "mig create 3g.41gb --gpu 0000:41:00.0",
+            3,
+            "did you mean 3g.40gb?",
+        ),
+        (
+            "mig create 77 --gpu 0000:41:00.0",
+            3,
+            "its profiles: 1g.10gb, 1g.10gb+me,",
+        ),
+        (
+            "mig create 3g.40gb:2 --gpu 0000:41:00.0",
+            2,
+            "they can at: 0, 4",
+        ),
+        (
+            "mig create 9,9 --gpu 0000:41:00.0",
+            2,
+            "is not a GPU instance profile",
+        ),
+        (
+            "mig create 9 --gpu 0000:41:00.4",
+            2,
+            "is a virtual function of 0000:41:00.0",
+        ),
+        (
+            "mig create 9 --gpu 0000:42:00.0",
+            3,
+            "does not list a GPU 0000:42:00.0",
+        ),
+        ("mig create --gpu 0000:41:00.0", 2, "<PROFILE>"),
+        ("mig create 9", 2, "--gpu"),
+        ("mig destroy x --gpu 0000:41:00.0", 2, "invalid value 'x'"),
+        (
+            "mig destroy 1 --gpu 0000:41:00.0",
+            3,
+            "it has no GPU instances",
+        ),
+    ] {
+        let run = host.run(line).expect(status);
+        says(&run, words);
+    }
+    assert!(instances(&host).is_empty());
+    let other = SimHost::start("l40s");
+    says(
+        &other.run(&format!("mig enable {GPU}")).expect(3),
+        "does not have MIG",
+    );
+    fs::remove_file(host.path("usr/bin/nvidia-smi")).unwrap();
+    says(
+        &host.run(&format!("mig enable {GPU}")).expect(3),
+        "nvidia-smi not found",
+    );
+}
+
+#[test]
+fn a_function_that_a_process_has_open_is_not_destroyed() {
+    let host = SimHost::start("h100-mig");
+    // A virtual machine may have a function without a type.
+    let group = fs::read_link(host.path(&format!("sys/bus/pci/devices/{FUNCTION}/iommu_group")));
+    let group = group.unwrap().file_name().unwrap().to_owned();
+    let node = host.path("dev/vfio").join(group);
+    let mut holder = std::process::Command::new("sleep")
+        .arg("60")
+        .stdin(fs::File::open(&node).unwrap())
+        .spawn()
+        .unwrap();
+    let run = host.run(&format!("mig create 9 --gpu {GPU}"));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let run = run.expect(5);
+    says(&run, &format!("{FUNCTION} is in use by "));
+    says(&run, "sleep");
+    assert!(instances(&host).is_empty());
+    host.run(&format!("mig create 9 --gpu {GPU}")).expect(0);
+}

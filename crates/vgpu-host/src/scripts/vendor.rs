@@ -130,6 +130,15 @@ pub fn ask_nvidia_smi(host: &Host, args: &[&str]) -> Result<Asked> {
     })
 }
 
+/// Runs `nvidia-smi` with arguments that change something; it is not ended before it is done. `None` where there
+/// is none.
+///
+/// # Errors
+/// It could not be started; others could have written it.
+pub fn change_with_nvidia_smi(host: &Host, args: &[&str]) -> Result<Option<Said>> {
+    said(host, &host.nvidia_smi(), args)
+}
+
 fn said(host: &Host, program: &Path, args: &[&str]) -> Result<Option<Said>> {
     if if_present(check(host, program, PROGRAM))?.is_none() {
         return Ok(None);

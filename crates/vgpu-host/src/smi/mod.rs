@@ -12,7 +12,7 @@ use std::fmt;
 use crate::error::{Error, Kind, Result, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
-use crate::scripts::{Asked, ask_nvidia_smi, check_nvidia_smi};
+use crate::scripts::{Asked, Said, ask_nvidia_smi, change_with_nvidia_smi, check_nvidia_smi};
 use crate::text::quoted;
 
 /// Whether a GPU is, or will be, in MIG mode.
@@ -191,6 +191,49 @@ impl<'h> Smi<'h> {
         self.ask(&["mig", "-lgi"], text::gpu_instances)
     }
 
+    /// Enables or disables MIG mode of a GPU; read [`Smi::modes`] to see whether it did.
+    ///
+    /// # Errors
+    /// It could not be started; others could have written it.
+    pub fn set_mode(self, gpu: &ParentId, is_on: bool) -> Result<Said> {
+        let mode = match is_on {
+            true => "1",
+            false => "0",
+        };
+        self.change(&["-i", gpu.as_str(), "-mig", mode])
+    }
+
+    /// Creates GPU instances with their compute instances: `profiles` is a list such as `9,19:6`, of profile IDs
+    /// with or without the memory slice at which to start. What was created before one that fails may stay.
+    ///
+    /// # Errors
+    /// As [`Smi::set_mode`].
+    pub fn create_gpu_instances(self, gpu: &ParentId, profiles: &str) -> Result<Said> {
+        self.change(&["mig", "-i", gpu.as_str(), "-cgi", profiles, "-C"])
+    }
+
+    /// Destroys the compute instances of these GPU instances.
+    ///
+    /// # Errors
+    /// As [`Smi::set_mode`].
+    pub fn destroy_compute_instances(self, gpu: &ParentId, ids: &[u32]) -> Result<Said> {
+        self.change(&["mig", "-i", gpu.as_str(), "-dci", "-gi", &list(ids)])
+    }
+
+    /// Destroys these GPU instances, which must not have compute instances any more.
+    ///
+    /// # Errors
+    /// As [`Smi::set_mode`].
+    pub fn destroy_gpu_instances(self, gpu: &ParentId, ids: &[u32]) -> Result<Said> {
+        self.change(&["mig", "-i", gpu.as_str(), "-dgi", "-gi", &list(ids)])
+    }
+
+    fn change(self, args: &[&str]) -> Result<Said> {
+        change_with_nvidia_smi(self.host, args)?.ok_or_else(|| {
+            Error::new(Kind::NotFound, "nvidia-smi not found").at(self.host.nvidia_smi())
+        })
+    }
+
     fn ask<T>(
         self,
         args: &[&str],
@@ -237,6 +280,11 @@ impl<'h> Smi<'h> {
                 .hint("run the same command by itself; if its output is intact, please report it")
         })
     }
+}
+
+fn list(ids: &[u32]) -> String {
+    let texts: Vec<String> = ids.iter().map(u32::to_string).collect();
+    texts.join(",")
 }
 
 fn is_nothing(said: &str) -> bool {

@@ -1,9 +1,13 @@
 //! `mig`: GPUs that have MIG, their GPU instance profiles, their GPU instances, and the vGPUs on those.
 
+mod change;
+
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Device, ParentId};
 use crate::smi::{self, GpuMode, MigMode, Smi};
+
+pub use change::{MigChange, MigStep, ProfileWanted, change_mig};
 
 /// Which GPUs to tell.
 #[derive(Debug, Clone, Default)]
@@ -164,17 +168,23 @@ fn without_smi(context: &Context<'_>, wanted: Option<&ParentId>) -> Result<Answe
         );
         return Ok(answer(Vec::new(), Vec::new(), vec![note]));
     }
-    let what = match wanted {
-        Some(gpu) => format!("cannot tell whether GPU {gpu} has MIG: nvidia-smi not found"),
-        None => "cannot tell which GPUs have MIG: nvidia-smi not found".to_owned(),
-    };
-    let error = Error::new(Kind::NotFound, what).at(path).hint(
-        "nvidia-smi is part of NVIDIA's driver: install the package of the vGPU host driver that contains it",
-    );
+    let error = not_found_smi(context, wanted);
     match wanted {
         Some(_) => Err(error),
         None => Ok(answer(Vec::new(), vec![error], Vec::new())),
     }
+}
+
+fn not_found_smi(context: &Context<'_>, wanted: Option<&ParentId>) -> Error {
+    let what = match wanted {
+        Some(gpu) => format!("cannot tell whether GPU {gpu} has MIG: nvidia-smi not found"),
+        None => "cannot tell which GPUs have MIG: nvidia-smi not found".to_owned(),
+    };
+    Error::new(Kind::NotFound, what)
+        .at(context.host.nvidia_smi())
+        .hint(
+            "nvidia-smi is part of NVIDIA's driver: install the package of the vGPU host driver that contains it",
+        )
 }
 
 /// The vGPUs that have a GPU instance, with its ID.
@@ -204,7 +214,7 @@ fn notes(gpu: &MigGpu) -> Vec<String> {
     if gpu.current == MigMode::Enabled && gpu.instances.is_empty() {
         notes.push(format!(
             "{name} is in MIG mode and has no GPU instances: no vGPU can be created on it; to create one: \
-             nvidia-smi mig -i {name} -cgi PROFILE -C"
+             vgpuctl mig create PROFILE --gpu {name}"
         ));
     }
     notes
