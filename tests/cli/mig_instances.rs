@@ -521,3 +521,29 @@ fn a_function_that_a_process_has_open_is_not_destroyed() {
     assert!(instances(&host).is_empty());
     host.run(&format!("mig create 9 --gpu {GPU}")).expect(0);
 }
+
+#[test]
+fn on_an_a100_with_functions_the_mode_waits_for_a_reset() {
+    let text = "mdev = false\n[[parent]]\nid = \"0000:41:00.0\"\ndriver = \"nvidia\"\ndevice = 0x20f1\n\
+                class = 0x030200\nmig = \"a100-40\"\nvfs = 4\nenabled_vfs = 4\nvf_framework = \"vendor\"\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    let host = SimHost::start_file(file.path());
+    let run = host.run(&format!("mig enable {GPU}")).expect(0);
+    says(
+        &run,
+        "MIG mode is disabled now, and enabled after the next reset of the GPU or reboot",
+    );
+    assert!(!run.stderr.contains("enabled MIG mode of"), "{run:#?}");
+    assert!(
+        run.stdout.contains("disabled, pending: enabled"),
+        "{run:#?}"
+    );
+    host.run(&format!("mig create 1g.5gb --gpu {GPU}"))
+        .expect(2);
+    host.ctl(&["reboot"]);
+    assert_eq!(mode(&host), "enabled");
+    host.run(&format!("mig create 3g.20gb 1g.5gb+me --gpu {GPU}"))
+        .expect(0);
+    assert_eq!(instances(&host), [2, 11]);
+}

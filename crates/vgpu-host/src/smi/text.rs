@@ -90,13 +90,14 @@ fn mode(line: Line<'_>, word: &str) -> Parsed<MigMode> {
 /// The address in sysfs of a GPU with this bus ID: of `00000000:C1:00.0`, `0000:c1:00.0`.
 fn address(bus_id: &str) -> Option<String> {
     let (domain, rest) = bus_id.split_once(':')?;
-    let domain = u32::from_str_radix(domain, 16).ok()?;
     let (bus, rest) = rest.split_once(':')?;
     let (device, function) = rest.split_once('.')?;
     let is_hex =
         |text: &str, digits| text.len() == digits && text.chars().all(|c| c.is_ascii_hexdigit());
-    let is_whole = is_hex(bus, 2) && is_hex(device, 2) && is_hex(function, 1);
+    let is_domain = matches!(domain.len(), 4 | 8) && is_hex(domain, domain.len());
+    let is_whole = is_domain && is_hex(bus, 2) && is_hex(device, 2) && is_hex(function, 1);
     let rest = format!("{bus}:{device}.{function}").to_ascii_lowercase();
+    let domain = u32::from_str_radix(domain, 16).ok()?;
     is_whole.then(|| format!("{domain:04x}:{rest}"))
 }
 
@@ -492,7 +493,16 @@ mod tests {
         );
 
         names(modes("0, 00000000:00:06.0, Enabled\n"), 1, "expected index");
-        names(modes("\n0, 0:0, Enabled, Enabled\n"), 2, "not a PCI bus ID");
+        for bus_id in [
+            "0:0",
+            "+0000000:41:00.0",
+            "0000:41:00",
+            "0000:4g:00.0",
+            "00000000:41:00.00",
+        ] {
+            let text = format!("\n0, {bus_id}, Enabled, Enabled\n");
+            names(modes(&text), 2, "not a PCI bus ID");
+        }
         names(
             modes("0, 00000000:00:06.0, [Unknown Error], On\n"),
             1,
@@ -506,6 +516,36 @@ mod tests {
             assert!(gpu_instances(text).is_err(), "{text:?}");
         }
         assert_eq!(modes(""), Ok(Vec::new()));
+    }
+
+    /// No text is a panic; what is understood of a spoiled table has numbers that stand in it.
+    fn meets(text: &str) {
+        for one in gpu_instances(text).unwrap_or_default() {
+            assert!(text.contains(&one.id.to_string()), "{one:?}");
+            assert!(text.contains(&one.profile_name), "{one:?}");
+        }
+        for one in profiles(text).unwrap_or_default() {
+            assert!(text.contains(&format!("{}/", one.free)), "{one:?}");
+        }
+        for one in modes(text).unwrap_or_default() {
+            assert!(one.gpu.is_pci_address(), "{one:?}");
+        }
+        let _ = placements(text);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_met(text in "\\PC*|[ 0-9|+=:{},.\nMIGgb/-]{0,200}") {
+            meets(&text);
+        }
+
+        #[test]
+        fn a_spoiled_text_is_met(which in 0_usize..4, at in 0_usize..2000, cut in 0_usize..60, put in "[ 0-9|:/x\n]{0,4}") {
+            let text = [H200_PROFILES, H200_PLACEMENTS, H200_MODES, A100_INSTANCES][which];
+            let at = at.min(text.len());
+            let end = (at + cut).min(text.len());
+            meets(&format!("{}{put}{}", &text[..at], &text[end..]));
+        }
     }
 
     #[test]
