@@ -29,6 +29,7 @@ pub mod output;
 pub use nvidia_vgpu as nvidia;
 pub use vgpu_doctor as doctor;
 pub use vgpu_host::{
-    advice, dir, error, forks, host, interrupt, memo, model, notify, scripts, store, sysfs, text,
+    advice, dir, error, forks, host, interrupt, memo, model, notify, scripts, smi, store, sysfs,
+    text,
 };
 pub use vgpu_plan::{capacity, declare};

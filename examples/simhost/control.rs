@@ -15,6 +15,7 @@ use crate::faults::{Broken, errno_by_name};
 use crate::host::Host;
 use crate::root::Root;
 use crate::shared::Shared;
+use crate::smi::Printed;
 use crate::sriov::SriovManage;
 use crate::state::{Faults, Stage};
 
@@ -37,6 +38,8 @@ pub const COMMANDS: &str =
   sriov-manage -e|-d PF|ALL        as NVIDIA's script, which is in ROOT/usr/lib/nvidia
   vfs PF N                         so many virtual functions are on, as by another program
   nvidia-smi vgpu -shm 0|1 -i GPU  one size or several on a GPU without vGPUs, as ROOT/usr/bin/nvidia-smi
+  nvidia-smi mig ..., -mig 0|1     GPU instances and MIG mode, as the same program
+  nvidia-smi --query-gpu=...       index, pci.bus_id, mig.mode.current, mig.mode.pending
   sriov-manage-is HOW              HOW: works, no-vfs, unbindLock, race, race N
   plugin-exit MS                   a VF stays busy so long after it was closed
   break PARENT/TYPE/FILE HOW       HOW: missing, empty, garbage, eio, or ok to mend it
@@ -54,7 +57,7 @@ fn open_dir(dir: &Path) -> Result<File, String> {
 }
 
 /// Sends a command to the host under `root` and returns the answer.
-pub fn send(root: &Path, words: &[String]) -> Result<String, String> {
+pub fn send(root: &Path, words: &[String]) -> Result<Printed, String> {
     let dir = open_dir(&root.join("run/simhost"))?;
     let none = |e| format!("no simhost answers under {}: {e}", root.display());
     let mut stream = UnixStream::connect(socket_path(&dir)).map_err(none)?;
@@ -64,8 +67,13 @@ pub fn send(root: &Path, words: &[String]) -> Result<String, String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(none)?;
     match answer.split_once('\n') {
-        Some(("ok", text)) => Ok(text.to_owned()),
-        Some((_, text)) => Err(text.trim_end().to_owned()),
+        Some((first, text)) => match first.strip_prefix("exit ").map(str::parse) {
+            Some(Ok(status)) => Ok(Printed {
+                text: text.to_owned(),
+                status,
+            }),
+            _ => Err(text.trim_end().to_owned()),
+        },
         None => Err("simhost closed the connection".to_owned()),
     }
 }
@@ -103,7 +111,7 @@ fn serve(mut stream: UnixStream, root: &Root, shared: &Arc<Shared>) {
     }
     let words: Vec<&str> = line.split_whitespace().collect();
     let answer = match run(&words, root, shared) {
-        Ok(text) => format!("ok\n{text}"),
+        Ok(Printed { text, status }) => format!("exit {status}\n{text}"),
         Err(text) => format!("error\n{text}\n"),
     };
     // Wake waiting creates and removes after every command.
@@ -112,7 +120,17 @@ fn serve(mut stream: UnixStream, root: &Root, shared: &Arc<Shared>) {
     let _ = stream.write_all(answer.as_bytes());
 }
 
-fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, String> {
+fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<Printed, String> {
+    let text = match words {
+        ["nvidia-smi", "vgpu", "-shm", mode, "-i", gpu] => shared.lock().mix_sizes(mode, gpu)?,
+        ["nvidia-smi", "-q", "-i", gpu] => shared.lock().query_gpu(gpu)?,
+        ["nvidia-smi", arguments @ ..] => return Ok(shared.lock().nvidia_smi(arguments)),
+        _ => obey(words, root, shared)?,
+    };
+    Ok(Printed { text, status: 0 })
+}
+
+fn obey(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, String> {
     let mut host = shared.lock();
     match words {
         ["status"] => return Ok(format!("{}\n", status(&host))),
@@ -148,8 +166,6 @@ fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<String, Stri
             let count = count.parse().map_err(|_| format!("{count}: no number"))?;
             host.switch_vfs(pf, count)?;
         }
-        ["nvidia-smi", "-q", "-i", gpu] => return host.query_gpu(gpu),
-        ["nvidia-smi", "vgpu", "-shm", mode, "-i", gpu] => return host.mix_sizes(mode, gpu),
         ["sriov-manage-is", how @ ..] => host.faults.sriov_manage = SriovManage::by_name(how)?,
         ["plugin-exit", ms] => host.faults.plugin_exit = milliseconds(ms)?,
         ["detach", parent] => host.detach(parent)?,

@@ -11,6 +11,7 @@ use crate::ap::{Matrix, unsigned};
 use crate::build;
 use crate::faults::{Broken, GARBAGE};
 use crate::hostfile::{HostFile, ParentSpec, Rule};
+use crate::mig::Mig;
 use crate::state::{Counters, Device, Faults, Open, RemoveStep, Stage, Ticket, Wait};
 use crate::tree::{Attr, Tree};
 use crate::vf::VendorVf;
@@ -37,6 +38,8 @@ pub struct Host {
     pub taken: BTreeMap<String, String>,
     /// GPUs that allow vGPUs of several sizes.
     pub mixed: BTreeSet<String>,
+    /// MIG of the GPUs that have it.
+    pub mig: BTreeMap<String, Mig>,
     /// Devices by UUID.
     pub devices: BTreeMap<String, Device>,
     /// Open descriptors by file handle.
@@ -51,6 +54,13 @@ pub struct Host {
     next_handle: u64,
 }
 
+fn migs(spec: &HostFile) -> BTreeMap<String, Mig> {
+    let gpus = spec.parents.iter();
+    let gpus = gpus.filter_map(|p| Some((p.id.clone(), p.mig.as_ref()?)));
+    gpus.map(|(id, mig)| (id, Mig::new(mig.card.clone(), mig.is_on)))
+        .collect()
+}
+
 impl Host {
     /// The host of a host file, just booted.
     pub fn new(spec: HostFile) -> Self {
@@ -62,6 +72,7 @@ impl Host {
             vendor_vfs: BTreeMap::new(),
             taken: BTreeMap::new(),
             mixed: BTreeSet::new(),
+            mig: migs(&spec),
             devices: BTreeMap::new(),
             opens: BTreeMap::new(),
             faults: Faults::default(),
@@ -185,6 +196,7 @@ impl Host {
         }
         self.opens.clear();
         self.busy_until.clear();
+        self.mig.values_mut().for_each(Mig::reboot);
         for parent in self.spec.parents.clone() {
             // Nothing is open any more, so this cannot fail.
             let _ = self.set_vfs(&parent, 0);
@@ -218,6 +230,16 @@ impl Host {
         let spec = self.spec_of(parent)?;
         let this = spec.types.iter().find(|t| t.id == type_id);
         let this = this.ok_or(Errno::ENODEV)?;
+        if let Some(mig) = self.mig.get(spec.gpu()) {
+            match (&this.profile, mig.current) {
+                (Some(profile), true) => {
+                    let is_free = self.free_instance(spec.gpu(), profile).is_some();
+                    return Ok(u32::from(is_free && !self.has_vgpu(parent)));
+                }
+                (Some(_), false) | (None, true) => return Ok(0),
+                (None, false) => {}
+            }
+        }
         Ok(match spec.rule {
             Rule::OneSize if self.mixed.contains(spec.gpu()) => {
                 let fits = self.free_place(spec.gpu(), this).is_some();

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::cards;
 use crate::faults::errno_by_name;
+use crate::mig::{self, MigCard};
 use crate::pci::{self, Pci};
 
 /// A host as described by its file.
@@ -48,6 +49,8 @@ pub struct ParentSpec {
     pub sriov: Option<Sriov>,
     /// The GPU of a virtual function.
     pub physfn: Option<String>,
+    /// MIG of the GPU, if it has it.
+    pub mig: Option<MigSpec>,
 }
 
 impl ParentSpec {
@@ -74,6 +77,15 @@ pub struct Sriov {
     pub framework: VfFramework,
     /// Whether `sriov_numvfs` can be written.
     pub raw_numvfs: bool,
+}
+
+/// MIG of a GPU.
+#[derive(Debug, Clone)]
+pub struct MigSpec {
+    /// What the card can do.
+    pub card: MigCard,
+    /// Whether MIG mode is enabled at start.
+    pub is_on: bool,
 }
 
 /// How vGPUs are created on a VF.
@@ -103,6 +115,8 @@ pub struct TypeSpec {
     pub weight: u32,
     /// Maximum number of instances on one parent.
     pub max: u32,
+    /// The GPU instance profile of a MIG-backed type.
+    pub profile: Option<String>,
 }
 
 /// How a parent counts its instances.
@@ -160,6 +174,9 @@ struct RawParent {
     vf_framework: Option<VfFramework>,
     #[serde(default)]
     raw_numvfs: bool,
+    mig: Option<String>,
+    #[serde(default)]
+    mig_mode: bool,
     #[serde(default, rename = "type")]
     types: Vec<RawType>,
 }
@@ -174,6 +191,7 @@ struct RawType {
     device_api: String,
     #[serde(default = "one")]
     cost: u32,
+    profile: Option<String>,
 }
 
 fn yes() -> bool {
@@ -225,15 +243,18 @@ impl RawParent {
             (None, Some(_)) => "nvidia".to_owned(),
             (None, None) => return Err(format!("parent {id} needs a card or a driver")),
         };
+        let mig = self.mig(&id)?;
         let types = match &card {
             Some(card) => nvidia_types(&driver, card)?,
-            None => self
-                .types
-                .iter()
-                .map(|t| t.resolve(&driver, self.pool))
-                .collect(),
+            None => {
+                let memory = mig.as_ref().map(|mig| mig.card.memory_mib);
+                let all = self.types.iter();
+                all.map(|t| t.resolve(&driver, self.pool.or(memory)))
+                    .collect()
+            }
         };
         let rule = match (self.pool, &card) {
+            (None, None) if mig.is_some() => Rule::OneSize,
             (Some(size), _) => Rule::Pool(size),
             (None, Some(_)) => Rule::OneSize,
             (None, None) if !self.registers => Rule::Pool(0),
@@ -243,6 +264,7 @@ impl RawParent {
             (Some(name), _) => errno_by_name(name)?,
             // NVIDIA's driver returns EIO for any reason.
             (None, Some(_)) => Errno::EIO,
+            (None, None) if mig.is_some() => Errno::EIO,
             (None, None) => Errno::EUSERS,
         };
         let is_pci = pci::is_address(&id);
@@ -281,7 +303,31 @@ impl RawParent {
             registers: self.registers,
             sriov,
             physfn: None,
+            mig,
         })
+    }
+
+    fn mig(&self, id: &str) -> Result<Option<MigSpec>, String> {
+        let Some(key) = &self.mig else {
+            return match self.mig_mode || self.types.iter().any(|t| t.profile.is_some()) {
+                true => Err(format!("parent {id} has no mig, which its other keys need")),
+                false => Ok(None),
+            };
+        };
+        let card = mig::card(key)?;
+        if self.vf_framework != Some(VfFramework::Vendor) || self.pool.is_some() {
+            let needs = "mig needs vf_framework = \"vendor\" and no pool";
+            return Err(format!("parent {id}: {needs}"));
+        }
+        let is_known = |name: &String| card.profiles.iter().any(|p| p.name == *name);
+        let mut profiles = self.types.iter().filter_map(|t| t.profile.as_ref());
+        if let Some(name) = profiles.find(|name| !is_known(name)) {
+            return Err(format!("parent {id}: {key} has no profile \"{name}\""));
+        }
+        Ok(Some(MigSpec {
+            card,
+            is_on: self.mig_mode,
+        }))
     }
 
     fn sriov(&self, id: &str) -> Result<Option<Sriov>, String> {
@@ -317,6 +363,7 @@ impl RawType {
             device_api: self.device_api.clone(),
             weight,
             max: pool.unwrap_or(0) / weight,
+            profile: self.profile.clone(),
         }
     }
 }
@@ -332,6 +379,7 @@ fn nvidia_types(driver: &str, card: &cards::Card) -> Result<Vec<TypeSpec>, Strin
             device_api: vfio_pci(),
             weight: t.framebuffer_mib,
             max: t.max_instance,
+            profile: None,
         })
         .collect())
 }
@@ -373,6 +421,21 @@ mod tests {
                 .unwrap_err()
                 .contains("no card")
         );
+        let mig = "[[parent]]\nid = \"0000:41:00.0\"\ndriver = \"nvidia\"\nmig = ";
+        for (text, what) in [
+            (format!("{mig}\"x\"\n"), "no MIG of \"x\""),
+            (format!("{mig}\"h200\"\n"), "vf_framework"),
+            (mig.replace("mig = ", "mig_mode = true\n"), "has no mig"),
+            (
+                format!(
+                    "{mig}\"h200\"\nvfs = 4\nvf_framework = \"vendor\"\n\
+                     [[parent.type]]\nid = \"1\"\nprofile = \"1g.5gb\"\n"
+                ),
+                "no profile \"1g.5gb\"",
+            ),
+        ] {
+            assert!(parse(&text).unwrap_err().contains(what), "{text}");
+        }
         assert!(parse("colour = 1").unwrap_err().contains("colour"));
         let twice = "[[parent]]\nid = \"m\"\ndriver = \"d\"\npool = 1\n".repeat(2);
         assert!(parse(&twice).unwrap_err().contains("twice"));

@@ -11,10 +11,12 @@ mod faults;
 mod fs;
 mod host;
 mod hostfile;
+mod mig;
 mod pci;
 mod process;
 mod root;
 mod shared;
+mod smi;
 mod sriov;
 mod state;
 mod tree;
@@ -38,9 +40,13 @@ fn main() -> ExitCode {
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.first().map(String::as_str) {
-        Some("ctl") if args.len() >= 3 => {
-            control::send(Path::new(&args[1]), &args[2..]).map(|answer| print(&answer))
-        }
+        Some("ctl") if args.len() >= 3 => match control::send(Path::new(&args[1]), &args[2..]) {
+            Ok(smi::Printed { text, status }) => {
+                print(&text);
+                return ExitCode::from(status);
+            }
+            Err(message) => Err(message),
+        },
         Some("-h" | "--help") => {
             print(&format!("{USAGE}\ncommands of ctl:\n{}", control::COMMANDS));
             Ok(())

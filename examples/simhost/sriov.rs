@@ -223,6 +223,9 @@ impl Host {
             self.drop_vf(vf);
         }
         self.mixed.remove(&pf.id);
+        if let Some(mig) = self.mig.get_mut(&pf.id) {
+            mig.instances.clear();
+        }
         for n in 0..wanted {
             self.add_vf(pf, n)?;
         }

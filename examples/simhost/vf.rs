@@ -43,8 +43,10 @@ pub struct Current {
     pub id: u64,
     /// MiB of framebuffer.
     pub weight: u32,
-    /// The first MiB on the GPU.
+    /// The first MiB on the GPU, or in its GPU instance.
     pub place: u32,
+    /// The GPU instance of a MIG-backed type.
+    pub gpu_instance: Option<u32>,
     /// Whether the write has not completed.
     pub setting: bool,
 }
@@ -116,8 +118,10 @@ impl Host {
                 let place = whole.ok_or(Errno::ENXIO)?.place;
                 format!("{}\n", place / 1024)
             }
-            // MIG is not simulated.
-            VfFile::GpuInstance => return Err(Errno::ENXIO),
+            VfFile::GpuInstance => {
+                let instance = whole.and_then(|c| c.gpu_instance);
+                format!("{}\n", instance.ok_or(Errno::ENXIO)?)
+            }
             VfFile::WarmUpdate => format!("{}\n", u8::from(state.warm_update)),
         })
     }
@@ -175,7 +179,12 @@ impl Host {
             return Err(Errno::EIO);
         }
         let gpu = spec.physfn.as_deref().ok_or(Errno::ENODEV)?;
+        let gpu_instance = match &found.profile {
+            Some(profile) => Some(self.free_instance(gpu, profile).ok_or(Errno::EIO)?),
+            None => None,
+        };
         let place = match spec.rule {
+            _ if gpu_instance.is_some() => Some(0),
             Rule::OneSize => self.free_place(gpu, found),
             // The placement of GPU instances is not known.
             Rule::Pool(_) => Some(0),
@@ -184,6 +193,7 @@ impl Host {
             id: number,
             weight: found.weight,
             place: place.ok_or(Errno::EIO)?,
+            gpu_instance,
             setting: true,
         };
         self.vendor_vf_mut(vf)?.current = Some(current);

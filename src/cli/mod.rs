@@ -14,6 +14,7 @@ mod gpus;
 mod list;
 mod log;
 mod metrics;
+mod mig;
 mod modify;
 mod outlook;
 mod params;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{
-    apply, assert, attach, create, define, doctor, explain, export, gpus, list, metrics, modify,
-    plan, print, remove, request, restore, show, start, stop, types, undefine, vfs, watch,
+    apply, assert, attach, create, define, doctor, explain, export, gpus, list, metrics, mig,
+    modify, plan, print, remove, request, restore, show, start, stop, types, undefine, vfs, watch,
 };
 use crate::error::Result;
 use crate::host::Host;
@@ -63,6 +63,13 @@ pub enum Verb {
     /// Without a subcommand it only shows them. Enabling and disabling is refused while the GPU has a
     /// vGPU. Functions are only enabled at boot if `--at-boot` was specified.
     Vfs(vfs::VfsArgs),
+    /// Show or change the MIG mode and the GPU instances of GPUs
+    ///
+    /// Without a subcommand it lists each GPU that supports MIG: whether MIG mode is enabled, how many instances of each GPU instance
+    /// profile can still be created and where, and its GPU instances with the vGPUs that use them. Requires
+    /// nvidia-smi of NVIDIA's driver, and usually root privileges. Changes are
+    /// refused while the GPU has a vGPU.
+    Mig(mig::MigArgs),
     /// Show the changes needed to match a declaration
     ///
     /// One line for each vGPU to be created (+), changed (~) or removed (-), or that is blocked (!), with
@@ -147,6 +154,7 @@ impl Verb {
             Verb::Stop(args) => args.run(context),
             Verb::Restore(args) => args.run(context),
             Verb::Vfs(args) => args.run(context),
+            Verb::Mig(args) => args.run(context),
             Verb::Plan(args) => args.run(context),
             Verb::Apply(args) => args.run(context, form),
             Verb::Assert(args) => args.run(context),

@@ -18,6 +18,7 @@ mod inventory;
 mod list;
 mod live;
 mod metrics;
+mod mig;
 mod modify;
 mod moved;
 mod next_boot;
@@ -66,6 +67,9 @@ pub use list::{ListRequest, Listed, Which, list};
 pub use live::modify_live;
 pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
+};
+pub use mig::{
+    MigChange, MigGpu, MigInstance, MigProfile, MigRequest, MigStep, ProfileWanted, change_mig, mig,
 };
 pub use modify::{AttrEdit, FunctionChoice, ModifyRequest, TypeChoice, modify};
 pub use moved::{Moves, moved_settings_hint};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::Context;
-use super::vfs::{already, is_as_wanted, refuse_used, the_gpu};
+use super::vfs::{SWITCHING, already, is_as_wanted, refuse_used, the_gpu};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{nap, refuse_if_asked};
 use crate::model::ParentId;
@@ -160,7 +160,7 @@ impl Attempt<'_, '_> {
             .filter(|vf| context.kernel.part(vf, &mut Vec::new()).is_none())
             .map(|vf| context.store.lock(vf))
             .collect::<Result<_>>()?;
-        refuse_used(context, &now)?;
+        refuse_used(context, &now, SWITCHING)?;
         context.kernel.settle(gpu);
         let answer = self.ask(&now)?;
         let then = self.wait_for(&answer)?;

@@ -201,7 +201,7 @@ fn plan(context: &Context<'_>, gpu: &ParentId, switch: Switch) -> Result<String>
     if is_as_wanted(&now, switch) {
         return Ok(already(&now));
     }
-    refuse_used(context, &now)?;
+    refuse_used(context, &now, SWITCHING)?;
     Ok(match switch {
         Switch::On => format!("would switch {} virtual functions of {gpu} on", now.total),
         Switch::Off => format!(
@@ -227,11 +227,14 @@ pub fn already(gpu: &SriovGpu) -> String {
     }
 }
 
-/// Refuses while anything on the GPU would be lost.
+/// Why vGPUs prevent a GPU's functions from being switched, for [`refuse_used`].
+pub const SWITCHING: &str = "which switching its virtual functions would destroy";
+
+/// Refuses a change while anything on the GPU would be lost; `why`, as the end of "0000:41:00.0 has 2 vGPUs, ".
 ///
 /// # Errors
 /// [`Kind::InUse`]; it cannot be told.
-pub fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
+pub fn refuse_used(context: &Context<'_>, gpu: &SriovGpu, why: &str) -> Result<()> {
     let mut doubts = Vec::new();
     let devices = context.kernel.devices(&mut doubts)?;
     let on_gpu: Vec<&Device> = devices
@@ -244,14 +247,10 @@ pub fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
         refuse_held(context, device)?;
     }
     match on_gpu.first() {
-        None => refuse_unclear(context, gpu, doubts),
+        None => refuse_unclear(context, gpu, why, doubts),
         Some(first) => Err(Error::new(
             Kind::InUse,
-            format!(
-                "{} has {} vGPUs, which switching its virtual functions would destroy",
-                gpu.gpu,
-                on_gpu.len()
-            ),
+            format!("{} has {} vGPUs, {why}", gpu.gpu, on_gpu.len()),
         )
         .hint(format!(
             "stop them first, for example: vgpuctl stop {}",
@@ -262,14 +261,19 @@ pub fn refuse_used(context: &Context<'_>, gpu: &SriovGpu) -> Result<()> {
 
 /// Refuses while a function of the GPU cannot be read, or is open without being a vGPU, as one that
 /// a virtual machine has through vfio-pci.
-fn refuse_unclear(context: &Context<'_>, gpu: &SriovGpu, doubts: Warnings) -> Result<()> {
+fn refuse_unclear(
+    context: &Context<'_>,
+    gpu: &SriovGpu,
+    why: &str,
+    doubts: Warnings,
+) -> Result<()> {
     let dir_of = |vf: &ParentId| context.host.pci_devices().join(vf.as_str());
     let is_here = |doubt: &Error| {
         let path = doubt.path();
         path.is_some_and(|path| gpu.functions.iter().any(|vf| path.starts_with(dir_of(vf))))
     };
     if let Some(doubt) = doubts.into_iter().find(is_here) {
-        return Err(doubt.hint("it may hold a vGPU, which switching would destroy"));
+        return Err(doubt.hint(format!("it may hold a vGPU, {why}")));
     }
     for vf in &gpu.functions {
         let Some(nodes) = if_present(context.kernel.pci_nodes(vf))? else {

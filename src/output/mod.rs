@@ -6,6 +6,7 @@ mod explain;
 mod gpus;
 mod json;
 mod metrics;
+mod mig;
 mod plan;
 mod show;
 mod streams;
@@ -29,7 +30,7 @@ use crate::declare::Declaration;
 use crate::doctor::{Check, Diagnosis, Severity};
 use crate::error::{Error, Kind};
 use crate::ops::{
-    Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Grant, Listed, Metrics,
+    Answer, Applied, Attached, Carried, Explanation, Gpu, GpuVfs, Grant, Listed, Metrics, MigGpu,
     ParentTypes, Plan, Report, Shown,
 };
 
@@ -51,6 +52,8 @@ pub enum Reply {
     Own(Answer<Vec<Listed>>, Vec<Grant>),
     /// GPUs and their virtual functions.
     Vfs(Answer<Vec<GpuVfs>>),
+    /// GPUs that have MIG.
+    Mig(Answer<Vec<MigGpu>>),
     /// One device.
     Show(Box<Answer<Shown>>),
     /// What is wrong with the host.
@@ -94,6 +97,7 @@ impl Reply {
             Reply::List(answer) | Reply::Own(answer, _) => &answer.warnings,
             Reply::Show(answer) => &answer.warnings,
             Reply::Vfs(answer) => &answer.warnings,
+            Reply::Mig(answer) => &answer.warnings,
             Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Attach(answer) => &answer.warnings,
             Reply::Applied(answer) => &answer.warnings,
@@ -139,6 +143,7 @@ impl Reply {
             Reply::List(answer) | Reply::Own(answer, _) => &answer.notes,
             Reply::Show(answer) => &answer.notes,
             Reply::Vfs(answer) => &answer.notes,
+            Reply::Mig(answer) => &answer.notes,
             Reply::Doctor(_) | Reply::Checks(_) => &[],
             Reply::Attach(answer) => &answer.notes,
             Reply::Applied(answer) => &answer.notes,

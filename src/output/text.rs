@@ -23,6 +23,7 @@ pub fn stdout_text(reply: &Reply, style: Style) -> String {
         Reply::Types(_)
         | Reply::Gpus(_)
         | Reply::Vfs(_)
+        | Reply::Mig(_)
         | Reply::List(_)
         | Reply::Own(..)
         | Reply::Doctor(_) => text,
@@ -36,6 +37,7 @@ fn answer(reply: &Reply, style: Style) -> String {
         Reply::TypesWide(answer) => types::wide(&answer.value),
         Reply::Gpus(answer) => gpus::table(&answer.value, style),
         Reply::Vfs(answer) => super::vfs::table(&answer.value, style),
+        Reply::Mig(answer) => super::mig::tables(&answer.value, style),
         Reply::List(answer) | Reply::Own(answer, _) => list(&answer.value, style),
         Reply::Doctor(diagnosis) => doctor::text(diagnosis, style),
         Reply::Checks(checks) => doctor::list_text(checks),

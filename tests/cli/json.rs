@@ -186,6 +186,15 @@ fn vfs() {
 }
 
 #[test]
+fn mig() {
+    let host = SimHost::start("h100-mig");
+    host.ctl(&["nvidia-smi", "mig", "-cgi", "9,19", "-C"]);
+    host.run(&format!("create -t H100XM-3-40C -u {}", uuid(1)))
+        .expect(0);
+    answer(&host, "mig", &host.run("mig --json").expect(0));
+}
+
+#[test]
 fn checks() {
     let host = SimHost::start("empty");
     let run = host.run("doctor --list --json").expect(0);

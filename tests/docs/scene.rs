@@ -37,7 +37,7 @@ impl Scene {
     /// A host on which this command makes sense, with the devices, files and domains that pages name: one with two
     /// Tesla P4, beside an L40S where it is about virtual functions.
     pub fn for_command(command: &str) -> Scene {
-        let scene = match command.contains("vfs") {
+        let scene = match command.contains("vfs") || command.contains("mig") {
             true => Scene::on(SimHost::start_file(&own("host.toml"))),
             false => Scene::of_host("two-p4"),
         };

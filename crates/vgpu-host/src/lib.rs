@@ -14,6 +14,7 @@ pub mod memo;
 pub mod model;
 pub mod notify;
 pub mod scripts;
+pub mod smi;
 pub mod store;
 pub mod sysfs;
 pub mod text;

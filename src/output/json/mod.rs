@@ -8,6 +8,7 @@ mod devices;
 mod doctor;
 mod gpus;
 mod metrics;
+mod mig;
 mod plan;
 mod types;
 mod watch;
@@ -33,6 +34,7 @@ enum Document<'a> {
     Types(Answer<'a, types::Types<'a>>),
     Gpus(Answer<'a, gpus::Gpus<'a>>),
     Vfs(Answer<'a, gpus::Vfs<'a>>),
+    Mig(Answer<'a, mig::Mig<'a>>),
     List(Answer<'a, devices::List<'a>>),
     Show(Box<Answer<'a, devices::Show<'a>>>),
     Changes(Answer<'a, changes::Changes<'a>>),
@@ -119,6 +121,10 @@ impl<'a> From<&'a Reply> for Document<'a> {
             Reply::Vfs(answer) => {
                 let gpus = each(&answer.value);
                 Document::Vfs(whole(reply, gpus::Vfs { gpus }))
+            }
+            Reply::Mig(answer) => {
+                let gpus = each(&answer.value);
+                Document::Mig(whole(reply, mig::Mig { gpus }))
             }
             Reply::List(answer) | Reply::Own(answer, _) => {
                 let allowed = match reply {

@@ -142,7 +142,7 @@ pub struct Scene {
 }
 
 /// Every verb, as somebody would type it on a [`Scene`].
-pub const READING: [&str; 16] = [
+pub const READING: [&str; 17] = [
     "types",
     "gpus",
     "list",
@@ -151,6 +151,7 @@ pub const READING: [&str; 16] = [
     "metrics",
     "doctor",
     "vfs",
+    "mig",
     "plan {file}",
     "assert {file}",
     "attach {1}",
@@ -162,7 +163,7 @@ pub const READING: [&str; 16] = [
 ];
 
 /// As [`READING`], of what changes something.
-pub const CHANGING: [&str; 14] = [
+pub const CHANGING: [&str; 18] = [
     "create -t nvidia-63",
     "create -t nvidia-63 --transient",
     "create -t nvidia-63 --param disable_vnc=1",
@@ -177,6 +178,10 @@ pub const CHANGING: [&str; 14] = [
     "apply --yes {file}",
     "vfs enable {p}",
     "vfs disable {p}",
+    "mig enable {p}",
+    "mig disable {p}",
+    "mig create 9 --gpu {p}",
+    "mig destroy 2 --gpu {p}",
 ];
 
 /// As [`READING`], of the personality's.

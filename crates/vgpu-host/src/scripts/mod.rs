@@ -29,7 +29,10 @@ use ask::{Call, Verdict};
 use find::Found;
 
 pub use find::program_in_path;
-pub use vendor::{Said, Switch, allow_mixed_sizes, complaint, ending, mixed_sizes, sriov_manage};
+pub use vendor::{
+    Asked, Said, Switch, allow_mixed_sizes, ask_nvidia_smi, change_with_nvidia_smi,
+    check_nvidia_smi, complaint, ending, mixed_sizes, sriov_manage,
+};
 pub use virsh::{Domain, Lifetime, Unread, Virsh};
 
 /// The environment variable that sets the time limit, in seconds.

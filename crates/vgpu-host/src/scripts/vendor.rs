@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::run::{Output, run_to_its_end};
+use super::limit;
+use super::run::{Output, run, run_to_its_end};
 use super::trust::check;
 use crate::error::{Error, Kind, Result, if_present};
 use crate::host::Host;
 use crate::model::ParentId;
+
+/// What messages call them.
+const PROGRAM: &str = "NVIDIA's program";
 
 /// Switching 32 functions rebinds drivers, which takes seconds on a busy host.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -65,6 +69,76 @@ pub fn allow_mixed_sizes(host: &Host, gpu: &ParentId) -> Result<Option<Said>> {
     )
 }
 
+/// What `nvidia-smi` answered to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What it printed on standard output.
+    pub stdout: String,
+    /// What it printed on both its outputs, in one line.
+    pub said: String,
+    /// Its exit status; `None` if a signal ended it.
+    pub code: Option<i32>,
+}
+
+/// Refuses an `nvidia-smi` that others could have changed.
+///
+/// # Errors
+/// [`Kind::NotPermitted`], saying who could; absent ([`Error::is_absent`]) where there is none.
+pub fn check_nvidia_smi(host: &Host) -> Result<()> {
+    check(host, &host.nvidia_smi(), PROGRAM)
+}
+
+/// Runs `nvidia-smi` with arguments that change nothing, and keeps what it prints.
+///
+/// # Errors
+/// There is none, or others could have changed it; it could not be started; it does not end within the
+/// time limit; it prints more than 1 MiB, or what is not UTF-8.
+pub fn ask_nvidia_smi(host: &Host, args: &[&str]) -> Result<Asked> {
+    check_nvidia_smi(host)?;
+    let program = host.nvidia_smi();
+    let failed = |what: &str| {
+        let message = format!("nvidia-smi {} {what}", args.join(" "));
+        Error::new(Kind::Failed, message).at(&program)
+    };
+    let limit = limit();
+    let ended = run(&program, args, b"", Output::Kept, limit)
+        .map_err(|errno| Error::system(format!("cannot run {PROGRAM}"), &program, errno))?;
+    let Some(status) = ended.status else {
+        let what = format!("did not finish within {} s and was killed", limit.as_secs());
+        return Err(failed(&what).hint(
+            "a GPU that hangs, or a driver that is being loaded, blocks it: see the kernel's log (dmesg)",
+        ));
+    };
+    if ended.overflowed {
+        return Err(failed("printed too much output"));
+    }
+    let both = [ended.stdout.as_slice(), &ended.stderr].concat();
+    let both = String::from_utf8_lossy(&both);
+    let words: Vec<&str> = both.split_whitespace().collect();
+    let said = words.join(" ");
+    log::debug!(
+        "{} {}: {status}: {both:?}",
+        program.display(),
+        args.join(" ")
+    );
+    let stdout =
+        String::from_utf8(ended.stdout).map_err(|_| failed("printed output that is not UTF-8"))?;
+    Ok(Asked {
+        stdout,
+        said,
+        code: status.code(),
+    })
+}
+
+/// Runs `nvidia-smi` with arguments that change something; it is not ended before it is done. `None` where there
+/// is none.
+///
+/// # Errors
+/// It could not be started; others could have written it.
+pub fn change_with_nvidia_smi(host: &Host, args: &[&str]) -> Result<Option<Said>> {
+    said(host, &host.nvidia_smi(), args)
+}
+
 /// Whether a GPU is in the mode that takes vGPUs of several framebuffer sizes, as `nvidia-smi -q` says ("vGPU
 /// Heterogeneous Mode"); `None` where it does not, or where there is no `nvidia-smi`.
 ///
@@ -86,13 +160,19 @@ fn mode_in(text: &str) -> Option<bool> {
 }
 
 fn said(host: &Host, program: &Path, args: &[&str]) -> Result<Option<Said>> {
-    if if_present(check(host, program, "NVIDIA's program"))?.is_none() {
+    if if_present(check(host, program, PROGRAM))?.is_none() {
         return Ok(None);
     }
     let ended = match run_to_its_end(program, args, Output::Kept, LIMIT) {
         Ok(ended) => ended,
         Err(Errno::ENOENT) => return Ok(None),
-        Err(errno) => return Err(Error::system("cannot run NVIDIA's program", program, errno)),
+        Err(errno) => {
+            return Err(Error::system(
+                format!("cannot run {PROGRAM}"),
+                program,
+                errno,
+            ));
+        }
     };
     let both = [ended.stdout, ended.stderr].concat();
     let text = String::from_utf8_lossy(&both);

@@ -25,6 +25,7 @@ pub mod vf;
 
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use uuid::Uuid;
 
 use crate::dir::Dir;
@@ -34,6 +35,7 @@ use crate::memo::Memo;
 use crate::model::{
     Definition, Device, FrameworkKind, Holder, Nodes, Parent, ParentId, TypeId, VgpuType,
 };
+use crate::text::quoted;
 
 pub use card::Cards;
 pub use claim::Claim;
@@ -501,7 +503,30 @@ impl<'h> Kernel<'h> {
     pub fn attr_text(&self, nodes: &Nodes, name: &str) -> Result<Option<String>> {
         if_present(Dir::open(&nodes.sysfs).and_then(|device| device.read_text(name)))
     }
+
+    /// The number of the GPU instance that a MIG-backed vGPU has; `None` for one that has none.
+    ///
+    /// # Errors
+    /// It cannot be read; it is not a number.
+    pub fn gpu_instance(&self, nodes: &Nodes) -> Result<Option<u32>> {
+        let text = match self.attr_text(nodes, GPU_INSTANCE) {
+            // The driver's answer where there is none.
+            Err(error) if error.errno() == Some(Errno::ENXIO) => return Ok(None),
+            text => text?,
+        };
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let number = text.trim().parse();
+        number.map(Some).map_err(|_| {
+            let what = format!("not the ID of a GPU instance: {}", quoted(text.trim()));
+            Error::new(Kind::Failed, what).at(nodes.sysfs.join(GPU_INSTANCE))
+        })
+    }
 }
+
+/// The attribute of a vGPU that says which GPU instance it has.
+const GPU_INSTANCE: &str = "nvidia/gpu_instance_id";
 
 fn no_parent(id: &ParentId) -> Error {
     Error::new(Kind::NotFound, format!("parent {id} not found"))

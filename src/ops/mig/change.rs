@@ -1,0 +1,458 @@
+//! `mig enable`, `disable`, `create`, `destroy`: MIG mode and GPU instances changed with `nvidia-smi`.
+//!
+//! What came of a change is read again: `nvidia-smi` also succeeds without having done it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use super::super::vfs::refuse_used;
+use super::{MigRequest, mig, named, not_found_smi};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Patience;
+use crate::model::ParentId;
+use crate::ops::{Answer, Context, MigGpu};
+use crate::scripts::{Said, complaint};
+use crate::smi::{GpuInstance, GpuMode, MigMode, Profile, Smi};
+use crate::sysfs::SriovGpu;
+use crate::text::{nearest, quoted};
+
+/// A change of one GPU.
+#[derive(Debug, Clone)]
+pub struct MigChange {
+    /// The GPU.
+    pub gpu: ParentId,
+    /// What to do.
+    pub step: MigStep,
+    /// Show what would be done without changing anything.
+    pub dry_run: bool,
+}
+
+/// What is done to a GPU.
+#[derive(Debug, Clone)]
+pub enum MigStep {
+    /// Enables MIG mode.
+    Enable,
+    /// Disables MIG mode.
+    Disable,
+    /// Creates a GPU instance of each of these profiles, with a compute instance that takes all of it.
+    Create(Vec<ProfileWanted>),
+    /// Destroys the GPU instances with these numbers, and their compute instances.
+    Destroy(Vec<u32>),
+}
+
+/// A profile as users name it: `3g.40gb`, `9`, or with the memory slice at which to start, `3g.40gb:4`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileWanted {
+    /// Its name or number.
+    pub which: String,
+    /// Where its instance is to start; `None` leaves that to the driver.
+    pub start: Option<u32>,
+}
+
+impl FromStr for ProfileWanted {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ProfileWanted> {
+        let bad = || {
+            Error::new(
+                Kind::Usage,
+                format!("{} is not a GPU instance profile", quoted(text)),
+            )
+            .hint("specify its name or ID, and optionally where to start: 3g.40gb, 9 or 3g.40gb:4")
+        };
+        let (which, start) = match text.split_once(':') {
+            None => (text, None),
+            Some((which, start)) => (which, Some(start.parse().map_err(|_| bad())?)),
+        };
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
+        let is_one = !which.starts_with('-') && which.chars().all(is_part);
+        match which.is_empty() || !is_one {
+            true => Err(bad()),
+            false => Ok(ProfileWanted {
+                which: which.to_owned(),
+                start,
+            }),
+        }
+    }
+}
+
+/// A profile that the GPU has, and where to start.
+struct Wanted {
+    profile: Profile,
+    start: Option<u32>,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.start {
+            None => f.write_str(&self.profile.name),
+            Some(start) => write!(f, "{}:{start}", self.profile.name),
+        }
+    }
+}
+
+/// Changes a GPU, and tells how it is then. Refused while the GPU has a vGPU, or a process has one of its
+/// functions open.
+///
+/// # Errors
+/// [`Kind::InUse`]; [`Kind::NotFound`]: no such GPU, profile or GPU instance, or no `nvidia-smi`;
+/// [`Kind::NoCapacity`]: the profiles do not fit, and none of their instances is left behind;
+/// [`Kind::Usage`]; [`Kind::Failed`]: with what `nvidia-smi` printed.
+pub fn change_mig(context: &Context<'_>, change: &MigChange) -> Result<Answer<Vec<MigGpu>>> {
+    let gpu = &change.gpu;
+    let whole = context.kernel.gpu_of(gpu);
+    if whole != *gpu {
+        let what = format!("{gpu} is a virtual function of {whole}, and MIG is that GPU's");
+        return Err(Error::new(Kind::Usage, what).hint(format!("specify the GPU: {whole}")));
+    }
+    let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
+    let scene = Scene {
+        context,
+        smi,
+        gpu,
+        dry_run: change.dry_run,
+    };
+    // A rollback is part of the change: a signal ends the command after it.
+    let _patience = Patience::begin();
+    // Nobody else changes the GPU until it is read again below.
+    let _lock = match change.dry_run {
+        true => None,
+        false => Some(context.store.lock(gpu)?),
+    };
+    let modes = smi.modes()?;
+    let mode = named(&modes, gpu)?;
+    let notes = match &change.step {
+        MigStep::Enable => scene.switch(mode, MigMode::Enabled)?,
+        MigStep::Disable => scene.switch(mode, MigMode::Disabled)?,
+        MigStep::Create(profiles) => scene.create(mode, profiles)?,
+        MigStep::Destroy(ids) => scene.destroy(mode, ids)?,
+    };
+    let request = MigRequest {
+        gpu: Some(gpu.clone()),
+    };
+    let mut answer = mig(context, &request)?;
+    answer.notes.splice(0..0, notes);
+    Ok(answer)
+}
+
+/// Where a change takes place.
+struct Scene<'c, 'h> {
+    context: &'c Context<'h>,
+    smi: Smi<'h>,
+    gpu: &'c ParentId,
+    dry_run: bool,
+}
+
+impl Scene<'_, '_> {
+    /// The functions of the GPU; none for one that cannot have any.
+    fn functions(&self) -> Result<SriovGpu> {
+        let found = self.context.kernel.sriov_gpu(self.gpu)?;
+        Ok(found.unwrap_or_else(|| SriovGpu {
+            gpu: self.gpu.clone(),
+            total: 0,
+            functions: Vec::new(),
+        }))
+    }
+
+    fn instances(&self, mode: &GpuMode) -> Result<Vec<GpuInstance>> {
+        let mut all = self.smi.gpu_instances()?;
+        all.retain(|one| one.index == mode.index);
+        Ok(all)
+    }
+
+    /// Why `nvidia-smi` did not do it.
+    fn failed(&self, what: &str, said: &Said) -> Error {
+        complaint(what, said).at(self.context.host.nvidia_smi())
+    }
+
+    fn switch(&self, mode: &GpuMode, wanted: MigMode) -> Result<Vec<String>> {
+        let gpu = self.gpu;
+        if mode.current == wanted && mode.pending == wanted {
+            return Ok(vec![format!("MIG mode of {gpu} is already {wanted}")]);
+        }
+        let functions = self.functions()?;
+        refuse_used(self.context, &functions, MODE)?;
+        let instances = self.instances(mode)?;
+        if wanted == MigMode::Disabled && !instances.is_empty() {
+            let ids = listed(instances.iter().map(|one| one.id), " ");
+            let what = format!("{gpu} has GPU instances, which disabling MIG mode would destroy");
+            return Err(Error::new(Kind::InUse, what).hint(format!(
+                "destroy them first: vgpuctl mig destroy {ids} --gpu {gpu}"
+            )));
+        }
+        let verb = match wanted {
+            MigMode::Enabled => "enable",
+            _ => "disable",
+        };
+        if self.dry_run {
+            return Ok(vec![format!("would {verb} MIG mode of {gpu}")]);
+        }
+        let said = self.smi.set_mode(gpu, wanted == MigMode::Enabled)?;
+        let modes = self.smi.modes()?;
+        let now = named(&modes, gpu)?;
+        if now.pending != wanted {
+            let error = self.failed(&format!("cannot {verb} MIG mode of {gpu}"), &said);
+            return Err(match functions.functions.is_empty() {
+                true => error.hint(
+                    "no program may be using the GPU: stop nvidia-persistenced, DCGM and monitoring, then repeat",
+                ),
+                false => error.hint(format!(
+                    "its virtual functions are enabled; disable them, repeat, and enable them again: \
+                     vgpuctl vfs disable {gpu}"
+                )),
+            });
+        }
+        let mut notes = Vec::new();
+        if now.current == wanted {
+            notes.push(format!("{verb}d MIG mode of {gpu}"));
+        }
+        if wanted == MigMode::Enabled {
+            notes.push(
+                "on Hopper and newer GPUs, MIG mode does not survive a reboot: enable it again then"
+                    .to_owned(),
+            );
+        }
+        Ok(notes)
+    }
+
+    fn create(&self, mode: &GpuMode, wanted: &[ProfileWanted]) -> Result<Vec<String>> {
+        let gpu = self.gpu;
+        self.refuse_other_mode(mode)?;
+        let wanted = self.profiles(mode, wanted)?;
+        let functions = self.functions()?;
+        refuse_used(self.context, &functions, INSTANCES)?;
+        let names = listed(&wanted, ", ");
+        self.refuse_more_than_free(&wanted, &names)?;
+        if self.dry_run {
+            return Ok(vec![format!("would create on {gpu}: {names}")]);
+        }
+        let before = self.instances(mode)?;
+        let is_new = |one: &GpuInstance| before.iter().all(|other| other.id != one.id);
+        let arguments = wanted.iter().map(|one| match one.start {
+            None => one.profile.id.to_string(),
+            Some(start) => format!("{}:{start}", one.profile.id),
+        });
+        let said = self
+            .smi
+            .create_gpu_instances(gpu, &listed(arguments, ","))?;
+        let mut made = self.instances(mode)?;
+        made.retain(is_new);
+        if made.len() < wanted.len() || !said.claims_success() {
+            let what = format!("cannot create on {gpu}: {names}");
+            let mut error = self.failed(&what, &said);
+            if said.text.contains(NO_ROOM) {
+                error = error.with_kind(Kind::NoCapacity).hint(format!(
+                    "the position of the existing GPU instances matters; see: vgpuctl mig {gpu}"
+                ));
+            }
+            let ids: Vec<u32> = made.iter().map(|one| one.id).collect();
+            return Err(match ids.is_empty() {
+                true => error,
+                false => error.and_clean_up(self.take_away(mode, &ids)),
+            });
+        }
+        let mut notes: Vec<String> = made
+            .iter()
+            .map(|one| {
+                format!(
+                    "created GPU instance {} ({}) on {gpu}",
+                    one.id, one.profile_name
+                )
+            })
+            .collect();
+        notes.push(
+            "GPU instances do not survive a reboot, and are destroyed when virtual functions are enabled or \
+             disabled"
+                .to_owned(),
+        );
+        if functions.total > 0 && functions.functions.is_empty() {
+            notes.push(format!(
+                "the virtual functions of {gpu} are disabled, and enabling them destroys GPU instances: \
+                 enable them first: vgpuctl vfs enable {gpu}"
+            ));
+        }
+        Ok(notes)
+    }
+
+    fn refuse_other_mode(&self, mode: &GpuMode) -> Result<()> {
+        let gpu = self.gpu;
+        match mode.current {
+            MigMode::Enabled => Ok(()),
+            _ => Err(
+                Error::new(Kind::Usage, format!("GPU {gpu} is not in MIG mode"))
+                    .hint(format!("enable it: vgpuctl mig enable {gpu}")),
+            ),
+        }
+    }
+
+    /// The profiles that are meant, in the order in which they were named.
+    fn profiles(&self, mode: &GpuMode, wanted: &[ProfileWanted]) -> Result<Vec<Wanted>> {
+        let mut known = self.smi.profiles()?;
+        known.retain(|one| one.index == mode.index);
+        let placements = match wanted.iter().any(|one| one.start.is_some()) {
+            true => self.smi.placements()?,
+            false => Vec::new(),
+        };
+        let find = |wanted: &ProfileWanted| {
+            let which = wanted.which.as_str();
+            let found = known
+                .iter()
+                .find(|one| one.name == which || one.id.to_string() == which);
+            let Some(profile) = found else {
+                let names: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
+                let what = format!("GPU {} has no profile {}", self.gpu, quoted(which));
+                let error = Error::new(Kind::NotFound, what);
+                return Err(match nearest(which, names.iter().copied()) {
+                    Some(name) => error.hint(format!("did you mean {name}?")),
+                    None => error,
+                }
+                .hint(format!("its profiles: {}", names.join(", "))));
+            };
+            let mut placements = placements.iter();
+            let is_its = |one: &&crate::smi::Placements| {
+                (one.index, one.profile) == (mode.index, profile.id)
+            };
+            if let (Some(start), Some(possible)) = (wanted.start, placements.find(is_its))
+                && !possible.starts.contains(&start)
+            {
+                let what = format!("instances of {} cannot start at {start}", profile.name);
+                let starts = listed(&possible.starts, ", ");
+                return Err(Error::new(Kind::Usage, what).hint(format!("they can at: {starts}")));
+            }
+            Ok(Wanted {
+                profile: profile.clone(),
+                start: wanted.start,
+            })
+        };
+        wanted.iter().map(find).collect()
+    }
+
+    /// Refuses more instances of a profile than the driver says are free: it then need not be asked.
+    fn refuse_more_than_free(&self, wanted: &[Wanted], names: &str) -> Result<()> {
+        for Wanted { profile, .. } in wanted {
+            let same = wanted.iter().filter(|one| one.profile.id == profile.id);
+            if same.count() > profile.free as usize {
+                let (gpu, name) = (self.gpu, &profile.name);
+                let what = format!("cannot create on {gpu}: {names}");
+                let free = match profile.free {
+                    0 => format!("no more instance of {name} fits now"),
+                    free => format!("at most {free} more of {name} fit now"),
+                };
+                return Err(Error::new(Kind::NoCapacity, what).hint(format!(
+                    "{free} ({} on an empty GPU); see: vgpuctl mig {gpu}",
+                    profile.total
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn destroy(&self, mode: &GpuMode, ids: &[u32]) -> Result<Vec<String>> {
+        let gpu = self.gpu;
+        let ids: Vec<u32> = ids
+            .iter()
+            .copied()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let before = self.instances(mode)?;
+        let mut found = Vec::new();
+        for id in &ids {
+            let Some(instance) = before.iter().find(|one| one.id == *id) else {
+                let error = Error::new(
+                    Kind::NotFound,
+                    format!("GPU {gpu} has no GPU instance {id}"),
+                );
+                return Err(match before.is_empty() {
+                    true => error.hint("it has no GPU instances"),
+                    false => error.hint(format!(
+                        "its GPU instances: {}",
+                        listed(before.iter().map(|one| one.id), ", ")
+                    )),
+                });
+            };
+            found.push(format!("{id} ({})", instance.profile_name));
+        }
+        refuse_used(
+            self.context,
+            &self.functions()?,
+            "changing its GPU instances",
+        )?;
+        let all = found.join(", ");
+        if self.dry_run {
+            return Ok(vec![format!("would destroy GPU instances of {gpu}: {all}")]);
+        }
+        self.take_away(mode, &ids)?;
+        Ok(vec![format!("destroyed GPU instances of {gpu}: {all}")])
+    }
+
+    /// Destroys these GPU instances; the first step, which destroys their compute instances, fails where there
+    /// are none.
+    fn take_away(&self, mode: &GpuMode, ids: &[u32]) -> Result<()> {
+        let gpu = self.gpu;
+        let first = self.smi.destroy_compute_instances(gpu, ids)?;
+        let second = self.smi.destroy_gpu_instances(gpu, ids)?;
+        let mut left = self.instances(mode)?;
+        left.retain(|one| ids.contains(&one.id));
+        if left.is_empty() {
+            return Ok(());
+        }
+        let left = listed(left.iter().map(|one| one.id), ", ");
+        let what = format!("cannot destroy GPU instances of {gpu}: {left}");
+        let error = self.failed(&what, &second);
+        Err(match first.claims_success() || first.text.is_empty() {
+            true => error,
+            false => error.hint(format!(
+                "of their compute instances it printed: {}",
+                first.text
+            )),
+        })
+    }
+}
+
+/// Why vGPUs prevent a change of the mode.
+const MODE: &str = "which changing its MIG mode would destroy";
+
+/// Why vGPUs prevent a change of GPU instances.
+const INSTANCES: &str = "and its GPU instances are changed only while it has none";
+
+/// What `nvidia-smi` prints where no placement is free.
+const NO_ROOM: &str = "Insufficient Resources";
+
+fn listed(items: impl IntoIterator<Item = impl fmt::Display>, between: &str) -> String {
+    let texts: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    texts.join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_are_named_in_several_ways() {
+        let parse = |text: &str| text.parse::<ProfileWanted>().ok();
+        let wanted = |which: &str, start| {
+            Some(ProfileWanted {
+                which: which.to_owned(),
+                start,
+            })
+        };
+        assert_eq!(parse("3g.40gb"), wanted("3g.40gb", None));
+        assert_eq!(parse("1g.10gb+me:6"), wanted("1g.10gb+me", Some(6)));
+        assert_eq!(parse("9:4"), wanted("9", Some(4)));
+        for text in [
+            "",
+            ":4",
+            "9:",
+            "9:x",
+            "9:-1",
+            "9,9",
+            "a b",
+            "-1",
+            "3g.40gb:4:4",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}
