@@ -9,7 +9,7 @@ use super::standing::standing_of;
 use crate::capacity::{Inventory, Limits, Moment, Occupant};
 use crate::model::{Device, FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{Card, Region, Share, Standing, card};
-use crate::scripts::mixed_sizes;
+use crate::smi::Smi;
 use crate::store::Sizes;
 
 /// What a parent's GPU offers, holds, and is bounded by. Functions that are parents each offer one
@@ -39,8 +39,9 @@ pub fn with_mode(context: &Context<'_>, parent: &Parent, mut inventory: Inventor
 
 /// Whether a GPU's driver says that it serves several sizes now.
 pub fn mixes_now(context: &Context<'_>, gpu: &ParentId) -> bool {
-    let mode = mixed_sizes(context.host, gpu);
-    mode.unwrap_or_default().unwrap_or_default()
+    let smi = Smi::of(context.host).ok().flatten();
+    let mode = smi.and_then(|smi| smi.mixes_sizes(gpu).ok().flatten());
+    mode.unwrap_or_default()
 }
 
 /// The same as far as these types go and those that it holds, as the next boot finds it.

@@ -31,7 +31,7 @@ use find::Found;
 pub use find::program_in_path;
 pub use vendor::{
     Asked, Said, Switch, allow_mixed_sizes, ask_nvidia_smi, change_with_nvidia_smi,
-    check_nvidia_smi, complaint, ending, mixed_sizes, sriov_manage,
+    check_nvidia_smi, complaint, ending, sriov_manage,
 };
 pub use virsh::{Domain, Lifetime, Unread, Virsh};
 

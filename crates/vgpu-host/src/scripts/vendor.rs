@@ -139,26 +139,6 @@ pub fn change_with_nvidia_smi(host: &Host, args: &[&str]) -> Result<Option<Said>
     said(host, &host.nvidia_smi(), args)
 }
 
-/// Whether a GPU is in the mode that takes vGPUs of several framebuffer sizes, as `nvidia-smi -q` says ("vGPU
-/// Heterogeneous Mode"); `None` where it does not, or where there is no `nvidia-smi`.
-///
-/// # Errors
-/// It could not be started; others could have written it.
-pub fn mixed_sizes(host: &Host, gpu: &ParentId) -> Result<Option<bool>> {
-    let said = said(host, &host.nvidia_smi(), &["-q", "-i", gpu.as_str()])?;
-    Ok(said.and_then(|said| mode_in(&said.text)))
-}
-
-fn mode_in(text: &str) -> Option<bool> {
-    let (_, rest) = text.split_once("vGPU Heterogeneous Mode")?;
-    let mut words = rest.split_whitespace();
-    match (words.next(), words.next()) {
-        (Some(":"), Some("Enabled")) => Some(true),
-        (Some(":"), Some("Disabled")) => Some(false),
-        _ => None,
-    }
-}
-
 fn said(host: &Host, program: &Path, args: &[&str]) -> Result<Option<Said>> {
     if if_present(check(host, program, PROGRAM))?.is_none() {
         return Ok(None);
@@ -207,29 +187,5 @@ pub fn complaint(what: &str, said: &Said) -> Error {
     match said.text.is_empty() {
         true => error,
         false => error.hint(format!("it printed: {}", said.text)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mode_in;
-
-    #[test]
-    fn the_mode_is_read_from_the_lines_of_the_driver() {
-        // As driver 580.159.04 prints it, its lines joined; without vGPU the mode is N/A.
-        let text = |mode: &str| {
-            format!(
-                "GPU Virtualization Mode Virtualization Mode : Host VGPU Host VGPU Mode : SR-IOV \
-                 vGPU Heterogeneous Mode : {mode} GPU Recovery Action : None"
-            )
-        };
-        for (mode, is_mixed) in [
-            ("Enabled", Some(true)),
-            ("Disabled", Some(false)),
-            ("N/A", None),
-        ] {
-            assert_eq!(mode_in(&text(mode)), is_mixed, "{mode}");
-        }
-        assert_eq!(mode_in("No devices were found"), None);
     }
 }

@@ -191,6 +191,17 @@ impl<'h> Smi<'h> {
         self.ask(&["mig", "-lgi"], text::gpu_instances)
     }
 
+    /// Whether a GPU takes vGPUs of several framebuffer sizes now ("vGPU Heterogeneous Mode" of `nvidia-smi -q`);
+    /// `None` where it does not say.
+    ///
+    /// # Errors
+    /// As [`Smi::modes`].
+    pub fn mixes_sizes(self, gpu: &ParentId) -> Result<Option<bool>> {
+        self.ask(&["-q", "-i", gpu.as_str()], |text| {
+            Ok(text::heterogeneous_mode(text))
+        })
+    }
+
     /// Enables or disables MIG mode of a GPU; read [`Smi::modes`] to see whether it did.
     ///
     /// # Errors
@@ -234,16 +245,16 @@ impl<'h> Smi<'h> {
         })
     }
 
-    fn ask<T>(
+    fn ask<T: Default>(
         self,
         args: &[&str],
-        parse: impl FnOnce(&str) -> text::Parsed<Vec<T>>,
-    ) -> Result<Vec<T>> {
+        parse: impl FnOnce(&str) -> text::Parsed<T>,
+    ) -> Result<T> {
         let program = self.host.nvidia_smi();
         let call = format!("nvidia-smi {}", args.join(" "));
         let Asked { stdout, said, code } = ask_nvidia_smi(self.host, args)?;
         if is_nothing(&said) {
-            return Ok(Vec::new());
+            return Ok(T::default());
         }
         if code != Some(0) {
             let how = match code {

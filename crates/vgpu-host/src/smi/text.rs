@@ -281,9 +281,40 @@ fn rows<'t>(text: &'t str, title: &str) -> Parsed<Vec<Row<'t>>> {
     }
 }
 
+/// Whether the line "vGPU Heterogeneous Mode" of `nvidia-smi -q` says Enabled or Disabled; `None` if it says something
+/// else or is missing, as with older drivers.
+pub fn heterogeneous_mode(text: &str) -> Option<bool> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, mode) = lines.find(|(name, _)| name.trim() == "vGPU Heterogeneous Mode")?;
+    match mode.trim() {
+        "Enabled" => Some(true),
+        "Disabled" => Some(false),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_size_mode_is_read_from_its_line() {
+        // As driver 580.159.04 prints it; without vGPU the mode is N/A.
+        let text = |mode: &str| {
+            format!(
+                "    GPU Virtualization Mode\n        Host VGPU Mode                                 : SR-IOV\n        \
+                 vGPU Heterogeneous Mode                        : {mode}\n    GPU Recovery Action : None\n"
+            )
+        };
+        for (mode, is_mixed) in [
+            ("Enabled", Some(true)),
+            ("Disabled", Some(false)),
+            ("N/A", None),
+        ] {
+            assert_eq!(heterogeneous_mode(&text(mode)), is_mixed, "{mode}");
+        }
+        assert_eq!(heterogeneous_mode("No devices were found\n"), None);
+    }
 
     /// Recorded on an H200 with MIG off (driver 580.159.04).
     const H200_PROFILES: &str = include_str!("fixtures/h200-lgip.txt");
