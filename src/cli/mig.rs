@@ -5,8 +5,9 @@ use clap::{Args, Subcommand};
 use super::complete::Live;
 use crate::error::Result;
 use crate::model::ParentId;
-use crate::ops::{self, Context, MigChange, MigRequest, MigStep, ProfileWanted};
+use crate::ops::{self, Context, MigChange, MigRequest, MigStep};
 use crate::output::Reply;
+use crate::store::GpuInstanceSpec;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -44,7 +45,7 @@ struct ModeArgs {
 struct CreateArgs {
     /// GPU instance profiles by name or ID, each with an optional start: 3g.40gb, 9 or 3g.40gb:4
     #[arg(value_name = "PROFILE", required = true, value_parser = profile)]
-    profiles: Vec<ProfileWanted>,
+    profiles: Vec<GpuInstanceSpec>,
     /// The GPU
     #[arg(long, add = Live::SriovGpu)]
     gpu: ParentId,
@@ -66,7 +67,7 @@ struct DestroyArgs {
     dry_run: bool,
 }
 
-fn profile(text: &str) -> std::result::Result<ProfileWanted, String> {
+fn profile(text: &str) -> std::result::Result<GpuInstanceSpec, String> {
     text.parse().map_err(|error| super::for_clap(&error))
 }
 

@@ -69,7 +69,7 @@ pub use metrics::{
     Area, DeviceCount, DeviceState, GpuNumbers, Metrics, MetricsRequest, TypeNumbers, metrics,
 };
 pub use mig::{
-    MigChange, MigGpu, MigInstance, MigProfile, MigRequest, MigStep, ProfileWanted, change_mig, mig,
+    MigAtBoot, MigChange, MigGpu, MigInstance, MigProfile, MigRequest, MigStep, change_mig, mig,
 };
 pub use modify::{AttrEdit, FunctionChoice, ModifyRequest, TypeChoice, modify};
 pub use moved::{Moves, moved_settings_hint};

@@ -17,7 +17,7 @@ use crate::dir::Dir;
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::host::Host;
 use crate::model::{Definition, FrameworkKind, Parent, ParentId, VgpuType};
-use crate::store::{FunctionsAtBoot, GpuSettings};
+use crate::store::{FunctionsAtBoot, GpuInstanceSpec, GpuSettings};
 
 /// What becomes of a GPU and its devices, in order, and what cannot be told of that.
 pub fn next_boot(
@@ -26,12 +26,12 @@ pub fn next_boot(
     work: &Work,
     moves: &Moves,
 ) -> (Vec<Change>, Warnings) {
-    let first = first_of_all(context, gpu, work.settings);
+    let first = first_of_all(context, gpu, &work.settings);
     // What is known to fail for its own reasons takes no room.
     let jobs = work.in_order(context, gpu);
     let found: Vec<Result<Place>> = jobs
         .iter()
-        .map(|job| place(context, gpu, work.settings, job, moves))
+        .map(|job| place(context, gpu, &work.settings, job, moves))
         .collect();
     let of_gpu = found
         .iter()
@@ -105,19 +105,27 @@ pub fn next_boot(
     (changes, doubt.into_iter().collect())
 }
 
-/// What the GPU's settings ask for.
-fn first_of_all(context: &Context<'_>, gpu: &ParentId, settings: GpuSettings) -> Option<Change> {
-    if settings == GpuSettings::default() {
-        return None;
+/// What the GPU's settings ask for. GPU instances are lost at a reboot, and MIG mode on some GPUs.
+fn first_of_all(context: &Context<'_>, gpu: &ParentId, settings: &GpuSettings) -> Vec<Change> {
+    if *settings == GpuSettings::default() {
+        return Vec::new();
     }
-    match refuse_no_gpu(context, gpu).and_then(|()| prepare::count(context, gpu)) {
-        Ok(_) => (settings.functions == FunctionsAtBoot::Enable)
-            .then(|| prepare::as_change(gpu, Effect::WouldEnable)),
-        Err(error) => {
-            let error = error.hints(moved_settings_hint(context, gpu));
-            Some(prepare::as_change(gpu, Effect::Failed(error)))
-        }
+    if let Err(error) = refuse_no_gpu(context, gpu).and_then(|()| prepare::count(context, gpu)) {
+        let error = error.hints(moved_settings_hint(context, gpu));
+        return vec![prepare::as_change(gpu, Effect::Failed(error))];
     }
+    let mut planned = Vec::new();
+    if settings.functions == FunctionsAtBoot::Enable {
+        planned.push(Effect::WouldEnable);
+    }
+    if !settings.mig.is_empty() {
+        let names = settings.mig.iter().map(GpuInstanceSpec::to_string);
+        planned.push(Effect::WouldCreateInstances(names.collect()));
+    }
+    let planned = planned.into_iter();
+    planned
+        .map(|effect| prepare::as_change(gpu, effect))
+        .collect()
 }
 
 /// Where a device will be, and what it takes there.
@@ -135,7 +143,7 @@ struct Place {
 fn place(
     context: &Context<'_>,
     gpu: &ParentId,
-    settings: GpuSettings,
+    settings: &GpuSettings,
     job: &Job,
     moves: &Moves,
 ) -> Result<Place> {
@@ -144,7 +152,10 @@ fn place(
         return Err(contested(definition, rival));
     }
     let comes_back = |gpu: &ParentId| {
-        let own = context.store.settings_of(gpu).unwrap_or(settings);
+        let own = context
+            .store
+            .settings_of(gpu)
+            .unwrap_or_else(|_| settings.clone());
         own.functions == FunctionsAtBoot::Enable || is_switched_by_another(context.host)
     };
     let parent = match context.kernel.place_of(definition) {

@@ -66,6 +66,14 @@ pub enum Effect {
     Enabled,
     /// They would be, were this not a dry run.
     WouldEnable,
+    /// MIG mode of its GPU was enabled.
+    MigEnabled,
+    /// It would be, were this not a dry run.
+    WouldEnableMig,
+    /// GPU instances were created, named by their profiles.
+    InstancesCreated(Vec<String>),
+    /// They would be, were this not a dry run.
+    WouldCreateInstances(Vec<String>),
     /// Nothing was to do: "active" or "inactive" already, or "unchanged".
     Already(&'static str),
     /// It could not be done.

@@ -222,7 +222,7 @@ struct OneGpu<'w> {
     gpu: &'w ParentId,
     work: &'w Work,
     /// What its settings came to, once that is known.
-    first: Option<Option<Change>>,
+    first: Option<Vec<Change>>,
     /// Its devices in order, once their sizes can be told.
     jobs: Option<Vec<&'w Job>>,
     /// Until when its functions may be still to come.
@@ -258,7 +258,7 @@ impl<'w> OneGpu<'w> {
         if self.first.is_none() {
             self.first = Some(first_of_all(
                 gpu,
-                work.settings,
+                &work.settings,
                 dry_run,
                 deadline,
                 context,
@@ -322,12 +322,8 @@ impl<'w> OneGpu<'w> {
             );
         }
         devices.sort_by(|a, b| (&a.parent, a.uuid).cmp(&(&b.parent, b.uuid)));
-        self.first
-            .take()
-            .flatten()
-            .into_iter()
-            .chain(devices)
-            .collect()
+        let first = self.first.take().unwrap_or_default();
+        first.into_iter().chain(devices).collect()
     }
 }
 
@@ -408,28 +404,28 @@ pub fn at_next_boot(context: &Context<'_>, parent: &Parent) -> Vec<Definition> {
     all
 }
 
-/// What the GPU's settings ask for: no change where that is nothing, or done. `None` where the GPU is
-/// still to come.
+/// What the GPU's settings ask for, step by step; nothing where all is done. `None` where the GPU is still to come.
 fn first_of_all(
     gpu: &ParentId,
-    settings: GpuSettings,
+    settings: &GpuSettings,
     dry_run: bool,
     deadline: Instant,
     context: &Context<'_>,
-) -> Option<Option<Change>> {
-    if settings == GpuSettings::default() {
-        return Some(None);
+) -> Option<Vec<Change>> {
+    if *settings == GpuSettings::default() {
+        return Some(Vec::new());
     }
     let not_there = |error: &Error| error.kind() == Kind::NotFound && Instant::now() < deadline;
+    let mut done = Vec::new();
     let prepared = match dry_run {
-        true => prepare::plan(context, gpu, settings),
-        false => prepare::prepare(context, gpu, settings, deadline),
+        true => prepare::plan(context, gpu, settings).map(|planned| done = planned),
+        false => prepare::prepare(context, gpu, settings, deadline, &mut done),
     };
-    let prepared = unless_to_come(gpu, not_there, prepared)?;
-    Some(prepared.unwrap_or_else(|error| {
+    if let Err(error) = unless_to_come(gpu, not_there, prepared)? {
         let error = error.hints(moved_settings_hint(context, gpu));
-        Some(prepare::as_change(gpu, Effect::Failed(error)))
-    }))
+        done.push(prepare::as_change(gpu, Effect::Failed(error)));
+    }
+    Some(done)
 }
 
 /// What came of it; `None` where what it failed for is still to come.

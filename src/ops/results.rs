@@ -57,7 +57,11 @@ pub fn keep_results(
             Effect::Already(_) => result.active += 1,
             Effect::Failed(_) => result.failed += 1,
             // Not a device's.
-            Effect::Enabled | Effect::WouldEnable | Effect::Planned(_) => {}
+            Effect::Enabled | Effect::MigEnabled | Effect::InstancesCreated(_) => {}
+            Effect::Planned(_)
+            | Effect::WouldEnable
+            | Effect::WouldEnableMig
+            | Effect::WouldCreateInstances(_) => {}
         }
     }
     let results = RestoreResults::of(context.host);

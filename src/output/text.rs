@@ -190,8 +190,12 @@ fn sentence(change: &Change) -> String {
     let what = match &change.effect {
         Effect::Done(action) => format!("{} {}", action.done(), subject(change)),
         Effect::Planned(action) => format!("would {} {}", action.verb(), subject(change)),
-        Effect::Enabled => format!("enabled {}", subject(change)),
-        Effect::WouldEnable => format!("would enable {}", subject(change)),
+        Effect::Enabled | Effect::MigEnabled => format!("enabled {}", subject(change)),
+        Effect::WouldEnable | Effect::WouldEnableMig => {
+            format!("would enable {}", subject(change))
+        }
+        Effect::InstancesCreated(_) => format!("created {}", subject(change)),
+        Effect::WouldCreateInstances(_) => format!("would create {}", subject(change)),
         Effect::Already(state) => format!("{} is already {state}", subject(change)),
         Effect::Failed(error) => return on_one_line(error.to_string()).into_owned(),
     };
@@ -202,6 +206,14 @@ fn sentence(change: &Change) -> String {
 }
 
 fn subject(change: &Change) -> String {
+    match &change.effect {
+        Effect::MigEnabled | Effect::WouldEnableMig => return "MIG mode".to_owned(),
+        Effect::InstancesCreated(profiles) | Effect::WouldCreateInstances(profiles) => {
+            return format!("GPU instances {}", profiles.join(", "));
+        }
+        Effect::Failed(_) if is_of_gpu(change) => return "GPU setup".to_owned(),
+        _ => {}
+    }
     if change.uuid.is_none() && is_removal(&change.effect) {
         // Somebody else's, on a virtual function.
         return "the vGPU".to_owned();
@@ -211,6 +223,11 @@ fn subject(change: &Change) -> String {
         (None, None, Some(_)) => "virtual functions".to_owned(),
         (None, ..) => "a new device".to_owned(),
     }
+}
+
+/// Whether it is of a GPU as a whole, and not of one device.
+fn is_of_gpu(change: &Change) -> bool {
+    change.uuid.is_none() && change.type_id.is_none() && change.parent.is_some()
 }
 
 fn is_removal(effect: &Effect) -> bool {
@@ -243,8 +260,10 @@ fn restored(change: &Change) -> String {
     let (word, reason) = match &change.effect {
         Effect::Done(action) => (action.done().to_owned(), String::new()),
         Effect::Planned(action) => (format!("would {}", action.verb()), String::new()),
-        Effect::Enabled => ("enabled".to_owned(), String::new()),
-        Effect::WouldEnable => ("would enable".to_owned(), String::new()),
+        Effect::Enabled | Effect::MigEnabled => ("enabled".to_owned(), String::new()),
+        Effect::WouldEnable | Effect::WouldEnableMig => ("would enable".to_owned(), String::new()),
+        Effect::InstancesCreated(_) => ("created".to_owned(), String::new()),
+        Effect::WouldCreateInstances(_) => ("would create".to_owned(), String::new()),
         Effect::Already(state) => ((*state).to_owned(), String::new()),
         Effect::Failed(error) => (
             "failed".to_owned(),

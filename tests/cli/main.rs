@@ -45,6 +45,7 @@ mod main_job;
 mod metrics;
 mod metrics_prometheus;
 mod mig;
+mod mig_boot;
 mod mig_instances;
 mod modify;
 mod moved;

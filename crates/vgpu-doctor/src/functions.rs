@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::definitions::{finding, listed, told};
 use super::{Evidence, Facts, Finding};
 use vgpu_host::model::{Definition, FrameworkKind, Parent, ParentId, StartMode};
-use vgpu_host::store::{FunctionsAtBoot, GPU_SETTINGS, GpuSettings};
+use vgpu_host::store::{FunctionsAtBoot, GPU_SETTINGS, GpuSettings, Sizes};
 
 const NOT_ENABLED: &str = "vfs = enable is not set";
 
@@ -23,7 +23,7 @@ pub fn settings(facts: &Facts<'_>, definitions: &[Definition]) -> Vec<Finding> {
     let bad = bad.filter(|(_, path)| path.ends_with(GPU_SETTINGS));
     let mut found: Vec<Finding> = bad.map(|(error, _)| told(error)).collect();
     let set = all.iter();
-    found.extend(set.filter_map(|(gpu, settings)| nothing_to_set(facts, gpu, *settings)));
+    found.extend(set.filter_map(|(gpu, settings)| nothing_to_set(facts, gpu, settings)));
     for (gpu, names) in started_on(facts, definitions) {
         let own = facts.settings_path(&gpu);
         let is_unread = unread.iter().any(|error| error.path() == Some(&own));
@@ -36,13 +36,14 @@ pub fn settings(facts: &Facts<'_>, definitions: &[Definition]) -> Vec<Finding> {
     found
 }
 
-fn nothing_to_set(facts: &Facts<'_>, gpu: &ParentId, settings: GpuSettings) -> Option<Finding> {
+fn nothing_to_set(facts: &Facts<'_>, gpu: &ParentId, settings: &GpuSettings) -> Option<Finding> {
     if !matches!(facts.saved.sriov.get(gpu), Some(Ok(None))) {
         return None;
     }
     let asked = match settings.functions {
         FunctionsAtBoot::Enable => "vfs = enable",
-        FunctionsAtBoot::Leave => "mixed-sizes = yes",
+        FunctionsAtBoot::Leave if settings.sizes == Sizes::Mixed => "mixed-sizes = yes",
+        FunctionsAtBoot::Leave => "mig is set",
     };
     let moved = facts.outlook.moved_settings.get(gpu).map(String::as_str);
     let advice =

@@ -2,9 +2,9 @@
 //!
 //! What came of a change is read again: `nvidia-smi` also succeeds without having done it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
 use super::super::vfs::refuse_used;
 use super::{MigRequest, mig, named, not_found_smi};
@@ -14,6 +14,7 @@ use crate::model::ParentId;
 use crate::ops::{Answer, Context, MigGpu};
 use crate::scripts::{Said, complaint};
 use crate::smi::{GpuInstance, GpuMode, MigMode, Profile, Smi};
+use crate::store::GpuInstanceSpec;
 use crate::sysfs::SriovGpu;
 use crate::text::{nearest, quoted};
 
@@ -36,45 +37,9 @@ pub enum MigStep {
     /// Disables MIG mode.
     Disable,
     /// Creates a GPU instance of each of these profiles, with a compute instance that takes all of it.
-    Create(Vec<ProfileWanted>),
+    Create(Vec<GpuInstanceSpec>),
     /// Destroys the GPU instances with these numbers, and their compute instances.
     Destroy(Vec<u32>),
-}
-
-/// A profile as users name it: `3g.40gb`, `9`, or with the memory slice at which to start, `3g.40gb:4`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProfileWanted {
-    /// Its name or number.
-    pub which: String,
-    /// Where its instance is to start; `None` leaves that to the driver.
-    pub start: Option<u32>,
-}
-
-impl FromStr for ProfileWanted {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<ProfileWanted> {
-        let bad = || {
-            Error::new(
-                Kind::Usage,
-                format!("{} is not a GPU instance profile", quoted(text)),
-            )
-            .hint("specify its name or ID, and optionally where to start: 3g.40gb, 9 or 3g.40gb:4")
-        };
-        let (which, start) = match text.split_once(':') {
-            None => (text, None),
-            Some((which, start)) => (which, Some(start.parse().map_err(|_| bad())?)),
-        };
-        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
-        let is_one = !which.starts_with('-') && which.chars().all(is_part);
-        match which.is_empty() || !is_one {
-            true => Err(bad()),
-            false => Ok(ProfileWanted {
-                which: which.to_owned(),
-                start,
-            }),
-        }
-    }
 }
 
 /// A profile that the GPU has, and where to start.
@@ -134,6 +99,102 @@ pub fn change_mig(context: &Context<'_>, change: &MigChange) -> Result<Answer<Ve
     let mut answer = mig(context, &request)?;
     answer.notes.splice(0..0, notes);
     Ok(answer)
+}
+
+/// What boot is to do for MIG on one GPU.
+pub struct MigAtBoot<'c, 'h> {
+    scene: Scene<'c, 'h>,
+    wanted: &'c [GpuInstanceSpec],
+}
+
+impl<'c, 'h> MigAtBoot<'c, 'h> {
+    /// Where these GPU instances are to be on a GPU. The caller holds its lock.
+    ///
+    /// # Errors
+    /// There is no `nvidia-smi`, or others could have written it.
+    pub fn of(
+        context: &'c Context<'h>,
+        gpu: &'c ParentId,
+        wanted: &'c [GpuInstanceSpec],
+    ) -> Result<Self> {
+        let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
+        let scene = Scene {
+            context,
+            smi,
+            gpu,
+            dry_run: false,
+        };
+        Ok(MigAtBoot { scene, wanted })
+    }
+
+    /// Whether the GPU is in MIG mode.
+    ///
+    /// # Errors
+    /// It does not have MIG; `nvidia-smi` cannot be asked.
+    pub fn is_enabled(&self) -> Result<bool> {
+        let modes = self.scene.smi.modes()?;
+        Ok(named(&modes, self.scene.gpu)?.current == MigMode::Enabled)
+    }
+
+    /// Enables MIG mode.
+    ///
+    /// # Errors
+    /// A vGPU is on the GPU, or one of its functions is open; it cannot be enabled, or only takes effect later.
+    pub fn enable(&self) -> Result<()> {
+        let modes = self.scene.smi.modes()?;
+        let gpu = self.scene.gpu;
+        self.scene.switch(named(&modes, gpu)?, MigMode::Enabled)?;
+        match self.is_enabled()? {
+            true => Ok(()),
+            false => {
+                let what = format!("MIG mode of {gpu} is enabled only after a reset of the GPU");
+                Err(Error::new(Kind::InUse, what).hint(format!(
+                    "stop all programs that use the GPU, then: nvidia-smi --gpu-reset -i {gpu}"
+                )))
+            }
+        }
+    }
+
+    /// The GPU instances that are still to be created, as they are named in settings.
+    ///
+    /// # Errors
+    /// The GPU has no such profile; `nvidia-smi` cannot be asked.
+    pub fn missing(&self) -> Result<Vec<String>> {
+        let modes = self.scene.smi.modes()?;
+        let missing = self.find_missing(named(&modes, self.scene.gpu)?)?;
+        Ok(missing.iter().map(Wanted::to_string).collect())
+    }
+
+    /// Creates them: all, or none. Others stay as they are.
+    ///
+    /// # Errors
+    /// [`Kind::NoCapacity`]: they do not fit; what `nvidia-smi` printed.
+    pub fn create_missing(&self) -> Result<Vec<String>> {
+        let modes = self.scene.smi.modes()?;
+        let mode = named(&modes, self.scene.gpu)?;
+        self.scene.refuse_other_mode(mode)?;
+        let missing = self.find_missing(mode)?;
+        if !missing.is_empty() {
+            self.scene.make(mode, &missing)?;
+        }
+        Ok(missing.iter().map(Wanted::to_string).collect())
+    }
+
+    /// The largest first, which leaves the most places for the others.
+    fn find_missing(&self, mode: &GpuMode) -> Result<Vec<Wanted>> {
+        let mut there = self.scene.instances(mode)?;
+        let mut missing = self.scene.profiles(mode, self.wanted)?;
+        missing.retain(|wanted| {
+            let is_it = |one: &GpuInstance| {
+                let is_there = wanted.start.is_none_or(|start| start == one.start);
+                one.profile == wanted.profile.id && is_there
+            };
+            let found = there.iter().position(is_it);
+            found.map(|at| there.remove(at)).is_none()
+        });
+        missing.sort_by_key(|wanted| Reverse(wanted.profile.memory_mib));
+        Ok(missing)
+    }
 }
 
 /// Where a change takes place.
@@ -216,17 +277,46 @@ impl Scene<'_, '_> {
         Ok(notes)
     }
 
-    fn create(&self, mode: &GpuMode, wanted: &[ProfileWanted]) -> Result<Vec<String>> {
+    fn create(&self, mode: &GpuMode, wanted: &[GpuInstanceSpec]) -> Result<Vec<String>> {
         let gpu = self.gpu;
         self.refuse_other_mode(mode)?;
         let wanted = self.profiles(mode, wanted)?;
         let functions = self.functions()?;
         refuse_used(self.context, &functions, INSTANCES)?;
         let names = listed(&wanted, ", ");
-        self.refuse_more_than_free(&wanted, &names)?;
         if self.dry_run {
+            self.refuse_more_than_free(&wanted, &names)?;
             return Ok(vec![format!("would create on {gpu}: {names}")]);
         }
+        let made = self.make(mode, &wanted)?;
+        let mut notes: Vec<String> = made
+            .iter()
+            .map(|one| {
+                format!(
+                    "created GPU instance {} ({}) on {gpu}",
+                    one.id, one.profile_name
+                )
+            })
+            .collect();
+        notes.push(
+            "GPU instances do not survive a reboot, and are destroyed when virtual functions are enabled or \
+             disabled"
+                .to_owned(),
+        );
+        if functions.total > 0 && functions.functions.is_empty() {
+            notes.push(format!(
+                "the virtual functions of {gpu} are disabled, and enabling them destroys GPU instances: \
+                 enable them first: vgpuctl vfs enable {gpu}"
+            ));
+        }
+        Ok(notes)
+    }
+
+    /// Creates all of these or, where one fails, none.
+    fn make(&self, mode: &GpuMode, wanted: &[Wanted]) -> Result<Vec<GpuInstance>> {
+        let gpu = self.gpu;
+        let names = listed(wanted, ", ");
+        self.refuse_more_than_free(wanted, &names)?;
         let before = self.instances(mode)?;
         let is_new = |one: &GpuInstance| before.iter().all(|other| other.id != one.id);
         let arguments = wanted.iter().map(|one| match one.start {
@@ -252,27 +342,7 @@ impl Scene<'_, '_> {
                 false => error.and_clean_up(self.take_away(mode, &ids)),
             });
         }
-        let mut notes: Vec<String> = made
-            .iter()
-            .map(|one| {
-                format!(
-                    "created GPU instance {} ({}) on {gpu}",
-                    one.id, one.profile_name
-                )
-            })
-            .collect();
-        notes.push(
-            "GPU instances do not survive a reboot, and are destroyed when virtual functions are enabled or \
-             disabled"
-                .to_owned(),
-        );
-        if functions.total > 0 && functions.functions.is_empty() {
-            notes.push(format!(
-                "the virtual functions of {gpu} are disabled, and enabling them destroys GPU instances: \
-                 enable them first: vgpuctl vfs enable {gpu}"
-            ));
-        }
-        Ok(notes)
+        Ok(made)
     }
 
     fn refuse_other_mode(&self, mode: &GpuMode) -> Result<()> {
@@ -287,15 +357,15 @@ impl Scene<'_, '_> {
     }
 
     /// The profiles that are meant, in the order in which they were named.
-    fn profiles(&self, mode: &GpuMode, wanted: &[ProfileWanted]) -> Result<Vec<Wanted>> {
+    fn profiles(&self, mode: &GpuMode, wanted: &[GpuInstanceSpec]) -> Result<Vec<Wanted>> {
         let mut known = self.smi.profiles()?;
         known.retain(|one| one.index == mode.index);
         let placements = match wanted.iter().any(|one| one.start.is_some()) {
             true => self.smi.placements()?,
             false => Vec::new(),
         };
-        let find = |wanted: &ProfileWanted| {
-            let which = wanted.which.as_str();
+        let find = |wanted: &GpuInstanceSpec| {
+            let which = wanted.profile.as_str();
             let found = known
                 .iter()
                 .find(|one| one.name == which || one.id.to_string() == which);
@@ -423,36 +493,4 @@ const NO_ROOM: &str = "Insufficient Resources";
 fn listed(items: impl IntoIterator<Item = impl fmt::Display>, between: &str) -> String {
     let texts: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     texts.join(between)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn profiles_are_named_in_several_ways() {
-        let parse = |text: &str| text.parse::<ProfileWanted>().ok();
-        let wanted = |which: &str, start| {
-            Some(ProfileWanted {
-                which: which.to_owned(),
-                start,
-            })
-        };
-        assert_eq!(parse("3g.40gb"), wanted("3g.40gb", None));
-        assert_eq!(parse("1g.10gb+me:6"), wanted("1g.10gb+me", Some(6)));
-        assert_eq!(parse("9:4"), wanted("9", Some(4)));
-        for text in [
-            "",
-            ":4",
-            "9:",
-            "9:x",
-            "9:-1",
-            "9,9",
-            "a b",
-            "-1",
-            "3g.40gb:4:4",
-        ] {
-            assert_eq!(parse(text), None, "{text:?}");
-        }
-    }
 }

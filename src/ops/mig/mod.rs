@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Device, ParentId};
 use crate::smi::{self, GpuMode, MigMode, Smi};
 
-pub use change::{MigChange, MigStep, ProfileWanted, change_mig};
+pub use change::{MigAtBoot, MigChange, MigStep, change_mig};
 
 /// Which GPUs to tell.
 #[derive(Debug, Clone, Default)]

@@ -27,9 +27,12 @@ pub struct Change<'a> {
     r#type: Option<&'a str>,
     /// The type's name.
     type_name: Option<&'a str>,
-    /// Such as `created`, `removed`, `started`, `enabled`, `unchanged` or `failed`; with --dry-run
-    /// `would-create` and the like.
+    /// Such as `created`, `removed`, `started`, `enabled` (virtual functions), `mig-enabled`,
+    /// `gpu-instances-created`, `unchanged` or `failed`; with --dry-run `would-create` and the like.
     result: String,
+    /// The profiles of GPU instances that were, or would be, created; missing in other results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu_instances: Option<&'a [String]>,
     /// Why it failed.
     error: Option<Error<'a>>,
 }
@@ -41,6 +44,10 @@ impl<'a> From<&'a ops::Change> for Change<'a> {
             Effect::Planned(action) => format!("would-{}", action.verb()),
             Effect::Enabled => "enabled".to_owned(),
             Effect::WouldEnable => "would-enable".to_owned(),
+            Effect::MigEnabled => "mig-enabled".to_owned(),
+            Effect::WouldEnableMig => "would-enable-mig".to_owned(),
+            Effect::InstancesCreated(_) => "gpu-instances-created".to_owned(),
+            Effect::WouldCreateInstances(_) => "would-create-gpu-instances".to_owned(),
             Effect::Already(_) => "unchanged".to_owned(),
             Effect::Failed(_) => "failed".to_owned(),
         };
@@ -51,6 +58,12 @@ impl<'a> From<&'a ops::Change> for Change<'a> {
             r#type: change.type_id.as_ref().map(|id| id.as_str()),
             type_name: change.type_name.as_deref(),
             result,
+            gpu_instances: match &change.effect {
+                Effect::InstancesCreated(profiles) | Effect::WouldCreateInstances(profiles) => {
+                    Some(profiles)
+                }
+                _ => None,
+            },
             error: change.error().map(Error::from),
         }
     }

@@ -1,5 +1,8 @@
 //! A GPU's own settings, `/etc/vgpuctl.d/<GPU>/gpu.conf`: lines of the form `key = value`.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::dir::{Dir, LARGEST_FILE};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::model::ParentId;
@@ -29,9 +32,53 @@ pub enum Sizes {
     Mixed,
 }
 
+/// A GPU instance as settings name it: its profile's name or number, and optionally the memory slice at which it starts,
+/// as `3g.40gb:4`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuInstanceSpec {
+    /// The profile's name or number.
+    pub profile: String,
+    /// Where it starts; `None` leaves that to the driver.
+    pub start: Option<u32>,
+}
+
+impl fmt::Display for GpuInstanceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.profile)?;
+        self.start.map_or(Ok(()), |start| write!(f, ":{start}"))
+    }
+}
+
+impl FromStr for GpuInstanceSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<GpuInstanceSpec> {
+        let bad = || {
+            let message = format!("{} is not a GPU instance profile", quoted(text));
+            Error::new(Kind::Usage, message).hint(
+                "specify its name or ID, and optionally where to start: 3g.40gb, 9 or 3g.40gb:4",
+            )
+        };
+        let (profile, start) = match text.split_once(':') {
+            None => (text, None),
+            Some((profile, start)) => (profile, Some(start.parse().map_err(|_| bad())?)),
+        };
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
+        match !profile.is_empty() && !profile.starts_with('-') && profile.chars().all(is_part) {
+            true => Ok(GpuInstanceSpec {
+                profile: profile.to_owned(),
+                start,
+            }),
+            false => Err(bad()),
+        }
+    }
+}
+
 /// What boot does to a GPU before its devices are restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GpuSettings {
+    /// `mig = 3g.40gb, 2g.20gb`: the GPU instances that it has, by profile; empty if MIG is left as it is.
+    pub mig: Vec<GpuInstanceSpec>,
     /// `vfs = enable` or `leave`.
     pub functions: FunctionsAtBoot,
     /// `mixed-sizes = yes` or `no`.
@@ -51,7 +98,7 @@ impl Store<'_> {
         let mut all = Vec::new();
         for gpu in parents_in(&mut top, warnings)? {
             match self.settings_of(&gpu) {
-                Ok(GpuSettings::NONE) => {}
+                Ok(settings) if settings == GpuSettings::default() => {}
                 Ok(settings) => all.push((gpu, settings)),
                 Err(error) => warnings.push(error),
             }
@@ -115,13 +162,6 @@ impl Store<'_> {
     }
 }
 
-impl GpuSettings {
-    const NONE: GpuSettings = GpuSettings {
-        functions: FunctionsAtBoot::Leave,
-        sizes: Sizes::AsTheyAre,
-    };
-}
-
 /// The key of a line that has one.
 fn key_of(line: &str) -> Option<&str> {
     line.split('#')
@@ -144,18 +184,29 @@ pub fn parse(text: &str) -> Result<GpuSettings> {
             ("vfs", "leave") => settings.functions = FunctionsAtBoot::Leave,
             ("mixed-sizes", "yes") => settings.sizes = Sizes::Mixed,
             ("mixed-sizes", "no") => settings.sizes = Sizes::AsTheyAre,
+            ("mig", list) if mig_in(list).is_some() => {
+                settings.mig = mig_in(list).unwrap_or_default();
+            }
             _ => {
                 return Err(Error::new(
                     Kind::Failed,
                     format!("line {} is invalid: {}", index + 1, quoted(line)),
                 )
                 .hint(
-                    "valid lines: vfs = enable, vfs = leave, mixed-sizes = yes, mixed-sizes = no",
+                    "valid lines: vfs = enable, vfs = leave, mixed-sizes = yes, mixed-sizes = no, \
+                     mig = PROFILE, PROFILE...",
                 ));
             }
         }
     }
     Ok(settings)
+}
+
+/// "3g.40gb, 2g.20gb", also as a list of strings in brackets; `None` if it is empty or names no profiles.
+fn mig_in(list: &str) -> Option<Vec<GpuInstanceSpec>> {
+    let list = list.trim_start_matches('[').trim_end_matches(']');
+    let names = list.split(',').map(|name| name.trim().trim_matches('"'));
+    names.map(|name| name.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -169,7 +220,22 @@ mod tests {
         let settings = parse("# my L40S\nvfs = enable # at boot\n\nmixed-sizes=\"yes\"\n").unwrap();
         assert_eq!(settings.functions, FunctionsAtBoot::Enable);
         assert_eq!(settings.sizes, Sizes::Mixed);
-        assert_eq!(parse("").unwrap(), GpuSettings::NONE);
+        assert_eq!(parse("").unwrap(), GpuSettings::default());
+        let instances = |text: &str| {
+            let all = parse(text).unwrap().mig.into_iter();
+            all.map(|one| (one.profile, one.start)).collect::<Vec<_>>()
+        };
+        let wanted = [
+            ("3g.40gb".to_owned(), None),
+            ("1g.10gb+me".to_owned(), Some(6)),
+        ];
+        assert_eq!(instances("mig = 3g.40gb, 1g.10gb+me:6"), wanted);
+        assert_eq!(instances("mig = [\"3g.40gb\", \"1g.10gb+me:6\"]"), wanted);
+        let bad = "mig =|mig|mig = 3g.40gb,|mig = 3g 2g|mig = :4|mig = -1|mig = 9:|mig = 9:x|mig = 9:-1|\
+                   mig = 3g.40gb:4:4";
+        for bad in bad.split('|') {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
         for bad in ["vfs", "vfs = on", "vf = enable", "= enable", "enable"] {
             let error = parse(&format!("vfs = enable\n{bad}\n")).unwrap_err();
             assert!(error.message().contains("line 2"), "{bad}: {error}");
