@@ -38,6 +38,8 @@ pub const COMMANDS: &str =
   sriov-manage -e|-d PF|ALL        as NVIDIA's script, which is in ROOT/usr/lib/nvidia
   vfs PF N                         so many virtual functions are on, as by another program
   nvidia-smi vgpu -shm 0|1 -i GPU  one size or several on a GPU without vGPUs, as ROOT/usr/bin/nvidia-smi
+  nvidia-smi vgpu set-scheduler-state -i GPU -p 1|2|3 ...   the scheduler of a GPU without vGPUs
+  scheduler GPU                    the options that set it; empty after a reboot
   nvidia-smi mig ..., -mig 0|1     GPU instances and MIG mode, as the same program
   nvidia-smi --query-gpu=...       index, pci.bus_id, mig.mode.current, mig.mode.pending
   sriov-manage-is HOW              HOW: works, no-vfs, unbindLock, race, race N
@@ -123,6 +125,10 @@ fn serve(mut stream: UnixStream, root: &Root, shared: &Arc<Shared>) {
 fn run(words: &[&str], root: &Root, shared: &Arc<Shared>) -> Result<Printed, String> {
     let text = match words {
         ["nvidia-smi", "vgpu", "-shm", mode, "-i", gpu] => shared.lock().mix_sizes(mode, gpu)?,
+        ["nvidia-smi", "vgpu", "set-scheduler-state", rest @ ..] => {
+            shared.lock().set_scheduler(rest)?
+        }
+        ["scheduler", gpu] => shared.lock().scheduler(gpu),
         ["nvidia-smi", "-q", "-i", gpu] => shared.lock().query_gpu(gpu)?,
         ["nvidia-smi", arguments @ ..] => return Ok(shared.lock().nvidia_smi(arguments)),
         _ => obey(words, root, shared)?,

@@ -38,6 +38,8 @@ pub struct Host {
     pub taken: BTreeMap<String, String>,
     /// GPUs that allow vGPUs of several sizes.
     pub mixed: BTreeSet<String>,
+    /// The options that set each GPU's scheduler, if any did.
+    pub schedulers: BTreeMap<String, String>,
     /// MIG of the GPUs that have it.
     pub mig: BTreeMap<String, Mig>,
     /// Devices by UUID.
@@ -72,6 +74,7 @@ impl Host {
             vendor_vfs: BTreeMap::new(),
             taken: BTreeMap::new(),
             mixed: BTreeSet::new(),
+            schedulers: BTreeMap::new(),
             mig: migs(&spec),
             devices: BTreeMap::new(),
             opens: BTreeMap::new(),
@@ -197,6 +200,7 @@ impl Host {
         self.opens.clear();
         self.busy_until.clear();
         self.mig.values_mut().for_each(Mig::reboot);
+        self.schedulers.clear();
         for parent in self.spec.parents.clone() {
             // Nothing is open any more, so this cannot fail.
             let _ = self.set_vfs(&parent, 0);

@@ -154,6 +154,27 @@ impl Host {
         Ok(format!("vGPU heterogeneous mode was set for {gpu}\n"))
     }
 
+    /// The output of `nvidia-smi vgpu set-scheduler-state`, for one GPU.
+    pub fn set_scheduler(&mut self, words: &[&str]) -> Result<String, String> {
+        let ["-i", gpu, "-p", "1" | "2" | "3", ..] = words else {
+            return Err(format!("Invalid arguments: {}", words.join(" ")));
+        };
+        if self.vendor_vfs.is_empty() || self.vfs_of(gpu).next().is_none() {
+            return Ok("No supported devices in vGPU mode\n".to_owned());
+        }
+        if !self.weights_on(gpu).is_empty() {
+            return Err(format!("{gpu}: in use by vGPUs"));
+        }
+        self.schedulers
+            .insert((*gpu).to_owned(), words[2..].join(" "));
+        Ok(format!("Set vGPU scheduler state for {gpu}\n"))
+    }
+
+    /// The options that set a GPU's scheduler since it booted.
+    pub fn scheduler(&self, gpu: &str) -> String {
+        self.schedulers.get(gpu).cloned().unwrap_or_default() + "\n"
+    }
+
     /// The part of `nvidia-smi -q -i GPU` about virtualization, in the words of driver 580.
     pub fn query_gpu(&self, gpu: &str) -> Result<String, String> {
         if !self.spec.parents.iter().any(|parent| parent.id == gpu) {

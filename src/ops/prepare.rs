@@ -8,8 +8,8 @@ use super::{Change, Context, Effect, MigAtBoot};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{nap, refuse_if_asked};
 use crate::model::ParentId;
-use crate::scripts::{Switch, allow_mixed_sizes, complaint};
-use crate::store::{FunctionsAtBoot, GpuSettings, Lock, Sizes};
+use crate::scripts::{Said, Switch, allow_mixed_sizes, change_with_nvidia_smi, complaint};
+use crate::store::{FunctionsAtBoot, GpuSettings, Lock, Policy, Scheduler, Sizes};
 
 /// Prepares a GPU, and tells each step that there was to do. What comes first is lost by what comes after it in any other
 /// order: enabling functions destroys GPU instances and the mode that mixes sizes, and on a GPU with functions MIG mode
@@ -50,10 +50,28 @@ pub fn prepare(
             done.push(as_change(gpu, Effect::InstancesCreated(created)));
         }
     }
-    if settings.sizes == Sizes::Mixed {
-        mix_sizes(context, &lock, gpu)?;
+    set_modes(context, &lock, gpu, settings)
+}
+
+/// Has a GPU without vGPUs serve several framebuffer sizes, and divide its time, as its settings say. Once it has one,
+/// neither can be changed.
+fn set_modes(
+    context: &Context<'_>,
+    held: &Lock,
+    gpu: &ParentId,
+    settings: &GpuSettings,
+) -> Result<()> {
+    let is_wanted = settings.sizes == Sizes::Mixed || settings.scheduler.is_some();
+    if !is_wanted || has_vgpus(context, gpu)? {
+        return Ok(());
     }
-    Ok(())
+    if settings.sizes == Sizes::Mixed {
+        mix_sizes(context, held, gpu)?;
+    }
+    match &settings.scheduler {
+        Some(scheduler) => set_scheduler(context, held, gpu, scheduler),
+        None => Ok(()),
+    }
 }
 
 fn mig_is_enabled(context: &Context<'_>, gpu: &ParentId, settings: &GpuSettings) -> Result<bool> {
@@ -87,15 +105,15 @@ fn enable_mig(
     }
 }
 
-/// Has a GPU serve several framebuffer sizes where its settings ask for it and nothing is on it yet.
+/// Sets the modes of a GPU without vGPUs that its settings ask for: several framebuffer sizes, and the scheduler.
 ///
 /// # Errors
-/// It cannot be told to. Settings that make no sense ask for nothing.
-pub fn mix_sizes_if_wanted(context: &Context<'_>, gpu: &ParentId) -> Result<()> {
+/// They cannot be set. Settings that make no sense ask for nothing.
+pub fn set_modes_if_wanted(context: &Context<'_>, gpu: &ParentId) -> Result<()> {
     let settings = context.store.settings_of(gpu).unwrap_or_default();
-    match settings.sizes {
-        Sizes::Mixed => mix_sizes(context, &context.store.lock(gpu)?, gpu),
-        Sizes::AsTheyAre => Ok(()),
+    match settings.sizes == Sizes::Mixed || settings.scheduler.is_some() {
+        true => set_modes(context, &context.store.lock(gpu)?, gpu, &settings),
+        false => Ok(()),
     }
 }
 
@@ -142,19 +160,61 @@ pub fn count(context: &Context<'_>, gpu: &ParentId) -> Result<usize> {
     Ok(found.functions.len())
 }
 
-/// Once a vGPU is on the GPU, its mode is decided.
-fn mix_sizes(context: &Context<'_>, _held: &Lock, gpu: &ParentId) -> Result<()> {
+fn has_vgpus(context: &Context<'_>, gpu: &ParentId) -> Result<bool> {
     let devices = context.kernel.devices(&mut Vec::new())?;
-    if devices
-        .iter()
-        .any(|device| context.kernel.gpu_of(&device.parent) == *gpu)
-    {
-        return Ok(());
-    }
+    let mut on = devices.iter().map(|device| &device.parent);
+    Ok(on.any(|parent| context.kernel.gpu_of(parent) == *gpu))
+}
+
+fn mix_sizes(context: &Context<'_>, _held: &Lock, gpu: &ParentId) -> Result<()> {
     let what = format!("cannot enable vGPUs of several sizes on {gpu}");
-    match allow_mixed_sizes(context.host, gpu)? {
-        None => Err(Error::new(Kind::NotFound, what).at(context.host.nvidia_smi())),
-        Some(said) if said.claims_success() => Ok(()),
-        Some(said) => Err(complaint(&what, &said).at(context.host.nvidia_smi())),
+    done(context, &what, allow_mixed_sizes(context.host, gpu)?)
+}
+
+/// The options and numbers are those of `nvidia-smi vgpu set-scheduler-state -h`, driver 580.
+fn set_scheduler(
+    context: &Context<'_>,
+    _held: &Lock,
+    gpu: &ParentId,
+    wanted: &Scheduler,
+) -> Result<()> {
+    let policy = match wanted.policy {
+        Policy::BestEffort => 1,
+        Policy::Equal => 2,
+        Policy::Fixed => 3,
+    };
+    let numbers = [
+        ("-p", Some(policy)),
+        ("-a", wanted.adaptive.map(u32::from)),
+        ("-asf", wanted.frequency),
+        ("-aavg", wanted.averaging),
+        ("-ts", wanted.time_slice),
+    ];
+    let mut words = vec!["vgpu".to_owned(), "set-scheduler-state".to_owned()];
+    words.extend(["-i".to_owned(), gpu.to_string()]);
+    for (option, number) in numbers {
+        let number = number.map(|number| [option.to_owned(), number.to_string()]);
+        words.extend(number.into_iter().flatten());
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let what = format!("cannot set the scheduler of {gpu} to {wanted}");
+    done(
+        context,
+        &what,
+        change_with_nvidia_smi(context.host, &words)?,
+    )
+}
+
+/// Whether `nvidia-smi` did it.
+fn done(context: &Context<'_>, what: &str, said: Option<Said>) -> Result<()> {
+    let program = context.host.nvidia_smi();
+    match said {
+        None => Err(Error::new(Kind::NotFound, what).at(program)),
+        // It also ends with status 0 where it did nothing.
+        Some(said) if said.claims_success() && !said.text.contains(NO_VGPU_MODE) => Ok(()),
+        Some(said) => Err(complaint(what, &said).at(program)),
     }
 }
+
+/// What it prints, and ends with status 0, where the GPU takes no vGPUs.
+const NO_VGPU_MODE: &str = "No supported devices in vGPU mode";

@@ -191,3 +191,25 @@ fn a_gpu_without_mig_says_so() {
     let run = host.run("restore").expect(7);
     assert!(run.stdout.contains("MIG"), "{run:#?}");
 }
+
+#[test]
+fn the_scheduler_is_set_at_boot_before_the_first_vgpu() {
+    let host = SimHost::start("l40s");
+    let line = "scheduler = fixed arr=off time-slice=2000000\n";
+    settings(&host, line);
+    host.run(&format!("create -t L40S-8Q -u {}", uuid(1)))
+        .expect(0);
+    // A vGPU is there, so that it has to wait for the next boot.
+    host.run("restore").expect(0);
+    assert_eq!(host.ctl(&["scheduler", GPU]).trim(), "");
+    host.ctl(&["reboot"]);
+    host.run("restore").expect(0);
+    assert_eq!(
+        host.ctl(&["scheduler", GPU]).trim(),
+        "-p 3 -a 0 -ts 2000000"
+    );
+    assert_eq!(active(&host).len(), 1);
+    settings(&host, "scheduler = equal time-slice=2000000\n");
+    let run = host.run("restore");
+    assert!(run.stderr.contains("line 1 is invalid"), "{run:#?}");
+}

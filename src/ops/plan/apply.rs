@@ -16,7 +16,7 @@ use crate::interrupt::{self, Patience};
 use crate::model::{Definition, Device, ParentId, VgpuType};
 use crate::ops::execute::{Done, Step, is_same, remove_idle, take, take_back};
 use crate::ops::functions::note_functions;
-use crate::ops::prepare::mix_sizes_if_wanted;
+use crate::ops::prepare::set_modes_if_wanted;
 use crate::ops::together::at_once;
 use crate::ops::{Answer, Context};
 use crate::store::{Location, Lock};
@@ -237,7 +237,7 @@ impl Run<'_, '_> {
     fn one_gpu(&self, gpu: &ParentId, work: &[Part<'_>]) -> Result<()> {
         let mut steps = work.iter().flat_map(|part| &part.steps);
         if steps.any(|step| matches!(step, Step::Make(_))) {
-            mix_sizes_if_wanted(self.context, gpu)?;
+            set_modes_if_wanted(self.context, gpu)?;
         }
         for part in work {
             if self.stopped.load(Ordering::SeqCst) || interrupt::is_asked() {

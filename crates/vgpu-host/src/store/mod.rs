@@ -36,7 +36,7 @@ pub use owner::Owner;
 pub use places::{Kept, ParentDir};
 pub use publish::{publish, publish_own};
 pub use results::{RestoreResult, RestoreResults};
-pub use settings::{FunctionsAtBoot, GpuInstanceSpec, GpuSettings, Sizes};
+pub use settings::{FunctionsAtBoot, GpuInstanceSpec, GpuSettings, Policy, Scheduler, Sizes};
 
 /// A GPU's own settings, beside the definitions of its vGPUs.
 pub const GPU_SETTINGS: &str = "gpu.conf";

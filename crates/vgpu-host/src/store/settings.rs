@@ -74,15 +74,122 @@ impl FromStr for GpuInstanceSpec {
     }
 }
 
+/// How a GPU divides its time between vGPUs, as `nvidia-smi vgpu set-scheduler-state` takes it:
+/// `best-effort`, `equal`, or `fixed` with `arr=off time-slice=2000000`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduler {
+    /// Who runs when.
+    pub policy: Policy,
+    /// Whether adaptive round robin is used; `None` leaves that to the driver.
+    pub adaptive: Option<bool>,
+    /// Scheduling frequency of adaptive round robin, in Hz.
+    pub frequency: Option<u32>,
+    /// Averaging factor of adaptive round robin.
+    pub averaging: Option<u32>,
+    /// The time slice without adaptive round robin, in ns.
+    pub time_slice: Option<u32>,
+}
+
+/// The scheduler's policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Whoever has work runs.
+    BestEffort,
+    /// Active vGPUs get equal shares.
+    Equal,
+    /// Each vGPU gets the share that as many as fit would get.
+    Fixed,
+}
+
+impl fmt::Display for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.policy {
+            Policy::BestEffort => "best-effort",
+            Policy::Equal => "equal",
+            Policy::Fixed => "fixed",
+        })?;
+        if let Some(adaptive) = self.adaptive {
+            write!(f, " arr={}", if adaptive { "on" } else { "off" })?;
+        }
+        let numbers = [
+            ("frequency", self.frequency),
+            ("averaging", self.averaging),
+            ("time-slice", self.time_slice),
+        ];
+        let given = numbers
+            .iter()
+            .filter_map(|(key, value)| Some((key, (*value)?)));
+        given
+            .into_iter()
+            .try_for_each(|(key, value)| write!(f, " {key}={value}"))
+    }
+}
+
+impl FromStr for Scheduler {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Scheduler> {
+        let bad = |why: &str| {
+            let message = format!("{} is not a scheduler: {why}", quoted(text));
+            Error::new(Kind::Usage, message).hint(
+                "valid: best-effort; equal or fixed, optionally with arr=on frequency=HZ averaging=N, or with \
+                 arr=off time-slice=NS",
+            )
+        };
+        let mut words = text.split_whitespace();
+        let policy = match words.next() {
+            Some("best-effort") => Policy::BestEffort,
+            Some("equal") => Policy::Equal,
+            Some("fixed") => Policy::Fixed,
+            _ => return Err(bad("the policy is best-effort, equal or fixed")),
+        };
+        let mut scheduler = Scheduler {
+            policy,
+            adaptive: None,
+            frequency: None,
+            averaging: None,
+            time_slice: None,
+        };
+        for word in words {
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            let number = value.parse().ok().filter(|number: &u32| *number > 0);
+            let is_new = match (key, value, number) {
+                ("arr", "on", _) => scheduler.adaptive.replace(true).is_none(),
+                ("arr", "off", _) => scheduler.adaptive.replace(false).is_none(),
+                ("frequency", _, Some(hz)) => scheduler.frequency.replace(hz).is_none(),
+                ("averaging", _, Some(factor)) => scheduler.averaging.replace(factor).is_none(),
+                ("time-slice", _, Some(ns)) => scheduler.time_slice.replace(ns).is_none(),
+                _ => return Err(bad(&format!("{} is not understood", quoted(word)))),
+            };
+            if !is_new {
+                return Err(bad(&format!("{key} is given twice")));
+            }
+        }
+        let of_adaptive = scheduler.frequency.is_some() || scheduler.averaging.is_some();
+        match (policy, scheduler.adaptive) {
+            (Policy::BestEffort, _) if text.split_whitespace().nth(1).is_some() => {
+                Err(bad("best-effort takes no parameters"))
+            }
+            (_, Some(false)) if of_adaptive => Err(bad("arr=off takes only time-slice")),
+            (_, adaptive) if scheduler.time_slice.is_some() && adaptive != Some(false) => {
+                Err(bad("time-slice needs arr=off"))
+            }
+            _ => Ok(scheduler),
+        }
+    }
+}
+
 /// What boot does to a GPU before its devices are restored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GpuSettings {
     /// `mig = 3g.40gb, 2g.20gb`: the GPU instances that it has, by profile; empty if MIG is left as it is.
     pub mig: Vec<GpuInstanceSpec>,
-    /// `vfs = enable` or `leave`.
+    /// `vfs = enable` (or `all`: NVIDIA's program knows no other number) or `leave`.
     pub functions: FunctionsAtBoot,
     /// `mixed-sizes = yes` or `no`.
     pub sizes: Sizes,
+    /// `scheduler = equal`; `None` if the scheduler is left as it is.
+    pub scheduler: Option<Scheduler>,
 }
 
 impl Store<'_> {
@@ -123,20 +230,38 @@ impl Store<'_> {
     /// The file makes no sense; what the kernel answered.
     pub fn set_functions_at_boot(
         &self,
-        _held: &Lock,
+        held: &Lock,
         gpu: &ParentId,
         wanted: FunctionsAtBoot,
     ) -> Result<()> {
-        if self.settings_of(gpu)?.functions == wanted {
+        let functions = wanted;
+        let now = self.settings_of(gpu)?;
+        self.set_settings(held, gpu, &GpuSettings { functions, ..now })
+    }
+
+    /// Writes a GPU's settings. Comments, and lines of settings that stay as they are, stay.
+    ///
+    /// # Errors
+    /// The file makes no sense; what the kernel answered.
+    pub fn set_settings(&self, _held: &Lock, gpu: &ParentId, wanted: &GpuSettings) -> Result<()> {
+        let now = self.settings_of(gpu)?;
+        if now == *wanted {
             return Ok(());
         }
         let text = self.settings_text(gpu)?;
-        let others = text.lines().filter(|line| key_of(line) != Some("vfs"));
-        let mut lines: Vec<&str> = others.collect();
-        if wanted == FunctionsAtBoot::Enable {
-            lines.push("vfs = enable");
+        let (old, new) = (now.lines(), wanted.lines());
+        let is_same = |key: &str| {
+            let of = |lines: &[(&'static str, Option<String>)]| {
+                lines.iter().find(|(known, _)| *known == key).cloned()
+            };
+            of(&old) == of(&new)
+        };
+        let stays = |line: &&str| key_of(line).is_none_or(is_same);
+        let mut kept: Vec<String> = text.lines().filter(stays).map(str::to_owned).collect();
+        for (key, value) in new.iter().filter(|(key, _)| !is_same(key)) {
+            kept.extend(value.as_ref().map(|value| format!("{key} = {value}")));
         }
-        let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
+        let text: String = kept.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         if text.len() > LARGEST_FILE {
             let message = format!("the settings of {gpu} would be too large to be read back");
             return Err(Error::new(Kind::Failed, message).at(self.settings_path(gpu)));
@@ -162,6 +287,24 @@ impl Store<'_> {
     }
 }
 
+impl GpuSettings {
+    /// Its keys with their values as in the file; no value for what the file need not have.
+    fn lines(&self) -> [(&'static str, Option<String>); 4] {
+        let functions = (self.functions == FunctionsAtBoot::Enable).then(|| "enable".to_owned());
+        let sizes = (self.sizes == Sizes::Mixed).then(|| "yes".to_owned());
+        let names: Vec<String> = self.mig.iter().map(GpuInstanceSpec::to_string).collect();
+        [
+            ("vfs", functions),
+            ("mig", (!names.is_empty()).then(|| names.join(", "))),
+            ("mixed-sizes", sizes),
+            (
+                "scheduler",
+                self.scheduler.as_ref().map(Scheduler::to_string),
+            ),
+        ]
+    }
+}
+
 /// The key of a line that has one.
 fn key_of(line: &str) -> Option<&str> {
     line.split('#')
@@ -180,12 +323,15 @@ pub fn parse(text: &str) -> Result<GpuSettings> {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         // Quotes are what people bring along from other formats.
         match (key.trim(), value.trim().trim_matches('"')) {
-            ("vfs", "enable") => settings.functions = FunctionsAtBoot::Enable,
+            ("vfs", "enable" | "all") => settings.functions = FunctionsAtBoot::Enable,
             ("vfs", "leave") => settings.functions = FunctionsAtBoot::Leave,
             ("mixed-sizes", "yes") => settings.sizes = Sizes::Mixed,
             ("mixed-sizes", "no") => settings.sizes = Sizes::AsTheyAre,
             ("mig", list) if mig_in(list).is_some() => {
                 settings.mig = mig_in(list).unwrap_or_default();
+            }
+            ("scheduler", text) if text.parse::<Scheduler>().is_ok() => {
+                settings.scheduler = text.parse().ok();
             }
             _ => {
                 return Err(Error::new(
@@ -194,7 +340,7 @@ pub fn parse(text: &str) -> Result<GpuSettings> {
                 )
                 .hint(
                     "valid lines: vfs = enable, vfs = leave, mixed-sizes = yes, mixed-sizes = no, \
-                     mig = PROFILE, PROFILE...",
+                     mig = PROFILE, PROFILE..., scheduler = best-effort, equal or fixed",
                 ));
             }
         }
@@ -235,6 +381,32 @@ mod tests {
                    mig = 3g.40gb:4:4";
         for bad in bad.split('|') {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+        let scheduler = |text: &str| {
+            let settings = parse(&format!("scheduler = {text}\n"));
+            settings.map(|settings| settings.scheduler.unwrap().to_string())
+        };
+        for good in [
+            "best-effort",
+            "equal",
+            "fixed arr=off time-slice=2000000",
+            "equal arr=on frequency=960 averaging=33",
+        ] {
+            assert_eq!(scheduler(good).unwrap(), good);
+        }
+        for bad in [
+            "",
+            "best",
+            "best-effort arr=on",
+            "equal time-slice=5",
+            "equal arr=on time-slice=5",
+            "fixed arr=off averaging=33",
+            "fixed arr=off time-slice=0",
+            "fixed arr=off time-slice=-1",
+            "equal arr=on arr=off",
+            "equal fast",
+        ] {
+            assert!(scheduler(bad).is_err(), "{bad}");
         }
         for bad in ["vfs", "vfs = on", "vf = enable", "= enable", "enable"] {
             let error = parse(&format!("vfs = enable\n{bad}\n")).unwrap_err();
