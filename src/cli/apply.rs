@@ -49,16 +49,67 @@ impl ApplyArgs {
         };
         let mut answer = ops::plan_patiently(context, &request)?;
         answer.notes.extend(reading.notes);
-        if !self.yes && answer.value.has_work() {
-            ask(&answer)?;
-            if form == Form::Text {
-                // They were shown with the question.
-                answer.warnings.clear();
-                answer.notes.clear();
-                answer.value.cautions.clear();
-            }
+        let mut prepared = None;
+        if answer.value.is_first_part() && answer.value.sets_up() {
+            self.agree(&mut answer, form)?;
+            let set_up = ops::set_up(context, &answer.value.gpus)?;
+            let gpus = std::mem::take(&mut answer.value.gpus);
+            let notes = std::mem::take(&mut answer.notes);
+            answer = match ops::plan_patiently(context, &request) {
+                Ok(answer) => answer,
+                Err(error) => return Err(set_up.take_back(context, error)),
+            };
+            answer.value.gpus = gpus;
+            answer
+                .notes
+                .extend(notes.into_iter().filter(|note| note != ops::LATER));
+            prepared = Some(set_up);
         }
-        carry_out(context, answer, form).map(Reply::Carried)
+        let carried = self
+            .agree_on_vgpus(&mut answer, prepared.is_some(), form)
+            .and_then(|()| match &prepared {
+                Some(_) => Ok(None),
+                None => ops::set_up(context, &answer.value.gpus).map(Some),
+            });
+        let set_up = match (carried, prepared) {
+            (Err(error), Some(set_up)) => return Err(set_up.take_back(context, error)),
+            (Err(error), None) => return Err(error),
+            (Ok(made), prepared) => prepared.or(made),
+        };
+        carry_out(context, answer, form)
+            .map(Reply::Carried)
+            .map_err(|error| match (error.kind(), set_up) {
+                // What is done stays, as with vGPUs.
+                (Kind::Interrupted, _) | (_, None) => error,
+                (_, Some(set_up)) => set_up.take_back(context, error),
+            })
+    }
+
+    fn agree(&self, answer: &mut Answer<Plan>, form: Form) -> Result<()> {
+        if self.yes || !answer.value.has_work() {
+            return Ok(());
+        }
+        ask(answer)?;
+        if form == Form::Text {
+            // They were shown with the question.
+            answer.warnings.clear();
+            answer.notes.clear();
+            answer.value.cautions.clear();
+        }
+        Ok(())
+    }
+
+    /// Asks again where the first question could only be about GPUs.
+    fn agree_on_vgpus(&self, answer: &mut Answer<Plan>, asked: bool, form: Form) -> Result<()> {
+        let gpus = match asked {
+            true => std::mem::take(&mut answer.value.gpus),
+            false => Vec::new(),
+        };
+        let agreed = self.agree(answer, form);
+        if asked {
+            answer.value.gpus = gpus;
+        }
+        agreed
     }
 
     fn refuse_without_terminal(&self) -> Result<()> {

@@ -142,7 +142,7 @@ fn more_of(known: &VgpuType) -> TypeMore {
 
 /// The model of our table, the hardware database's name, and what that has in brackets:
 /// "GP104GL [Tesla P4]".
-fn models(cards: &Cards, pci: &PciIdentity) -> Vec<String> {
+pub fn models(cards: &Cards, pci: &PciIdentity) -> Vec<String> {
     let known = pci
         .numbers()
         .and_then(|(vendor, device)| nvidia::card(vendor, device));

@@ -77,8 +77,8 @@ pub use next_boot::is_switched_by_another;
 pub use params::{holds_params, other_params, with_params};
 pub use pick_type::{TypeWants, pick_type};
 pub use plan::{
-    ApplyDeclared, Carried, Item, Outcome, Plan, PlanRequest, Progress, Summary, Verdict, apply,
-    export, plan, plan_patiently,
+    ApplyDeclared, Carried, GpuItem, Item, LATER, Outcome, Plan, PlanRequest, Progress, SetUp,
+    Summary, Verdict, apply, export, plan, plan_patiently, set_up,
 };
 pub use report::{Action, Change, Effect, Report};
 pub use restore::{RestoreRequest, left_out_at_boot, restore};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::switch::{BRIEFLY, switch};
-use super::vfs::refuse_no_gpu;
+use super::vfs::{SWITCHING, refuse_no_gpu, refuse_used};
 use super::{Change, Context, Effect, MigAtBoot};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{nap, refuse_if_asked};
@@ -158,6 +158,21 @@ pub fn count(context: &Context<'_>, gpu: &ParentId) -> Result<usize> {
     let absent = || Error::new(Kind::NotFound, format!("no GPU {gpu} with SR-IOV"));
     let found = context.kernel.sriov_gpu(gpu)?.ok_or_else(absent)?;
     Ok(found.functions.len())
+}
+
+/// Refuses steps that vGPUs on the GPU, or a process that has one of its functions open, prevent.
+///
+/// # Errors
+/// [`Kind::InUse`], naming them.
+pub fn refuse_vgpus(context: &Context<'_>, gpu: &ParentId, steps: &[Effect]) -> Result<()> {
+    let switches = |step: &Effect| matches!(step, Effect::WouldEnableMig | Effect::WouldEnable);
+    let Some(now) = context.kernel.sriov_gpu(gpu)? else {
+        return Ok(());
+    };
+    match steps.iter().any(switches) {
+        true => refuse_used(context, &now, SWITCHING),
+        false => Ok(()),
+    }
 }
 
 fn has_vgpus(context: &Context<'_>, gpu: &ParentId) -> Result<bool> {

@@ -19,7 +19,7 @@ pub mod watch;
 
 pub use json::{error_document, reply_document, schema};
 pub use metrics::text as metrics_text;
-pub use plan::{Lines, summary_line, text as plan_text};
+pub use plan::{Lines, text as plan_text};
 pub use streams::{Reader, live_stdout, to_stderr, to_stdout};
 pub use style::Style;
 pub use text::{asides, problem, sentences, stdout_text};

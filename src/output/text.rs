@@ -74,7 +74,7 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
         lines.extend(attach::sentence(&answer.value));
     }
     if let Reply::Carried(answer) = reply {
-        lines.push(plan::carried_line(answer.value.plan.summary()));
+        lines.push(plan::carried_line(&answer.value.plan));
     }
     if let Reply::Restored(report) = reply {
         // The errors themselves are in the answer, a line each.

@@ -60,6 +60,7 @@ mod plan;
 mod plan_asked;
 mod plan_callouts;
 mod plan_failures;
+mod plan_gpus;
 mod plan_hosts;
 mod plan_large;
 mod plan_mixed;

@@ -17,7 +17,7 @@ fn settings(host: &SimHost, text: &str) -> PathBuf {
 }
 
 /// The profiles of the GPU instances that there are.
-fn instances(host: &SimHost) -> Vec<String> {
+pub fn instances(host: &SimHost) -> Vec<String> {
     let answer = host.run("mig --json").expect(0).json();
     let all = answer["gpus"][0]["gpu_instances"].as_array().unwrap();
     let mut names: Vec<String> = all
@@ -79,7 +79,7 @@ fn one_restore_brings_the_whole_gpu_back() {
 }
 
 /// Has a program of the host kill `vgpuctl`, its parent, at its call number `at`, before or after what it does there.
-fn deadly(host: &SimHost, program: &str, at: usize, before: bool) {
+pub fn deadly(host: &SimHost, program: &str, at: usize, before: bool) {
     let path = host.path(program);
     let real = path.with_extension("real");
     if !real.exists() {
@@ -101,7 +101,7 @@ fn deadly(host: &SimHost, program: &str, at: usize, before: bool) {
     fs::set_permissions(&path, mode).unwrap();
 }
 
-fn harmless(host: &SimHost, program: &str) {
+pub fn harmless(host: &SimHost, program: &str) {
     let path = host.path(program);
     fs::rename(path.with_extension("real"), path).unwrap();
 }

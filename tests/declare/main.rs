@@ -35,6 +35,8 @@ fn without_lines(mut declaration: Declaration) -> Declaration {
         .groups
         .iter_mut()
         .for_each(|group| group.line = 0);
+    let setups = declaration.setups.iter_mut();
+    setups.for_each(|setup| setup.line = 0);
     declaration
 }
 

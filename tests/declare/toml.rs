@@ -4,9 +4,11 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use vgpuctl::capacity::Placement;
 use vgpuctl::declare::{
-    Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted, parse, write,
+    Amount, Declaration, GpuChoice, GpuName, GpuSetup, Group, Member, Members, Unlisted, parse,
+    write,
 };
 use vgpuctl::model::{Attr, StartMode, TypeId, proxmox_uuid};
+use vgpuctl::store::{FunctionsAtBoot, Sizes};
 
 use super::{source, told, without_lines};
 
@@ -343,7 +345,9 @@ fn any_declaration() -> impl Strategy<Value = Declaration> {
         Just(Unlisted::RemoveOwn),
         (gpu_names(), type_ids()).prop_map(|(gpus, but)| Unlisted::RemoveOn { gpus, but }),
     ];
-    (proptest::collection::vec(any_group(), 0..5), unlisted).prop_map(|(mut groups, unlisted)| {
+    let groups = proptest::collection::vec(any_group(), 0..5);
+    let setups = proptest::collection::vec(any_setup(), 0..3);
+    (groups, unlisted, setups).prop_map(|(mut groups, unlisted, setups)| {
         for (at, group) in groups.iter_mut().enumerate() {
             group.name = format!("{}-{at}", group.name).parse().unwrap();
         }
@@ -354,7 +358,43 @@ fn any_declaration() -> impl Strategy<Value = Declaration> {
                 members.retain(|member| member.uuid.is_none_or(|uuid| seen.insert(uuid)));
             }
         }
-        Declaration { groups, unlisted }
+        Declaration {
+            groups,
+            unlisted,
+            setups,
+        }
+    })
+}
+
+fn any_setup() -> impl Strategy<Value = GpuSetup> {
+    let gpus = gpu_names().prop_map(|mut names| {
+        let own = GpuName::text("0000:81:00.0");
+        names.retain(|name| matches!(name, GpuName::Text(_)) && *name != own);
+        names.push(own);
+        names
+    });
+    let functions = proptest::option::of(prop_oneof![
+        Just(FunctionsAtBoot::Enable),
+        Just(FunctionsAtBoot::Leave)
+    ]);
+    let instance = prop_oneof![Just("3g.40gb"), Just("9:4"), Just("1g.10gb+me")];
+    let instance = instance.prop_map(|text| text.parse().unwrap());
+    let mig = proptest::option::of(proptest::collection::vec(instance, 0..4));
+    let sizes = proptest::option::of(prop_oneof![Just(Sizes::Mixed), Just(Sizes::AsTheyAre)]);
+    let scheduler = prop_oneof![
+        Just("best-effort"),
+        Just("fixed arr=off time-slice=2000000")
+    ];
+    let scheduler = proptest::option::of(scheduler.prop_map(|text| text.parse().unwrap()));
+    (gpus, functions, mig, sizes, scheduler).prop_map(|(gpus, functions, mig, sizes, scheduler)| {
+        GpuSetup {
+            gpus,
+            functions,
+            mig,
+            sizes,
+            scheduler,
+            line: 0,
+        }
     })
 }
 

@@ -158,10 +158,14 @@ impl<'c, 'h> MigAtBoot<'c, 'h> {
     /// The GPU instances that are still to be created, as they are named in settings.
     ///
     /// # Errors
-    /// The GPU has no such profile; `nvidia-smi` cannot be asked.
+    /// The GPU has no such profile, or too few of its instances fit; `nvidia-smi` cannot be asked.
     pub fn missing(&self) -> Result<Vec<String>> {
         let modes = self.scene.smi.modes()?;
         let missing = self.find_missing(named(&modes, self.scene.gpu)?)?;
+        let names = listed(&missing, ", ");
+        self.scene.refuse_more_than_free(&missing, &names)?;
+        self.scene
+            .refuse_without_place(named(&modes, self.scene.gpu)?, &missing, &names)?;
         Ok(missing.iter().map(Wanted::to_string).collect())
     }
 
@@ -180,6 +184,36 @@ impl<'c, 'h> MigAtBoot<'c, 'h> {
         Ok(missing.iter().map(Wanted::to_string).collect())
     }
 
+    /// The numbers of the GPU instances that there are.
+    ///
+    /// # Errors
+    /// `nvidia-smi` cannot be asked.
+    pub fn instance_ids(&self) -> Result<Vec<u32>> {
+        let modes = self.scene.smi.modes()?;
+        let there = self.scene.instances(named(&modes, self.scene.gpu)?)?;
+        Ok(there.iter().map(|one| one.id).collect())
+    }
+
+    /// Destroys the GPU instances with these numbers.
+    ///
+    /// # Errors
+    /// What `nvidia-smi` printed.
+    pub fn destroy(&self, ids: &[u32]) -> Result<()> {
+        let modes = self.scene.smi.modes()?;
+        let mode = named(&modes, self.scene.gpu)?;
+        self.scene.take_away(mode, ids)
+    }
+
+    /// Disables MIG mode.
+    ///
+    /// # Errors
+    /// A vGPU is on the GPU, or it has GPU instances; it cannot be disabled.
+    pub fn disable(&self) -> Result<()> {
+        let modes = self.scene.smi.modes()?;
+        let mode = named(&modes, self.scene.gpu)?;
+        self.scene.switch(mode, MigMode::Disabled).map(drop)
+    }
+
     /// The largest first, which leaves the most places for the others.
     fn find_missing(&self, mode: &GpuMode) -> Result<Vec<Wanted>> {
         let mut there = self.scene.instances(mode)?;
@@ -195,6 +229,23 @@ impl<'c, 'h> MigAtBoot<'c, 'h> {
         missing.sort_by_key(|wanted| Reverse(wanted.profile.memory_mib));
         Ok(missing)
     }
+}
+
+/// Whether instances with these possible starts and sizes have room beside what is taken, as (start, size).
+fn can_place(taken: &mut Vec<(u32, u32)>, wanted: &[(Vec<u32>, u32)]) -> bool {
+    let Some(((starts, size), others)) = wanted.split_first() else {
+        return true;
+    };
+    starts.iter().any(|start| {
+        let is_clear = |(at, length): &(u32, u32)| at + length <= *start || start + size <= *at;
+        if !taken.iter().all(is_clear) {
+            return false;
+        }
+        taken.push((*start, *size));
+        let fits = can_place(taken, others);
+        taken.pop();
+        fits
+    })
 }
 
 /// Where a change takes place.
@@ -416,6 +467,37 @@ impl Scene<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses instances that cannot all have a place beside those that are there, in any order.
+    fn refuse_without_place(&self, mode: &GpuMode, wanted: &[Wanted], names: &str) -> Result<()> {
+        let mut placements = self.smi.placements()?;
+        placements.retain(|one| one.index == mode.index);
+        let mut taken: Vec<(u32, u32)> = Vec::new();
+        for one in self.instances(mode)? {
+            taken.push((one.start, one.size));
+        }
+        let places = wanted.iter().map(|one| {
+            let its = placements
+                .iter()
+                .find(|place| place.profile == one.profile.id)?;
+            let starts = match one.start {
+                Some(start) => vec![start],
+                None => its.starts.clone(),
+            };
+            Some((starts, its.size))
+        });
+        // The driver does not say it of all: then it decides.
+        let Some(places) = places.collect::<Option<Vec<_>>>() else {
+            return Ok(());
+        };
+        if can_place(&mut taken, &places) {
+            return Ok(());
+        }
+        let gpu = self.gpu;
+        let what = format!("cannot create on {gpu}: {names}: they do not all fit at once");
+        Err(Error::new(Kind::NoCapacity, what)
+            .hint(format!("where instances can start: vgpuctl mig {gpu}")))
     }
 
     fn destroy(&self, mode: &GpuMode, ids: &[u32]) -> Result<Vec<String>> {

@@ -28,7 +28,7 @@ struct Alike {
 /// # Errors
 /// The host cannot be listed at all. What cannot be read singly is a warning, and left out.
 pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
-    let world = observe(context)?;
+    let world = observe(context, &[])?;
     let mut groups: BTreeMap<Alike, (Vec<Member>, Vec<Attr>)> = BTreeMap::new();
     let mut add = |alike: Alike, uuid, attrs: &[Attr]| {
         let entry = groups.entry(alike).or_default();
@@ -82,6 +82,7 @@ pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
     }));
     Ok(Answer {
         value: Declaration {
+            setups: Vec::new(),
             groups,
             unlisted: Unlisted::Keep,
         },

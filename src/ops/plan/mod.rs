@@ -15,6 +15,7 @@ mod place;
 mod random_tests;
 mod resolve;
 mod search;
+mod setup;
 mod space;
 mod steps;
 mod tell;
@@ -36,6 +37,7 @@ pub use apply::{ApplyDeclared, Carried, Outcome, Progress, apply, plan_patiently
 pub use export::export;
 use observe::World;
 use resolve::{Identity, Wanted, in_group, resolve};
+pub use setup::{GpuItem, SetUp, set_up};
 use tell::foreign_notes;
 use work::Draft;
 
@@ -49,7 +51,9 @@ pub struct PlanRequest {
 /// What there is to do, a line for each vGPU that is declared or is to go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// Members in the order of the file, then what no group lists.
+    /// The GPUs that the file sets up, by address.
+    pub gpus: Vec<GpuItem>,
+    /// Members in the order of the file, then what no group lists; none while a GPU is still to be prepared.
     pub items: Vec<Item>,
     /// Whether the file speaks of GPUs or devices that could not be read, which may not be as declared.
     pub is_partial: bool,
@@ -126,12 +130,24 @@ impl Plan {
 
     /// Whether the host is as declared.
     pub fn is_empty(&self) -> bool {
-        self.items.iter().all(|item| item.verdict == Verdict::Keep)
+        let mut gpus = self.gpus.iter();
+        gpus.all(GpuItem::is_set_up) && self.items.iter().all(|item| item.verdict == Verdict::Keep)
     }
 
     /// Whether there is something that can be done.
     pub fn has_work(&self) -> bool {
-        self.items.iter().any(|item| !item.steps.is_empty())
+        self.items.iter().any(|item| !item.steps.is_empty()) || self.sets_up()
+    }
+
+    /// Whether a GPU can be set up.
+    pub fn sets_up(&self) -> bool {
+        let is_due = |gpu: &GpuItem| !gpu.is_set_up() && gpu.blocked.is_none();
+        self.gpus.iter().any(is_due)
+    }
+
+    /// Whether vGPUs can only be planned once a GPU is prepared.
+    pub fn is_first_part(&self) -> bool {
+        self.gpus.iter().any(GpuItem::is_to_be_prepared)
     }
 
     /// Whether a process stands in the way of something.
@@ -149,7 +165,19 @@ impl Plan {
 /// The host cannot be listed at all; the declaration names a GPU, type or attribute that is not there,
 /// or one UUID twice; UUIDs are to be derived and the host has no machine id.
 pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>> {
-    let world = observe::observe(context)?;
+    let gpus = setup::setups(context, &request.declaration)?;
+    if gpus.iter().any(GpuItem::is_to_be_prepared) {
+        let value = Plan {
+            gpus,
+            ..Plan::default()
+        };
+        return Ok(Answer {
+            value,
+            warnings: Vec::new(),
+            notes: vec![LATER.to_owned()],
+        });
+    }
+    let world = observe::observe(context, &gpus)?;
     let mut identity = Identity::Of(context.host);
     let wanted = resolve(&world, &request.declaration, &mut identity)
         .map_err(|error| error.with_unread(&world.warnings))
@@ -161,6 +189,7 @@ pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>
     let draft = Draft::of(&world, &wanted, &request.declaration.unlisted);
     let held = held_among(context, draft.may_stop())?;
     let plan = Plan {
+        gpus,
         is_partial: world.is_partial && speaks_of_all(&request.declaration),
         ..draft.plan(&held)
     };
@@ -172,6 +201,9 @@ pub fn plan(context: &Context<'_>, request: &PlanRequest) -> Result<Answer<Plan>
         notes,
     })
 }
+
+/// The note of a plan that is only about GPUs: which types a GPU has is known when it is set up.
+pub const LATER: &str = "the vGPUs of the file are planned once these GPUs are set up";
 
 /// Refuses definitions that would not be read again, before any step is taken.
 fn refuse_long(context: &Context<'_>, plan: &Plan) -> Result<()> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::setup::GpuItem;
 use super::space::{Space, spaces_now};
 use crate::declare::GpuFacts;
 use crate::error::{Error, Result, Warnings};
@@ -122,11 +123,11 @@ impl World {
     }
 }
 
-/// Looks at the host.
+/// Looks at the host, whose GPUs are to serve several sizes as their settings say, or will say once these are set up.
 ///
 /// # Errors
 /// Parents, devices or definitions cannot be listed at all. What cannot be read singly is a warning.
-pub fn observe(context: &Context<'_>) -> Result<World> {
+pub fn observe(context: &Context<'_>, declared: &[GpuItem]) -> Result<World> {
     let request = TypesRequest {
         parent: None,
         filter: TypeFilter::default(),
@@ -144,11 +145,17 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
         .filter_map(|at| context.store.read(&at).err().map(|error| (at, error)))
         .collect();
     let mixed = context.store.gpu_settings(&mut warnings)?;
-    let mixed: HashSet<ParentId> = mixed
+    let mut mixed: HashSet<ParentId> = mixed
         .into_iter()
         .filter(|(_, settings)| settings.sizes == Sizes::Mixed)
         .map(|(gpu, _)| gpu)
         .collect();
+    for item in declared {
+        match item.mixes_sizes() {
+            true => mixed.insert(item.gpu.clone()),
+            false => mixed.remove(&item.gpu),
+        };
+    }
     let cards = Cards::open();
     let mut gpus = Vec::new();
     for one in answer.value {

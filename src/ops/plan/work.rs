@@ -173,6 +173,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         cautions.extend(crowds(world, &items));
         cautions.extend(left_out_at_boot(world, &items));
         let plan = Plan {
+            gpus: Vec::new(),
             items,
             cautions,
             is_partial: false,

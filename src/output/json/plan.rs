@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{Error, each};
 use crate::model::ParentId;
 use crate::ops::{self, Carried, Outcome, Verdict};
+use crate::output::plan::{Tense, changes_of};
 
 /// The answer of `plan`, `assert` and `apply`.
 #[derive(Serialize, JsonSchema)]
@@ -19,8 +20,24 @@ pub struct Plan<'a> {
 pub struct Differences<'a> {
     /// How many vGPUs there are of each action.
     summary: Summary,
+    /// The GPUs that the file sets up; missing if it sets up none. While one is still to be prepared, no vGPUs are planned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gpus: Vec<PlannedGpu<'a>>,
     /// The vGPUs, those that are as declared among them.
     changes: Vec<PlannedChange<'a>>,
+}
+
+/// A GPU that the file sets up, and what is to become of it.
+#[derive(Serialize, JsonSchema)]
+struct PlannedGpu<'a> {
+    /// Its address.
+    gpu: &'a str,
+    /// `set-up`, `blocked` or `keep`.
+    action: &'static str,
+    /// What is changed, a sentence each.
+    reasons: Vec<String>,
+    /// Why it is blocked.
+    error: Option<Error<'a>>,
 }
 
 /// How many vGPUs there are of each action.
@@ -84,6 +101,7 @@ impl<'a> From<&'a ops::Plan> for Differences<'a> {
                 blocked: summary.blocked,
                 keep: summary.keep,
             },
+            gpus: each(&plan.gpus),
             changes: each(&plan.items),
         }
     }
@@ -100,6 +118,21 @@ impl<'a> From<&'a Carried> for Differences<'a> {
             });
         }
         plan
+    }
+}
+
+impl<'a> From<&'a ops::GpuItem> for PlannedGpu<'a> {
+    fn from(item: &'a ops::GpuItem) -> Self {
+        PlannedGpu {
+            gpu: item.gpu.as_str(),
+            action: match &item.blocked {
+                Some(_) => "blocked",
+                None if item.is_set_up() => "keep",
+                None => "set-up",
+            },
+            reasons: changes_of(item, Tense::ToCome),
+            error: item.blocked.as_ref().map(Error::from),
+        }
     }
 }
 

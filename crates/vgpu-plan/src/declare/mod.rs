@@ -7,6 +7,7 @@ mod identity;
 mod import;
 mod policy;
 mod read;
+mod read_gpu;
 mod read_group;
 mod read_members;
 mod read_parts;
@@ -17,6 +18,7 @@ mod yaml_value;
 
 use crate::capacity::Placement;
 use vgpu_host::model::{Attr, ParentId, StartMode, TypeId};
+use vgpu_host::store::{FunctionsAtBoot, GpuInstanceSpec, GpuSettings, Scheduler, Sizes};
 
 pub use fault::Source;
 pub use identity::{GroupName, MachineId, Member, MemberKey};
@@ -32,6 +34,37 @@ pub struct Declaration {
     pub groups: Vec<Group>,
     /// What becomes of devices and definitions that no group lists.
     pub unlisted: Unlisted,
+    /// How GPUs are to be set up before they take vGPUs, now and at each boot.
+    pub setups: Vec<GpuSetup>,
+}
+
+/// How GPUs are to be set up. What it leaves out stays as the GPU's own settings say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuSetup {
+    /// Which: by address or model, not by index, which depends on what is set up.
+    pub gpus: Vec<GpuName>,
+    /// Whether boot enables their virtual functions.
+    pub functions: Option<FunctionsAtBoot>,
+    /// Their GPU instances.
+    pub mig: Option<Vec<GpuInstanceSpec>>,
+    /// Whether they serve several framebuffer sizes at a time.
+    pub sizes: Option<Sizes>,
+    /// Their scheduler.
+    pub scheduler: Option<Scheduler>,
+    /// Where it stands in its file, from 1, for messages.
+    pub line: usize,
+}
+
+impl GpuSetup {
+    /// A GPU's settings once they are as declared.
+    pub fn over(&self, now: GpuSettings) -> GpuSettings {
+        GpuSettings {
+            functions: self.functions.unwrap_or(now.functions),
+            mig: self.mig.clone().unwrap_or(now.mig),
+            sizes: self.sizes.unwrap_or(now.sizes),
+            scheduler: self.scheduler.clone().or(now.scheduler),
+        }
+    }
 }
 
 /// What becomes of devices and definitions that no group lists.

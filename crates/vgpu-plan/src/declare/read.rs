@@ -1,10 +1,12 @@
 //! A declaration's text and what it means.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use toml::de::DeTable;
 
 use super::fault::Source;
+use super::read_gpu::read_gpu;
 use super::read_group::read_group;
 use super::read_parts::gpu_names;
 use super::table::{Reader, Value, get};
@@ -73,14 +75,16 @@ pub fn refuse_long(source: &Source) -> Result<()> {
 }
 
 fn declaration<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Declaration {
-    reader.only(top, "the file", &["version", "unlisted", "group"]);
+    reader.only(top, "the file", &["version", "unlisted", "gpu", "group"]);
     version(reader, top);
-    let groups = get(top, "group").map(|value| groups(reader, value));
+    let groups = get(top, "group").map(|value| tables(reader, "group", value, read_group));
     let groups = groups.unwrap_or_default();
     refuse_doubles(reader, &groups);
     refuse_many(reader, &groups);
     let unlisted = get(top, "unlisted").and_then(|value| unlisted(reader, value));
+    let setups = get(top, "gpu").map(|value| tables(reader, "gpu", value, read_gpu));
     Declaration {
+        setups: setups.unwrap_or_default(),
         groups,
         unlisted: unlisted.unwrap_or_default(),
     }
@@ -100,20 +104,28 @@ fn version<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) {
     }
 }
 
-fn groups<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Vec<Group> {
+/// What each table of a list says, such as those under [[group]].
+fn tables<'t, T>(
+    reader: &mut Reader<'t>,
+    key: &str,
+    value: &Value<'t>,
+    read: impl Fn(&mut Reader<'t>, Range<usize>, &DeTable<'t>) -> Option<T>,
+) -> Vec<T> {
+    let heading = format!("[[{key}]]");
     if value.get_ref().is_table() {
-        let message = "group is a list: write [[group]], with two brackets, above each group";
+        let message =
+            format!("{key} is a list: write {heading}, with two brackets, above each {key}");
         reader.fault(value.span(), message);
         return Vec::new();
     }
-    let items = reader.list("group", "[[group]]", value).unwrap_or_default();
-    let mut groups = Vec::new();
+    let items = reader.list(key, &heading, value).unwrap_or_default();
+    let mut all = Vec::new();
     for item in items {
-        if let Some(table) = reader.table("group", "[[group]]", item) {
-            groups.extend(read_group(reader, item.span(), table));
+        if let Some(table) = reader.table(key, &heading, item) {
+            all.extend(read(reader, item.span(), table));
         }
     }
-    groups
+    all
 }
 
 fn unlisted<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Unlisted> {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
+use super::{Amount, Declaration, GpuChoice, GpuName, GpuSetup, Group, Member, Members, Unlisted};
 use crate::capacity::Placement;
 use nvidia_vgpu::params::{ATTRIBUTE, Param, ParamEdit, Params};
 use vgpu_host::model::{Attr, StartMode};
+use vgpu_host::store::{FunctionsAtBoot, Sizes};
 use vgpu_host::text::{is_hidden, on_one_line};
 
 /// The text; what `remarks` say follows as comments.
@@ -24,6 +25,9 @@ pub fn write(declaration: &Declaration, remarks: &[String]) -> String {
             line(&mut text, "unlisted", &value);
         }
     }
+    for setup in &declaration.setups {
+        setup_of(&mut text, setup);
+    }
     for declared in &declaration.groups {
         group(&mut text, declared);
     }
@@ -36,6 +40,26 @@ pub fn write(declaration: &Declaration, remarks: &[String]) -> String {
         text.push('\n');
     }
     text
+}
+
+fn setup_of(text: &mut String, setup: &GpuSetup) {
+    *text += "\n[[gpu]]\n";
+    line(text, "gpus", &list(&setup.gpus, gpu));
+    match setup.functions {
+        Some(FunctionsAtBoot::Enable) => line(text, "vfs", "\"all\""),
+        Some(FunctionsAtBoot::Leave) => line(text, "vfs", "\"leave\""),
+        None => {}
+    }
+    if let Some(mig) = &setup.mig {
+        line(text, "mig", &list(mig, |one| quoted(&one.to_string())));
+    }
+    if let Some(sizes) = setup.sizes {
+        let is_mixed = sizes == Sizes::Mixed;
+        line(text, "mixed-sizes", &is_mixed.to_string());
+    }
+    if let Some(scheduler) = &setup.scheduler {
+        line(text, "scheduler", &quoted(&scheduler.to_string()));
+    }
 }
 
 fn group(text: &mut String, group: &Group) {

@@ -133,6 +133,7 @@ impl Host {
         free.sort();
         free.dedup();
         Declaration {
+            setups: Vec::new(),
             groups: (0..dice.below(4))
                 .map(|at| self.random_group(dice, at, &ids, &mut free))
                 .collect(),

@@ -281,6 +281,7 @@ fn declare(entries: &[Entry], gpus: &[GpuFacts], mut notes: Vec<String>) -> Read
     }
     Reading {
         declaration: Declaration {
+            setups: Vec::new(),
             groups: groups.all,
             unlisted: Unlisted::Keep,
         },

@@ -345,6 +345,7 @@ fn declare(
     let taken = taken.map(|at| gpu(&gpus[*at].id)).collect();
     Reading {
         declaration: Declaration {
+            setups: Vec::new(),
             groups: groups.all,
             unlisted: only_there(taken, external),
         },

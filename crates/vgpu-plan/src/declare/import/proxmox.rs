@@ -51,6 +51,7 @@ pub fn read(files: &[Source], node: Option<&str>, gpus: &[GpuFacts]) -> Result<R
     }
     Ok(Reading {
         declaration: Declaration {
+            setups: Vec::new(),
             groups: import.groups.all,
             unlisted: Unlisted::Keep,
         },

@@ -431,6 +431,7 @@ fn declare(
     }
     Reading {
         declaration: Declaration {
+            setups: Vec::new(),
             groups: groups.all,
             unlisted: only_there(covered, Vec::new()),
         },
