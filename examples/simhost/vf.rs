@@ -278,7 +278,16 @@ impl Host {
 
 /// Region, size and placement ids in GiB: the tables of NVIDIA's documentation (AI Enterprise 5.0, appendix B; those of
 /// Ada for 1 GiB).
-const MIXED_PLACES: [(u32, u32, &[u32]); 13] = [
+const MIXED_PLACES: [(u32, u32, &[u32]); 14] = [
+    // Blackwell.
+    (
+        96,
+        2,
+        &[
+            0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45, 48, 51, 54, 57, 60, 63, 66,
+            69, 72, 75, 78, 81, 84, 87, 90, 93,
+        ],
+    ),
     (48, 16, &[0, 32]),
     (48, 8, &[0, 16, 24, 40]),
     (48, 4, &[0, 8, 12, 20, 24, 32, 36, 44]),
