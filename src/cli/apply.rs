@@ -65,8 +65,10 @@ impl ApplyArgs {
                 .extend(notes.into_iter().filter(|note| note != ops::LATER));
             prepared = Some(set_up);
         }
-        let carried = self
-            .agree_on_vgpus(&mut answer, prepared.is_some(), form)
+        let carried = answer
+            .value
+            .refuse_without_placement()
+            .and_then(|()| self.agree_on_vgpus(&mut answer, prepared.is_some(), form))
             .and_then(|()| match &prepared {
                 Some(_) => Ok(None),
                 None => ops::set_up(context, &answer.value.gpus).map(Some),

@@ -308,3 +308,26 @@ fn a_full_gpu_is_known_to_be_in_the_mode() {
     apply(&host, &text).expect(0);
     plan(&host, &text).expect(0);
 }
+
+#[test]
+fn more_than_placement_ids_allow_is_refused_before_anything_is_changed() {
+    let host = mixing();
+    let text = group("L40S-8Q", 6);
+    let run = plan(&host, &text).expect(2);
+    assert!(run.stdout.ends_with("4 to create, 2 blocked\n"), "{run:#?}");
+    let run = apply(&host, &text).expect(4);
+    assert!(
+        run.stderr
+            .starts_with("error: group L40S-8Q declares 6 x L40S-8Q, of which 4 fit\n"),
+        "{run:#?}"
+    );
+    assert!(
+        run.stderr.contains("at no placement ID of this type"),
+        "{run:#?}"
+    );
+    assert_eq!(types(&host), [""; 0]);
+    assert_eq!(host.defined(), [""; 0]);
+    // Where memory is what is missing, what fits is created, as without the mode.
+    apply(&host, &group("L40S-24Q", 3)).expect(7);
+    assert_eq!(types(&host).len(), 2);
+}

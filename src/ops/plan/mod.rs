@@ -21,6 +21,7 @@ mod steps;
 mod tell;
 mod work;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -31,6 +32,7 @@ use super::{Answer, Context};
 use crate::declare::{Declaration, GroupName, MemberKey, Members, Unlisted};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{ParentId, TypeId};
+use crate::nvidia;
 use crate::store::Mark;
 
 pub use apply::{ApplyDeclared, Carried, Outcome, Progress, apply, plan_patiently};
@@ -59,6 +61,8 @@ pub struct Plan {
     pub is_partial: bool,
     /// What may not work though nothing is in its way.
     pub cautions: Warnings,
+    /// Blocked members for which a GPU in mixed-size mode has enough memory, but no placement ID.
+    without_placement: HashSet<Uuid>,
 }
 
 /// One vGPU, and what is to become of it.
@@ -148,6 +152,37 @@ impl Plan {
     /// Whether vGPUs can only be planned once a GPU is prepared.
     pub fn is_first_part(&self) -> bool {
         self.gpus.iter().any(GpuItem::is_to_be_prepared)
+    }
+
+    /// Refuses a declaration that memory admits and placement IDs do not: what it asks for together can never start.
+    ///
+    /// # Errors
+    /// [`Kind::NoCapacity`], with how many of the first such group fit.
+    pub fn refuse_without_placement(&self) -> Result<()> {
+        let mut items = self.items.iter();
+        let Some(item) = items.find(|item| self.without_placement.contains(&item.uuid)) else {
+            return Ok(());
+        };
+        let (Some(mark), Verdict::Blocked(why)) = (&item.member, &item.verdict) else {
+            return Ok(());
+        };
+        let of_group = |item: &&Item| {
+            let member = item.member.as_ref();
+            member.is_some_and(|other| other.group == mark.group)
+        };
+        let all = self.items.iter().filter(of_group);
+        let (lost, fit): (Vec<&Item>, Vec<&Item>) =
+            all.partition(|item| matches!(item.verdict, Verdict::Blocked(_)));
+        let name = item.type_name.as_deref().map_or_else(
+            || item.type_id.to_string(),
+            |name| nvidia::short_name(name).to_owned(),
+        );
+        let total = lost.len() + fit.len();
+        let (group, fit) = (&mark.group, fit.len());
+        let message = format!("group {group} declares {total} x {name}, of which {fit} fit");
+        Err(Error::new(Kind::NoCapacity, message)
+            .hint(why.message())
+            .hint("nothing was changed; see what fits: vgpuctl types"))
     }
 
     /// Whether a process stands in the way of something.

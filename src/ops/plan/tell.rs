@@ -10,6 +10,7 @@ use super::observe::{World, is_ours_to_touch};
 use super::resolve::Wanted;
 use super::space::Space;
 use super::{Item, Verdict};
+use crate::capacity::Reason;
 use crate::declare::{Declaration, Unlisted};
 use crate::error::{Error, Kind};
 use crate::ops::capacity::no_room_for;
@@ -85,6 +86,16 @@ pub fn no_room(wanted: &Wanted<'_>, case: &Case<'_>, spaces: &[Space<'_>]) -> Er
     no_room_for(&first.gpu.types[*at], &line(&full[0]))
         .hints(others)
         .hints(ways.take(1).map(str::to_owned))
+}
+
+/// Whether a GPU of a group has enough memory for one more, but no placement ID.
+pub fn lacks_placement(wanted: &Wanted<'_>, spaces: &[Space<'_>]) -> bool {
+    let mut reasons = wanted.gpus.iter().filter_map(|gpu| {
+        let space = &spaces[*gpu];
+        let at = space.gpu.type_at(&wanted.type_id)?;
+        Some(space.capacity.refusal(at).reason)
+    });
+    reasons.any(|reason| matches!(reason, Reason::NoPlacement(_)))
 }
 
 /// Definitions that are to go, and cannot be read: whoever wrote them may still want them.

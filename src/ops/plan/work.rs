@@ -14,7 +14,7 @@ use super::resolve::Wanted;
 use super::search::place_all;
 use super::space::Space;
 use super::steps::{Slots, item_of, kept_for_others, left_out, removal};
-use super::tell::{blocked, no_room, unreadable_items};
+use super::tell::{blocked, lacks_placement, no_room, unreadable_items};
 use super::{Item, Plan, Verdict};
 use crate::declare::Unlisted;
 use crate::error::{Error, Kind, Result, Warnings};
@@ -146,7 +146,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         let leaving = leaving.map(|one| one.uuid).collect();
         let slots = Slots::of(world, &staying, &leaving, &planned(cases, unwanted));
         let parents = parents(world, wanted, cases, &placed, slots);
-        let mut items = Vec::new();
+        let (mut items, mut without_placement) = (Vec::new(), HashSet::new());
         for (at, case) in cases.iter().enumerate() {
             let one = &wanted[case.group];
             if let Some(error) = stuck.get(&at) {
@@ -160,6 +160,7 @@ impl<'w, 'd> Draft<'w, 'd> {
                 });
             } else if !case.is_optional(wanted) {
                 items.push(blocked(one, case, no_room(one, case, &spaces)));
+                without_placement.extend(lacks_placement(one, &spaces).then_some(case.uuid));
             } else {
                 items.extend(left_out(one, case));
             }
@@ -174,6 +175,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         cautions.extend(left_out_at_boot(world, &items));
         let plan = Plan {
             gpus: Vec::new(),
+            without_placement,
             items,
             cautions,
             is_partial: false,
