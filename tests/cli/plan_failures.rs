@@ -296,3 +296,26 @@ fn prepare(host: &SimHost) {
 fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
+
+#[test]
+fn optional_vgpus_that_find_no_room_after_all_are_left_out() {
+    let host = host("two-p4");
+    let text = "[[group]]\nname = \"pool\"\ntype = \"P4-2Q\"\nper-gpu = \"max\"\ngpus = \"0000:81:00.0\"\n";
+    // The driver takes two of the four that it offers.
+    host.ctl(&["fail-create", "3", "ENOSPC"]);
+    let run = apply(&host, text).expect(0);
+    assert!(run.stderr.contains("3 created"), "{run:#?}");
+    assert!(
+        run.stderr
+            .contains("warning: pool/0000:81:00.0/2 is left out: "),
+        "{run:#?}"
+    );
+    let made = host.active();
+    assert_eq!((made.len(), host.defined().len()), (3, 3));
+    // One that has to be there is not left out.
+    host.ctl(&["fail-create", "1", "ENOSPC"]);
+    let more = "[[group]]\nname = \"must\"\ntype = \"P4-2Q\"\ncount = 1\ngpus = 1\n";
+    let run = apply(&host, more);
+    assert_ne!(run.status, 0, "{run:#?}");
+    assert_eq!(host.active(), made);
+}

@@ -14,7 +14,9 @@ use super::{Item, Plan, PlanRequest, Verdict, plan};
 use crate::error::{Error, Kind, Result, if_present};
 use crate::interrupt::{self, Patience};
 use crate::model::{Definition, Device, ParentId, VgpuType};
-use crate::ops::execute::{Done, Step, is_same, remove_idle, take, take_back};
+use crate::ops::execute::{
+    Done, Step, is_same, remove_idle, take, take_back, undo_all, with_failures,
+};
 use crate::ops::functions::note_functions;
 use crate::ops::prepare::set_modes_if_wanted;
 use crate::ops::together::at_once;
@@ -99,6 +101,7 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
         log: Mutex::new(Vec::new()),
         failure: Mutex::new(None),
         stopped: AtomicBool::new(false),
+        left_out: Mutex::new(Vec::new()),
         done: Mutex::new(0),
         between: AtomicUsize::new(0),
         total: plan.items.iter().filter(|i| !i.steps.is_empty()).count(),
@@ -113,7 +116,10 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
     match failure {
         None if done == run.total => {
             note_kept(context, &plan);
-            Ok(Carried { plan })
+            let left_out = unlocked(run.left_out);
+            Ok(Carried {
+                plan: without(plan, left_out),
+            })
         }
         None => Err(interrupted(done, run.total, run.between.into_inner())),
         Some(error) => {
@@ -121,6 +127,19 @@ pub fn apply(context: &Context<'_>, plan: Plan, progress: Progress<'_>) -> Resul
             Err(take_back(context, &unlocked(run.log), error))
         }
     }
+}
+
+/// The plan without what found no room, of each of which there is a caution.
+fn without(mut plan: Plan, left_out: Vec<(Uuid, Error)>) -> Plan {
+    for (uuid, why) in left_out {
+        let at = plan.items.iter().position(|item| item.uuid == uuid);
+        let item = at.map(|at| plan.items.remove(at));
+        let member = item.and_then(|item| item.member);
+        let name = member.map_or_else(|| uuid.to_string(), |mark| mark.to_string());
+        let message = format!("{name} is left out: {}", why.message());
+        plan.cautions.push(why.retold(message));
+    }
+    plan
 }
 
 /// Those that were as declared may have definitions that name no virtual function.
@@ -161,6 +180,8 @@ type Queues<'p> = BTreeMap<ParentId, Vec<Part<'p>>>;
 /// What is done about one vGPU in one phase.
 struct Part<'p> {
     steps: Vec<&'p Step>,
+    /// The vGPU, if it is made only if there is room.
+    optional: Option<Uuid>,
     /// The framebuffer of its type in MiB, where that is known.
     mib: Option<u64>,
     /// It is done then.
@@ -189,6 +210,7 @@ fn queues<'p>(
         let stops = item.steps.iter().any(|s| matches!(s, Step::Stop(_)));
         queues.entry(gpu.clone()).or_default().push(Part {
             steps,
+            optional: item.is_optional.then_some(item.uuid),
             mib: item.framebuffer_mib(),
             is_last: !frees || frees_only,
             is_made_anew: stops && !frees_only,
@@ -206,6 +228,8 @@ struct Run<'r, 'h> {
     context: &'r Context<'h>,
     log: Mutex<Vec<Done>>,
     failure: Mutex<Option<Error>>,
+    /// Optional members that turned out to have no room, and why.
+    left_out: Mutex<Vec<(Uuid, Error)>>,
     stopped: AtomicBool,
     done: Mutex<usize>,
     /// How many were stopped and are still to be made.
@@ -243,7 +267,7 @@ impl Run<'_, '_> {
             if self.stopped.load(Ordering::SeqCst) || interrupt::is_asked() {
                 break;
             }
-            self.one_item(&part.steps)?;
+            self.one_part(part)?;
             match (part.is_made_anew, part.is_last) {
                 (true, false) => self.between.fetch_add(1, Ordering::SeqCst),
                 (true, true) => self.between.fetch_sub(1, Ordering::SeqCst),
@@ -259,14 +283,36 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// Steps of one vGPU under one lock, as far as they are about one parent.
-    fn one_item(&self, steps: &[&Step]) -> Result<()> {
+    /// How many have room may have been a guess: an optional one that has none is left out.
+    fn one_part(&self, part: &Part<'_>) -> Result<()> {
+        let mut done = Vec::new();
+        let made = self.one_item(&part.steps, &mut done);
+        let (Err(error), Some(uuid)) = (&made, part.optional) else {
+            lock(&self.log).extend(done);
+            return made;
+        };
+        let undone = match error.kind() {
+            Kind::NoCapacity => undo_all(self.context, &done),
+            _ => {
+                lock(&self.log).extend(done);
+                return made;
+            }
+        };
+        match undone.is_empty() {
+            true => {
+                lock(&self.left_out).push((uuid, error.clone()));
+                Ok(())
+            }
+            false => Err(with_failures(error.clone(), undone)),
+        }
+    }
+
+    /// Steps of one vGPU under one lock, as far as they are about one parent; what was done, also where one fails.
+    fn one_item(&self, steps: &[&Step], log: &mut Vec<Done>) -> Result<()> {
         for steps in steps.chunk_by(|a, b| a.home() == b.home()) {
             let held = self.context.store.lock(steps[0].home())?;
             for step in steps {
-                if let Some(done) = take_step(self.context, &held, step)? {
-                    lock(&self.log).push(done);
-                }
+                log.extend(take_step(self.context, &held, step)?);
             }
         }
         Ok(())

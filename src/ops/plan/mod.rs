@@ -84,6 +84,8 @@ pub struct Item {
     /// What is to become of it.
     pub verdict: Verdict,
     steps: Vec<Step>,
+    /// Whether it is made only if there is room, and nothing of it is there yet.
+    is_optional: bool,
 }
 
 /// What is to become of a vGPU.

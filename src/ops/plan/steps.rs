@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::matching::{Case, Have, same_attrs};
 use super::observe::World;
-use super::resolve::Wanted;
+use super::resolve::{Need, Wanted};
 use super::{Item, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Device, Parent, ParentId, StartMode, TypeId};
@@ -169,6 +169,7 @@ pub fn item_of(world: &World, wanted: &Wanted<'_>, case: &Case<'_>, place: Optio
         vf: new.vf,
         type_id: wanted.type_id.clone(),
         type_name: wanted.type_name.clone(),
+        is_optional: slot.need == Need::IfRoom && matches!(verdict, Verdict::Create(_)),
         verdict,
         steps,
     }
@@ -306,6 +307,7 @@ pub fn removal(
         type_name: type_name(world, parent, type_id),
         verdict,
         steps,
+        is_optional: false,
     })
 }
 
@@ -322,6 +324,7 @@ pub fn left_out(wanted: &Wanted<'_>, case: &Case<'_>) -> Option<Item> {
         type_name: wanted.type_name.clone(),
         verdict: Verdict::Remove("no capacity for it as declared".to_owned()),
         steps: removal_steps(&case.have),
+        is_optional: false,
     })
 }
 

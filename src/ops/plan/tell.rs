@@ -42,6 +42,7 @@ pub fn blocked(wanted: &Wanted<'_>, case: &Case<'_>, error: Error) -> Item {
         type_name: wanted.type_name.clone(),
         verdict: Verdict::Blocked(error),
         steps: Vec::new(),
+        is_optional: false,
     }
 }
 
@@ -116,6 +117,7 @@ pub fn unreadable_items(world: &World, policy: &Policy<'_>, listed: &HashSet<Uui
                 type_name: None,
                 verdict: Verdict::Blocked(error.clone()),
                 steps: Vec::new(),
+                is_optional: false,
             })
         })
         .collect()
