@@ -77,6 +77,13 @@ fn a_whole_gpu_is_declared_applied_and_back_after_a_reboot() {
     );
     let run = plan(&host, &text).expect(0);
     assert_eq!(run.stdout, "3 as declared\n");
+    let exported = host.run("export").expect(0).stdout;
+    assert!(
+        exported.contains("vfs = \"all\"\nmig = [\"1g.10gb\", \"3g.40gb\", \"2g.20gb\"]\n"),
+        "{exported}"
+    );
+    let file = exported.trim_start_matches("version = 1\n");
+    plan(&host, file).expect(0);
     host.ctl(&["reboot"]);
     host.ctl(&["vfs", GPU, "0"]);
     let run = host.run("restore").expect(0);

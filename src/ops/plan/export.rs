@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::observe::{World, is_ours_to_touch, observe};
 use crate::capacity::Placement;
-use crate::declare::{Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
-use crate::error::Result;
+use crate::declare::{Declaration, GpuChoice, GpuName, GpuSetup, Group, Member, Members, Unlisted};
+use crate::error::{Result, Warnings};
 use crate::model::{Attr, Definition, Device, ParentId, StartMode, TypeId};
 use crate::ops::{Answer, Context};
-use crate::store::Location;
+use crate::store::{FunctionsAtBoot, Location, Sizes};
 
 /// What alike vGPUs have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,15 +80,36 @@ pub fn export(context: &Context<'_>) -> Result<Answer<Declaration>> {
              names another GPU"
         )
     }));
+    let mut warnings = world.warnings;
+    let setups = setups_of(context, &mut warnings)?;
     Ok(Answer {
         value: Declaration {
-            setups: Vec::new(),
+            setups,
             groups,
             unlisted: Unlisted::Keep,
         },
-        warnings: world.warnings,
+        warnings,
         notes,
     })
+}
+
+/// The settings of GPUs that are there.
+fn setups_of(context: &Context<'_>, warnings: &mut Warnings) -> Result<Vec<GpuSetup>> {
+    let mut setups = Vec::new();
+    for (gpu, settings) in context.store.gpu_settings(warnings)? {
+        if !matches!(context.kernel.sriov_gpu(&gpu), Ok(Some(_))) {
+            continue;
+        }
+        setups.push(GpuSetup {
+            gpus: vec![GpuName::Text(gpu.to_string())],
+            functions: (settings.functions != FunctionsAtBoot::Leave).then_some(settings.functions),
+            mig: (!settings.mig.is_empty()).then_some(settings.mig),
+            sizes: (settings.sizes != Sizes::AsTheyAre).then_some(settings.sizes),
+            scheduler: settings.scheduler,
+            line: 0,
+        });
+    }
+    Ok(setups)
 }
 
 /// Which of the definitions of each UUID the file is to have: a UUID can be active once only.
