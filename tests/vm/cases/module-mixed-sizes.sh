@@ -2,7 +2,7 @@
 # expect: 90 seconds per stage
 # An L40S with `vfs = enable` and `mixed-sizes = yes`, which a reboot resets. Its vGPUs of 8, 16 and 24 GiB, in the order
 # of their UUIDs, leave no place for the last: 8 starts at 0, 16 at 32, 24 only at 0 or 24. The boot unit brings all of
-# them back, each on its function.
+# them back, each on its function, also if their types are listed 15 s after the functions are there.
 . /src/tests/vm/module.sh
 
 pf=$(gpu 1)
@@ -46,4 +46,8 @@ after_reboot() {
         expect_equal "starts by the units" 1 "$(grep -cE "^started +$(uuid "$n")" /tmp/units || true)"
     done
 }
-stage_2() { after_reboot; }
+stage_2() {
+    after_reboot
+    host l40s framework=vfio types_after_ms=15000
+}
+stage_3() { after_reboot; }
