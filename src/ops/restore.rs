@@ -193,6 +193,17 @@ impl Work {
         jobs.sort_by_cached_key(|job| turn(&job.definition, mib(&job.definition.type_id)));
         jobs
     }
+
+    /// Whether sizes decide the order of its devices, and the GPU tells none of them.
+    fn sizes_are_unknown(&self, context: &Context<'_>, gpu: &ParentId) -> bool {
+        let mib = |id| mib_in_turn(context, gpu, self.settings.sizes, id);
+        self.settings.sizes == Sizes::Mixed
+            && self.jobs.len() > 1
+            && self
+                .jobs
+                .iter()
+                .all(|job| mib(&job.definition.type_id).is_none())
+    }
 }
 
 /// A definition, and the other parent that claims its UUID, if one comes before it.
@@ -264,12 +275,21 @@ impl<'w> OneGpu<'w> {
                 context,
             )?);
         }
+        let functions_by = deadline.max(Instant::now() + ALL_FUNCTIONS);
+        let functions_by = *self.functions_by.get_or_insert(functions_by);
+        if self.jobs.is_none()
+            && !dry_run
+            && Instant::now() < functions_by
+            && work.sizes_are_unknown(context, gpu)
+            && context.kernel.functions_are_coming(gpu)
+        {
+            log::debug!("waiting for {gpu}: the sizes of its types are not known yet");
+            return None;
+        }
         let jobs = self
             .jobs
             .get_or_insert_with(|| work.in_order(context, gpu))
             .clone();
-        let functions_by = deadline.max(Instant::now() + ALL_FUNCTIONS);
-        let functions_by = *self.functions_by.get_or_insert(functions_by);
         let still_to_come = |error: &Error| {
             (error.kind() == Kind::NotFound && Instant::now() < deadline)
                 || (matches!(error.kind(), Kind::NotFound | Kind::NoCapacity)

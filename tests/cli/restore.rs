@@ -266,3 +266,27 @@ fn parents_that_are_still_to_come_keep_no_other_waiting_however_many_they_are() 
     restore.wait().unwrap();
     assert!(threads <= 32, "{threads} threads");
 }
+
+#[test]
+fn types_that_are_listed_late_do_not_change_the_order_of_sizes() {
+    const GPU: &str = "0000:41:00.0";
+    let host = SimHost::with_l40s(1, 3);
+    // In the order of UUIDs, 8 and 16 GiB leave no placement ID for 24.
+    for (n, size) in [(1, 8), (2, 16), (3, 24)] {
+        host.run(&format!("define -t L40S-{size}Q -p {GPU} -u {}", uuid(n)))
+            .expect(0);
+    }
+    let settings = host.path("etc/vgpuctl.d").join(GPU).join("gpu.conf");
+    std::fs::write(settings, "mixed-sizes = yes\n").unwrap();
+    host.ctl(&["reboot"]);
+    for n in 4..7 {
+        let file = format!("0000:41:00.{n}/nvidia/creatable_vgpu_types");
+        host.ctl(&["break", &file, "empty"]);
+    }
+    let mut restore = Beside::start(&host, "restore --wait 120");
+    restore.until("waiting for 0000:41:00.0");
+    host.ctl(&["mend"]);
+    let (status, stdout) = restore.end();
+    assert_eq!(status, 0, "{stdout}");
+    assert_eq!(stdout.matches("started ").count(), 3, "{stdout}");
+}

@@ -10,6 +10,8 @@ pci() { printf '/sys/bus/pci/devices/%s' "$1"; }
 types_of() { printf '/sys/class/mdev_bus/%s/mdev_supported_types' "$1"; }
 type_dir() { printf '/sys/class/mdev_bus/%s/mdev_supported_types/%s' "$1" "$2"; }
 available() { cat "$(type_dir "$1" "$2")/available_instances"; }
+# sizes_of GPU: prints whether it has vGPUs of several sizes: Enabled, Disabled or N/A.
+sizes_of() { nvidia-smi -q -i "$1" | sed -n 's/^ *vGPU Heterogeneous Mode *: //p'; }
 # knob NAME VALUE: sets a parameter of the driver.
 knob() { printf '%s\n' "$2" >"$parameters/$1"; }
 # host CARDS [OPTION...]: sets the GPUs of the machine and the driver options, for this and later boots.

@@ -6,6 +6,10 @@
 file() { printf '%s/nvidia/%s' "$(pci "$(vf 1 "$1")")" "$2"; }
 # set_type VF ID: assigns a type; creatable VF: prints the ids.
 set_type() { put "$2" "$(file "$1" current_vgpu_type)"; }
+placements() { for n; do cat "$(file "$n" placement_id)"; done | paste -sd ' '; }
+# listed_of ID...: prints those that the third VF lists.
+listed_of() { printf '%s\n' $(creatable 2) "$@" | sort | uniq -d | paste -sd ' '; }
+mix_sizes() { nvidia-smi vgpu -shm 1 -i "$1"; }
 creatable() { sed -n 's/^\([0-9]*\) *: NVIDIA L40S-.*/\1/p' "$(file "$1" creatable_vgpu_types)" | paste -sd ' '; }
 
 stage_1() {
@@ -81,20 +85,43 @@ stage_1() {
     knob fail_creates 1
     knob fail_errno 110
     expect_equal "refused" ETIMEDOUT "$(errno_of set_type 0 1147)"
-    knob mixed_sizes 1
+    expect_equal "mixed sizes" Disabled "$(sizes_of "$(gpu 1)")"
+    set_type 0 1152
+    expect_equal "not while it has a vGPU" 3 "$(status_of mix_sizes "$(gpu 1)")"
+    set_type 0 0
+    expect_equal "now" "0 Enabled" "$(status_of mix_sizes "$(gpu 1)") $(sizes_of "$(gpu 1)")"
+    set_type 0 1152
+    set_type 1 1154
+    expect_equal "8Q, 16Q" "0 32" "$(placements 0 1)"
+    expect_equal "24Q fits nowhere" EIO "$(errno_of set_type 2 1155)"
+    expect_equal "of 8, 12, 16, 24 and 48Q, listed" "1152 1153" "$(listed_of 1152 1153 1154 1155 1156)"
+    for n in 0 1; do set_type $n 0; done
     set_type 0 1155
-    set_type 1 1152
-    set_type 2 1147
-    expect_equal "placements" "0 24 32" "$(for n in 0 1 2; do cat "$(file $n placement_id)"; done | paste -sd ' ')"
-    expect_equal "no second 24Q" EIO "$(errno_of set_type 3 1155)"
-    expect_equal "but 8Q" "0 40" "$(errno_of set_type 3 1152) $(cat "$(file 3 placement_id)")"
+    set_type 1 1154
+    set_type 2 1152
+    expect_equal "24Q, 16Q, 8Q" "0 32 24" "$(placements 0 1 2)"
+    for n in 0 1 2; do set_type $n 0; done
+    for n in 0 1 2 3; do set_type $n 1152; done
+    expect_equal "8Q" "0 16 24 40" "$(placements 0 1 2 3)"
+    for n in 0 1 2 3; do set_type $n 0; done
+    for n in 0 1; do set_type $n 1147; done
+    expect_equal "1Q" "0 5" "$(placements 0 1)"
+    expect_equal "of 16 and 24Q, listed while there are two" 1154 "$(listed_of 1154 1155)"
+    expect_equal "24Q" "0 24" "$(errno_of set_type 2 1155) $(placements 2)"
+    put 20 "$(file 3 placement_id)"
+    expect_equal "8Q at an id of another size" EIO "$(errno_of set_type 3 1152)"
+    put 16 "$(file 3 placement_id)"
+    expect_equal "8Q at its second id" "0 16" "$(errno_of set_type 3 1152) $(placements 3)"
 
     say "--- VFs off and on: all is forgotten"
     /usr/lib/nvidia/sriov-manage -d ALL
     [[ ! -e $(pci "$(vf 1 0)") ]] || fail "a VF is left"
     /usr/lib/nvidia/sriov-manage -e ALL
     expect_equal "current" "0 0 0 0" "$(for n in 0 1 2 3; do cat "$(file $n current_vgpu_type)"; done | paste -sd ' ')"
-    expect_equal "mixed sizes" N "$(cat $parameters/mixed_sizes)"
+    expect_equal "mixed sizes" Disabled "$(sizes_of "$(gpu 1)")"
+    mix_sizes "$(gpu 1)"
+    /usr/lib/nvidia/sriov-manage -e ALL
+    expect_equal "enabled again, though they were on" Disabled "$(sizes_of "$(gpu 1)")"
     no_host
     ! dmesg | grep -E 'BUG|WARNING:|Oops|refcount' || fail "the kernel complains"
 }

@@ -66,13 +66,9 @@ while getopts t:e:a:s:u:p: flag; do [[ $flag != e ]] || event=$OPTARG; done
 [[ $event != pre ]] || /usr/local/bin/what-i-may callout
 exit 0
 SCRIPT
-    cat >/usr/bin/nvidia-smi <<'SCRIPT'
-#!/bin/bash
-/usr/local/bin/what-i-may nvidia-smi
-echo 1 >/sys/module/nvidia/parameters/mixed_sizes
-SCRIPT
     sed -i '2i /usr/local/bin/what-i-may sriov-manage' /usr/lib/nvidia/sriov-manage
-    chmod 755 /usr/local/bin/what-i-may /etc/mdevctl.d/scripts.d/callouts/sees /usr/bin/nvidia-smi
+    sed -i '2i /usr/local/bin/what-i-may nvidia-smi' /usr/bin/nvidia-smi
+    chmod 755 /usr/local/bin/what-i-may /etc/mdevctl.d/scripts.d/callouts/sees
     touch /root/secret
     echo 'f /run/own - - - -' >/etc/tmpfiles.d/own.conf
     touch /run/own

@@ -37,12 +37,12 @@ static const struct {
 	u16 device;
 	struct card card;
 } cards[] = {
-	{ 0x1bb3, { "GRID P4", 8, 8, ARRAY_SIZE(p4_types), p4_types } },
-	{ 0x1b38, { "GRID P40", 24, 24, ARRAY_SIZE(p40_types), p40_types } },
+	{ 0x1bb3, { "GRID P4", 8, 8, false, ARRAY_SIZE(p4_types), p4_types } },
+	{ 0x1b38, { "GRID P40", 24, 24, false, ARRAY_SIZE(p40_types), p40_types } },
 	/* An unlocked GTX 1080 Ti: treated as a P40, although it has less than half of its memory. */
-	{ 0x1b06, { "GRID P40", 24, 24, ARRAY_SIZE(p40_types), p40_types } },
-	{ 0x2235, { "NVIDIA A40", 48, 32, ARRAY_SIZE(a40_types), a40_types } },
-	{ 0x26b9, { "NVIDIA L40S", 48, 32, ARRAY_SIZE(l40s_types), l40s_types } },
+	{ 0x1b06, { "GRID P40", 24, 24, false, ARRAY_SIZE(p40_types), p40_types } },
+	{ 0x2235, { "NVIDIA A40", 48, 32, false, ARRAY_SIZE(a40_types), a40_types } },
+	{ 0x26b9, { "NVIDIA L40S", 48, 32, true, ARRAY_SIZE(l40s_types), l40s_types } },
 };
 
 const struct card *card_of(u16 device)

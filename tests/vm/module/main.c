@@ -71,6 +71,44 @@ static const struct kernel_param_ops publish_ops = { .set = publish_all };
 module_param_cb(publish, &publish_ops, NULL, 0200);
 MODULE_PARM_DESC(publish, "write anything: every GPU's types are there from now on");
 
+/* Simulates nvidia-smi vgpu -shm: echo "0001:81:00.0 1" >/sys/module/nvidia/parameters/mixed_sizes. */
+static int mixed_sizes_set(const char *value, const struct kernel_param *param)
+{
+	int result = -ENODEV;
+	unsigned int mix;
+	struct gpu *gpu;
+	char name[32];
+
+	if (sscanf(value, "%31s %u", name, &mix) != 2 || mix > 1)
+		return -EINVAL;
+	mutex_lock(&gpus_lock);
+	list_for_each_entry(gpu, &gpus, node)
+		if (!strcmp(pci_name(gpu->pdev), name))
+			result = gpu_mix_sizes(gpu, mix);
+	mutex_unlock(&gpus_lock);
+	return result;
+}
+
+static int mixed_sizes_get(char *buf, const struct kernel_param *param)
+{
+	struct gpu *gpu;
+	int length = 0;
+
+	mutex_lock(&gpus_lock);
+	list_for_each_entry(gpu, &gpus, node)
+		if (READ_ONCE(gpu->mixes_sizes))
+			length += sysfs_emit_at(buf, length, "%s\n", pci_name(gpu->pdev));
+	mutex_unlock(&gpus_lock);
+	return length;
+}
+
+static const struct kernel_param_ops mixed_sizes_ops = {
+	.set = mixed_sizes_set,
+	.get = mixed_sizes_get,
+};
+module_param_cb(mixed_sizes, &mixed_sizes_ops, NULL, 0644);
+MODULE_PARM_DESC(mixed_sizes, "GPUs with vGPUs of several sizes; write an address and 1 or 0");
+
 static int function_add(struct gpu *gpu, struct pci_dev *pdev)
 {
 	struct function *function = kzalloc(sizeof(*function), GFP_KERNEL);
@@ -196,6 +234,7 @@ static int nvidia_sriov_configure(struct pci_dev *pdev, int vfs)
 
 	if (!raw_numvfs)
 		return -ENOENT; /* the kernel's error for a driver that does not support it */
+	gpu_forget_mode(pci_get_drvdata(pdev));
 	if (!vfs) {
 		pci_disable_sriov(pdev);
 		return 0;

@@ -33,6 +33,7 @@ struct card {
 	const char *name;	/* "GRID P4" */
 	unsigned int gib;	/* shared by the vGPUs */
 	unsigned int most;	/* maximum number of vGPUs: the number of VFs, if there are VFs */
+	bool ada;		/* of that generation: fewer placement ids for 1 GiB */
 	unsigned int nr_types;
 	const struct card_type *types;
 };
@@ -59,7 +60,8 @@ struct gpu {
 	struct mutex creating;		/* one vGPU at a time */
 	struct mutex lock;		/* protects the following, and the state of functions and vGPUs */
 	unsigned int vgpus;
-	unsigned int gib;		/* of the first vGPU; all others must have the same size */
+	bool mixes_sizes;
+	unsigned int gib;		/* of the first vGPU; all others have it too unless sizes are mixed */
 	DECLARE_BITMAP(memory, MOST_GIB);
 };
 
@@ -98,6 +100,8 @@ void types_free(struct function *function);
 unsigned int gpu_available(struct function *function, const struct vgpu_type *type);
 int gpu_take(struct vgpu *vgpu, struct vgpu_type *type);
 void gpu_give_back(struct vgpu *vgpu);
+int gpu_mix_sizes(struct gpu *gpu, bool mix);
+void gpu_forget_mode(struct gpu *gpu);
 
 struct vgpu *vgpu_new(struct device *dev, struct function *function);
 void vgpu_end(struct vgpu *vgpu);
