@@ -108,7 +108,7 @@ pub fn mig(context: &Context<'_>, request: &MigRequest) -> Result<Answer<Vec<Mig
         let instances = instances.map(|instance| {
             let mut devices = Vec::new();
             for (device, id) in &used {
-                if *id == instance.id && is_on(device) {
+                if *id == Some(instance.id) && is_on(device) {
                     devices.push(device.clone());
                 }
             }
@@ -187,16 +187,21 @@ fn not_found_smi(context: &Context<'_>, wanted: Option<&ParentId>) -> Error {
         )
 }
 
-/// The vGPUs that have a GPU instance, with its ID.
-fn used_instances(context: &Context<'_>, warnings: &mut Warnings) -> Result<Vec<(Device, u32)>> {
+/// The vGPUs of the host, each with the ID of its GPU instance; without one where its driver names none, or it cannot
+/// be read.
+fn used_instances(
+    context: &Context<'_>,
+    warnings: &mut Warnings,
+) -> Result<Vec<(Device, Option<u32>)>> {
     let mut used = Vec::new();
     for device in context.kernel.devices(warnings)? {
         let nodes = context.kernel.owning(&device).nodes(&device);
-        match nodes.and_then(|nodes| context.kernel.gpu_instance(&nodes)) {
-            Ok(Some(id)) => used.push((device, id)),
-            Ok(None) => {}
-            Err(error) => warnings.push(error),
-        }
+        let id = nodes.and_then(|nodes| context.kernel.gpu_instance(&nodes));
+        let id = id.unwrap_or_else(|error| {
+            warnings.push(error);
+            None
+        });
+        used.push((device, id));
     }
     Ok(used)
 }
