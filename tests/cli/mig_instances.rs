@@ -115,7 +115,7 @@ fn gpu_instances_with_the_vgpus_on_them() {
 #[test]
 fn vgpus_are_created_only_on_gpu_instances_of_their_profile() {
     let host = SimHost::start("h100-mig");
-    host.run("create -t H100XM-1-10C").expect(3);
+    host.run("create -t H100XM-1-10C").expect(4);
     smi(&host, "mig -cgi 19,19");
     let line = "create -t H100XM-1-10C";
     host.run(line).expect(0);

@@ -221,3 +221,286 @@ fn gpus_without_mig_have_no_column_for_it() {
     );
     assert!(run.stdout.contains(GPU), "{run:#?}");
 }
+
+/// The profiles of the GPU instances that there are.
+fn instances(host: &SimHost) -> Vec<String> {
+    let answer = host.run("mig --json").json();
+    let all = answer["gpus"][0]["gpu_instances"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let names = all
+        .iter()
+        .map(|one| one["profile"].as_str().unwrap().to_owned());
+    names.collect()
+}
+
+fn active(host: &SimHost) -> usize {
+    let answer = host.run("list --active --json").expect(0).json();
+    answer["devices"].as_array().unwrap().len()
+}
+
+#[test]
+fn create_says_which_gpu_instance_is_missing() {
+    let host = SimHost::start("h100-mig");
+    let line = "create -t H100XM-1-10C";
+    let create =
+        "vgpuctl mig create 1g.10gb --gpu 0000:41:00.0, or repeat the command with --make-instance";
+    let none = "no GPU instance of profile 1g.10gb is free on 0000:41:00.0 for H100XM-1-10C";
+    for line in [line.to_owned(), format!("{line} -p {GPU} --dry-run")] {
+        let run = host.run(&line).expect(4);
+        says(&run, none);
+        says(&run, "has none, and 7 more can be created now: ");
+        says(&run, create);
+    }
+    smi(&host, "mig -cgi 19 -C");
+    host.run(line).expect(0);
+    let run = host.run(line).expect(4);
+    says(&run, none);
+    says(
+        &run,
+        "the one on 0000:41:00.0 is in use, and 6 more can be created now: ",
+    );
+    smi(&host, "mig -cgi 19,9 -C");
+    let run = host.run(&format!("{line} -n 4")).expect(4);
+    says(
+        &run,
+        "not enough GPU instances of profile 1g.10gb are free on 0000:41:00.0 for 4 x H100XM-1-10C",
+    );
+    says(
+        &run,
+        "1 of 2 on 0000:41:00.0 are free, and only 2 more can be created",
+    );
+    let run = host.run("create -t H100XM-4-40C").expect(4);
+    says(
+        &run,
+        "has none, and no more can be created beside its other GPU instances",
+    );
+    // Of another card, and of none.
+    for name in ["A100D-1-10C", "H100XM-5-50C", "nvidia-2003x", "nvidia-9999"] {
+        let run = host.run(&format!("create -t {name}")).expect(3);
+        says(&run, "no parent has a type");
+    }
+    says(
+        &host.run(&format!("{line} -p 0000:42:00.0")).expect(3),
+        "parent 0000:42:00.0 not found",
+    );
+}
+
+#[test]
+fn the_order_is_told_where_the_mode_or_the_functions_are_off() {
+    let host = SimHost::start("h200");
+    let run = host.run("create -t H200-3-71C").expect(4);
+    says(
+        &run,
+        "no GPU instance of profile 3g.71gb is free on 0000:41:00.0 for H200-3-71C",
+    );
+    says(
+        &run,
+        "0000:41:00.0 is not in MIG mode; to create one, in this order: vgpuctl vfs disable 0000:41:00.0; \
+         vgpuctl mig enable 0000:41:00.0; vgpuctl vfs enable 0000:41:00.0; vgpuctl mig create 3g.71gb --gpu \
+         0000:41:00.0",
+    );
+    let run = host.run("create -t H200-3-71C --make-instance").expect(4);
+    says(&run, "0000:41:00.0 is not in MIG mode");
+    host.run(&format!("vfs disable {GPU}")).expect(0);
+    host.run(&format!("mig enable {GPU}")).expect(0);
+    for flag in ["", "--make-instance"] {
+        let run = host.run(&format!("create -t H200-3-71C {flag}")).expect(4);
+        says(
+            &run,
+            "enable its virtual functions first: vgpuctl vfs enable 0000:41:00.0",
+        );
+    }
+    assert!(instances(&host).is_empty());
+    host.run(&format!("vfs enable {GPU}")).expect(0);
+    host.run("create -t H200-3-71C --make-instance").expect(0);
+}
+
+#[test]
+fn why_nothing_is_free_is_told_without_nvidia_smi_too() {
+    let host = SimHost::start("h100-mig");
+    answers(&host, "query-gpu", "NVIDIA-SMI has failed\n", 9);
+    let line = "create -t H100XM-1-10C";
+    let run = host.run(line).expect(3);
+    says(&run, "no parent has a type");
+    says(
+        &run,
+        "it needs a GPU instance of profile 1g.10gb; which there are could not be asked: nvidia-smi",
+    );
+    says(
+        &host.run(&format!("{line} --make-instance")).expect(1),
+        "failed with exit status 9",
+    );
+    fs::remove_file(host.path("usr/bin/nvidia-smi")).unwrap();
+    says(&host.run(line).expect(3), "nvidia-smi not found");
+    says(
+        &host.run(&format!("{line} --make-instance")).expect(3),
+        "nvidia-smi not found",
+    );
+    let host = SimHost::start("two-p4");
+    let run = host.run(line).expect(3);
+    assert!(!run.stderr.contains("GPU instance"), "{run:#?}");
+}
+
+#[test]
+fn make_instance_creates_those_that_are_missing() {
+    let host = SimHost::start("h100-mig");
+    let line = "create -t H100XM-1-10C --make-instance";
+    let run = host.run(&format!("{line} --dry-run")).expect(0);
+    assert_eq!(
+        run.stdout,
+        "would create GPU instances 1g.10gb: on 0000:41:00.0\n\
+         would create a new device: H100XM-1-10C on 0000:41:00.0\n"
+    );
+    assert!(instances(&host).is_empty());
+    let run = host.run(&format!("{line} -u {}", uuid(1))).expect(0);
+    assert_eq!(run.stdout, format!("{}\n", uuid(1)));
+    says(&run, "created GPU instances 1g.10gb: on 0000:41:00.0\n");
+    says(&run, "note: GPU instances do not survive a reboot");
+    // Another is only created where none is free.
+    smi(&host, "mig -cgi 19 -C");
+    let run = host.run(&format!("{line} --transient")).expect(0);
+    assert!(!run.stderr.contains("GPU instance"), "{run:#?}");
+    assert_eq!(instances(&host).len(), 2);
+    smi(&host, "mig -cgi 19 -C");
+    let run = host.run(&format!("{line} --count 3 --json")).expect(0);
+    let changes = run.json()["changes"].clone();
+    assert_eq!(changes[0]["result"], "gpu-instances-created");
+    assert_eq!(changes[0]["gpu_instances"], json!(["1g.10gb", "1g.10gb"]));
+    assert_eq!(changes.as_array().unwrap().len(), 4);
+    assert_eq!((instances(&host).len(), active(&host)), (5, 5));
+    // Beside running vGPUs, and by its full name.
+    host.run_args(["create", "-t", "NVIDIA H100XM-3-40C", "--make-instance"])
+        .expect(4);
+    host.run_args([
+        "create",
+        "-t",
+        "NVIDIA H100XM-1-10CME",
+        "--make-instance",
+        "--manual",
+    ])
+    .expect(0);
+    assert_eq!(instances(&host).len(), 6);
+    let run = host.run(&format!("{line} --count 2")).expect(4);
+    says(&run, "only 1 more can be created");
+    assert_eq!(instances(&host).len(), 6);
+}
+
+#[test]
+fn make_instance_is_for_mig_backed_types() {
+    for (name, line, status, words) in [
+        ("h100-mig", "-t H100XM-40C", 2, "is not a MIG-backed type"),
+        ("h100-mig", "-t nonsense", 3, "no parent has a type"),
+        (
+            "h100-mig",
+            "-t nvidia-2003",
+            3,
+            "for --make-instance, specify its name",
+        ),
+        (
+            "h100-mig",
+            "-t A100-1-5C",
+            3,
+            "no GPU can have GPU instances of profile 1g.5gb",
+        ),
+        (
+            "h100-mig",
+            "-t H100XM-1-10C -p 0000:99:00.0",
+            3,
+            "no GPU 0000:99:00.0 can have",
+        ),
+        ("two-p4", "-t P4-1Q", 2, "is not a MIG-backed type"),
+        (
+            "two-p4",
+            "-t nvidia-63 --dry-run",
+            2,
+            "is not a MIG-backed type",
+        ),
+        (
+            "a100-mig",
+            "-t A100D-1-10C",
+            3,
+            "no GPU can have GPU instances",
+        ),
+    ] {
+        let host = SimHost::start(name);
+        let run = host.run(&format!("create --make-instance {line}"));
+        says(&run.expect(status), words);
+        assert_eq!(active(&host), 0);
+        assert!(instances_or_none(&host).is_empty());
+    }
+    let host = SimHost::start("h100-mig");
+    host.run(&format!(
+        "create -t H100XM-1-10C --make-instance -u {}",
+        uuid(1)
+    ))
+    .expect(0);
+    let run = host.run(&format!(
+        "create -t H100XM-1-10C --make-instance -u {}",
+        uuid(1)
+    ));
+    says(&run.expect(1), "is already active");
+    assert_eq!(instances(&host).len(), 1);
+}
+
+fn instances_or_none(host: &SimHost) -> Vec<String> {
+    match host.run("mig --json").json()["gpus"]
+        .as_array()
+        .unwrap()
+        .is_empty()
+    {
+        true => Vec::new(),
+        false => instances(host),
+    }
+}
+
+#[test]
+fn what_was_made_is_destroyed_again_where_the_vgpu_fails() {
+    let host = SimHost::start("h100-mig");
+    smi(&host, "mig -cgi 19 -C");
+    let line = "create -t H100XM-1-10C -n 2 --make-instance --attr nonsense=1";
+    let run = host.run(line);
+    assert_ne!(run.status, 0);
+    says(&run, "nonsense");
+    says(
+        &run,
+        "rolled back the GPU instances created for it on 0000:41:00.0",
+    );
+    assert_eq!((instances(&host).len(), active(&host)), (1, 0));
+    // And where that fails too, both are told.
+    answers(&host, "-dgi", "Unable to destroy: Unknown Error\n", 3);
+    let run = host.run(line);
+    assert_ne!(run.status, 0);
+    says(&run, "nonsense");
+    says(&run, "cannot destroy GPU instances of 0000:41:00.0: 8");
+    says(&run, "Unable to destroy: Unknown Error");
+    assert_eq!((instances(&host).len(), active(&host)), (2, 0));
+    // The instance itself cannot be made.
+    answers(
+        &host,
+        "-cgi",
+        "Failed to create GPU instances: Unknown Error\n",
+        3,
+    );
+    let run = host.run("create -t H100XM-2-20C --make-instance").expect(1);
+    says(&run, "cannot create on 0000:41:00.0: 2g.20gb");
+}
+
+#[test]
+fn a_signal_after_the_gpu_instance_was_made_takes_it_back() {
+    let host = SimHost::start("h100-mig");
+    answers(&host, NO_CALL, "", 0);
+    let program = host.path("usr/bin/nvidia-smi");
+    let script = fs::read_to_string(&program).unwrap();
+    let script = script.replace(
+        "exec ",
+        "case \"$*\" in *-cgi*) kill -TERM $PPID;; esac\nexec ",
+    );
+    fs::write(&program, script).unwrap();
+    let run = host.run("create -t H100XM-1-10C --make-instance");
+    assert_ne!(run.status, 0);
+    says(&run, "create was ended by SIGTERM");
+    says(&run, "rolled back the GPU instances");
+    assert_eq!((instances(&host).len(), active(&host)), (0, 0));
+}

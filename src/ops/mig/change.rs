@@ -72,13 +72,11 @@ pub fn change_mig(context: &Context<'_>, change: &MigChange) -> Result<Answer<Ve
         let what = format!("{gpu} is a virtual function of {whole}, and MIG is that GPU's");
         return Err(Error::new(Kind::Usage, what).hint(format!("specify the GPU: {whole}")));
     }
-    let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
     let scene = Scene {
-        context,
-        smi,
-        gpu,
         dry_run: change.dry_run,
+        ..Scene::of(context, gpu)?
     };
+    let smi = scene.smi;
     // A rollback is part of the change: a signal ends the command after it.
     let _patience = Patience::begin();
     // Nobody else changes the GPU until it is read again below.
@@ -102,6 +100,49 @@ pub fn change_mig(context: &Context<'_>, change: &MigChange) -> Result<Answer<Ve
     Ok(answer)
 }
 
+/// Creates `count` GPU instances of a profile for vGPUs that are created on them next: all, or none.
+///
+/// # Errors
+/// As [`change_mig`].
+pub fn make_for(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    profile: &str,
+    count: usize,
+) -> Result<Vec<GpuInstance>> {
+    let scene = Scene::of(context, gpu)?;
+    let _lock = context.store.lock(gpu)?;
+    let modes = scene.smi.modes()?;
+    let mode = named(&modes, gpu)?;
+    scene.refuse_other_mode(mode)?;
+    let one = GpuInstanceSpec {
+        profile: profile.to_owned(),
+        start: None,
+    };
+    let wanted = scene.profiles(mode, &vec![one; count])?;
+    scene.make(mode, &wanted)
+}
+
+/// Destroys those that [`make_for`] created, as far as they are still there.
+///
+/// # Errors
+/// [`Kind::InUse`]: somebody else's vGPU is on one of them; what `nvidia-smi` printed.
+pub fn destroy_again(context: &Context<'_>, gpu: &ParentId, made: &[GpuInstance]) -> Result<()> {
+    let scene = Scene::of(context, gpu)?;
+    let _lock = context.store.lock(gpu)?;
+    let modes = scene.smi.modes()?;
+    let mode = named(&modes, gpu)?;
+    // An ID may be another GPU instance's by now.
+    let mut left = scene.instances(mode)?;
+    left.retain(|one| made.contains(one));
+    let ids: Vec<u32> = left.iter().map(|one| one.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    scene.refuse_used_instances(&ids)?;
+    scene.take_away(mode, &ids)
+}
+
 /// What boot is to do for MIG on one GPU.
 pub struct MigAtBoot<'c, 'h> {
     scene: Scene<'c, 'h>,
@@ -118,13 +159,7 @@ impl<'c, 'h> MigAtBoot<'c, 'h> {
         gpu: &'c ParentId,
         wanted: &'c [GpuInstanceSpec],
     ) -> Result<Self> {
-        let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
-        let scene = Scene {
-            context,
-            smi,
-            gpu,
-            dry_run: false,
-        };
+        let scene = Scene::of(context, gpu)?;
         Ok(MigAtBoot { scene, wanted })
     }
 
@@ -204,6 +239,19 @@ struct Scene<'c, 'h> {
     smi: Smi<'h>,
     gpu: &'c ParentId,
     dry_run: bool,
+}
+
+impl<'c, 'h> Scene<'c, 'h> {
+    /// A change that is made.
+    fn of(context: &'c Context<'h>, gpu: &'c ParentId) -> Result<Self> {
+        let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
+        Ok(Scene {
+            context,
+            smi,
+            gpu,
+            dry_run: false,
+        })
+    }
 }
 
 impl Scene<'_, '_> {

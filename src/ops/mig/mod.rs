@@ -8,8 +8,8 @@ use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Device, ParentId};
 use crate::smi::{self, GpuMode, MigMode, Smi};
 
-pub use change::{MigAtBoot, MigChange, MigStep, change_mig};
-pub use room::{has_mig, overview};
+pub use change::{MigAtBoot, MigChange, MigStep, change_mig, destroy_again, make_for};
+pub use room::{Count, has_mig, overview, with_profiles};
 
 /// Which GPUs to tell.
 #[derive(Debug, Clone, Default)]

@@ -87,12 +87,7 @@ fn is_mig_card(context: &Context<'_>, parent: &Parent) -> bool {
 /// # Errors
 /// As [`super::mig`].
 pub fn overview(context: &Context<'_>, warnings: &mut Warnings) -> Result<Vec<MigGpu>> {
-    let Some(smi) = Smi::of(context.host)? else {
-        return Err(not_found_smi(context, None));
-    };
-    let modes = smi.modes()?;
-    let has_mig = |one: &&GpuMode| one.current != MigMode::Unsupported;
-    let gpus: Vec<GpuMode> = modes.iter().filter(has_mig).cloned().collect();
+    let (smi, modes, gpus) = asked(context)?;
     if gpus.iter().any(|one| one.current == MigMode::Enabled) {
         return survey(context, smi, &modes, gpus, warnings);
     }
@@ -105,4 +100,25 @@ pub fn overview(context: &Context<'_>, warnings: &mut Warnings) -> Result<Vec<Mi
         has_unplaced: false,
     };
     Ok(gpus.into_iter().map(without).collect())
+}
+
+/// As [`overview`], with the profiles also of those that are not in MIG mode, where their driver lists them.
+///
+/// # Errors
+/// As there.
+pub fn with_profiles(context: &Context<'_>) -> Result<Vec<MigGpu>> {
+    let (smi, modes, gpus) = asked(context)?;
+    match gpus.is_empty() {
+        true => Ok(Vec::new()),
+        false => survey(context, smi, &modes, gpus, &mut Vec::new()),
+    }
+}
+
+/// The modes of all GPUs, and those that have MIG.
+fn asked<'h>(context: &Context<'h>) -> Result<(Smi<'h>, Vec<GpuMode>, Vec<GpuMode>)> {
+    let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, None))?;
+    let modes = smi.modes()?;
+    let has_mig = |one: &&GpuMode| one.current != MigMode::Unsupported;
+    let gpus = modes.iter().filter(has_mig).cloned().collect();
+    Ok((smi, modes, gpus))
 }
