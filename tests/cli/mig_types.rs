@@ -504,3 +504,60 @@ fn a_signal_after_the_gpu_instance_was_made_takes_it_back() {
     says(&run, "rolled back the GPU instances");
     assert_eq!((instances(&host).len(), active(&host)), (0, 0));
 }
+
+#[test]
+fn switching_functions_names_the_gpu_instances_that_it_destroys() {
+    let host = SimHost::start("h100-mig");
+    smi(&host, "mig -cgi 9,19 -C");
+    let run = host.run(&format!("vfs disable {GPU} --dry-run")).expect(0);
+    says(
+        &run,
+        "note: this would destroy the GPU instances of 0000:41:00.0: 2 (3g.40gb), 11 (1g.10gb)",
+    );
+    assert_eq!(instances(&host).len(), 2);
+    // They are on already: nothing happens.
+    for line in [
+        format!("vfs enable {GPU} --dry-run"),
+        format!("vfs enable {GPU}"),
+    ] {
+        let run = host.run(&line).expect(0);
+        assert!(!run.stderr.contains("GPU instances"), "{run:#?}");
+    }
+    let run = host.run(&format!("vfs disable {GPU}")).expect(0);
+    says(
+        &run,
+        "destroyed its GPU instances: 2 (3g.40gb), 11 (1g.10gb); to create them again: vgpuctl mig create 3g.40gb:0 \
+         1g.10gb:4 --gpu 0000:41:00.0",
+    );
+    assert!(instances(&host).is_empty());
+    let run = host.run(&format!("vfs enable {GPU}")).expect(0);
+    assert!(!run.stderr.contains("GPU instances"), "{run:#?}");
+    host.run(&format!("mig create 3g.40gb:0 1g.10gb:4 --gpu {GPU}"))
+        .expect(0);
+    assert_eq!(instances(&host).len(), 2);
+    answers(&host, "-lgi", "Segmentation fault\n", 0);
+    for flag in ["--dry-run", ""] {
+        let run = host.run(&format!("vfs disable {GPU} {flag}")).expect(0);
+        says(
+            &run,
+            "whether 0000:41:00.0 had any could not be asked: cannot understand",
+        );
+    }
+    // A vGPU is in the way, as ever; and without MIG nobody is asked.
+    let host = SimHost::start("l40s");
+    answers(&host, NO_CALL, "", 0);
+    host.run(&format!("vfs disable {GPU}")).expect(0);
+    assert_eq!(calls(&host), [""; 0]);
+}
+
+#[test]
+fn functions_with_vgpus_are_not_switched_and_their_gpu_instances_stay() {
+    let host = SimHost::start("h100-mig");
+    host.run("create -t H100XM-3-40C --make-instance").expect(0);
+    for flag in ["--dry-run", "--wait 0"] {
+        let run = host.run(&format!("vfs disable {GPU} {flag}")).expect(5);
+        says(&run, "0000:41:00.0 has 1 vGPUs");
+        assert!(!run.stderr.contains("destroyed"), "{run:#?}");
+    }
+    assert_eq!(instances(&host), ["3g.40gb"]);
+}

@@ -9,7 +9,7 @@ use crate::model::{Device, ParentId};
 use crate::smi::{self, GpuMode, MigMode, Smi};
 
 pub use change::{MigAtBoot, MigChange, MigStep, change_mig, destroy_again, make_for};
-pub use room::{Count, has_mig, overview, with_profiles};
+pub use room::{Count, has_mig, instances_of, overview, with_profiles};
 
 /// Which GPUs to tell.
 #[derive(Debug, Clone, Default)]

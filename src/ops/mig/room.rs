@@ -2,10 +2,11 @@
 
 use super::{MigGpu, MigProfile, not_found_smi, notes, survey};
 use crate::error::{Result, Warnings};
-use crate::model::{FrameworkKind, Parent, VgpuType};
+use crate::model::{FrameworkKind, Parent, ParentId, VgpuType};
 use crate::nvidia::{Share, TypeName, card};
 use crate::ops::Context;
-use crate::smi::{GpuMode, MigMode, Smi};
+use crate::smi::{GpuInstance, GpuMode, MigMode, Smi};
+use crate::sysfs::Controller;
 
 /// GPU instances of one profile on one GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,32 @@ fn is_mig_card(context: &Context<'_>, parent: &Parent) -> bool {
     let framework = context.kernel.serving(parent);
     let pci = framework.pci(parent.gpu(), &mut Vec::new());
     let numbers = pci.and_then(|pci| pci.numbers());
+    let card = numbers.and_then(|(vendor, device)| card(vendor, device));
+    card.is_some_and(|card| card.has_mig())
+}
+
+/// The GPU instances of a GPU, which a change of something else would destroy. Only cards that have MIG are asked for.
+///
+/// # Errors
+/// As [`super::mig`].
+pub fn instances_of(context: &Context<'_>, gpu: &ParentId) -> Result<Vec<GpuInstance>> {
+    let controllers = context.kernel.display_controllers(&mut Vec::new())?;
+    let is_it = |one: &&Controller| one.id == *gpu;
+    if !controllers.iter().find(is_it).is_some_and(has_mig_card) {
+        return Ok(Vec::new());
+    }
+    let (smi, _, gpus) = asked(context)?;
+    let is_it = |one: &&GpuMode| one.gpu == *gpu && one.current == MigMode::Enabled;
+    let Some(mode) = gpus.iter().find(is_it) else {
+        return Ok(Vec::new());
+    };
+    let mut all = smi.gpu_instances()?;
+    all.retain(|one| one.index == mode.index);
+    Ok(all)
+}
+
+fn has_mig_card(controller: &Controller) -> bool {
+    let numbers = controller.pci.numbers();
     let card = numbers.and_then(|(vendor, device)| card(vendor, device));
     card.is_some_and(|card| card.has_mig())
 }
