@@ -52,6 +52,9 @@ pub struct CreateArgs {
     /// Define it, but do not start it at boot
     #[arg(long)]
     manual: bool,
+    /// Create the GPU instances that a MIG-backed type needs first, if none is free
+    #[arg(long)]
+    make_instance: bool,
     /// Show what would be done without changing anything
     #[arg(long)]
     dry_run: bool,
@@ -74,6 +77,7 @@ impl CreateArgs {
             count: usize::try_from(self.count).unwrap_or(usize::MAX),
             attrs,
             persistence,
+            make_instances: self.make_instance,
             dry_run: self.dry_run,
         };
         let report = ops::create(context, &request)?;

@@ -46,7 +46,7 @@ impl TypesArgs {
                 min_framebuffer_mib: self.min_framebuffer,
             },
         };
-        let answer = ops::types(context, &request)?;
+        let answer = ops::types_with_instances(context, &request)?;
         Ok(match self.output {
             None => Reply::Types(answer),
             Some(Form::Wide) => Reply::TypesWide(answer),

@@ -2,10 +2,11 @@
 
 use super::choose::no_types;
 use super::inventory::{mixed_inventory, mixes_by_settings};
+use super::mig::{MigGpu, overview};
 use super::standing::standing_of;
 use super::{Answer, Context};
 use crate::capacity::{hold_line, holdings};
-use crate::error::{Result, Warnings};
+use crate::error::{Error, Result, Warnings};
 use crate::hints::in_words;
 use crate::model::{Device, FrameworkKind, Parent, ParentId, VgpuType};
 use crate::nvidia::{self, Card, NVIDIA, Share, Standing, size};
@@ -40,6 +41,8 @@ pub struct Gpu {
     pub holds: String,
     /// Its memory and what its vGPUs take of it.
     pub framebuffer: Option<Framebuffer>,
+    /// Its MIG mode and GPU instances; `None` where it has no MIG, or that is not known.
+    pub mig: Option<MigGpu>,
 }
 
 /// What a GPU lacks to make vGPUs.
@@ -57,6 +60,8 @@ pub enum Lack {
     FunctionTypes,
     /// The driver for vGPUs offers no types on it.
     Types,
+    /// It is in MIG mode, and has no GPU instance that is free.
+    Instances,
 }
 
 /// Framebuffer in MiB.
@@ -110,11 +115,39 @@ pub fn gpus(context: &Context<'_>, _request: &GpusRequest) -> Result<Answer<Vec<
     let others = others.into_iter();
     all.extend(others.map(|other| without_types(context, &cards, other)));
     all.sort_by(|a, b| a.id.cmp(&b.id));
+    if all.iter().any(may_have_mig) {
+        notes.extend(add_mig(context, &mut all));
+    }
     Ok(Answer {
         value: all,
         warnings,
         notes,
     })
+}
+
+/// Whether `nvidia-smi` is worth asking for the MIG mode of a GPU.
+fn may_have_mig(gpu: &Gpu) -> bool {
+    let is_nvidias = gpu.driver.as_deref() == Some("nvidia");
+    is_nvidias && gpu.known.is_some_and(Card::has_mig)
+}
+
+/// Adds what `nvidia-smi` says of MIG, and tells what could not be asked.
+fn add_mig(context: &Context<'_>, all: &mut [Gpu]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let found = overview(context, &mut doubts);
+    let migs = found.unwrap_or_else(|error| {
+        doubts.push(error);
+        Vec::new()
+    });
+    for gpu in all.iter_mut() {
+        gpu.mig = migs.iter().find(|mig| mig.gpu == gpu.id).cloned();
+        let has_none = gpu.mig.as_ref().and_then(MigGpu::why_no_types).is_some();
+        if gpu.lack == Some(Lack::Types) && has_none {
+            gpu.lack = Some(Lack::Instances);
+        }
+    }
+    let told = |error: &Error| format!("MIG modes and GPU instances are not known: {error}");
+    doubts.iter().map(told).collect()
 }
 
 /// One on which something is offered, and what is to be said of it.
@@ -159,6 +192,7 @@ fn of_parent(
         standing,
         known,
         lack,
+        mig: None,
     };
     let note = promises_too_much(&gpu, &types);
     (gpu, note)
@@ -196,6 +230,7 @@ fn without_types(context: &Context<'_>, cards: &Cards, other: Controller) -> Gpu
         active: 0,
         holds: String::new(),
         framebuffer: None,
+        mig: None,
         id: other.id,
     }
 }

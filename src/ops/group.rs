@@ -16,6 +16,7 @@ pub fn by_gpu(all: Vec<ParentTypes>, devices: &[Device]) -> Vec<ParentTypes> {
                 parent: one.parent.whole(),
                 functions: vec![one.parent.id],
                 types: one.types,
+                most: one.most,
             }),
             None => grouped.push(one),
         }

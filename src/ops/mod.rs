@@ -88,7 +88,9 @@ pub use start::{StartRequest, start, start_as_described};
 pub use stop::{RemoveRequest, StopRequest, remove, stop};
 pub use target::{Selector, UuidGiven};
 pub use tenant::{Grant, Tenant, grants, own};
-pub use types::{ParentTypes, TypeFilter, TypesRequest, types, types_of_parents};
+pub use types::{
+    ParentTypes, TypeFilter, TypesRequest, types, types_of_parents, types_with_instances,
+};
 pub use vfs::{GpuVfs, SwitchRequest, VfState, VfsRequest, switch_vfs, vfs};
 
 /// A host as the operations see it: what the kernel has, and what the user wants.

@@ -1,12 +1,15 @@
 //! `types`: what each parent can be split into.
 
+use std::collections::BTreeMap;
+
 use super::choose::{empty_list_hint, no_types};
 use super::group::by_gpu;
 use super::inventory::{mixed_inventory, mixes_by_settings};
+use super::mig::{MigGpu, has_mig, overview};
 use super::{Answer, Context};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hints::in_words;
-use crate::model::{FrameworkKind, Parent, ParentId, VgpuType};
+use crate::model::{FrameworkKind, Parent, ParentId, TypeId, VgpuType};
 use crate::nvidia::{Series, size};
 
 /// Which types to tell.
@@ -72,6 +75,9 @@ pub struct ParentTypes {
     pub functions: Vec<ParentId>,
     /// Its types, in natural order.
     pub types: Vec<VgpuType>,
+    /// Of MIG-backed types, how many GPU instances of their profiles there are or can still be created, where that
+    /// was asked for.
+    pub most: BTreeMap<TypeId, u32>,
 }
 
 /// The types of each parent, where those that are virtual functions of one GPU are shown as that GPU.
@@ -80,6 +86,54 @@ pub struct ParentTypes {
 /// As [`types_of_parents`].
 pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
     let context = &context.snapshot();
+    let answer = whole_types(context, request)?;
+    Ok(filtered(&request.filter, answer))
+}
+
+/// As [`types`], where `nvidia-smi` is asked for the GPU instances that MIG-backed types have. Where it does not answer,
+/// a note says so.
+///
+/// # Errors
+/// As [`types_of_parents`].
+pub fn types_with_instances(
+    context: &Context<'_>,
+    request: &TypesRequest,
+) -> Result<Answer<Vec<ParentTypes>>> {
+    let context = &context.snapshot();
+    let mut answer = whole_types(context, request)?;
+    let matters = |one: &ParentTypes| has_mig(context, &one.parent, &one.types);
+    if answer.value.iter().any(matters) {
+        count_instances(context, &mut answer);
+    }
+    Ok(filtered(&request.filter, answer))
+}
+
+fn count_instances(context: &Context<'_>, answer: &mut Answer<Vec<ParentTypes>>) {
+    let mut doubts = Vec::new();
+    let gpus = match overview(context, &mut doubts) {
+        Ok(gpus) => gpus,
+        Err(error) => return answer.notes.push(not_counted(&error)),
+    };
+    answer.notes.extend(doubts.iter().map(not_counted));
+    for one in &mut answer.value {
+        let gpu = gpus.iter().find(|gpu| gpu.gpu == *one.parent.gpu());
+        let Some(gpu) = gpu.filter(|gpu| gpu.is_enabled()) else {
+            continue;
+        };
+        if let Some(why) = gpu.why_no_types().filter(|_| one.types.is_empty()) {
+            let other = empty_list_hint(&one.parent.id);
+            answer.notes.retain(|note| *note != other);
+            answer.notes.push(why);
+        }
+        one.count_instances(gpu);
+    }
+}
+
+fn not_counted(error: &Error) -> String {
+    format!("GPU instances could not be counted: {error}")
+}
+
+fn whole_types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
     let mut answer = types_of_parents(context, request.parent.as_ref())?;
     let named = |one: &ParentTypes| Some(&one.parent.id) == request.parent.as_ref();
     let is_function = |one: &ParentTypes| one.parent.gpu.is_some() && !named(one);
@@ -87,17 +141,44 @@ pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec
         let devices = context.kernel.devices(&mut answer.warnings)?;
         answer.value = by_gpu(answer.value, &devices);
     }
-    let all = &mut answer.value;
-    for one in all.iter_mut() {
+    for one in &mut answer.value {
         count_placements(context, one);
-        one.types
-            .retain(|vgpu_type| request.filter.admits(vgpu_type));
-    }
-    let is_filtered = request.filter != TypeFilter::default();
-    if is_filtered && !all.is_empty() && all.iter().all(|one| one.types.is_empty()) {
-        answer.notes.push(request.filter.nothing_fits());
     }
     Ok(answer)
+}
+
+fn filtered(filter: &TypeFilter, mut answer: Answer<Vec<ParentTypes>>) -> Answer<Vec<ParentTypes>> {
+    let all = &mut answer.value;
+    for one in all.iter_mut() {
+        one.types.retain(|vgpu_type| filter.admits(vgpu_type));
+    }
+    let is_filtered = *filter != TypeFilter::default();
+    if is_filtered && !all.is_empty() && all.iter().all(|one| one.types.is_empty()) {
+        answer.notes.push(filter.nothing_fits());
+    }
+    answer
+}
+
+impl ParentTypes {
+    /// Counts the GPU instances of its MIG-backed types. Whether any can be created at all is the driver's to say: a
+    /// GPU instance may lack a compute instance, and several vGPUs may share one.
+    fn count_instances(&mut self, gpu: &MigGpu) {
+        for vgpu_type in &mut self.types {
+            let name = vgpu_type.name_parts();
+            let Some(profile) = name.and_then(|name| gpu.profile_for(&name)) else {
+                continue;
+            };
+            let count = gpu.count(profile);
+            let most = count.all.saturating_add(count.to_come);
+            self.most.insert(vgpu_type.id.clone(), most);
+            let free = vgpu_type
+                .available
+                .map_or(count.free, |free| free.min(count.free));
+            if vgpu_type.at_least > 0 && free > 0 && !gpu.has_unplaced {
+                (vgpu_type.available, vgpu_type.at_least) = (Some(free), free);
+            }
+        }
+    }
 }
 
 /// Where a GPU serves several sizes, its placement IDs tell how many more of each type fit.
@@ -152,6 +233,7 @@ pub fn types_of_parents(
             parent,
             functions: Vec::new(),
             types,
+            most: BTreeMap::new(),
         });
     }
     Ok(Answer {

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::execute::refuse_held;
+use super::mig::instances_of;
 use super::switch::switch;
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result, Warnings, if_present};
 use crate::interrupt::Patience;
 use crate::model::{Device, FrameworkKind, ParentId};
 use crate::scripts::Switch;
+use crate::smi::GpuInstance;
 use crate::store::FunctionsAtBoot;
 use crate::sysfs::{SriovGpu, holders_line};
 
@@ -176,6 +178,11 @@ pub fn switch_vfs(context: &Context<'_>, request: &SwitchRequest) -> Result<Answ
     let gpu = the_gpu(context, &request.gpu)?.gpu;
     refuse_function(request, &gpu)?;
     let _patience = Patience::begin();
+    // Nothing is switched, and nothing destroyed, where the functions are as wanted.
+    let at_stake = match is_as_wanted(&the_gpu(context, &gpu)?, request.switch) {
+        true => Ok(Vec::new()),
+        false => instances_of(context, &gpu),
+    };
     let outcome = match request.dry_run {
         true => plan(context, &gpu, request.switch)?,
         false => {
@@ -184,16 +191,65 @@ pub fn switch_vfs(context: &Context<'_>, request: &SwitchRequest) -> Result<Answ
                 context.store.settings_of(&gpu)?;
             }
             let deadline = Instant::now() + request.wait;
-            let (lock, outcome) = switch(context, &gpu, request.switch, deadline)?;
+            let switched = switch(context, &gpu, request.switch, deadline);
+            let (lock, outcome) = switched.map_err(|error| match &at_stake {
+                Ok(instances) => error.hints(gone(context, &gpu, instances)),
+                Err(_) => error,
+            })?;
             if let Some(wanted) = request.at_boot {
                 context.store.set_functions_at_boot(&lock, &gpu, wanted)?;
             }
             outcome
         }
     };
+    let told = match at_stake {
+        Ok(instances) if instances.is_empty() => None,
+        Ok(instances) if request.dry_run => Some(format!(
+            "this would destroy the GPU instances of {gpu}: {}",
+            listed(&instances)
+        )),
+        Ok(instances) => gone(context, &gpu, &instances),
+        Err(error) => Some(format!(
+            "switching virtual functions destroys GPU instances, and whether {gpu} had any could not be asked: {error}"
+        )),
+    };
     let mut answer = vfs(context, &VfsRequest { gpu: Some(gpu) })?;
     answer.notes.push(outcome);
+    answer.notes.extend(told);
     Ok(answer)
+}
+
+/// Which of these GPU instances are not there any more, and how to create them again.
+fn gone(context: &Context<'_>, gpu: &ParentId, before: &[GpuInstance]) -> Option<String> {
+    if before.is_empty() {
+        return None;
+    }
+    let (left, verb) = match instances_of(context, gpu) {
+        Ok(left) => (left, "destroyed"),
+        Err(_) => (Vec::new(), "has probably destroyed"),
+    };
+    let mut gone = before.to_vec();
+    gone.retain(|one| !left.contains(one));
+    // The same places, as far as the driver still has them.
+    let again = gone
+        .iter()
+        .map(|one| format!("{}:{}", one.profile_name, one.start));
+    let again: Vec<String> = again.collect();
+    (!gone.is_empty()).then(|| {
+        format!(
+            "switching the virtual functions of {gpu} {verb} its GPU instances: {}; to create them again: vgpuctl \
+             mig create {} --gpu {gpu}",
+            listed(&gone),
+            again.join(" ")
+        )
+    })
+}
+
+/// "2 (3g.40gb), 13 (1g.10gb)".
+fn listed(instances: &[GpuInstance]) -> String {
+    let texts = instances.iter();
+    let texts = texts.map(|one| format!("{} ({})", one.id, one.profile_name));
+    texts.collect::<Vec<String>>().join(", ")
 }
 
 fn plan(context: &Context<'_>, gpu: &ParentId, switch: Switch) -> Result<String> {

@@ -5,9 +5,10 @@ use super::table::{Table, ids, numbers, words as texts};
 use super::text::{NONE, text_or};
 use crate::model::FrameworkKind;
 use crate::nvidia::{Card, Standing, size};
-use crate::ops::{Framebuffer, Gpu, Lack};
+use crate::ops::{Framebuffer, Gpu, Lack, MigGpu};
 
-/// A table of them; a column of reasons where nothing can be made on some.
+/// A table of them; a column of GPU instances where some are in MIG mode, and one of reasons where nothing can be made
+/// on some.
 pub fn table(gpus: &[Gpu], style: Style) -> String {
     let mut columns = vec![
         ids("PARENT"),
@@ -20,6 +21,11 @@ pub fn table(gpus: &[Gpu], style: Style) -> String {
         texts("HOLDS"),
         texts("FRAMEBUFFER"),
     ];
+    let has_mig = |gpu: &Gpu| gpu.mig.as_ref().is_some_and(MigGpu::is_enabled);
+    let has_mig = gpus.iter().any(has_mig);
+    if has_mig {
+        columns.push(texts("MIG"));
+    }
     let has_reasons = gpus.iter().any(|gpu| gpu.lack.is_some());
     if has_reasons {
         columns.push(texts("REASON"));
@@ -40,11 +46,38 @@ pub fn table(gpus: &[Gpu], style: Style) -> String {
             .cell(text_or(active, NONE))
             .cell(holds.unwrap_or(NONE))
             .cell(text_or(gpu.framebuffer.map(bar), NONE));
+        if has_mig {
+            table.cell(text_or(gpu.mig.as_ref().map(instances), NONE));
+        }
         if has_reasons {
             table.cell(text_or(gpu.lack.map(|lack| words(lack, driver)), NONE));
         }
     }
     table.draw(style)
+}
+
+/// "3g.40gb, 2 x 1g.10gb", in the driver's order; "disabled" where it is not in MIG mode.
+fn instances(mig: &MigGpu) -> String {
+    if !mig.is_enabled() {
+        return mig.current.to_string();
+    }
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for one in &mig.instances {
+        let name = one.instance.profile_name.as_str();
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    let counted = counts.into_iter().map(|(name, count)| match count {
+        1 => name.to_owned(),
+        _ => format!("{count} x {name}"),
+    });
+    let counted: Vec<String> = counted.collect();
+    match counted.is_empty() {
+        true => "enabled, no GPU instances".to_owned(),
+        false => counted.join(", "),
+    }
 }
 
 /// "driver ast: no vGPU", in a few words.
@@ -56,6 +89,7 @@ pub fn words(lack: Lack, driver: Option<&str>) -> String {
         Lack::Functions => "functions off".to_owned(),
         Lack::FunctionTypes => "functions without types".to_owned(),
         Lack::Types => "no types".to_owned(),
+        Lack::Instances => "no free GPU instance".to_owned(),
     }
 }
 
@@ -68,6 +102,7 @@ pub fn code(lack: Lack) -> &'static str {
         Lack::Functions => "functions-off",
         Lack::FunctionTypes => "functions-without-types",
         Lack::Types => "no-types",
+        Lack::Instances => "no-gpu-instances",
     }
 }
 

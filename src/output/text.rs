@@ -65,7 +65,7 @@ pub fn sentences(reply: &Reply) -> Vec<String> {
         for change in &report.changes {
             match &change.effect {
                 Effect::Failed(error) => lines.extend(problem("error", error)),
-                Effect::Planned(_) => {}
+                Effect::Planned(_) | Effect::WouldCreateInstances(_) => {}
                 _ => lines.push(sentence(change)),
             }
         }
@@ -182,7 +182,10 @@ fn planned(report: &Report) -> String {
 }
 
 fn is_planned(change: &Change) -> bool {
-    matches!(change.effect, Effect::Planned(_))
+    matches!(
+        change.effect,
+        Effect::Planned(_) | Effect::WouldCreateInstances(_)
+    )
 }
 
 /// "created 83b8...: nvidia-63 (P4-1Q) on 0000:81:00.0".
@@ -212,6 +215,9 @@ fn subject(change: &Change) -> String {
             return format!("GPU instances {}", profiles.join(", "));
         }
         Effect::Failed(_) if is_of_gpu(change) => return "GPU setup".to_owned(),
+        Effect::Planned(Action::Create) if change.uuid.is_none() => {
+            return "a new device".to_owned();
+        }
         _ => {}
     }
     if change.uuid.is_none() && is_removal(&change.effect) {
@@ -251,7 +257,8 @@ fn place(change: &Change) -> Option<String> {
             format!("{id} ({name}) on {parent}")
         }
         (Some(id), None) => format!("{id} on {parent}"),
-        (None, _) => format!("on {parent}"),
+        (None, Some(name)) => format!("{} on {parent}", on_one_line(short_name(name))),
+        (None, None) => format!("on {parent}"),
     })
 }
 

@@ -87,6 +87,7 @@ struct Field {
 enum Source {
     Parent,
     Free,
+    Most,
     Type(for<'a> fn(&'a Told<'_>) -> Cow<'a, str>),
 }
 
@@ -151,6 +152,7 @@ fn table(lines: &Lines<'_>, fields: &[Field], style: Style) -> String {
     let mut texts_of = |told: &Told<'_>| {
         let mut text = |field: &Field| match field.cell {
             Source::Type(cell) => Some(table.text(cell(told))),
+            Source::Most => Some(table.text(told.detail(|d| d.max_instances))),
             Source::Parent | Source::Free => None,
         };
         fields.iter().map(&mut text).collect()
@@ -162,10 +164,14 @@ fn table(lines: &Lines<'_>, fields: &[Field], style: Style) -> String {
         for (vgpu_type, place) in one.types.iter().zip(places) {
             let number = numbers.entry((vgpu_type.available, vgpu_type.at_least));
             let number = *number.or_insert_with(|| table.text(free(vgpu_type)));
+            // A few types of a few GPUs: their texts are not worth sharing.
+            let counted = one.most.get(&vgpu_type.id);
+            let counted = counted.map(|most| table.text(most.to_string()));
             table.row(vgpu_type.available != Some(0));
             for (field, told) in fields.iter().zip(&told[*place]) {
                 table.put(match field.cell {
                     Source::Free => number,
+                    Source::Most => counted.or(*told).unwrap_or(parent),
                     Source::Parent | Source::Type(_) => told.unwrap_or(parent),
                 });
             }
@@ -210,10 +216,12 @@ fn known(lines: &Lines<'_>) -> Vec<Field> {
         column: numbers("FREE"),
         cell: Source::Free,
     });
-    if is_detailed {
-        fields.push(field(numbers("MAX"), |told| {
-            told.detail(|d| d.max_instances)
-        }));
+    let mut parents = lines.parents.iter();
+    if is_detailed || parents.any(|(one, _)| !one.most.is_empty()) {
+        fields.push(Field {
+            column: numbers("MAX"),
+            cell: Source::Most,
+        });
     }
     fields.push(field(words("API").spare(), |told| {
         text_or(told.vgpu_type.device_api.as_deref(), UNKNOWN)

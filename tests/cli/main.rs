@@ -47,6 +47,7 @@ mod metrics_prometheus;
 mod mig;
 mod mig_boot;
 mod mig_instances;
+mod mig_types;
 mod mixed_cards;
 mod modify;
 mod moved;

@@ -115,7 +115,7 @@ fn gpu_instances_with_the_vgpus_on_them() {
 #[test]
 fn vgpus_are_created_only_on_gpu_instances_of_their_profile() {
     let host = SimHost::start("h100-mig");
-    host.run("create -t H100XM-1-10C").expect(3);
+    host.run("create -t H100XM-1-10C").expect(4);
     smi(&host, "mig -cgi 19,19");
     let line = "create -t H100XM-1-10C";
     host.run(line).expect(0);
@@ -343,14 +343,16 @@ fn a_card_from_its_mode_to_its_vgpus_and_back() {
     host.run(&format!("create -t H200-3-71C -u {}", uuid(1)))
         .expect(0);
 
-    for line in [
-        format!("mig disable {GPU}"),
-        format!("mig destroy 11 --gpu {GPU}"),
-        format!("mig create 19 --gpu {GPU}"),
+    for (line, words) in [
+        (format!("mig disable {GPU}"), "0000:41:00.0 has 1 vGPUs"),
+        (
+            format!("mig destroy 11 2 --gpu {GPU}"),
+            "GPU instance 2 of 0000:41:00.0 has the vGPU ",
+        ),
     ] {
         for line in [line.clone(), format!("{line} --dry-run")] {
             let run = host.run(&line).expect(5);
-            says(&run, "0000:41:00.0 has 1 vGPUs");
+            says(&run, words);
             says(&run, &format!("vgpuctl stop {}", uuid(1)));
         }
     }
@@ -500,26 +502,72 @@ fn a_mistake_in_the_arguments_is_named() {
     );
 }
 
-#[test]
-fn a_function_that_a_process_has_open_is_not_destroyed() {
-    let host = SimHost::start("h100-mig");
-    // A virtual machine may have a function without a type.
+/// A process that has a function open, whether or not it has a type: a virtual machine.
+fn holder(host: &SimHost) -> std::process::Child {
     let group = fs::read_link(host.path(&format!("sys/bus/pci/devices/{FUNCTION}/iommu_group")));
     let group = group.unwrap().file_name().unwrap().to_owned();
     let node = host.path("dev/vfio").join(group);
-    let mut holder = std::process::Command::new("sleep")
+    std::process::Command::new("sleep")
         .arg("60")
         .stdin(fs::File::open(&node).unwrap())
         .spawn()
+        .unwrap()
+}
+
+#[test]
+fn gpu_instances_come_and_go_beside_vgpus_on_others() {
+    let host = SimHost::start("h100-mig");
+    host.run(&format!("mig create 3g.40gb --gpu {GPU}"))
+        .expect(0);
+    host.run(&format!("create -t H100XM-3-40C -u {}", uuid(1)))
+        .expect(0);
+    let mut vm = holder(&host);
+    let made = host.run(&format!("mig create 2g.20gb 1g.10gb --gpu {GPU}"));
+    let gone = host.run(&format!("mig destroy 5 --gpu {GPU}"));
+    let held = host.run(&format!("mig destroy 2 13 --gpu {GPU}"));
+    let mode = host.run(&format!("mig disable {GPU}"));
+    vm.kill().unwrap();
+    vm.wait().unwrap();
+    made.expect(0);
+    gone.expect(0);
+    says(&held.expect(5), "sleep");
+    says(&mode.expect(5), "sleep");
+    assert_eq!(instances(&host), [2, 13]);
+    // Nor is one taken away that was created together with one that does not fit.
+    host.run(&format!("mig create 1g.10gb 2g.20gb --gpu {GPU}"))
+        .expect(4);
+    assert_eq!(instances(&host), [2, 13]);
+}
+
+#[test]
+fn nothing_is_destroyed_while_it_is_not_known_where_a_vgpu_is() {
+    let host = SimHost::start("h100-mig");
+    smi(&host, "mig -cgi 9,14 -C");
+    host.run(&format!("create -t H100XM-3-40C -u {}", uuid(1)))
+        .expect(0);
+    let file = format!("{FUNCTION}/nvidia/gpu_instance_id");
+    for (how, words, status) in [
+        ("garbage", "nvidia/gpu_instance_id", 1),
+        ("eio", "nvidia/gpu_instance_id", 1),
+        ("missing", "cannot tell which GPU instance", 5),
+    ] {
+        host.ctl(&["break", &file, how]);
+        let run = host.run(&format!("mig destroy 5 --gpu {GPU}"));
+        says(&run.expect(status), words);
+        assert_eq!(smi_ids(&host), 2, "{how}");
+    }
+}
+
+/// How many GPU instances `nvidia-smi` lists.
+fn smi_ids(host: &SimHost) -> usize {
+    let listed = std::process::Command::new(host.path("usr/bin/nvidia-smi"))
+        .args(["mig", "-lgi"])
+        .output()
         .unwrap();
-    let run = host.run(&format!("mig create 9 --gpu {GPU}"));
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-    let run = run.expect(5);
-    says(&run, &format!("{FUNCTION} is in use by "));
-    says(&run, "sleep");
-    assert!(instances(&host).is_empty());
-    host.run(&format!("mig create 9 --gpu {GPU}")).expect(0);
+    String::from_utf8(listed.stdout)
+        .unwrap()
+        .matches("MIG ")
+        .count()
 }
 
 #[test]

@@ -38,6 +38,16 @@ impl Card {
         self.memory_sizes_mib.last().copied().unwrap_or_default()
     }
 
+    /// Whether it can be partitioned into GPU instances (MIG).
+    pub fn has_mig(&self) -> bool {
+        match self.chip {
+            "GA100" | "GH100" | "GB100" => true,
+            // Consumer cards have this chip too, without MIG.
+            "GB202" => self.vgpu,
+            _ => false,
+        }
+    }
+
     /// How vGPUs of different sizes share it; `None` for a card without mixed-size mode, or one that is sold with
     /// several memory sizes.
     pub fn region(&self) -> Option<Region> {

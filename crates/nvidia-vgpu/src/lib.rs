@@ -20,7 +20,7 @@ pub use cards::{
 };
 pub use details::TypeDetails;
 pub use invalid::Invalid;
-pub use mig::{Instance, MigType, Share, instances_left, is_cut_as_wanted};
+pub use mig::{Instance, MigType, Share, instances_left, is_cut_as_wanted, may_be_of};
 pub use name::{TypeName, short_name};
 pub use placement::{Filling, Layout, Places, Region};
 pub use series::Series;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::data::TYPES;
-use crate::{TypeDetails, TypeName};
+use crate::{Card, TypeDetails, TypeName};
 
 /// Number of memory slices of a GPU.
 const MEMORY_SLICES: u64 = 8;
@@ -77,8 +77,7 @@ impl MigType {
     /// The type with this name and description; `None` if not MIG-backed.
     pub fn of(name: &TypeName, details: Option<&TypeDetails<'_>>) -> Option<MigType> {
         let slices = name.slices?;
-        let mut gpus = TYPES.mig_slices.iter();
-        let gpu = gpus.find(|(start, _)| name.gpu.starts_with(*start));
+        let gpu = family(&name.gpu);
         Some(MigType {
             instance: Instance {
                 slices,
@@ -109,6 +108,17 @@ impl MigType {
             _ => MEMORY_SLICES,
         }
     }
+}
+
+/// The entry of the table for GPUs whose names begin like this one's.
+fn family(gpu: &str) -> Option<(&'static String, &'static u32)> {
+    let mut gpus = TYPES.mig_slices.iter();
+    gpus.find(|(start, _)| gpu.starts_with(*start))
+}
+
+/// Whether a type may be one of a card's, as far as their names tell.
+pub fn may_be_of(name: &TypeName, card: &Card) -> bool {
+    family(&name.gpu) == family(card.name)
 }
 
 /// Whether a GPU with these vGPUs and available types is partitioned into instances on
@@ -205,6 +215,23 @@ mod tests {
             assert_eq!(share(name), wanted, "{name}");
         }
         assert_eq!(share("Dual port serial"), Share::Unknown);
+    }
+
+    #[test]
+    fn a_type_belongs_to_cards_of_its_family() {
+        for (name, device, wanted) in [
+            ("H100XM-1-10C", 0x2330, true),
+            ("A100D-1-10C", 0x2330, false),
+            ("A100D-1-10C", 0x20b5, true),
+            ("H200-1-18C", 0x2335, true),
+            ("GH200-1-12C", 0x2335, false),
+            ("DC-1-24Q", 0x2bb5, true),
+            ("DC-1-24Q", 0x2330, false),
+        ] {
+            let name = TypeName::parse(name).unwrap();
+            let card = crate::card(crate::NVIDIA, device).unwrap();
+            assert_eq!(may_be_of(&name, card), wanted, "{name:?} {card:?}");
+        }
     }
 
     #[test]

@@ -75,6 +75,22 @@ impl TypeName {
         self.is_mig() && matches!(self.suffix, Some("ME" | "MEALL"))
     }
 
+    /// The name of the GPU instance profile that each of its vGPUs needs, as `nvidia-smi mig -lgip` names it:
+    /// `1g.10gb+me` of `H100XM-1-10CME`. A time-sliced type inside an instance has a smaller size than its instance,
+    /// so its name does not tell: what is returned is then no profile of the GPU.
+    pub fn gpu_instance_profile(&self) -> Option<String> {
+        let slices = self.slices?;
+        let gib = self.framebuffer_mib / 1024;
+        let features = match self.suffix {
+            Some("ME") => "+me",
+            Some("MEALL") => "+me.all",
+            Some("NOME") => "-me",
+            Some("GFX") => "+gfx",
+            _ => "",
+        };
+        Some(format!("{slices}g.{gib}gb{features}"))
+    }
+
     /// Whether it supports CUDA and OpenCL; `None` if not documented by NVIDIA. On Maxwell
     /// cards, only the type with the whole GPU does (NVIDIA's vGPU user guide, "CUDA Toolkit and OpenCL support").
     pub fn cuda(&self) -> Option<bool> {
@@ -117,6 +133,23 @@ fn framebuffer(gib: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mig_backed_type_names_the_profile_of_its_gpu_instance() {
+        for (name, wanted) in [
+            ("NVIDIA H100XM-1-10C", Some("1g.10gb")),
+            ("NVIDIA H100XM-1-10CME", Some("1g.10gb+me")),
+            ("GRID A100-7-40C", Some("7g.40gb")),
+            ("NVIDIA H200-3-71C", Some("3g.71gb")),
+            ("NVIDIA DC-1-24QGFX", Some("1g.24gb+gfx")),
+            ("NVIDIA DC-2-48CNOME", Some("2g.48gb-me")),
+            ("NVIDIA H100XM-40C", None),
+            ("GRID P4-1Q", None),
+        ] {
+            let name = TypeName::parse(name).unwrap();
+            assert_eq!(name.gpu_instance_profile().as_deref(), wanted, "{name:?}");
+        }
+    }
 
     /// GPU, slices, MiB, series' letter or "gaming", suffix.
     type Parts = (

@@ -198,6 +198,7 @@ fn change(context: &Context<'_>, command: Command) -> Result<Report> {
                     true => StartMode::Auto,
                     false => StartMode::Manual,
                 }),
+                make_instances: false,
                 dry_run: false,
             },
         )?,

@@ -1,6 +1,7 @@
 //! `create`: a device now, and its definition for the next boot.
 
 mod begun;
+mod instances;
 mod one;
 mod outlook;
 
@@ -19,6 +20,7 @@ use crate::interrupt::{Patience, refuse_if_asked};
 use crate::model::{Attr, ParentId, StartMode};
 use crate::store::Location;
 use begun::{refuse_active, refuse_defined};
+use instances::{create_with_instances, why};
 use one::create_one;
 use outlook::{cautions, dry_run};
 
@@ -48,6 +50,8 @@ pub struct CreateRequest {
     pub attrs: Vec<Attr>,
     /// Whether to keep a definition.
     pub persistence: Persistence,
+    /// Whether the GPU instances that are missing for a MIG-backed type are created first.
+    pub make_instances: bool,
     /// Show what would be done without changing anything.
     pub dry_run: bool,
 }
@@ -61,6 +65,13 @@ pub fn create(context: &Context<'_>, request: &CreateRequest) -> Result<Report> 
     if let Persistence::Defined(start) = request.persistence {
         refuse_long(context, request.uuid, start, &request.attrs)?;
     }
+    match request.make_instances {
+        true => create_with_instances(context, request),
+        false => create_plainly(context, request).map_err(|error| why(context, request, error)),
+    }
+}
+
+fn create_plainly(context: &Context<'_>, request: &CreateRequest) -> Result<Report> {
     loop {
         let mut begun = None;
         match attempt(context, request, &mut begun) {

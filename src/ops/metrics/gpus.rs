@@ -55,6 +55,7 @@ pub fn grouped(
             parent,
             functions: Vec::new(),
             types: found.value.unwrap_or_default(),
+            most: BTreeMap::new(),
         });
     }
     Grouped {

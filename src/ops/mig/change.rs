@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::super::vfs::refuse_used;
-use super::{MigRequest, mig, named, not_found_smi};
+use super::{MigRequest, mig, named, not_found_smi, used_instances};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Patience;
 use crate::model::ParentId;
+use crate::ops::execute::refuse_held;
 use crate::ops::{Answer, Context, MigGpu};
 use crate::scripts::{Said, complaint};
 use crate::smi::{GpuInstance, GpuMode, MigMode, Profile, Smi};
@@ -57,8 +58,8 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// Changes a GPU, and tells how it is then. Refused while the GPU has a vGPU, or a process has one of its
-/// functions open.
+/// Changes a GPU, and tells how it is then. A change of the mode is refused while the GPU has a vGPU, or a process
+/// has one of its functions open; destroying GPU instances, while one of them has a vGPU.
 ///
 /// # Errors
 /// [`Kind::InUse`]; [`Kind::NotFound`]: no such GPU, profile or GPU instance, or no `nvidia-smi`;
@@ -71,13 +72,11 @@ pub fn change_mig(context: &Context<'_>, change: &MigChange) -> Result<Answer<Ve
         let what = format!("{gpu} is a virtual function of {whole}, and MIG is that GPU's");
         return Err(Error::new(Kind::Usage, what).hint(format!("specify the GPU: {whole}")));
     }
-    let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
     let scene = Scene {
-        context,
-        smi,
-        gpu,
         dry_run: change.dry_run,
+        ..Scene::of(context, gpu)?
     };
+    let smi = scene.smi;
     // A rollback is part of the change: a signal ends the command after it.
     let _patience = Patience::begin();
     // Nobody else changes the GPU until it is read again below.
@@ -101,6 +100,49 @@ pub fn change_mig(context: &Context<'_>, change: &MigChange) -> Result<Answer<Ve
     Ok(answer)
 }
 
+/// Creates `count` GPU instances of a profile for vGPUs that are created on them next: all, or none.
+///
+/// # Errors
+/// As [`change_mig`].
+pub fn make_for(
+    context: &Context<'_>,
+    gpu: &ParentId,
+    profile: &str,
+    count: usize,
+) -> Result<Vec<GpuInstance>> {
+    let scene = Scene::of(context, gpu)?;
+    let _lock = context.store.lock(gpu)?;
+    let modes = scene.smi.modes()?;
+    let mode = named(&modes, gpu)?;
+    scene.refuse_other_mode(mode)?;
+    let one = GpuInstanceSpec {
+        profile: profile.to_owned(),
+        start: None,
+    };
+    let wanted = scene.profiles(mode, &vec![one; count])?;
+    scene.make(mode, &wanted)
+}
+
+/// Destroys those that [`make_for`] created, as far as they are still there.
+///
+/// # Errors
+/// [`Kind::InUse`]: somebody else's vGPU is on one of them; what `nvidia-smi` printed.
+pub fn destroy_again(context: &Context<'_>, gpu: &ParentId, made: &[GpuInstance]) -> Result<()> {
+    let scene = Scene::of(context, gpu)?;
+    let _lock = context.store.lock(gpu)?;
+    let modes = scene.smi.modes()?;
+    let mode = named(&modes, gpu)?;
+    // An ID may be another GPU instance's by now.
+    let mut left = scene.instances(mode)?;
+    left.retain(|one| made.contains(one));
+    let ids: Vec<u32> = left.iter().map(|one| one.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    scene.refuse_used_instances(&ids)?;
+    scene.take_away(mode, &ids)
+}
+
 /// What boot is to do for MIG on one GPU.
 pub struct MigAtBoot<'c, 'h> {
     scene: Scene<'c, 'h>,
@@ -117,13 +159,7 @@ impl<'c, 'h> MigAtBoot<'c, 'h> {
         gpu: &'c ParentId,
         wanted: &'c [GpuInstanceSpec],
     ) -> Result<Self> {
-        let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
-        let scene = Scene {
-            context,
-            smi,
-            gpu,
-            dry_run: false,
-        };
+        let scene = Scene::of(context, gpu)?;
         Ok(MigAtBoot { scene, wanted })
     }
 
@@ -256,6 +292,19 @@ struct Scene<'c, 'h> {
     dry_run: bool,
 }
 
+impl<'c, 'h> Scene<'c, 'h> {
+    /// A change that is made.
+    fn of(context: &'c Context<'h>, gpu: &'c ParentId) -> Result<Self> {
+        let smi = Smi::of(context.host)?.ok_or_else(|| not_found_smi(context, Some(gpu)))?;
+        Ok(Scene {
+            context,
+            smi,
+            gpu,
+            dry_run: false,
+        })
+    }
+}
+
 impl Scene<'_, '_> {
     /// The functions of the GPU; none for one that cannot have any.
     fn functions(&self) -> Result<SriovGpu> {
@@ -333,7 +382,6 @@ impl Scene<'_, '_> {
         self.refuse_other_mode(mode)?;
         let wanted = self.profiles(mode, wanted)?;
         let functions = self.functions()?;
-        refuse_used(self.context, &functions, INSTANCES)?;
         let names = listed(&wanted, ", ");
         if self.dry_run {
             self.refuse_more_than_free(&wanted, &names)?;
@@ -526,17 +574,50 @@ impl Scene<'_, '_> {
             };
             found.push(format!("{id} ({})", instance.profile_name));
         }
-        refuse_used(
-            self.context,
-            &self.functions()?,
-            "changing its GPU instances",
-        )?;
+        self.refuse_used_instances(&ids)?;
         let all = found.join(", ");
         if self.dry_run {
             return Ok(vec![format!("would destroy GPU instances of {gpu}: {all}")]);
         }
         self.take_away(mode, &ids)?;
         Ok(vec![format!("destroyed GPU instances of {gpu}: {all}")])
+    }
+
+    /// Refuses while a vGPU is on one of these GPU instances, or may be.
+    fn refuse_used_instances(&self, ids: &[u32]) -> Result<()> {
+        let (gpu, mut doubts) = (self.gpu, Vec::new());
+        let mut used = used_instances(self.context, &mut doubts)?;
+        used.retain(|(device, _)| self.context.kernel.gpu_of(&device.parent) == *gpu);
+        let is_meant = |id: Option<u32>| id.is_some_and(|id| ids.contains(&id));
+        if let Some((device, Some(id))) = used.iter().find(|(_, id)| is_meant(*id)) {
+            refuse_held(self.context, device)?;
+            let (name, what) = (device.name(), "which destroying it would destroy");
+            let what = format!("GPU instance {id} of {gpu} has the vGPU {name}, {what}");
+            let error = Error::new(Kind::InUse, what);
+            return Err(error.hint(format!("stop it first: vgpuctl stop {name}")));
+        }
+        let dirs = self.functions()?.functions.into_iter().chain([gpu.clone()]);
+        let dirs: Vec<_> = dirs
+            .map(|id| self.context.host.pci_devices().join(id.as_str()))
+            .collect();
+        let is_here = |doubt: &Error| {
+            let path = doubt.path();
+            path.is_none_or(|path| dirs.iter().any(|dir| path.starts_with(dir)))
+        };
+        if let Some(doubt) = doubts.into_iter().find(is_here) {
+            return Err(doubt.hint(format!(
+                "a vGPU may be on a GPU instance that was to be destroyed; see: vgpuctl mig {gpu}"
+            )));
+        }
+        match used.iter().find(|(_, id)| id.is_none()) {
+            None => Ok(()),
+            Some((device, _)) => {
+                let name = device.name();
+                let what = format!("cannot tell which GPU instance of {gpu} the vGPU {name} is on");
+                let error = Error::new(Kind::InUse, what);
+                Err(error.hint(format!("stop it first: vgpuctl stop {name}")))
+            }
+        }
     }
 
     /// Destroys these GPU instances; the first step, which destroys their compute instances, fails where there
@@ -565,9 +646,6 @@ impl Scene<'_, '_> {
 
 /// Why vGPUs prevent a change of the mode.
 const MODE: &str = "which changing its MIG mode would destroy";
-
-/// Why vGPUs prevent a change of GPU instances.
-const INSTANCES: &str = "and its GPU instances are changed only while it has none";
 
 /// What `nvidia-smi` prints where no placement is free.
 const NO_ROOM: &str = "Insufficient Resources";

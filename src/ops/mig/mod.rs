@@ -1,13 +1,15 @@
 //! `mig`: GPUs that have MIG, their GPU instance profiles, their GPU instances, and the vGPUs on those.
 
 mod change;
+mod room;
 
 use super::{Answer, Context};
 use crate::error::{Error, Kind, Result, Warnings};
 use crate::model::{Device, ParentId};
 use crate::smi::{self, GpuMode, MigMode, Smi};
 
-pub use change::{MigAtBoot, MigChange, MigStep, change_mig};
+pub use change::{MigAtBoot, MigChange, MigStep, change_mig, destroy_again, make_for};
+pub use room::{Count, has_mig, instances_of, overview, with_profiles};
 
 /// Which GPUs to tell.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,8 @@ pub struct MigGpu {
     pub profiles: Vec<MigProfile>,
     /// Its GPU instances, in the driver's order.
     pub instances: Vec<MigInstance>,
+    /// Whether it has a vGPU of which is not known on which GPU instance it is.
+    pub has_unplaced: bool,
 }
 
 /// A GPU instance profile of one GPU.
@@ -77,6 +81,19 @@ pub fn mig(context: &Context<'_>, request: &MigRequest) -> Result<Answer<Vec<Mig
         };
         return Ok(answer(Vec::new(), warnings, vec![note]));
     }
+    let all = survey(context, smi, &modes, gpus, &mut warnings)?;
+    let notes = all.iter().flat_map(notes).collect();
+    Ok(answer(all, warnings, notes))
+}
+
+/// What these GPUs, some of those with these modes, have.
+fn survey(
+    context: &Context<'_>,
+    smi: Smi<'_>,
+    modes: &[GpuMode],
+    gpus: Vec<GpuMode>,
+    warnings: &mut Warnings,
+) -> Result<Vec<MigGpu>> {
     let profiles = smi.profiles()?;
     let placements = smi.placements()?;
     let instances = smi.gpu_instances()?;
@@ -91,7 +108,7 @@ pub fn mig(context: &Context<'_>, request: &MigRequest) -> Result<Answer<Vec<Mig
             ));
         }
     }
-    let used = used_instances(context, &mut warnings)?;
+    let used = used_instances(context, warnings)?;
     let all = gpus.into_iter().map(|mode| {
         let GpuMode { index, gpu, .. } = mode;
         let is_on = |device: &Device| context.kernel.gpu_of(&device.parent) == gpu;
@@ -108,7 +125,7 @@ pub fn mig(context: &Context<'_>, request: &MigRequest) -> Result<Answer<Vec<Mig
         let instances = instances.map(|instance| {
             let mut devices = Vec::new();
             for (device, id) in &used {
-                if *id == instance.id && is_on(device) {
+                if *id == Some(instance.id) && is_on(device) {
                     devices.push(device.clone());
                 }
             }
@@ -120,14 +137,15 @@ pub fn mig(context: &Context<'_>, request: &MigRequest) -> Result<Answer<Vec<Mig
         MigGpu {
             profiles: profiles.collect(),
             instances: instances.collect(),
+            has_unplaced: used
+                .iter()
+                .any(|(device, id)| id.is_none() && is_on(device)),
             current: mode.current,
             pending: mode.pending,
             gpu,
         }
     });
-    let all: Vec<MigGpu> = all.collect();
-    let notes = all.iter().flat_map(notes).collect();
-    Ok(answer(all, warnings, notes))
+    Ok(all.collect())
 }
 
 fn answer(value: Vec<MigGpu>, warnings: Warnings, notes: Vec<String>) -> Answer<Vec<MigGpu>> {
@@ -187,16 +205,21 @@ fn not_found_smi(context: &Context<'_>, wanted: Option<&ParentId>) -> Error {
         )
 }
 
-/// The vGPUs that have a GPU instance, with its ID.
-fn used_instances(context: &Context<'_>, warnings: &mut Warnings) -> Result<Vec<(Device, u32)>> {
+/// The vGPUs of the host, each with the ID of its GPU instance; without one where its driver names none, or it cannot
+/// be read.
+fn used_instances(
+    context: &Context<'_>,
+    warnings: &mut Warnings,
+) -> Result<Vec<(Device, Option<u32>)>> {
     let mut used = Vec::new();
     for device in context.kernel.devices(warnings)? {
         let nodes = context.kernel.owning(&device).nodes(&device);
-        match nodes.and_then(|nodes| context.kernel.gpu_instance(&nodes)) {
-            Ok(Some(id)) => used.push((device, id)),
-            Ok(None) => {}
-            Err(error) => warnings.push(error),
-        }
+        let id = nodes.and_then(|nodes| context.kernel.gpu_instance(&nodes));
+        let id = id.unwrap_or_else(|error| {
+            warnings.push(error);
+            None
+        });
+        used.push((device, id));
     }
     Ok(used)
 }

@@ -278,6 +278,7 @@ fn types_now(
             parent: (*parent).clone(),
             functions: Vec::new(),
             types,
+            most: BTreeMap::new(),
         }));
     }
     let devices: Vec<Device> = devices.values().map(|seen| seen.device.clone()).collect();

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::each;
+use super::mig::GpuInstance;
 use crate::model::{FrameworkKind, Slot};
 use crate::nvidia::{Card, Standing};
 use crate::ops::{self, Framebuffer, FunctionsAtBoot};
@@ -44,7 +45,7 @@ pub struct Gpu<'a> {
     /// Why no vGPU can be created on it; null where one can.
     reason: Option<String>,
     /// The same as a word: `no-driver`, `other-driver`, `driver-without-vgpu`, `functions-off`,
-    /// `functions-without-types` or `no-types`.
+    /// `functions-without-types`, `no-types`, or `no-gpu-instances` (in MIG mode, and none is free).
     reason_code: Option<&'a str>,
     /// How many vGPUs are active on it.
     active: usize,
@@ -61,6 +62,10 @@ pub struct Gpu<'a> {
     /// MiB of the largest type of which one more fits, on a GPU that serves several framebuffer sizes (mixed-size
     /// mode) and whose placement IDs are known; 0 if it is full, null on other GPUs.
     framebuffer_largest_free_mib: Option<u64>,
+    /// MIG mode: `enabled` or `disabled`; null for a GPU without MIG, or where `nvidia-smi` could not be asked.
+    mig_mode: Option<&'a str>,
+    /// Its GPU instances, as in the answer of `mig`.
+    gpu_instances: Vec<GpuInstance<'a>>,
 }
 
 /// The answer of `vfs`.
@@ -123,6 +128,12 @@ impl<'a> From<&'a ops::Gpu> for Gpu<'a> {
             framebuffer_promised_mib: framebuffer.map(|known| known.promised),
             overcommitted: framebuffer.is_some_and(|known| known.is_overcommitted),
             framebuffer_largest_free_mib: framebuffer.and_then(|known| known.largest_free),
+            mig_mode: gpu.mig.as_ref().map(|mig| mig.current.as_str()),
+            gpu_instances: gpu
+                .mig
+                .iter()
+                .flat_map(|mig| each(&mig.instances))
+                .collect(),
         }
     }
 }

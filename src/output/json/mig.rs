@@ -62,7 +62,7 @@ struct Profile<'a> {
 
 /// A GPU instance.
 #[derive(Serialize, JsonSchema)]
-struct GpuInstance<'a> {
+pub struct GpuInstance<'a> {
     /// Its number on its GPU, as a virtual function tells it in `nvidia/gpu_instance_id`.
     gpu_instance_id: u32,
     /// The name of its profile.

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::each;
 use crate::{model, ops};
 
 /// The answer of `types`.
@@ -63,7 +62,8 @@ pub struct Type<'a> {
     available: Option<u32>,
     /// Instances that can surely be created now.
     available_at_least: u32,
-    /// Instances that fit on an idle GPU.
+    /// Instances that fit on an idle GPU; of a MIG-backed type, the GPU instances of its profile that exist or can still
+    /// be created beside the others.
     max_instances: Option<u32>,
     /// The interface of an instance, such as vfio-pci.
     device_api: Option<&'a str>,
@@ -73,11 +73,19 @@ pub struct Type<'a> {
 
 impl<'a> From<&'a ops::ParentTypes> for Parent<'a> {
     fn from(parent: &'a ops::ParentTypes) -> Self {
+        let of_parent = |vgpu_type: &'a model::VgpuType| {
+            let told = Type::from(vgpu_type);
+            let counted = parent.most.get(&vgpu_type.id).copied();
+            Type {
+                max_instances: counted.or(told.max_instances),
+                ..told
+            }
+        };
         Parent {
             parent: parent.parent.id.as_str(),
             framework: parent.parent.framework.as_str(),
             functions: parent.functions.iter().map(|vf| vf.as_str()).collect(),
-            types: each(&parent.types),
+            types: parent.types.iter().map(of_parent).collect(),
         }
     }
 }
