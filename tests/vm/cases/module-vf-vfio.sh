@@ -8,7 +8,7 @@ file() { printf '%s/nvidia/%s' "$(pci "$(vf 1 "$1")")" "$2"; }
 set_type() { put "$2" "$(file "$1" current_vgpu_type)"; }
 placements() { for n; do cat "$(file "$n" placement_id)"; done | paste -sd ' '; }
 # listed_of ID...: prints those that the third VF lists.
-listed_of() { printf '%s\n' $(creatable 2) "$@" | sort | uniq -d | paste -sd ' '; }
+listed_of() { { creatable 2 | tr ' ' '\n'; printf '%s\n' "$@"; } | sort | uniq -d | paste -sd ' '; }
 mix_sizes() { nvidia-smi vgpu -shm 1 -i "$1"; }
 creatable() { sed -n 's/^\([0-9]*\) *: NVIDIA L40S-.*/\1/p' "$(file "$1" creatable_vgpu_types)" | paste -sd ' '; }
 
