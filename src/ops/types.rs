@@ -174,7 +174,7 @@ impl ParentTypes {
             let free = vgpu_type
                 .available
                 .map_or(count.free, |free| free.min(count.free));
-            if vgpu_type.at_least > 0 && free > 0 && !gpu.has_unplaced {
+            if vgpu_type.at_least > 0 && free > 0 && gpu.unplaced.is_empty() {
                 (vgpu_type.available, vgpu_type.at_least) = (Some(free), free);
             }
         }

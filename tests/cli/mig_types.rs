@@ -561,3 +561,18 @@ fn functions_with_vgpus_are_not_switched_and_their_gpu_instances_stay() {
     }
     assert_eq!(instances(&host), ["3g.40gb"]);
 }
+
+#[test]
+fn a_vgpu_that_does_not_tell_its_gpu_instance_counts_by_its_type() {
+    let host = SimHost::start("h100-mig");
+    let line = "create -t H100XM-1-10C";
+    host.run(&format!("{line} --make-instance")).expect(0);
+    host.ctl(&["break", "0000:41:00.4/nvidia/gpu_instance_id", "missing"]);
+    says(
+        &host.run(line).expect(4),
+        "the one on 0000:41:00.0 is in use, and 6 more can be created now",
+    );
+    host.run(&format!("{line} --make-instance")).expect(0);
+    host.run("create -t H100XM-2-20C --make-instance").expect(0);
+    assert_eq!((instances(&host).len(), active(&host)), (3, 3));
+}

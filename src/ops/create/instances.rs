@@ -4,7 +4,7 @@ use super::begun::refuse_active;
 use super::{CreateRequest, Persistence, create_plainly};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::{Patience, refuse_if_asked};
-use crate::model::{ParentId, StartMode, TypeId, VgpuType};
+use crate::model::{Device, ParentId, StartMode, TypeId, VgpuType};
 use crate::nvidia::{NVIDIA, TypeName, card, may_be_of, short_name};
 use crate::ops::choose::offers;
 use crate::ops::mig::{Count, MigGpu, destroy_again, make_for, with_profiles};
@@ -69,7 +69,17 @@ impl Wanted {
         };
         let candidate = |gpu: MigGpu| {
             let profile = gpu.profile_for(&self.name);
-            let instances = profile.map(|profile| gpu.count(profile));
+            let unplaced = gpu.unplaced.iter();
+            let unplaced = unplaced.filter(|device| self.has_same_profile(context, device));
+            let unplaced = u32::try_from(unplaced.count()).unwrap_or(u32::MAX);
+            let count = |profile| {
+                let count = gpu.count(profile);
+                Count {
+                    free: count.free.saturating_sub(unplaced),
+                    ..count
+                }
+            };
+            let instances = profile.map(count);
             // Older drivers list no profiles outside MIG mode.
             let is_listed = gpu.is_enabled() || !gpu.profiles.is_empty();
             if instances.is_none() && is_listed {
@@ -84,6 +94,15 @@ impl Wanted {
         };
         let gpus = gpus.into_iter().filter(|gpu| is_its(gpu));
         Ok(gpus.filter_map(candidate).collect())
+    }
+
+    /// Whether a vGPU is on a GPU instance of this profile, as its type's name tells.
+    fn has_same_profile(&self, context: &Context<'_>, device: &Device) -> bool {
+        let name = context
+            .kernel
+            .type_name(&device.parent, &device.type_id, &mut Vec::new());
+        let name = name.and_then(|name| TypeName::parse(&name));
+        name.and_then(|name| name.gpu_instance_profile()).as_ref() == Some(&self.profile)
     }
 
     /// Whether the host has a card that it may be a type of.

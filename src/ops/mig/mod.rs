@@ -31,8 +31,8 @@ pub struct MigGpu {
     pub profiles: Vec<MigProfile>,
     /// Its GPU instances, in the driver's order.
     pub instances: Vec<MigInstance>,
-    /// Whether it has a vGPU of which is not known on which GPU instance it is.
-    pub has_unplaced: bool,
+    /// Its vGPUs of which is not known on which GPU instance they are, such as mediated devices.
+    pub unplaced: Vec<Device>,
 }
 
 /// A GPU instance profile of one GPU.
@@ -137,9 +137,11 @@ fn survey(
         MigGpu {
             profiles: profiles.collect(),
             instances: instances.collect(),
-            has_unplaced: used
+            unplaced: used
                 .iter()
-                .any(|(device, id)| id.is_none() && is_on(device)),
+                .filter(|(device, id)| id.is_none() && is_on(device))
+                .map(|(device, _)| device.clone())
+                .collect(),
             current: mode.current,
             pending: mode.pending,
             gpu,

@@ -50,7 +50,7 @@ impl MigGpu {
 
     /// Why no type is listed on it, where that is because of its GPU instances.
     pub fn why_no_types(&self) -> Option<String> {
-        if !self.is_enabled() || self.has_unplaced {
+        if !self.is_enabled() || !self.unplaced.is_empty() {
             return None;
         }
         match self.instances.iter().all(|one| !one.devices.is_empty()) {
@@ -124,7 +124,7 @@ pub fn overview(context: &Context<'_>, warnings: &mut Warnings) -> Result<Vec<Mi
         pending: mode.pending,
         profiles: Vec::new(),
         instances: Vec::new(),
-        has_unplaced: false,
+        unplaced: Vec::new(),
     };
     Ok(gpus.into_iter().map(without).collect())
 }
