@@ -79,7 +79,14 @@ pub struct ParentTypes {
 /// # Errors
 /// As [`types_of_parents`].
 pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
-    let context = &context.snapshot();
+    types_in(&context.snapshot(), request)
+}
+
+/// The same as part of a reading that has begun.
+///
+/// # Errors
+/// As [`types`].
+pub fn types_in(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
     let mut answer = types_of_parents(context, request.parent.as_ref())?;
     let named = |one: &ParentTypes| Some(&one.parent.id) == request.parent.as_ref();
     let is_function = |one: &ParentTypes| one.parent.gpu.is_some() && !named(one);
