@@ -75,6 +75,18 @@ impl TypeName {
         self.is_mig() && matches!(self.suffix, Some("ME" | "MEALL"))
     }
 
+    /// The profile of the GPU instance of each vGPU, as `nvidia-smi` names it: `3g.40gb`. `None` if the type is not
+    /// MIG-backed, or has a suffix of which no profile is documented.
+    pub fn gpu_instance_profile(&self) -> Option<String> {
+        let (slices, gib) = (self.slices?, self.framebuffer_mib / 1024);
+        let suffix = match self.suffix {
+            None => "",
+            Some("ME") => "+me",
+            Some(_) => return None,
+        };
+        Some(format!("{slices}g.{gib}gb{suffix}"))
+    }
+
     /// Whether it supports CUDA and OpenCL; `None` if not documented by NVIDIA. On Maxwell
     /// cards, only the type with the whole GPU does (NVIDIA's vGPU user guide, "CUDA Toolkit and OpenCL support").
     pub fn cuda(&self) -> Option<bool> {
@@ -231,6 +243,19 @@ mod tests {
             ("GRID RTX T10-8", None),
         ] {
             assert_eq!(TypeName::parse(name).unwrap().cuda(), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mig_backed_type_names_the_profile_of_its_gpu_instance() {
+        for (name, profile) in [
+            ("NVIDIA H100XM-3-40C", Some("3g.40gb")),
+            ("NVIDIA H100XM-1-10CME", Some("1g.10gb+me")),
+            ("NVIDIA DC-1-24QGFX", None),
+            ("NVIDIA L40S-8Q", None),
+        ] {
+            let found = TypeName::parse(name).unwrap().gpu_instance_profile();
+            assert_eq!(found.as_deref(), profile, "{name}");
         }
     }
 }

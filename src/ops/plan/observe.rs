@@ -15,6 +15,7 @@ use crate::ops::gpu_facts::facts_of;
 use crate::ops::inventory::{mixes_now, placement_of};
 use crate::ops::standing::unlocked as unlocked_card;
 use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types_in};
+use crate::smi::Smi;
 use crate::store::{Location, Sizes};
 use crate::sysfs::Cards;
 
@@ -166,6 +167,7 @@ pub fn observe(context: &Context<'_>) -> Result<World> {
     add_types_in_use(context, &mut world);
     add_placements(context, &mut world);
     add_modes(context, &mut world);
+    count_instances(context, &mut world);
     Ok(world)
 }
 
@@ -250,6 +252,52 @@ fn add_modes(context: &Context<'_>, world: &mut World) {
     for gpu in in_doubt {
         let id = world.gpus[gpu].id();
         world.gpus[gpu].is_mixed = mixes_now(context, &id.clone());
+    }
+}
+
+/// Functions list a MIG-backed type while one GPU instance of its profile is free, and do not say how many are:
+/// `nvidia-smi` does. Where it cannot be asked, what the GPU can be cut into is all that is known.
+fn count_instances(context: &Context<'_>, world: &mut World) {
+    let is_uncounted = |one: &VgpuType| one.available.is_none() && one.mig().is_some();
+    let on_functions =
+        |gpu: &&mut Gpu| gpu.framework == FrameworkKind::Vfio && gpu.types.iter().any(is_uncounted);
+    let gpus: Vec<&mut Gpu> = world.gpus.iter_mut().filter(on_functions).collect();
+    if gpus.is_empty() {
+        return;
+    }
+    let Some(smi) = Smi::of(context.host).ok().flatten() else {
+        return;
+    };
+    let (Ok(modes), Ok(all)) = (smi.modes(), smi.gpu_instances()) else {
+        return;
+    };
+    for gpu in gpus {
+        let Some(mode) = modes.iter().find(|one| one.gpu == gpu.facts.id) else {
+            continue;
+        };
+        let here = all.iter().filter(|one| one.index == mode.index);
+        let here: Vec<&str> = here.map(|one| one.profile_name.as_str()).collect();
+        let devices = world.devices.iter();
+        let devices = devices.filter(|device| device.parent == gpu.facts.id);
+        let held: Vec<_> = devices
+            .filter_map(|device| gpu.types[gpu.type_at(&device.type_id)?].mig())
+            .map(|mig| mig.instance)
+            .collect();
+        for one in gpu.types.iter_mut().filter(|one| is_uncounted(one)) {
+            let (Some(mig), Some(name)) = (one.mig(), one.name_parts()) else {
+                continue;
+            };
+            let profile = name.gpu_instance_profile();
+            let there = here
+                .iter()
+                .filter(|name| Some(**name) == profile.as_deref());
+            let taken = held.iter().filter(|other| **other == mig.instance).count();
+            let free = there.count().saturating_sub(taken);
+            // Listed, so that one is free: a profile of another name is not understood.
+            if let Some(free) = u32::try_from(free).ok().filter(|free| *free > 0) {
+                (one.available, one.at_least) = (Some(free), free);
+            }
+        }
     }
 }
 
