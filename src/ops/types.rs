@@ -85,8 +85,7 @@ pub struct ParentTypes {
 /// # Errors
 /// As [`types_of_parents`].
 pub fn types(context: &Context<'_>, request: &TypesRequest) -> Result<Answer<Vec<ParentTypes>>> {
-    let context = &context.snapshot();
-    let answer = whole_types(context, request)?;
+    let answer = whole_types(&context.snapshot(), request)?;
     Ok(filtered(&request.filter, answer))
 }
 
@@ -99,7 +98,17 @@ pub fn types_with_instances(
     context: &Context<'_>,
     request: &TypesRequest,
 ) -> Result<Answer<Vec<ParentTypes>>> {
-    let context = &context.snapshot();
+    types_with_instances_in(&context.snapshot(), request)
+}
+
+/// The same as part of a reading that has begun.
+///
+/// # Errors
+/// As [`types`].
+pub fn types_with_instances_in(
+    context: &Context<'_>,
+    request: &TypesRequest,
+) -> Result<Answer<Vec<ParentTypes>>> {
     let mut answer = whole_types(context, request)?;
     let matters = |one: &ParentTypes| has_mig(context, &one.parent, &one.types);
     if answer.value.iter().any(matters) {

@@ -15,7 +15,7 @@ use crate::ops::cautions::mixing_hint;
 use crate::ops::gpu_facts::facts_of;
 use crate::ops::inventory::{mixes_now, placement_of};
 use crate::ops::standing::unlocked as unlocked_card;
-use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types};
+use crate::ops::types::{ParentTypes, TypeFilter, TypesRequest, types_with_instances_in};
 use crate::store::{Location, Sizes};
 use crate::sysfs::Cards;
 
@@ -133,7 +133,7 @@ pub fn observe(context: &Context<'_>, declared: &[GpuItem]) -> Result<World> {
         filter: TypeFilter::default(),
     };
     let context = &context.snapshot();
-    let answer = types(context, &request)?;
+    let answer = types_with_instances_in(context, &request)?;
     let mut warnings = answer.warnings;
     let devices = context.kernel.devices(&mut warnings)?;
     let is_partial = !warnings.is_empty();

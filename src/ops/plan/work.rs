@@ -147,6 +147,7 @@ impl<'w, 'd> Draft<'w, 'd> {
         let slots = Slots::of(world, &staying, &leaving, &planned(cases, unwanted));
         let parents = parents(world, wanted, cases, &placed, slots);
         let (mut items, mut without_placement) = (Vec::new(), HashSet::new());
+        let mut without_room = HashMap::new();
         for (at, case) in cases.iter().enumerate() {
             let one = &wanted[case.group];
             if let Some(error) = stuck.get(&at) {
@@ -159,7 +160,10 @@ impl<'w, 'd> Draft<'w, 'd> {
                     Err(error) => blocked(one, case, error.clone()),
                 });
             } else if !case.is_optional(wanted) {
-                items.push(blocked(one, case, no_room(one, case, &spaces)));
+                let pin = one.members[case.slot].pin;
+                let why = without_room.entry((case.group, pin));
+                let why = why.or_insert_with(|| no_room(one, case, &spaces));
+                items.push(blocked(one, case, why.clone()));
                 without_placement.extend(lacks_placement(one, &spaces).then_some(case.uuid));
             } else {
                 items.extend(left_out(one, case));

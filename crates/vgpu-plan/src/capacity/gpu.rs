@@ -6,7 +6,7 @@ use super::Room;
 use super::held::{Held, holdings, instances_left, mig_types};
 use super::limits::{Bound, By, Limits};
 use super::reason::Refusal;
-use nvidia_vgpu::{Filling, Places, Share, is_cut_as_wanted};
+use nvidia_vgpu::{Filling, Places, Share, TypeDetails, is_cut_as_wanted};
 use vgpu_host::model::{TypeId, VgpuType};
 
 /// vGPUs on one GPU at most, up to driver branch 590.
@@ -34,6 +34,8 @@ pub enum Moment {
 #[derive(Debug, Clone)]
 pub struct Capacity<'t> {
     types: Vec<Known<'t>>,
+    /// Where each type is among these, in order of size.
+    largest_first: Vec<usize>,
     limits: Limits,
     moment: Moment,
     kept: u32,
@@ -81,6 +83,7 @@ impl<'t> Capacity<'t> {
     pub fn of(types: impl IntoIterator<Item = &'t VgpuType>, limits: Limits) -> Capacity<'t> {
         let mut all = Capacity {
             types: Vec::new(),
+            largest_first: Vec::new(),
             limits,
             moment: Moment::Now,
             kept: 0,
@@ -113,15 +116,21 @@ impl<'t> Capacity<'t> {
         if let Some(at) = self.type_at(&vgpu_type.id) {
             return at;
         }
-        self.types.push(Known {
-            share: vgpu_type.share(),
-            most: most(&self.limits, vgpu_type),
-            places: places(&self.limits, vgpu_type),
+        let details = vgpu_type.details();
+        let share = vgpu_type.share();
+        let known = Known {
+            share,
+            most: most(&self.limits, vgpu_type, share, details.as_ref()),
+            places: places(&self.limits, share, details.as_ref()),
             vgpu_type,
             stays: 0,
             leaves: 0,
             comes: 0,
-        });
+        };
+        let is_as_large = |at: &usize| self.types[*at].size() >= known.size();
+        let place = self.largest_first.partition_point(is_as_large);
+        self.largest_first.insert(place, self.types.len());
+        self.types.push(known);
         self.types.len() - 1
     }
 
@@ -297,18 +306,16 @@ impl<'t> Capacity<'t> {
         if self.limits.is_mixed {
             return true;
         }
-        let sized = || {
-            let types = self.types.iter();
-            types.filter_map(|known| Some((known, known.size()?)))
+        let sizes = |counts: fn(&Known<'_>) -> bool| {
+            let counted = self.types.iter().filter(move |known| counts(known));
+            counted.filter_map(Known::size)
         };
-        let held: Vec<u64> = sized()
-            .filter(|(known, _)| known.is_now() > 0)
-            .map(|(_, mib)| mib)
-            .collect();
-        let differs = |mib: u64| held.iter().any(|other| *other != mib);
-        let offered = |known: &Known<'_>| known.vgpu_type.at_least > 0;
-        held.iter().any(|mib| differs(*mib))
-            || sized().any(|(known, mib)| offered(known) && differs(mib))
+        let held = || sizes(|known| known.is_now() > 0);
+        let Some(first) = held().next() else {
+            return false;
+        };
+        let offered = sizes(|known| known.vgpu_type.at_least > 0);
+        held().chain(offered).any(|mib| mib != first)
     }
 
     /// What the driver offers of a type now. Of the next boot it tells only where nothing else does.
@@ -442,6 +449,22 @@ impl<'t> Capacity<'t> {
         Some(more)
     }
 
+    /// Whether one more of a type could start somewhere beside what stays and comes, though its driver may not offer it:
+    /// it stops doing so once as many vGPUs of any types run as there can be of this one.
+    pub(super) fn has_place(&self, at: usize) -> bool {
+        let filled = || {
+            let mut filling = self.placed()?;
+            for known in self.largest_first().filter(|known| known.comes > 0) {
+                for _ in 0..known.comes {
+                    filling.place(known.places.as_deref()?);
+                }
+            }
+            let own = self.types[at].places.as_deref()?;
+            Some(filling.free(own).next().is_some())
+        };
+        filled() == Some(true)
+    }
+
     /// The region with what stays. A vGPU whose place the driver does not say is taken to be where it would put it
     /// now. `None` where the places of one of them are not known.
     fn placed(&self) -> Option<Filling> {
@@ -491,9 +514,7 @@ impl<'t> Capacity<'t> {
     }
 
     fn largest_first(&self) -> impl Iterator<Item = &Known<'t>> {
-        let mut types: Vec<&Known<'t>> = self.types.iter().collect();
-        types.sort_by_key(|known| std::cmp::Reverse(known.size()));
-        types.into_iter()
+        self.largest_first.iter().map(|at| &self.types[*at])
     }
 
     /// The memory that it offers now; not known where only so much is known that some types fit.
@@ -580,31 +601,38 @@ fn driver(most: Option<u32>) -> Option<Bound> {
     most.map(|most| Bound { most, by })
 }
 
-fn places(limits: &Limits, vgpu_type: &VgpuType) -> Option<Arc<Places>> {
-    let Share::Size(mib) = vgpu_type.share() else {
+fn places(limits: &Limits, share: Share, details: Option<&TypeDetails<'_>>) -> Option<Arc<Places>> {
+    let Share::Size(mib) = share else {
         return None;
     };
     let region = limits.region?;
     let size = u32::try_from(mib.div_ceil(1024))
         .ok()
         .filter(|size| *size > 0)?;
-    let details = vgpu_type.details();
     let most = details.map_or(region.gib / size, |details| details.max_instances);
     Some(Arc::new(region.places(size, most.min(MOST_VGPUS))))
 }
 
 /// The most instances of a type: what its description says, else what fits into the memory.
-fn most(limits: &Limits, vgpu_type: &VgpuType) -> Option<Bound> {
-    if let Some(details) = vgpu_type.details() {
+fn most(
+    limits: &Limits,
+    vgpu_type: &VgpuType,
+    share: Share,
+    details: Option<&TypeDetails<'_>>,
+) -> Option<Bound> {
+    if let Some(details) = details {
         let (most, by) = (details.max_instances, By::Type);
         return Some(Bound { most, by });
     }
-    if vgpu_type.share() == Share::Instance {
-        let most = instances_left(&[], vgpu_type, limits.memory_mib)?;
-        let by = By::Instances;
-        return Some(Bound { most, by });
-    }
-    let (all, each) = (limits.memory_mib?, vgpu_type.framebuffer_mib()?);
+    let (all, each) = match share {
+        Share::Instance => {
+            let most = instances_left(&[], vgpu_type, limits.memory_mib)?;
+            let by = By::Instances;
+            return Some(Bound { most, by });
+        }
+        Share::Size(mib) => (limits.memory_mib?, mib),
+        Share::Unknown => return None,
+    };
     let most = u32::try_from(all / each.max(1)).ok()?;
     let by = By::Memory {
         all,

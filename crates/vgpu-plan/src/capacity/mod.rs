@@ -99,6 +99,33 @@ mod tests {
     }
 
     #[test]
+    fn a_type_that_the_driver_hides_though_a_place_is_free_lacks_no_place() {
+        let named = |id, name| vgpu_type(id, name, "");
+        let (four, eight) = (
+            named("nvidia-4", "NVIDIA L40S-4Q"),
+            named("nvidia-8", "NVIDIA L40S-8Q"),
+        );
+        let large = named("nvidia-24", "NVIDIA L40S-24Q");
+        let card = nvidia_vgpu::card(0x10de, 0x26b9).unwrap();
+        let limits = Limits {
+            memory_mib: Some(card.memory_mib()),
+            functions: Some(32),
+            mixes_sizes: true,
+            is_mixed: true,
+            region: card.region(),
+        };
+        let mut capacity = Capacity::of([&four, &eight, &large], limits);
+        for (at, placement) in [(0, 0), (0, 8), (1, 16)] {
+            capacity.stays(at, Some(placement));
+        }
+        let said = capacity.refusal(2).words();
+        assert!(
+            said.contains("its driver offers no more of this type now"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn memory_and_functions_are_reasons_where_they_have_run_out() {
         let l40s = vgpu_type("nvidia-1151", "NVIDIA L40S-8Q", "");
         let why = |count: usize, functions, memory_mib| {

@@ -174,6 +174,7 @@ fn reason(gpu: &Capacity<'_>, at: usize) -> Reason {
         Share::Unknown => Reason::Unknown,
         Share::Instance if left == Some(0) => Reason::NoInstanceLeft,
         Share::Instance => Reason::NoInstanceOffered,
+        Share::Size(_) if gpu.mixes_sizes() && gpu.has_place(at) => Reason::NoMoreOffered,
         Share::Size(mib) if gpu.mixes_sizes() => match gpu.fragmentation() {
             Some(left) if left.free_mib >= mib => Reason::NoPlacement(left),
             _ => Reason::TooLittleLeft,

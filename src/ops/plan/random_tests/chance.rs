@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::model::{Host, Make};
+use super::model::{CUTS, Host, Make};
 use crate::capacity::Placement;
 use crate::declare::{Amount, Declaration, GpuChoice, GpuName, Group, Member, Members, Unlisted};
 use crate::dice::Dice;
@@ -22,6 +22,7 @@ impl Host {
             Make::Vendor,
             Make::Ports,
             Make::Mixed,
+            Make::Mig(dice.below(CUTS.len())),
         ];
         let gpus = (0..count).map(|at| {
             let id = format!("0000:{:02x}:00.0", 0x41 + at).parse().unwrap();
@@ -48,6 +49,8 @@ impl Host {
             Make::Vendor,
             Make::Mixed,
             Make::Mixed,
+            Make::Mig(dice.below(CUTS.len())),
+            Make::Mig(dice.below(CUTS.len())),
         ];
         let gpus = (0..1 + dice.below(3)).map(|at| {
             let id = format!("0000:{:02x}:00.0", 0x41 + at).parse().unwrap();
@@ -96,7 +99,7 @@ impl Host {
         let parent = dice.of(&make.parents(&gpu)).clone();
         let (uuid, start) = (uuid(dice), *dice.of(&[StartMode::Auto, StartMode::Manual]));
         let mut definition = Definition::new(uuid, parent, type_id, start);
-        if matches!(make, Make::Vendor | Make::Mixed) {
+        if make.takes_types() {
             definition.framework = FrameworkKind::Vfio;
         }
         if dice.is_one_in(3) {

@@ -30,7 +30,34 @@ pub enum Make {
     Ports,
     /// An L40S in mixed-size mode with eight functions that take types.
     Mixed,
+    /// An H100 in MIG mode that is cut as this row of [`CUTS`] says, with eight functions that take types.
+    Mig(usize),
 }
+
+/// MIG-backed types: the end of the name, and the GPU instance of each of its vGPUs. Two share one kind of instance.
+pub const MIG: [(&str, &str); 8] = [
+    ("1-10C", "1g.10gb"),
+    ("1-10CME", "1g.10gb+me"),
+    ("1-20C", "1g.20gb"),
+    ("2-20C", "2g.20gb"),
+    ("3-40C", "3g.40gb"),
+    ("4-40C", "4g.40gb"),
+    ("7-80C", "7g.80gb"),
+    ("1-10C", "1g.10gb"),
+];
+
+/// Sets of GPU instances that NVIDIA's driver creates on an H100 with 80 GiB.
+pub const CUTS: [&[&str]; 9] = [
+    &["7g.80gb"],
+    &["4g.40gb", "3g.40gb"],
+    &["3g.40gb", "3g.40gb"],
+    &["3g.40gb", "2g.20gb", "1g.10gb"],
+    &["4g.40gb", "2g.20gb", "1g.10gb"],
+    &["2g.20gb", "2g.20gb", "2g.20gb", "1g.10gb"],
+    &["1g.20gb", "1g.20gb", "1g.20gb", "1g.20gb"],
+    &["1g.10gb"; 7],
+    &["1g.10gb+me", "1g.10gb", "1g.10gb", "2g.20gb"],
+];
 
 /// Size, most of them while all have one size, and placement IDs, in GiB: NVIDIA's tables for 48 GiB.
 pub const L40S: [(u32, usize, &[u32]); 7] = [
@@ -76,6 +103,10 @@ impl Make {
                 let id = |(gib, ..): &(u32, usize, &[u32])| format!("nvidia-{}", 1000 + gib);
                 L40S.iter().map(|one| id(one).parse().unwrap()).collect()
             }
+            Make::Mig(_) => {
+                let id = |at: usize| format!("nvidia-20{at}").parse().unwrap();
+                (1..=MIG.len()).map(id).collect()
+            }
             _ => named(&[
                 "nvidia-1",
                 "nvidia-2",
@@ -97,6 +128,17 @@ impl Make {
             return gib.parse().unwrap();
         }
         id.as_str().chars().last().unwrap().to_digit(10).unwrap()
+    }
+
+    /// The MIG-backed type of this id.
+    pub fn mig(id: &TypeId) -> Option<(&'static str, &'static str)> {
+        let number: usize = id.as_str().strip_prefix("nvidia-20")?.parse().ok()?;
+        Some(MIG[number - 1])
+    }
+
+    /// Whether vGPUs are types of its functions, which are no parents.
+    pub fn takes_types(self) -> bool {
+        matches!(self, Make::Vendor | Make::Mixed | Make::Mig(_))
     }
 
     pub fn parents(self, gpu: &ParentId) -> Vec<ParentId> {
@@ -137,6 +179,13 @@ impl Host {
             let is_free = count < 8 && place_on_l40s(&self.placed(gpu), cost).is_some();
             return u32::from(is_free);
         }
+        if let Make::Mig(cut) = make {
+            let instance = |id: &TypeId| Make::mig(id).unwrap().1;
+            let own = instance(id);
+            let all = CUTS[cut].iter().filter(|one| **one == own).count();
+            let taken = on.iter().filter(|one| instance(&one.type_id) == own);
+            return u32::try_from(all - taken.count()).unwrap().min(8 - count);
+        }
         if on.iter().any(|device| Make::cost(&device.type_id) != cost) {
             return 0;
         }
@@ -176,7 +225,7 @@ impl Host {
             parent: what.parent.clone(),
             type_id: what.type_id.clone(),
             slot: match make {
-                Make::Vendor | Make::Mixed => Slot::OwnVf(vf()),
+                _ if make.takes_types() => Slot::OwnVf(vf()),
                 _ => Slot::Mdev,
             },
         });
@@ -241,7 +290,7 @@ impl Host {
                 details: GpuDetails::default(),
             },
             framework: match make {
-                Make::Vendor | Make::Mixed => FrameworkKind::Vfio,
+                _ if make.takes_types() => FrameworkKind::Vfio,
                 _ => FrameworkKind::Mdev,
             },
             vendor_vfs: Vec::new(),
@@ -252,7 +301,7 @@ impl Host {
             slots: match make {
                 Make::Functions => Some(4),
                 Make::Vendor => Some(6),
-                Make::Mixed => Some(8),
+                Make::Mixed | Make::Mig(_) => Some(8),
                 _ => None,
             },
             types,
@@ -263,6 +312,7 @@ impl Host {
             memory_mib: match make {
                 Make::Vendor => Some(8192),
                 Make::Mixed => Some(49152),
+                Make::Mig(_) => Some(81920),
                 _ => None,
             },
             region: (*make == Make::Mixed).then_some(Region {
@@ -287,7 +337,11 @@ impl Host {
             _ => Some(free),
         };
         VgpuType {
-            name: (make != Make::Ports).then(|| format!("NVIDIA X-{cost}Q").into()),
+            name: match (make, Make::mig(&id)) {
+                (Make::Ports, _) => None,
+                (_, Some((name, _))) => Some(format!("NVIDIA H100XM-{name}").into()),
+                _ => Some(format!("NVIDIA X-{cost}Q").into()),
+            },
             description: is_sized.then(|| description.into()),
             available,
             at_least: available.unwrap_or(1),

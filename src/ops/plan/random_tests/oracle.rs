@@ -6,14 +6,14 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::model::{Host, Make, place_on_l40s};
+use super::model::{CUTS, Host, Make, place_on_l40s};
 use crate::declare::Unlisted;
-use crate::model::{Definition, Device, StartMode};
+use crate::model::{Definition, Device, StartMode, TypeId};
 use crate::ops::plan::resolve::{Need, Slot, Wanted};
 
 /// A member that needs a place.
 struct Demand<'a> {
-    cost: u32,
+    type_id: TypeId,
     gpus: Vec<usize>,
     /// Its device, which stays where it is if it gets no other place.
     own: Option<&'a Device>,
@@ -117,7 +117,7 @@ impl<'a> Oracle<'a> {
             None => {}
         }
         self.demands.push(Demand {
-            cost: Make::cost(&one.type_id),
+            type_id: one.type_id.clone(),
             adopts: adoptable.iter().filter(adopts).copied().collect(),
             gpus,
             own,
@@ -174,7 +174,7 @@ impl<'a> Oracle<'a> {
             let mut coming = Vec::new();
             for (demand, choice) in self.demands.iter().zip(chosen) {
                 match choice {
-                    Choice::New(to) if *to == gpu => coming.push(demand.cost),
+                    Choice::New(to) if *to == gpu => coming.push(&demand.type_id),
                     Choice::New(_) => {}
                     // What is held is there in any case.
                     Choice::Adopted(device) if self.host.held.contains(&device.uuid) => {}
@@ -186,13 +186,24 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    fn holds(&self, gpu: usize, there: &[&Device], mut coming: Vec<u32>) -> bool {
+    fn holds(&self, gpu: usize, there: &[&Device], coming: Vec<&TypeId>) -> bool {
         let costs = || there.iter().map(|device| Make::cost(&device.type_id));
         let make = self.host.gpus[gpu].1;
         let count = there.len() + coming.len();
         if coming.is_empty() {
             return true;
         }
+        if let Make::Mig(cut) = make {
+            let mut free = CUTS[cut].to_vec();
+            let mut all = there.iter().map(|device| &device.type_id).chain(coming);
+            return count <= 8
+                && all.all(|id| {
+                    let own = Make::mig(id).unwrap().1;
+                    let found = free.iter().position(|one| *one == own);
+                    found.map(|at| free.swap_remove(at)).is_some()
+                });
+        }
+        let mut coming: Vec<u32> = coming.into_iter().map(Make::cost).collect();
         if make == Make::Mixed {
             let place = |device: &&Device| self.host.places[&device.uuid];
             let mut placed: Vec<(u32, u32)> = there.iter().map(place).zip(costs()).collect();

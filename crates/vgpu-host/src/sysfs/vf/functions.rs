@@ -73,24 +73,23 @@ impl Bus {
         Ok(functions.into_iter().map(place).collect())
     }
 
-    /// What a function can take now; `None` where it takes nothing or holds a type already.
-    pub fn listed_on(&self, place: &Place) -> Result<Option<Vec<Listed>>> {
-        let function = self.function(place.vf.clone(), place.gpu.clone())?;
-        if function.is_none_or(|function| function.current != 0) {
-            return Ok(None);
-        }
-        let path = format!("{}/{CREATABLE}", place.vf);
+    /// What a function that holds no type can take now.
+    pub fn listed_on(&self, vf: &ParentId) -> Result<Vec<Listed>> {
+        let path = format!("{vf}/{CREATABLE}");
         let text = self.0.read_text(&path)?;
-        let listed = listing::parse(&text).map_err(|error| error.at(self.0.join(&path)))?;
-        Ok(Some(listed))
+        listing::parse(&text).map_err(|error| error.at(self.0.join(&path)))
     }
 }
 
-/// The functions of all GPUs, by GPU and address. Those bound to another driver take no type.
+/// The functions of all GPUs, by GPU and address, each by `read`. Those bound to another driver take no type.
 ///
 /// # Errors
 /// The driver's devices cannot be listed. One that cannot be read is a warning.
-pub fn all(host: &Host, warnings: &mut Warnings) -> Result<Vec<Function>> {
+pub fn all(
+    host: &Host,
+    read: impl Fn(&Bus, &Place) -> Result<Option<Function>>,
+    warnings: &mut Warnings,
+) -> Result<Vec<Function>> {
     let Some(mut bound) = if_present(Dir::open(host.nvidia_driver()))? else {
         return Ok(Vec::new());
     };
@@ -104,7 +103,7 @@ pub fn all(host: &Host, warnings: &mut Warnings) -> Result<Vec<Function>> {
         let Some(gpu) = or_warn(bus.gpu_of(&vf), warnings).flatten() else {
             continue;
         };
-        match bus.function(vf, gpu) {
+        match read(&bus, &Place { vf, gpu }) {
             Ok(function) => functions.extend(function),
             Err(error) => warn_once(warnings, error),
         }

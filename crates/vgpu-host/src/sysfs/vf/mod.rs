@@ -39,6 +39,8 @@ const ATTRIBUTES: [&str; 4] = [
 pub struct Vf<'h> {
     host: &'h Host,
     all: Memo<(), Read<Result<Vec<Function>>>>,
+    places: Memo<ParentId, Result<Vec<Place>>>,
+    function: Memo<ParentId, Result<Option<Function>>>,
     listed: Memo<ParentId, Result<Option<Vec<Listed>>>>,
 }
 
@@ -56,19 +58,38 @@ impl<'h> Vf<'h> {
         Vf {
             host,
             all: Memo::new(is_read_once),
+            places: Memo::new(is_read_once),
+            function: Memo::new(is_read_once),
             listed: Memo::new(is_read_once),
         }
     }
 
     /// As [`functions::all`].
     fn all(&self, warnings: &mut Warnings) -> Result<Vec<Function>> {
-        self.all
-            .read(&(), warnings, |unread| functions::all(self.host, unread))
+        let function = |bus: &Bus, place: &Place| self.function(bus, place);
+        self.all.read(&(), warnings, |unread| {
+            functions::all(self.host, function, unread)
+        })
     }
 
-    /// As [`Bus::listed_on`].
+    /// As [`Bus::places_on`].
+    fn places_on(&self, bus: &Bus, on: &ParentId) -> Result<Vec<Place>> {
+        self.places.get(on, || bus.places_on(on))
+    }
+
+    /// As [`Bus::function`].
+    fn function(&self, bus: &Bus, place: &Place) -> Result<Option<Function>> {
+        let read = || bus.function(place.vf.clone(), place.gpu.clone());
+        self.function.get(&place.vf, read)
+    }
+
+    /// What a function can take now; `None` where it takes nothing or holds a type already.
     fn listed_on(&self, bus: &Bus, place: &Place) -> Result<Option<Vec<Listed>>> {
-        self.listed.get(&place.vf, || bus.listed_on(place))
+        self.listed.get(&place.vf, || {
+            let function = self.function(bus, place)?;
+            let is_free = function.is_some_and(|function| function.current == 0);
+            is_free.then(|| bus.listed_on(&place.vf)).transpose()
+        })
     }
 
     /// The host that these are of.
@@ -147,7 +168,7 @@ impl Framework for Vf<'_> {
 
     fn types(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<VgpuType>> {
         let bus = self.bus()?;
-        let places = bus.places_on(parent)?;
+        let places = self.places_on(&bus, parent)?;
         let mut offered = listing::Offered::default();
         for place in &places {
             match self.listed_on(&bus, place) {
@@ -177,7 +198,7 @@ impl Framework for Vf<'_> {
     fn free(&self, parent: &ParentId, id: &TypeId) -> Result<Option<u32>> {
         let number = number_of(id).ok_or_else(|| no_type(parent, id))?;
         let bus = self.bus()?;
-        let places = bus.places_on(parent)?;
+        let places = self.places_on(&bus, parent)?;
         let gpu = places.first().map_or(parent, |place| &place.gpu);
         let (mut listing, mut is_odd) = (0, false);
         for place in &places {
@@ -215,7 +236,7 @@ impl Framework for Vf<'_> {
         };
         let bus = self.bus()?;
         let mut open = Vec::new();
-        for place in bus.places_on(parent)? {
+        for place in self.places_on(&bus, parent)? {
             if open.len() >= enough {
                 break;
             }
@@ -232,14 +253,14 @@ impl Framework for Vf<'_> {
     fn functions(&self, parent: &ParentId, warnings: &mut Warnings) -> Result<Vec<ParentId>> {
         let bus = self.bus()?;
         let mut all = Vec::new();
-        for Place { vf, gpu } in bus.places_on(parent)? {
-            match bus.function(vf.clone(), gpu) {
+        for place in self.places_on(&bus, parent)? {
+            match self.function(&bus, &place) {
                 Ok(None) => {}
-                Ok(Some(_)) => all.push(vf),
+                Ok(Some(_)) => all.push(place.vf),
                 // It may hold a vGPU: it is there.
                 Err(error) => {
                     warn_once(warnings, error);
-                    all.push(vf);
+                    all.push(place.vf);
                 }
             }
         }
@@ -315,7 +336,7 @@ impl Framework for Vf<'_> {
         let number = number_of(id)
             .ok_or_else(|| Error::new(Kind::NotFound, format!("{what}: not a vGPU type number")))?;
         let bus = self.bus()?;
-        let places = bus.places_on(parent)?;
+        let places = self.places_on(&bus, parent)?;
         if let Some(one) = places.first() {
             self.settle(&one.gpu);
         }
