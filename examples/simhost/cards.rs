@@ -157,7 +157,7 @@ mod tests {
     fn an_unknown_card_names_the_known_ones() {
         assert_eq!(
             card("k80").unwrap_err(),
-            "no card \"k80\"; known cards: a40, l40s, m10, p4, p40"
+            "no card \"k80\"; known cards: a100-40, a16, a40, l40s, m10, p4, p40, rtx-pro-6000"
         );
     }
 }
