@@ -1,6 +1,7 @@
 //! What is known beforehand of what will not work: at the next boot, or in the card's real memory.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
@@ -136,6 +137,9 @@ pub struct AtBoot<'a> {
     context: &'a Context<'a>,
     parent: &'a Parent,
     capacity: Capacity<'a>,
+    /// The GPU instances that its settings list and that are not taken yet, by profile. `None` where they list none,
+    /// or one by its number.
+    instances: Option<BTreeMap<String, u32>>,
 }
 
 impl<'a> AtBoot<'a> {
@@ -149,6 +153,7 @@ impl<'a> AtBoot<'a> {
             context,
             parent,
             capacity: inventory.capacity().at_next_boot(),
+            instances: instances_at_boot(context, parent.gpu()),
         }
     }
 
@@ -157,6 +162,7 @@ impl<'a> AtBoot<'a> {
     /// # Errors
     /// [`Kind::NoCapacity`], with what is in the way.
     pub fn admit(&mut self, wanted: &'a VgpuType) -> Result<(), Error> {
+        self.admit_instance(wanted)?;
         let at = self.capacity.add(wanted);
         let order = match (self.parent.framework, &self.parent.gpu) {
             _ if self.capacity.limits().mixes_sizes => {
@@ -182,6 +188,43 @@ impl<'a> AtBoot<'a> {
                 .hints(mix)
         })
     }
+}
+
+impl AtBoot<'_> {
+    /// A MIG-backed type takes one of the GPU instances that boot creates.
+    fn admit_instance(&mut self, wanted: &VgpuType) -> Result<(), Error> {
+        let profile = wanted
+            .name_parts()
+            .and_then(|name| name.gpu_instance_profile());
+        let (Some(instances), Some(profile)) = (&mut self.instances, profile) else {
+            return Ok(());
+        };
+        match instances.get_mut(&profile).filter(|left| **left > 0) {
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => {
+                let gpu = self.parent.gpu();
+                let settings = self.context.store.settings_path(gpu);
+                let why = format!("boot creates no further GPU instance {profile} on {gpu}");
+                let hint = format!("add {profile} to mig in {}", settings.display());
+                Err(no_room_for(wanted, &why).hint(hint))
+            }
+        }
+    }
+}
+
+fn instances_at_boot(context: &Context<'_>, gpu: &ParentId) -> Option<BTreeMap<String, u32>> {
+    let listed = context.store.settings_of(gpu).unwrap_or_default().mig;
+    let mut instances = BTreeMap::new();
+    for one in &listed {
+        if !one.profile.contains('g') {
+            return None;
+        }
+        *instances.entry(one.profile.clone()).or_default() += 1;
+    }
+    Some(instances).filter(|all| !all.is_empty())
 }
 
 /// How a GPU serves several sizes.

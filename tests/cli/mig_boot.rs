@@ -213,3 +213,20 @@ fn the_scheduler_is_set_at_boot_before_the_first_vgpu() {
     let run = host.run("restore");
     assert!(run.stderr.contains("line 1 is invalid"), "{run:#?}");
 }
+
+#[test]
+fn a_vgpu_whose_gpu_instance_boot_does_not_create_is_foreseen() {
+    let host = set_up();
+    settings(&host, "vfs = enable\nmig = 3g.40gb, 1g.10gb\n");
+    let forecast = host.run("restore --dry-run");
+    assert!(
+        forecast.stdout.contains(&format!("failed   {}", uuid(3))),
+        "{forecast:#?}"
+    );
+    let words = "boot creates no further GPU instance 2g.20gb on 0000:41:00.0";
+    assert!(forecast.stdout.contains(words), "{forecast:#?}");
+    host.ctl(&["reboot"]);
+    host.run("restore").expect(7);
+    let there: Vec<String> = active(&host).into_iter().map(|one| one.0).collect();
+    assert_eq!(there, [uuid(1), uuid(2)]);
+}
